@@ -1,0 +1,88 @@
+# Every step says in one line what it does; stamp files in the venv make a second run quick.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+LOCKED := install --require-hashes
+INSTALL_SELF := install --no-deps --no-build-isolation --editable .
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+# The stamps: a venv with what runs imagegate, and one with what tests it on top.
+RUN_READY := $(VENV)/.stamp-run
+DEV_READY := $(VENV)/.stamp-dev
+
+.PHONY: help setup run run-real test lint format types imports bench lock clean servers
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: $(DEV_READY) ## make the venv with everything that tests and tools need
+
+run: $(RUN_READY) ## everything in one process on embedded defaults, then the show (ARGS=--once ends after it)
+	@$(BIN)/imagegate up $(ARGS)
+
+run-real: $(RUN_READY) ## the same show on its own Redis and RabbitMQ, as separate processes
+	@$(BIN)/imagegate up --real $(ARGS)
+
+test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contracts and all tests
+	@echo "format: is every file formatted?"
+	@$(BIN)/ruff format --check --quiet .
+	@echo "lint: ruff"
+	@$(BIN)/ruff check --quiet .
+	@echo "types: mypy --strict"
+	@$(BIN)/mypy
+	@echo "imports: the rules of the house"
+	@$(BIN)/lint-imports
+	@echo "tests: pytest $(ARGS)"
+	@$(BIN)/pytest -q $(ARGS)
+
+lint: $(DEV_READY) ## formatting and lint, changing nothing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+format: $(DEV_READY) ## format, and fix what lint can fix safely
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+types: $(DEV_READY) ## mypy --strict over services, shared and tests
+	@$(BIN)/mypy
+
+imports: $(DEV_READY) ## the rules of the house as import contracts
+	@$(BIN)/lint-imports
+
+bench: $(DEV_READY) ## the figures the project promises, one line each (ARGS=way)
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: $(DEV_READY) ## pin every dependency with hashes again, from requirements/*.in
+	@echo "lock: requirements/{runtime,build,dev}.txt"
+	@$(UV_COMPILE) $(ARGS) requirements/runtime.in --output-file requirements/runtime.txt
+	@$(UV_COMPILE) $(ARGS) requirements/build.in --output-file requirements/build.txt
+	@$(UV_COMPILE) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
+
+clean: ## remove the venv, caches and build results
+	@echo "clean: $(VENV), caches, dist"
+	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+servers:
+	@.ci/setup-servers
+
+$(BIN)/python:
+	@echo "setup: making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN_READY): requirements/runtime.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "setup: installing what imagegate runs on (locked, with hashes)"
+	@$(PIP) $(LOCKED) -r requirements/runtime.txt -r requirements/build.txt
+	@$(PIP) $(INSTALL_SELF)
+	@touch $@
+
+$(DEV_READY): requirements/dev.txt $(RUN_READY)
+	@echo "setup: installing test tools (locked, with hashes)"
+	@$(PIP) $(LOCKED) -r requirements/dev.txt
+	@touch $@
