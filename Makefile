@@ -24,10 +24,10 @@ help: ## show this list
 setup: $(DEV_READY) ## make the venv with everything that tests and tools need
 
 run: $(RUN_READY) ## everything in one process on embedded defaults, then the show (ARGS=--once ends after it)
-	@$(BIN)/imagegate up $(ARGS)
+	@exec $(BIN)/imagegate up $(ARGS)
 
 run-real: $(RUN_READY) ## the same show on its own Redis and RabbitMQ, as separate processes
-	@$(BIN)/imagegate up --real $(ARGS)
+	@exec $(BIN)/imagegate up --real $(ARGS)
 
 test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contracts and all tests
 	@echo "format: is every file formatted?"
@@ -74,10 +74,13 @@ servers:
 
 $(BIN)/python:
 	@echo "setup: making $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "setup: imagegate needs Python 3.11 or newer; say which: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "setup: venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
 $(RUN_READY): requirements/runtime.txt requirements/build.txt pyproject.toml | $(BIN)/python
-	@echo "setup: installing what imagegate runs on (locked, with hashes)"
+	@echo "setup: installing what imagegate runs on (locked, with hashes; about a minute the first time)"
 	@$(PIP) $(LOCKED) -r requirements/runtime.txt -r requirements/build.txt
 	@$(PIP) $(INSTALL_SELF)
 	@touch $@
