@@ -1,0 +1,59 @@
+"""Judgements of one image and the decision about a whole object.
+
+The table of answers is docs/design/behaviour.md 3.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from shared.domain.reference import ImageReference
+from shared.domain.verdict import Verdict
+
+
+class State(StrEnum):
+    """What is known of an image, the reasons of decisions and of the metric."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    """Could not be judged, and why is known."""
+    PENDING = "pending"
+    REGISTRY_AWAY = "registry_away"
+    """What the tag names now cannot be asked."""
+    STORE_DOWN = "store_down"
+    QUEUE_DOWN = "queue_down"
+    INVALID = "invalid"
+    """Not a reference."""
+    REFUSED = "refused"
+    """The rules refuse it before any scan."""
+    EXEMPT = "exempt"
+    """The rules allow it without a verdict."""
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What is known of one image of the object."""
+
+    image: str
+    """As the pod wrote it."""
+    state: State
+    message: str = ""
+    reference: ImageReference | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    """One for each manifest that a runtime could choose."""
+    since: int | None = None
+    """When the scan was first wanted here (ms), while pending."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Allow or deny of the whole object."""
+
+    allowed: bool
+    state: State
+    """Of the judgement that decided."""
+    code: int = 200
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    audit: dict[str, str] = msgspec.field(default_factory=dict)
+    retry_after: int = 0
+    """Seconds; 0: none."""

@@ -1,0 +1,102 @@
+"""Pointers and indexes: what a registry said a tag, and a multi-arch digest, stand for.
+
+Times are integer milliseconds since the epoch. Lives of pointers: docs/design/behaviour.md 2.
+"""
+
+import msgspec
+
+from shared.domain.errors import ErrorKind
+from shared.domain.reference import ImageReference
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+DAY = 24 * 60 * MINUTE
+
+POINTER_MAX_AGE = 7 * DAY
+YOUNG_ALWAYS = 10 * SECOND
+YOUNG = 60 * SECOND
+
+FRESH_ERROR = {
+    ErrorKind.NOT_FOUND: 60 * SECOND,
+    ErrorKind.UNAUTHORISED: 60 * SECOND,
+    ErrorKind.ANALYSIS_FAILED: 10 * MINUTE,
+    ErrorKind.REFUSED: 60 * SECOND,
+    ErrorKind.UNTRUSTED: 60 * SECOND,
+    ErrorKind.TRANSIENT: 15 * SECOND,
+}
+"""How long an error, of a pointer or of a verdict, is the answer before it is tried again."""
+
+
+class Pointer(msgspec.Struct, frozen=True):
+    """Which digest a tag named when the registry was asked, or why it could not be had."""
+
+    reference: str
+    """`host/path:tag`."""
+    asked_at: int
+    """When the registry was asked: orders pointers (docs/design/protocol.md)."""
+    digest: str | None = None
+    is_index: bool = False
+    previous: str | None = None
+    """The digest before the tag moved."""
+    error: ErrorKind | None = None
+    message: str = ""
+
+    @property
+    def ends_at(self) -> int:
+        """When the record itself ends."""
+        life = FRESH_ERROR[self.error] if self.error else POINTER_MAX_AGE
+        return self.asked_at + life
+
+    def young(self, now: int, *, always: bool, immutable: bool = False) -> bool:
+        """Whether it may be used without asking the registry, by the pod's pull policy."""
+        life = YOUNG_ALWAYS if always else YOUNG
+        return now < self.asked_at + (POINTER_MAX_AGE if immutable else life)
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """One entry of an index: what a runtime may choose."""
+
+    digest: str
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+
+    @property
+    def platform(self) -> str:
+        """`os/architecture`, empty for an entry without a platform."""
+        return f"{self.os}/{self.architecture}" if self.os or self.architecture else ""
+
+    def counts(self, platforms: tuple[str, ...]) -> bool:
+        """Whether a runtime on one of `platforms` (`os/architecture`) could choose it.
+
+        Any variant counts, and so does an entry without a platform. Only unknown/unknown is
+        skipped: annotations prove nothing, containerd ignores them (behaviour.md 2).
+        """
+        if self.platform == "unknown/unknown":
+            return False
+        return not self.platform or self.platform in platforms
+
+
+class Index(msgspec.Struct, frozen=True):
+    """The manifests that a digest which is an index names; never changes.
+
+    Nested indexes are flattened by whoever writes the record.
+    """
+
+    digest: str
+    manifests: tuple[Manifest, ...]
+    asked_at: int
+
+    def counted(self, platforms: tuple[str, ...]) -> tuple[Manifest, ...]:
+        """The manifests that runtimes on `platforms` could choose."""
+        return tuple(entry for entry in self.manifests if entry.counts(platforms))
+
+
+def pointer_key(reference: ImageReference) -> str:
+    """The store's key of a tag's pointer."""
+    return f"pointer:{reference.tagged}"
+
+
+def index_key(digest: str) -> str:
+    """The store's key of an index record."""
+    return f"index:{digest}"

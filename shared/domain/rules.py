@@ -1,0 +1,98 @@
+"""Rules: what applies to which image (docs/design/behaviour.md 4).
+
+The default rule, registries and platforms; selectors and exceptions will stand beside them.
+How a file becomes `Rules`: `shared.adapters.rules_file`.
+"""
+
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from shared.domain.reference import ImageReference
+
+DEFAULT_PLATFORMS = ("linux/amd64",)
+
+
+class Mode(StrEnum):
+    """What becomes of an image that is not known to be good."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"
+    AUDIT = "audit"
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Requirement(StrEnum):
+    """policy: must pass it. analysis: analysed is enough."""
+
+    POLICY = "policy"
+    ANALYSIS = "analysis"
+
+
+class PolicyChoice(msgspec.Struct, frozen=True):
+    """Whose policy is asked; empty: the credentials' account, its active policy."""
+
+    account: str = ""
+    id: str = ""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a pod's image must satisfy, and what happens when it does not."""
+
+    name: str = "default"
+    mode: Mode = Mode.ENFORCE
+    require: Requirement = Requirement.POLICY
+    policy: PolicyChoice = PolicyChoice()
+
+
+class RegistryRule(msgspec.Struct, frozen=True):
+    """How one registry host is reached. Credentials go to exactly this host."""
+
+    host: str
+    """As in a reference: `ghcr.io`, `registry.corp:5000`."""
+    repositories: tuple[str, ...] = ()
+    """Path prefixes by glob (`team-a/**`); empty: all of the host."""
+    insecure: bool = False
+    """Plain HTTP."""
+    credentials: str = ""
+    """A dockerconfigjson file."""
+    immutable_tags: tuple[str, ...] = ()
+    """Tag globs that never move."""
+
+    def covers(self, reference: ImageReference) -> bool:
+        """Whether this entry is about the reference."""
+        if reference.host != self.host:
+            return False
+        return not self.repositories or any(
+            fnmatchcase(reference.path, pattern) for pattern in self.repositories
+        )
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """A whole rules file."""
+
+    default: Rule = Rule()
+    registries: tuple[RegistryRule, ...] = ()
+    allow_registries: tuple[str, ...] = ()
+    """Hosts; empty: all."""
+    platforms: tuple[str, ...] = DEFAULT_PLATFORMS
+
+    def allows_registry(self, host: str) -> bool:
+        """Whether images of this host may be asked about at all."""
+        return not self.allow_registries or host in self.allow_registries
+
+    def registry_for(self, reference: ImageReference) -> RegistryRule:
+        """The entry with the longest matching repository pattern, or the host's defaults."""
+        fitting = [entry for entry in self.registries if entry.covers(reference)]
+        if not fitting:
+            return RegistryRule(host=reference.host)
+        return max(fitting, key=lambda entry: max(map(len, entry.repositories), default=0))
+
+    def immutable(self, reference: ImageReference) -> bool:
+        """Whether the reference's tag is one that never moves."""
+        patterns = self.registry_for(reference).immutable_tags
+        return reference.tag is not None and any(
+            fnmatchcase(reference.tag, pattern) for pattern in patterns
+        )

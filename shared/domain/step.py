@@ -1,0 +1,97 @@
+"""Steps: the short pieces of work on the queue, and their message format.
+
+Message format 1 is JSON; a message of another version or shape is a bad message
+(docs/design/behaviour.md 5, docs/design/protocol.md).
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from shared.domain.errors import InvalidStep
+from shared.domain.verdict import Question, Subject
+
+VERSION = 1
+MAX_HISTORY = 20
+
+
+class Lane(StrEnum):
+    """A queue with a concurrency of its own, so that slow work never delays quick work."""
+
+    RESOLVE = "resolve"
+    ADMISSION = "admission"
+    PREWARM = "prewarm"
+    CHECK = "check"
+    CHECK_PREWARM = "check-prewarm"
+
+
+class StepKind(StrEnum):
+    """resolve: ask the registry. request: begin a scan. check: is the analysis done?"""
+
+    RESOLVE = "resolve"
+    REQUEST = "request"
+    CHECK = "check"
+
+
+class Why(StrEnum):
+    """Who wanted the step."""
+
+    ADMISSION = "admission"
+    PREWARM = "prewarm"
+    REFRESH = "refresh"
+    OPERATOR = "operator"
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message. Times are integer milliseconds since the epoch."""
+
+    id: str
+    kind: StepKind
+    lane: Lane
+    reference: str
+    """Normalised, as `ImageReference` writes it."""
+    question: Question
+    first_seen: int
+    """When somebody first wanted it; survives retries and follow-ups."""
+    why: Why = Why.ADMISSION
+    claim: str = ""
+    """The request claim to delete when the step begins."""
+    deadline: int | None = None
+    """When nobody waits for the answer any more (resolve)."""
+    subject: Subject | None = None
+    """What is checked (check)."""
+    chain: str = ""
+    """The chain of checks this step belongs to; its first is the request's id."""
+    hop: int = 0
+    attempt: int = 0
+    """Failed tries of this step so far."""
+    history: tuple[str, ...] = ()
+    """Why those failed, the last ones."""
+    v: int = 0
+
+
+_DECODER = msgspec.json.Decoder(Step)
+
+
+def encode_step(step: Step) -> bytes:
+    """The message of a step."""
+    return msgspec.json.encode(msgspec.structs.replace(step, v=VERSION))
+
+
+def decode_step(message: bytes) -> Step:
+    """Read a message; raises InvalidStep."""
+    try:
+        step = _DECODER.decode(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidStep(f"the message is not a step: {error}") from error
+    if step.v != VERSION:
+        raise InvalidStep(f"the message has format {step.v}, this program reads {VERSION}")
+    if step.kind is StepKind.CHECK and (step.subject is None or not step.chain):
+        raise InvalidStep("a check step must name its subject and its chain")
+    return step
+
+
+def failed(step: Step, reason: str) -> Step:
+    """The same step for its next attempt, remembering why this one failed."""
+    history = (*step.history, reason[:200])[-MAX_HISTORY:]
+    return msgspec.structs.replace(step, attempt=step.attempt + 1, history=history)

@@ -1,0 +1,248 @@
+"""Verdicts: what a policy says of one manifest, and how long that may be used.
+
+Times are integer milliseconds since the epoch. The lives below and which evaluation wins are
+docs/design/behaviour.md 2 and docs/design/protocol.md.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from shared.domain.errors import ErrorKind
+from shared.domain.pointer import DAY, FRESH_ERROR, MINUTE
+
+MAX_FINDINGS = 200
+MAX_MESSAGE = 512
+
+MAX_AGE = 7 * DAY
+FRESH_PASS = 60 * MINUTE
+FRESH_FAIL = 10 * MINUTE
+
+
+class Outcome(StrEnum):
+    """pass and fail are the policy's; error means that it could not be judged."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+
+
+class Action(StrEnum):
+    """What a policy's rule wants of a finding."""
+
+    STOP = "stop"
+    WARN = "warn"
+    GO = "go"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One row of an evaluation: which rule, what it wants, what it saw."""
+
+    gate: str
+    trigger: str
+    trigger_id: str
+    action: Action
+    message: str
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked of a scanner, apart from the image: whose policy, and how much."""
+
+    account: str = ""
+    """Empty: the account of the credentials."""
+    policy: str = ""
+    """A policy's id; empty: the account's active one."""
+    requirement: str = "policy"
+    scanner: str = "anchore"
+    """The name by which webhooks and workers know one scanner from another."""
+
+    @property
+    def label(self) -> str:
+        """One text for keys: two questions never share a label."""
+        return "|".join(_escape(part) for part in msgspec.structs.astuple(self))
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """The manifest that a verdict belongs to."""
+
+    repository: str
+    digest: str
+    tag: str | None = None
+    """The tag that a worker saw name the digest, or none."""
+
+    @property
+    def scan_tag(self) -> str:
+        """The full tag under which a scanner is asked about it.
+
+        Without a tag of its own a digest is submitted under one that nobody can choose, so
+        that the author of a pod never picks a policy's mapping (behaviour.md 2).
+        """
+        tag = self.tag or f"imagegate-sha256-{self.digest.removeprefix('sha256:')[:12]}"
+        return f"{self.repository}:{tag}"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a policy says of one manifest."""
+
+    subject: Subject
+    question: Question
+    outcome: Outcome
+    evaluated_at: int
+    """When the scanner's own answer says that it was evaluated: orders verdicts."""
+    findings: tuple[Finding, ...] = ()
+    findings_dropped: int = 0
+    policy_id: str = ""
+    revision: str = ""
+    """SHA-256 of the canonical bundle that the answer named."""
+    evaluation_id: str = ""
+    turned_at: int | None = None
+    """When a fail replaced a pass of the same digest."""
+    error: ErrorKind | None = None
+    message: str = ""
+    scan_id: str = ""
+
+    @property
+    def fresh_for(self) -> int:
+        """Milliseconds after `evaluated_at` in which nothing need be asked again."""
+        if self.outcome is Outcome.PASS:
+            return FRESH_PASS
+        if self.outcome is Outcome.FAIL:
+            return FRESH_FAIL
+        return FRESH_ERROR[self.error or ErrorKind.TRANSIENT]
+
+    @property
+    def ends_at(self) -> int:
+        """When the record itself ends: no verdict outlives `max_age`, no error its freshness."""
+        if self.outcome is Outcome.ERROR:
+            return self.evaluated_at + self.fresh_for
+        return self.evaluated_at + MAX_AGE
+
+    def stale(self, now: int) -> bool:
+        """Whether it is time to ask again, behind the answer."""
+        return now >= self.evaluated_at + self.fresh_for
+
+    @property
+    def stops(self) -> tuple[Finding, ...]:
+        """The findings that made it fail."""
+        return tuple(finding for finding in self.findings if finding.action is Action.STOP)
+
+    @property
+    def warns(self) -> tuple[Finding, ...]:
+        """The findings that a policy only warns about."""
+        return tuple(finding for finding in self.findings if finding.action is Action.WARN)
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """A scanner's answer as it stands, before we believe it."""
+
+    status: str
+    """`pass` or `fail` as the scanner says."""
+    final_action: str
+    digests: tuple[str, ...]
+    """Every digest the answer says it is about."""
+    tag: str
+    policy_id: str
+    mapped: bool
+    """Whether a mapping rule of the bundle matched."""
+    problems: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    evaluated_at: int
+    revision: str
+    evaluation_id: str = ""
+
+
+def judge(
+    subject: Subject, question: Question, evaluation: Evaluation, *, scan_id: str = ""
+) -> Verdict:
+    """Turn a scanner's answer into a verdict: error unless it is about what was asked.
+
+    Closes the doors that an Engine leaves open (docs/design/anchore-engine.md 5): it says
+    `pass` when no mapping matched, for a tag that is not the digest's, and `fail` with
+    evaluation problems when its own code failed.
+    """
+    doubt = _doubt(subject, question, evaluation)
+    kept = evaluation.findings[:MAX_FINDINGS]
+    return Verdict(
+        subject=subject,
+        question=question,
+        outcome=Outcome.ERROR if doubt else Outcome(evaluation.status),
+        evaluated_at=evaluation.evaluated_at,
+        findings=() if doubt else kept,
+        findings_dropped=0 if doubt else len(evaluation.findings) - len(kept),
+        policy_id=evaluation.policy_id,
+        revision=evaluation.revision,
+        evaluation_id=evaluation.evaluation_id,
+        error=ErrorKind.UNTRUSTED if doubt else None,
+        message=doubt[:MAX_MESSAGE],
+        scan_id=scan_id,
+    )
+
+
+def error_verdict(
+    subject: Subject,
+    question: Question,
+    *,
+    kind: ErrorKind,
+    message: str,
+    now: int,
+    scan_id: str = "",
+) -> Verdict:
+    """The record of an image that could not be judged."""
+    return Verdict(
+        subject=subject,
+        question=question,
+        outcome=Outcome.ERROR,
+        evaluated_at=now,
+        error=kind,
+        message=message[:MAX_MESSAGE],
+        scan_id=scan_id,
+    )
+
+
+def verdict_key(subject: Subject, question: Question) -> str:
+    """The store's key of a verdict."""
+    return f"verdict:{_coordinates(subject, question)}"
+
+
+def last_error_key(subject: Subject, question: Question) -> str:
+    """The store's key of the error beside a verdict; an error never replaces a pass or fail."""
+    return f"error:{_coordinates(subject, question)}"
+
+
+def scan_key(subject: Subject, question: Question) -> str:
+    """The key of the scan record: one chain of checks for a digest and a question."""
+    return f"scan:{_coordinates(subject, question)}"
+
+
+def _coordinates(subject: Subject, question: Question) -> str:
+    return f"{subject.repository}@{subject.digest}#{subject.tag or ''}|{question.label}"
+
+
+def _escape(part: str) -> str:
+    return part.replace("%", "%25").replace("|", "%7C")
+
+
+def _doubt(subject: Subject, question: Question, evaluation: Evaluation) -> str:
+    """Why the answer must not be believed; empty when it may."""
+    if evaluation.problems:
+        return f"the scanner could not evaluate the policy: {'; '.join(evaluation.problems)}"
+    if evaluation.status not in (Outcome.PASS, Outcome.FAIL):
+        return f"the scanner answered with the unknown status {evaluation.status!r}"
+    if (evaluation.status == Outcome.FAIL) != (evaluation.final_action == Action.STOP):
+        return (
+            f"the scanner's status {evaluation.status!r} does not fit "
+            f"its final action {evaluation.final_action!r}"
+        )
+    if evaluation.digests != (subject.digest,):
+        named = ", ".join(evaluation.digests) or "no digest"
+        return f"the scanner answered about {named} instead of {subject.digest}"
+    if evaluation.tag != subject.scan_tag:
+        return f"the scanner answered about the tag {evaluation.tag} instead of {subject.scan_tag}"
+    if question.policy and evaluation.policy_id != question.policy:
+        return f"the scanner used policy {evaluation.policy_id} instead of {question.policy}"
+    if not evaluation.mapped:
+        return (
+            f"no mapping of policy {evaluation.policy_id} matches {subject.scan_tag}: "
+            "add a mapping for it to the policy"
+        )
+    return ""

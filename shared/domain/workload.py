@@ -1,0 +1,125 @@
+"""Where images stand in a pod: every container list and every image volume.
+
+The structs hold what a decision needs of `v1.Pod`; the rest of the object is skipped while
+decoding. A field of another type than Kubernetes gives it makes the object unreadable
+(`InvalidObject`): an object we cannot read is denied, never passed over.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from shared.domain.errors import InvalidObject
+
+MAX_IMAGE_PLACES = 512
+
+
+class Container(msgspec.Struct, rename="camel"):
+    """One entry of containers, initContainers or ephemeralContainers."""
+
+    name: str = ""
+    image: str | None = None
+    image_pull_policy: str | None = None
+
+
+class ImageVolumeSource(msgspec.Struct, rename="camel"):
+    """`volumes[].image`."""
+
+    reference: str | None = None
+    pull_policy: str | None = None
+
+
+class Volume(msgspec.Struct):
+    """One entry of volumes."""
+
+    name: str = ""
+    image: ImageVolumeSource | None = None
+
+
+class PodSpec(msgspec.Struct, rename="camel"):
+    """The parts of a pod's spec in which an image can stand."""
+
+    containers: list[Container] | None = None
+    init_containers: list[Container] | None = None
+    ephemeral_containers: list[Container] | None = None
+    volumes: list[Volume] | None = None
+
+
+class ObjectMeta(msgspec.Struct, rename="camel"):
+    """The parts of an object's metadata that a decision reads."""
+
+    name: str = ""
+    namespace: str = ""
+    generate_name: str = ""
+    deletion_timestamp: str | None = None
+
+
+class Pod(msgspec.Struct):
+    """The parts of a `v1.Pod` that a decision reads."""
+
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)
+
+
+class ImagePlace(msgspec.Struct, frozen=True):
+    """One place of an image: `where` is the list's name, `name` the container's or volume's."""
+
+    where: str
+    name: str
+    image: str
+    pull_policy: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(Pod)
+
+
+def decode_pod(raw: bytes | msgspec.Raw) -> Pod:
+    """Read a Pod; raises InvalidObject."""
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidObject(f"the object cannot be read as a Pod: {error}") from error
+
+
+def image_places(pod: Pod) -> list[ImagePlace]:
+    """Every image of the pod, in the order of the lists; raises InvalidObject above the cap.
+
+    A container without an image is a place with an empty reference, so that it is refused by
+    name and not passed over.
+    """
+    places = []
+    for place in _walk(pod.spec):
+        places.append(place)
+        if len(places) > MAX_IMAGE_PLACES:
+            raise InvalidObject(f"the pod names more than {MAX_IMAGE_PLACES} images")
+    return places
+
+
+def changed_places(new: list[ImagePlace], old: list[ImagePlace]) -> list[ImagePlace]:
+    """What an UPDATE changed: the places that do not hold the same reference in `old`.
+
+    Compared by list and name (behaviour.md 1), so that a reordered list changes nothing. A
+    name that stands twice in a list of `old` proves nothing and counts as changed.
+    """
+    before: dict[tuple[str, str], str | None] = {}
+    for place in old:
+        key = (place.where, place.name)
+        before[key] = None if key in before else place.image
+    return [place for place in new if before.get((place.where, place.name)) != place.image]
+
+
+def _walk(spec: PodSpec) -> Iterator[ImagePlace]:
+    lists = (
+        ("initContainers", spec.init_containers),
+        ("containers", spec.containers),
+        ("ephemeralContainers", spec.ephemeral_containers),
+    )
+    for where, containers in lists:
+        for container in containers or ():
+            yield ImagePlace(
+                where, container.name, container.image or "", container.image_pull_policy
+            )
+    for volume in spec.volumes or ():
+        if volume.image is not None:
+            source = volume.image
+            yield ImagePlace("volumes", volume.name, source.reference or "", source.pull_policy)
