@@ -37,7 +37,7 @@ test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contr
 	@echo "types: mypy --strict"
 	@$(BIN)/mypy
 	@echo "imports: the rules of the house"
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@echo "tests: pytest $(ARGS)"
 	@$(BIN)/pytest -q $(ARGS)
 
@@ -53,7 +53,7 @@ types: $(DEV_READY) ## mypy --strict over services, shared and tests
 	@$(BIN)/mypy
 
 imports: $(DEV_READY) ## the rules of the house as import contracts
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: $(DEV_READY) ## the figures the project promises, one line each (ARGS=way)
 	@$(BIN)/python -m tests.bench $(ARGS)
