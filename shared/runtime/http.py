@@ -1,0 +1,126 @@
+"""Serving an aiohttp application on a port or a Unix socket, as a context manager."""
+
+import os
+import socket
+import ssl
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from shared.domain.errors import InvalidSettings
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """Where a site answers."""
+
+    host: str
+    port: int
+    url: str
+    """`https://127.0.0.1:8443`, without a slash at the end."""
+
+
+@asynccontextmanager
+async def serve(
+    app: web.Application,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    keepalive: float = 75.0,
+    shutdown: float = 5.0,
+) -> AsyncIterator[Bound]:
+    """Serve `app`; port 0 chooses a free one. At the end requests get `shutdown` seconds.
+
+    A handler is cancelled when its client is gone. Raises InvalidSettings when the address
+    cannot be had.
+    """
+    async with _runner(app, keepalive=keepalive, shutdown=shutdown) as runner:
+        site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise InvalidSettings(
+                f"cannot listen on {host}:{port}: {error.strerror or error}; stop what uses it or "
+                "choose another port"
+            ) from error
+        bound = int(runner.addresses[0][1])
+        shown = f"[{host}]" if ":" in host else host
+        yield Bound(host, bound, f"{'https' if tls else 'http'}://{shown}:{bound}")
+
+
+@asynccontextmanager
+async def serve_unix(
+    app: web.Application, path: Path, *, shutdown: float = 2.0
+) -> AsyncIterator[Path]:
+    """Serve `app` on a socket that only its owner may use (0600); removes it at the end.
+
+    Raises InvalidSettings when another process answers there, or the path cannot be had.
+    """
+    async with _runner(app, keepalive=5.0, shutdown=shutdown) as runner:
+        listening = _listen_privately(path)
+        try:
+            await web.SockSite(runner, listening).start()
+            yield path
+        finally:
+            _unlink(path)
+
+
+@asynccontextmanager
+async def _runner(
+    app: web.Application, *, keepalive: float, shutdown: float
+) -> AsyncIterator[web.AppRunner]:
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=keepalive,
+        shutdown_timeout=shutdown,
+    )
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+def _listen_privately(path: Path) -> socket.socket:
+    _remove_stale(path)
+    listening = socket.socket(socket.AF_UNIX)
+    # The mode must hold from the first moment: set before bind, not by chmod after it.
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    except OSError as error:
+        listening.close()
+        raise InvalidSettings(
+            f"cannot make the socket {path}: {error.strerror or error}; choose a shorter or "
+            "writable state folder"
+        ) from error
+    finally:
+        os.umask(before)
+    listening.setblocking(False)
+    return listening
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a process that is gone."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise InvalidSettings(f"{path} is in the way and is not a socket: remove it")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            _unlink(path)
+            return
+    raise InvalidSettings(f"another process answers on {path}: stop it, or use another folder")
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)

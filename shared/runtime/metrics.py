@@ -1,0 +1,127 @@
+"""Metrics: one registry a process, and thin wrappers whose label values are bounded.
+
+Names begin with `imagegate_` and end in their unit (`_total`, `_seconds`, `_bytes`, ...).
+Whoever counts something makes its own metric from the registry it is given.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+MAX_SERIES = 200
+OTHER = "other"
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_NAME = re.compile(r"imagegate_[a-z][a-z0-9_]*")
+_UNITS = ("_total", "_seconds", "_bytes", "_ratio", "_timestamp_seconds", "_count", "_info")
+
+
+class _Series:
+    """The label values seen; what comes after `MAX_SERIES` of them counts as `other`."""
+
+    def __init__(self, width: int) -> None:
+        self._seen: set[tuple[str, ...]] = set()
+        self._width = width
+
+    def bounded(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        if values in self._seen:
+            return values
+        if len(values) != self._width:
+            raise ValueError(f"{len(values)} label values for {self._width} labels")
+        if len(self._seen) >= MAX_SERIES:
+            return (OTHER,) * self._width
+        self._seen.add(values)
+        return values
+
+
+class CounterMetric:
+    """Goes up."""
+
+    def __init__(self, counter: Counter, series: _Series) -> None:
+        self._counter, self._series = counter, series
+
+    def add(self, *labels: str, by: float = 1.0) -> None:
+        """Count one, or `by`, for these label values, in the order of the labels."""
+        labels = self._series.bounded(labels)
+        (self._counter.labels(*labels) if labels else self._counter).inc(by)
+
+
+class HistogramMetric:
+    """How long, or how much, by buckets."""
+
+    def __init__(self, histogram: Histogram, series: _Series) -> None:
+        self._histogram, self._series = histogram, series
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Note one value for these label values."""
+        labels = self._series.bounded(labels)
+        (self._histogram.labels(*labels) if labels else self._histogram).observe(value)
+
+
+class GaugeMetric:
+    """Goes up and down."""
+
+    def __init__(self, gauge: Gauge, series: _Series) -> None:
+        self._gauge, self._series = gauge, series
+
+    def set(self, value: float, *labels: str) -> None:
+        """The value now."""
+        labels = self._series.bounded(labels)
+        (self._gauge.labels(*labels) if labels else self._gauge).set(value)
+
+    def read_from(self, value: Callable[[], float]) -> None:
+        """Ask `value` at each scrape; only without labels."""
+        self._gauge.set_function(value)
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self) -> None:
+        # A second series for each counter that says when it began: nobody asks for it.
+        cast(Callable[[], None], disable_created_metrics)()
+        self._registry = CollectorRegistry()
+
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> CounterMetric:
+        """A counter; its name ends in `_total`."""
+        counter = Counter(_checked(name, "_total"), text, labels, registry=self._registry)
+        return CounterMetric(counter, _Series(len(labels)))
+
+    def histogram(
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str] = (),
+        *,
+        buckets: Sequence[float] = SECONDS,
+    ) -> HistogramMetric:
+        """A histogram; its name ends in the unit, its buckets are in that unit."""
+        histogram = Histogram(
+            _checked(name, *_UNITS), text, labels, buckets=buckets, registry=self._registry
+        )
+        return HistogramMetric(histogram, _Series(len(labels)))
+
+    def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> GaugeMetric:
+        """A gauge; its name ends in the unit."""
+        gauge = Gauge(_checked(name, *_UNITS), text, labels, registry=self._registry)
+        return GaugeMetric(gauge, _Series(len(labels)))
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self._registry)
+
+
+def _checked(name: str, *units: str) -> str:
+    if not _NAME.fullmatch(name) or not name.endswith(units):
+        raise ValueError(f"{name}: a metric is imagegate_* and ends in {' or '.join(units)}")
+    return name

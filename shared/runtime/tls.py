@@ -1,0 +1,172 @@
+"""TLS: a serving certificate made at first start, and the two contexts made from files.
+
+The certificate is self-signed and no CA: whoever trusts it trusts this key for these names and
+for nothing else. It is its own CA file (`webhooks[].clientConfig.caBundle`).
+"""
+
+import os
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from shared.domain.errors import InvalidSettings
+
+LIFE = timedelta(days=365)
+RENEW_BEFORE = timedelta(days=7)
+NAMES = ("127.0.0.1", "::1", "localhost")
+
+
+class CertificateFiles(msgspec.Struct, frozen=True):
+    """Where a certificate (PEM, chain allowed) and its key (PEM) are."""
+
+    certificate: Path
+    key: Path
+
+
+def ensure_certificate(
+    folder: Path, *, names: tuple[str, ...] = NAMES, now: datetime | None = None
+) -> CertificateFiles:
+    """The serving certificate in `folder`, made or renewed when less than a week is left.
+
+    Both files have mode 0600. Also made anew when it lacks one of `names` or its key is gone.
+    Raises InvalidSettings when the folder cannot be written.
+    """
+    now = now or datetime.now(UTC)
+    files = CertificateFiles(folder / "webhook.crt", folder / "webhook.key")
+    if _usable(files, names=names, now=now):
+        return files
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _self_signed(key, names=names, now=now)
+        _write(files.key, _key_bytes(key))
+        _write(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+    except OSError as error:
+        raise InvalidSettings(
+            f"cannot write a certificate into {folder}: {error.strerror}; choose a folder that "
+            "this user may write"
+        ) from error
+    return files
+
+
+def server_context(files: CertificateFiles, *, client_ca: Path | None = None) -> ssl.SSLContext:
+    """TLS 1.2 or newer; with `client_ca` only callers with a certificate of it get in."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(files.certificate, files.key)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidSettings(
+            f"{files.certificate} and {files.key} are not a certificate and its key: {error}"
+        ) from error
+    if client_ca is not None:
+        _load_ca(context, client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(ca: Path, *, own: CertificateFiles | None = None) -> ssl.SSLContext:
+    """Trusts `ca` and nothing else; `own` is what this client shows of itself."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_ca(context, ca)
+    if own is not None:
+        context.load_cert_chain(own.certificate, own.key)
+    return context
+
+
+def days_left(certificate: Path, *, now: datetime | None = None) -> float:
+    """Days until the (first) certificate of a file ends; below zero when it has ended."""
+    try:
+        ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise InvalidSettings(f"{certificate} is not a PEM certificate: {error}") from error
+    return (ends - (now or datetime.now(UTC))) / timedelta(days=1)
+
+
+def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
+    try:
+        context.load_verify_locations(ca)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidSettings(f"{ca} is not a file of PEM certificates: {error}") from error
+
+
+def _usable(files: CertificateFiles, *, names: tuple[str, ...], now: datetime) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+        key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return False
+    covered = {str(name.value) for name in alternatives.value}
+    return (
+        certificate.not_valid_after_utc - now > RENEW_BEFORE
+        and certificate.not_valid_before_utc <= now
+        and covered.issuperset(names)
+        and certificate.public_key() == key.public_key()
+    )
+
+
+def _self_signed(
+    key: ec.EllipticCurvePrivateKey, *, names: tuple[str, ...], now: datetime
+) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "imagegate")])
+    public = key.public_key()
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        # A clock that is a little behind must not refuse it.
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + LIFE)
+        .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace `path` in one move; nobody else can read it at any moment."""
+    fresh = path.with_suffix(f"{path.suffix}.new")
+    fresh.unlink(missing_ok=True)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+    fresh.replace(path)

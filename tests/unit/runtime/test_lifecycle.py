@@ -1,0 +1,160 @@
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.runtime.lifecycle import Lifecycle, run
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_stop_drains_then_cancels_what_is_left() -> None:
+    life = Lifecycle()
+    order: list[str] = []
+
+    async def work() -> None:
+        try:
+            await for_ever()
+        finally:
+            order.append("cancelled")
+
+    async def drain(timeout: float) -> None:
+        assert timeout == 25.0
+        order.append("drained")
+
+    life.watch(work(), name="work")
+    await asyncio.sleep(0)
+    life.stop("test")
+    assert await life.until_stopped(drain=drain) == 0
+    assert order == ["drained", "cancelled"]
+
+
+async def test_a_task_that_fails_stops_the_process_and_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    life = Lifecycle()
+
+    async def work() -> None:
+        raise ValueError("broken")
+
+    life.watch(work(), name="consume check")
+    assert await life.until_stopped() == 1
+    assert life.failure == "task 'consume check' failed unexpectedly"
+    assert "consume check" in caplog.text
+    assert "broken" in caplog.text
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+async def test_a_task_that_just_ends_stops_the_process_too(cancel: bool) -> None:
+    life = Lifecycle()
+    task = life.watch(asyncio.sleep(30 if cancel else 0), name="poll")
+    if cancel:
+        task.cancel()
+    assert await life.until_stopped() == 1
+    assert "poll" in life.failure
+
+
+async def test_a_task_that_ends_while_stopping_is_no_failure() -> None:
+    life = Lifecycle()
+    life.watch(life.stopping.wait(), name="work")
+    life.stop("test")
+    assert await life.until_stopped() == 0
+
+
+async def test_a_drain_that_hangs_is_cut_at_its_deadline(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    life = Lifecycle(drain_deadline=-0.99)
+    life.stop("test")
+    assert await life.until_stopped(drain=lambda _: for_ever()) == 0
+    assert "drain cut short" in caplog.text
+
+
+async def test_a_second_stop_ends_the_drain() -> None:
+    life = Lifecycle(drain_deadline=3600)
+
+    async def drain(_: float) -> None:
+        life.stop("again")
+        await for_ever()
+
+    life.stop("first")
+    assert await life.until_stopped(drain=drain) == 0
+
+
+async def test_a_drain_that_fails_is_logged_and_the_rest_still_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    life = Lifecycle()
+    task = life.watch(for_ever(), name="work")
+
+    async def drain(_: float) -> None:
+        raise ValueError("no broker")
+
+    life.stop("test")
+    assert await life.until_stopped(drain=drain) == 0
+    assert "no broker" in caplog.text
+    assert task.cancelled()
+
+
+async def test_a_task_may_stop_the_process_itself() -> None:
+    life = Lifecycle()
+
+    async def show() -> None:
+        life.stop("the show is over")
+
+    life.watch(show(), name="show")
+    assert await life.until_stopped() == 0
+
+
+async def test_a_task_that_fails_while_stopping_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    life = Lifecycle()
+
+    async def work() -> None:
+        await life.stopping.wait()
+        raise ValueError("late")
+
+    life.watch(work(), name="work")
+    await asyncio.sleep(0)
+    life.stop("test")
+    assert await life.until_stopped(drain=lambda _: asyncio.sleep(0)) == 0
+    assert [r.levelno for r in caplog.records if "late" in caplog.text] == [logging.WARNING]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_the_process_and_its_exit_code_is_zero(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    script = tmp_path / "process.py"
+    script.write_text(
+        "import asyncio, sys\n"
+        "from shared.runtime.lifecycle import run\n"
+        "async def serve(life):\n"
+        "    life.watch(asyncio.sleep(60), name='work')\n"
+        "    print('ready', flush=True)\n"
+        "    return await life.until_stopped()\n"
+        "sys.exit(run(serve))\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    assert await process.wait() == 0
+
+
+def test_run_gives_the_exit_code_on_uvloop() -> None:
+    async def serve(life: Lifecycle) -> int:
+        assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 40 + await life.until_stopped()
+
+    assert run(serve) == 40

@@ -1,0 +1,40 @@
+import pytest
+
+from shared.runtime.metrics import MAX_SERIES, Metrics
+
+
+def test_each_kind_counts_for_its_labels() -> None:
+    metrics = Metrics()
+    metrics.counter("imagegate_reviews_total", "Reviews.").add(by=2)
+    metrics.histogram("imagegate_review_seconds", "Time.", ["decision"]).observe(0.3, "allow")
+    metrics.gauge("imagegate_cache_bytes", "Size.", ["cache"]).set(7, "near")
+    metrics.gauge("imagegate_certificate_days_count", "Days.").read_from(lambda: 30)
+    text = metrics.render().decode()
+    assert "imagegate_reviews_total 2.0" in text
+    assert 'imagegate_review_seconds_bucket{decision="allow",le="0.5"} 1.0' in text
+    assert 'imagegate_cache_bytes{cache="near"} 7.0' in text
+    assert "imagegate_certificate_days_count 30.0" in text
+    assert "_created" not in text
+
+
+def test_label_values_that_never_end_become_other() -> None:
+    metrics = Metrics()
+    counter = metrics.counter("imagegate_denied_total", "Denied.", ["namespace", "reason"])
+    for number in range(MAX_SERIES + 50):
+        counter.add(f"team-{number}", "fail")
+    counter.add("team-0", "fail")
+    text = metrics.render().decode()
+    assert 'imagegate_denied_total{namespace="other",reason="other"} 50.0' in text
+    assert 'imagegate_denied_total{namespace="team-0",reason="fail"} 2.0' in text
+
+
+@pytest.mark.parametrize("name", ["reviews_total", "imagegate_reviews", "imagegate_Reviews_total"])
+def test_a_name_without_prefix_or_unit_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="imagegate_"):
+        Metrics().counter(name, "Reviews.")
+
+
+def test_a_wrong_number_of_label_values_is_refused() -> None:
+    counter = Metrics().counter("imagegate_reviews_total", "Reviews.", ["decision"])
+    with pytest.raises(ValueError, match="2 label values for 1 labels"):
+        counter.add("allow", "extra")

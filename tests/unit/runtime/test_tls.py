@@ -1,0 +1,127 @@
+import asyncio
+import ssl
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from shared.domain.errors import InvalidSettings
+from shared.runtime.http import serve
+from shared.runtime.tls import (
+    CertificateFiles,
+    client_context,
+    days_left,
+    ensure_certificate,
+    server_context,
+)
+
+NOW = datetime.now(UTC)
+
+
+def hello() -> web.Application:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    return app
+
+
+async def get(url: str, context: ssl.SSLContext) -> str:
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as answer:
+        text = await answer.text()
+    await asyncio.sleep(0.05)  # the transport of a TLS connection closes after its session
+    return text
+
+
+def test_both_files_can_be_read_by_their_owner_only(tmp_path: Path) -> None:
+    files = ensure_certificate(tmp_path / "state")
+    for path in (files.certificate, files.key):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+
+
+def test_a_certificate_is_kept_as_long_as_a_week_is_left(tmp_path: Path) -> None:
+    first = ensure_certificate(tmp_path, now=NOW).certificate.read_bytes()
+    later = ensure_certificate(tmp_path, now=NOW + timedelta(days=357)).certificate.read_bytes()
+    assert later == first
+
+
+def test_a_certificate_with_less_than_a_week_is_renewed(tmp_path: Path) -> None:
+    files = ensure_certificate(tmp_path, now=NOW)
+    soon = NOW + timedelta(days=359)
+    assert days_left(files.certificate, now=soon) == pytest.approx(6, abs=0.01)
+    ensure_certificate(tmp_path, now=soon)
+    assert days_left(files.certificate, now=soon) == pytest.approx(365, abs=0.01)
+
+
+@pytest.mark.parametrize("broken", ["webhook.crt", "webhook.key"])
+@pytest.mark.parametrize("content", [None, b"", b"nonsense"])
+def test_a_broken_pair_is_made_anew(tmp_path: Path, broken: str, content: bytes | None) -> None:
+    ensure_certificate(tmp_path)
+    (tmp_path / broken).unlink()
+    if content is not None:
+        (tmp_path / broken).write_bytes(content)
+    files = ensure_certificate(tmp_path)
+    server_context(files)
+
+
+def test_a_key_of_another_certificate_is_made_anew(tmp_path: Path) -> None:
+    other = ensure_certificate(tmp_path / "other")
+    files = ensure_certificate(tmp_path / "own")
+    files.key.write_bytes(other.key.read_bytes())
+    server_context(ensure_certificate(tmp_path / "own"))
+
+
+def test_a_missing_name_makes_it_anew(tmp_path: Path) -> None:
+    before = ensure_certificate(tmp_path).certificate.read_bytes()
+    names = ("localhost", "imagegate.security.svc")
+    assert ensure_certificate(tmp_path, names=names).certificate.read_bytes() != before
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidSettings, match=r"file.*choose a folder"):
+        ensure_certificate(tmp_path / "file")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_client_that_trusts_the_certificate_gets_in(tmp_path: Path, host: str) -> None:
+    files = ensure_certificate(tmp_path)
+    client = client_context(files.certificate)
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    async with serve(hello(), tls=server_context(files)) as bound:
+        assert await get(f"https://{host}:{bound.port}/", client) == "hello"
+
+
+async def test_a_client_that_trusts_another_one_does_not(tmp_path: Path) -> None:
+    files = ensure_certificate(tmp_path / "a")
+    other = ensure_certificate(tmp_path / "b")
+    async with serve(hello(), tls=server_context(files)) as bound:
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await get(bound.url, client_context(other.certificate))
+
+
+async def test_with_a_client_ca_only_its_certificates_get_in(tmp_path: Path) -> None:
+    files = ensure_certificate(tmp_path / "server")
+    caller = ensure_certificate(tmp_path / "client", names=("api-server",))
+    # Self-signed for servers: good enough to show who is asked, and who is refused.
+    tls = server_context(files, client_ca=files.certificate)
+    async with serve(hello(), tls=tls) as bound:
+        for own in (None, caller):
+            with pytest.raises(aiohttp.ClientError):
+                await get(bound.url, client_context(files.certificate, own=own))
+
+
+def test_files_that_are_no_pair_are_named(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("no certificate")
+    with pytest.raises(InvalidSettings, match="not a certificate and its key"):
+        server_context(CertificateFiles(tmp_path / "x", tmp_path / "x"))
+    with pytest.raises(InvalidSettings, match="PEM certificates"):
+        client_context(tmp_path / "x")
+    with pytest.raises(InvalidSettings, match="PEM certificate"):
+        days_left(tmp_path / "x")
