@@ -10,6 +10,7 @@ import msgspec
 
 from shared.domain.errors import ErrorKind
 from shared.domain.pointer import DAY, FRESH_ERROR, MINUTE
+from shared.domain.reference import ImageReference
 
 MAX_FINDINGS = 200
 MAX_MESSAGE = 512
@@ -197,6 +198,16 @@ def error_verdict(
         message=message[:MAX_MESSAGE],
         scan_id=scan_id,
     )
+
+
+def unresolved(reference: ImageReference) -> Subject:
+    """Stands for a reference whose digest could not be had, under which its error is kept.
+
+    A digest that could not be asked about is kept without its tag: nobody saw it name it.
+    """
+    if reference.digest is not None:
+        return Subject(reference.repository, reference.digest)
+    return Subject(reference.repository, "", reference.tag)
 
 
 def verdict_key(subject: Subject, question: Question) -> str:

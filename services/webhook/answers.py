@@ -1,0 +1,212 @@
+"""From judgements to a decision: what is allowed, and what a person reads.
+
+The table of answers is docs/design/behaviour.md 3; what Kubernetes keeps of messages and
+warnings is docs/design/field-notes.md 1c. The first line must say image, reason and next
+step by itself: it is what `kubectl describe` shows of the owner.
+"""
+
+import math
+from collections.abc import Sequence
+
+from shared.domain.decision import Decision, Judgement, State
+from shared.domain.pointer import DAY, SECOND
+from shared.domain.rules import Mode, Rule
+from shared.domain.verdict import Outcome, Verdict
+from shared.runtime.logging import one_line
+
+FIRST_LINE = 256
+MAX_LINES = 10
+MAX_WARNINGS = 12
+EXPECTED_SCAN = 10 * SECOND
+"""Assumed before anything was measured."""
+
+LONGEST_SILENCE = 100 * SECOND
+"""What a person's kubectl may wait without a word (docs/design/kube-facts.md 2)."""
+
+CODES = {
+    State.INVALID: 403,
+    State.REFUSED: 403,
+    State.FAIL: 403,
+    State.ERROR: 403,
+    State.STORE_DOWN: 503,
+    State.QUEUE_DOWN: 503,
+    State.REGISTRY_AWAY: 503,
+    State.PENDING: 429,
+}
+"""Worst first: what cannot be cured by asking again decides."""
+
+_ORDER = {state: place for place, state in enumerate(CODES)}
+_GOOD = (State.PASS, State.EXEMPT)
+NOT_YET = (State.PENDING, State.ERROR, State.STORE_DOWN, State.QUEUE_DOWN, State.REGISTRY_AWAY)
+"""States that a dry run lets pass with a warning: nothing runs."""
+
+
+def shown(text: str, limit: int = 200) -> str:
+    """Text from outside on one bounded line, whatever it holds."""
+    return one_line(text, limit=limit)
+
+
+def decide(
+    judgements: Sequence[Judgement],
+    *,
+    rule: Rule,
+    now: int,
+    by_system: bool = True,
+    dry_run: bool = False,
+) -> Decision:
+    """The decision about an object. `by_system`: the user is one of Kubernetes' own."""
+    bad = sorted(
+        (judgement for judgement in judgements if judgement.state not in _GOOD),
+        key=lambda judgement: _ORDER[judgement.state],
+    )
+    warnings = _warnings(judgements, now)
+    audit = _audit(judgements, bad, rule, now)
+    if not bad:
+        return Decision(True, State.PASS, warnings=warnings, audit=audit)
+    worst = bad[0]
+    lines = [_line(judgement, now) for judgement in bad]
+    if dry_run and all(judgement.state in NOT_YET for judgement in bad):
+        notes = tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
+        return Decision(True, worst.state, warnings=(*notes, *warnings)[:MAX_WARNINGS], audit=audit)
+    if rule.mode is Mode.WARN:
+        return Decision(True, worst.state, warnings=(*lines, *warnings)[:MAX_WARNINGS], audit=audit)
+    if rule.mode is Mode.AUDIT:
+        audit["message"] = lines[0]
+        return Decision(True, worst.state, warnings=warnings, audit=audit)
+    return Decision(
+        allowed=False,
+        state=worst.state,
+        code=CODES[worst.state],
+        message=_message(lines, worst),
+        audit=audit,
+        retry_after=0 if by_system else _retry_after(worst, now),
+    )
+
+
+def _message(lines: Sequence[str], worst: Judgement) -> str:
+    details = [
+        f"  {finding.action}: {shown(finding.message)} ({finding.gate}/{finding.trigger})"
+        for verdict in worst.verdicts
+        if verdict.outcome is Outcome.FAIL
+        for finding in verdict.stops
+    ]
+    dropped = sum(verdict.findings_dropped for verdict in worst.verdicts)
+    below = [*details[1:], *lines[1:]]
+    more = len(below) - (MAX_LINES - 1) + dropped
+    below = below[: MAX_LINES - 1]
+    if more > 0:
+        below.append(f"  ... and {more} more")
+    return "\n".join((lines[0], *below))
+
+
+def _line(judgement: Judgement, now: int) -> str:
+    """One judgement within 256 characters: image, reason, next step."""
+    text = _TEXTS[judgement.state](judgement, now)
+    image = shown(judgement.image, max(40, FIRST_LINE - len(text) - 8))
+    return f"image {image}: {text}"[:FIRST_LINE]
+
+
+def _fail(judgement: Judgement, now: int) -> str:
+    failed = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.FAIL]
+    if not failed:
+        return shown(judgement.message)
+    stops = [finding for verdict in failed for finding in verdict.stops]
+    policy = shown(failed[0].policy_id or "the active policy", 40)
+    first = shown(stops[0].message, 90) if stops else "the policy's final action is stop"
+    more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
+    return f"refused by policy {policy}: {first}{more}. Details: imagegate verdicts"
+
+
+def _error(judgement: Judgement, now: int) -> str:
+    return f"could not be judged: {shown(judgement.message, 150)}"
+
+
+def _pending(judgement: Judgement, now: int) -> str:
+    seconds = max(0, now - (judgement.since or now)) // SECOND
+    note = f" Last try: {shown(judgement.message, 90)}." if judgement.message else ""
+    return f"not judged yet, its scan is under way since {seconds} s: try again.{note}"
+
+
+def _registry_away(judgement: Judgement, now: int) -> str:
+    return "the registry does not say what the tag names now: try again, or pin a digest"
+
+
+def _store_down(judgement: Judgement, now: int) -> str:
+    return "not judged yet, and imagegate's verdict store (Redis) does not answer: try again later"
+
+
+def _queue_down(judgement: Judgement, now: int) -> str:
+    return "not judged yet, and imagegate's queue (RabbitMQ) takes no request: try again later"
+
+
+def _as_said(judgement: Judgement, now: int) -> str:
+    return shown(judgement.message)
+
+
+_TEXTS = {
+    State.INVALID: _as_said,
+    State.REFUSED: _as_said,
+    State.FAIL: _fail,
+    State.ERROR: _error,
+    State.STORE_DOWN: _store_down,
+    State.QUEUE_DOWN: _queue_down,
+    State.REGISTRY_AWAY: _registry_away,
+    State.PENDING: _pending,
+}
+
+
+def _retry_after(worst: Judgement, now: int) -> int:
+    """Seconds after which kubectl asks again by itself; 0: show the message at once.
+
+    A fifth of what remains, so that kubectl's ten tries outlast the scan.
+    """
+    if worst.state is not State.PENDING:
+        return 0
+    passed = now - (worst.since or now)
+    if passed > LONGEST_SILENCE:
+        return 0
+    remaining = max(EXPECTED_SCAN - passed, SECOND)
+    return min(10, max(1, math.ceil(remaining / 5 / SECOND)))
+
+
+def _warnings(judgements: Sequence[Judgement], now: int) -> tuple[str, ...]:
+    """Warn findings, old verdicts, and tags that may move before the kubelet pulls."""
+    warnings: list[str] = []
+    unpinned = []
+    for judgement in judgements:
+        image = shown(judgement.image, 80)
+        reference = judgement.reference
+        if judgement.state is State.PASS and reference is not None and reference.digest is None:
+            unpinned.append(image)
+        for verdict in judgement.verdicts:
+            if verdict.outcome is not Outcome.PASS:
+                continue
+            warnings += [f"image {image}: {shown(finding.message)}" for finding in verdict.warns]
+            if now - verdict.evaluated_at > DAY:
+                days = (now - verdict.evaluated_at) // DAY
+                warnings.append(f"image {image}: its verdict is {days} days old")
+    if unpinned:
+        warnings.append(
+            f"not pinned to a digest, the tag can move before it is pulled: {', '.join(unpinned)}"
+        )
+    return tuple(warning[:FIRST_LINE] for warning in warnings[:MAX_WARNINGS])
+
+
+def _audit(
+    judgements: Sequence[Judgement], bad: Sequence[Judgement], rule: Rule, now: int
+) -> dict[str, str]:
+    """Audit annotations: keys are qualified names, values bounded."""
+    state = bad[0].state if bad else State.PASS
+    audit = {"decision": str(state), "rule": rule.name}
+    verdicts = [verdict for judgement in judgements for verdict in judgement.verdicts]
+    if verdicts:
+        oldest = min(verdicts, key=lambda verdict: verdict.evaluated_at)
+        audit["policy"] = shown(_policies(verdicts))
+        audit["verdict-age-seconds"] = str(max(0, now - oldest.evaluated_at) // SECOND)
+        if oldest.scan_id:
+            audit["scan-id"] = shown(oldest.scan_id, 64)
+    return audit
+
+
+def _policies(verdicts: Sequence[Verdict]) -> str:
+    return ",".join(sorted({verdict.policy_id for verdict in verdicts if verdict.policy_id}))

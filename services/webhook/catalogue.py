@@ -1,0 +1,177 @@
+"""Reading one image out of the store's records: the stair from reference to judgement.
+
+Pure: `Catalogue.judge` asks for records by key through a callback and says either what is
+known or which keys it misses. Lives and fallbacks: docs/design/behaviour.md 2.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from shared.domain.decision import Judgement, State
+from shared.domain.errors import ErrorKind
+from shared.domain.pointer import Index, Pointer, index_key, pointer_key
+from shared.domain.reference import ImageReference
+from shared.domain.rules import Rules
+from shared.domain.verdict import (
+    Outcome,
+    Question,
+    Subject,
+    Verdict,
+    last_error_key,
+    unresolved,
+    verdict_key,
+)
+
+Records = Sequence[msgspec.Struct | None]
+Fetch = Callable[[Sequence[str]], Records]
+
+
+class Image(msgspec.Struct, frozen=True):
+    """One image of a review: what was written, what it is, how strictly it is looked up."""
+
+    written: str
+    reference: ImageReference
+    always: bool
+    """The kubelet asks the registry at each start (pull policy Always or missing)."""
+    question: Question
+
+
+class Need(StrEnum):
+    """What has to happen before the image can be judged."""
+
+    REQUEST = "request"
+    RESOLVE = "resolve"
+    """Only the registry has to be asked what the tag names."""
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """What is not known, and the records whose change would tell."""
+
+    need: Need
+    keys: tuple[str, ...]
+    subjects: tuple[Subject, ...] = ()
+    """The manifests without a verdict, where the digest is known."""
+    note: str = ""
+    """Why the last try did not tell."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A judgement, and whether something of it should be asked again behind the answer."""
+
+    judgement: Judgement
+    refresh: Need | None = None
+    subjects: tuple[Subject, ...] = ()
+
+
+class Catalogue:
+    """Judges an image from records; `fetch` gives the records of keys, absent ones as None."""
+
+    def __init__(self, *, image: Image, rules: Rules, now: int, fetch: Fetch) -> None:
+        self._image = image
+        self._rules = rules
+        self._now = now
+        self._fetch = fetch
+        self._refresh: Need | None = None
+
+    def judge(self) -> Known | Missing:
+        """Walk the stair: pointer, index, verdicts, errors."""
+        reference = self._image.reference
+        if reference.digest is not None:
+            tags = (reference.tag, None) if reference.tag else (None,)
+            return self._judge_digest(reference.digest, tags, is_index=None)
+        key = pointer_key(reference)
+        pointer = self._fetch((key,))[0]
+        if not isinstance(pointer, Pointer):
+            error_key = last_error_key(unresolved(reference), self._image.question)
+            error = self._fetch((error_key,))[0]
+            note = error.message if isinstance(error, Verdict) else ""
+            return Missing(Need.REQUEST, (key,), note=note)
+        if pointer.digest is None:
+            return self._known(State.ERROR, pointer.message)
+        immutable = self._rules.immutable(reference)
+        if not pointer.young(self._now, always=self._image.always, immutable=immutable):
+            if self._image.always:
+                return Missing(Need.RESOLVE, (key,))
+            self._refresh = Need.RESOLVE
+        return self._judge_digest(pointer.digest, (reference.tag,), is_index=pointer.is_index)
+
+    def _judge_digest(
+        self, digest: str, tags: tuple[str | None, ...], *, is_index: bool | None
+    ) -> Known | Missing:
+        """`is_index` is None where only the records can tell."""
+        if is_index is not True:
+            verdict = self._verdict(digest, tags)
+            if verdict is not None:
+                return self._combine([verdict])
+            if is_index is False:
+                return self._missing([digest], tags)
+        key = index_key(digest)
+        index = self._fetch((key,))[0]
+        if not isinstance(index, Index):
+            missing = self._missing([digest], tags)
+            if isinstance(missing, Missing):
+                return msgspec.structs.replace(missing, keys=(key, *missing.keys))
+            return missing
+        counted = index.counted(self._rules.platforms)
+        if not counted:
+            platforms = ", ".join(self._rules.platforms)
+            return self._known(
+                State.FAIL, f"no manifest for this cluster: the index has none for {platforms}"
+            )
+        return self._judge_manifests([entry.digest for entry in counted], tags)
+
+    def _judge_manifests(self, digests: list[str], tags: tuple[str | None, ...]) -> Known | Missing:
+        """As good as the worst: one fail decides, whatever is not known of the others."""
+        found = {digest: self._verdict(digest, tags) for digest in digests}
+        verdicts = [verdict for verdict in found.values() if verdict is not None]
+        unknown = [digest for digest, verdict in found.items() if verdict is None]
+        if unknown and not any(verdict.outcome is Outcome.FAIL for verdict in verdicts):
+            return self._missing(unknown, tags)
+        return self._combine(verdicts)
+
+    def _verdict(self, digest: str, tags: tuple[str | None, ...]) -> Verdict | None:
+        """The first valid verdict of the digest under one of `tags`."""
+        keys = [verdict_key(subject, self._image.question) for subject in self._of(digest, tags)]
+        for record in self._fetch(keys):
+            if isinstance(record, Verdict) and record.outcome is not Outcome.ERROR:
+                return record
+        return None
+
+    def _missing(self, digests: list[str], tags: tuple[str | None, ...]) -> Known | Missing:
+        """No verdict: is it because something is known to be wrong?"""
+        question = self._image.question
+        subjects = [subject for digest in digests for subject in self._of(digest, tags)]
+        errors = [last_error_key(subject, question) for subject in subjects]
+        note = ""
+        for record in self._fetch(errors):
+            if isinstance(record, Verdict) and record.error is ErrorKind.TRANSIENT:
+                note = record.message
+            elif isinstance(record, Verdict):
+                return self._known(State.ERROR, record.message, (record,))
+        keys = (*(verdict_key(subject, question) for subject in subjects), *errors)
+        return Missing(Need.REQUEST, keys, tuple(subjects), note)
+
+    def _combine(self, verdicts: list[Verdict]) -> Known:
+        stale = [verdict for verdict in verdicts if verdict.stale(self._now)]
+        if stale:
+            self._refresh = Need.REQUEST
+        failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
+        known = self._known(State.FAIL if failed else State.PASS, "", tuple(verdicts))
+        subjects = tuple(verdict.subject for verdict in stale)
+        return msgspec.structs.replace(known, subjects=subjects)
+
+    def _of(self, digest: str, tags: tuple[str | None, ...]) -> list[Subject]:
+        repository = self._image.reference.repository
+        return [Subject(repository, digest, tag) for tag in tags]
+
+    def _known(self, state: State, message: str, verdicts: tuple[Verdict, ...] = ()) -> Known:
+        judgement = Judgement(
+            image=self._image.written,
+            state=state,
+            message=message,
+            reference=self._image.reference,
+            verdicts=verdicts,
+        )
+        return Known(judgement, self._refresh)

@@ -1,0 +1,220 @@
+"""Knowing one image: near cache, store, and when neither tells, the queue and a bounded wait.
+
+Knows ports only; no HTTP, no Redis. The order of operations is docs/design/protocol.md:
+look up; on a miss register as waiter and look up again; claim; publish; wait; one last look.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
+from services.webhook.near_cache import NearCache
+from services.webhook.requests import Asked, Requests
+from services.webhook.waiters import Waiters
+from shared.domain.decision import Judgement, State
+from shared.domain.errors import StoreError
+from shared.domain.rules import Rules
+from shared.domain.step import Lane, Why
+from shared.ports.clock import Clock
+
+log = logging.getLogger(__name__)
+
+RESOLVE_WAIT = 0.5
+"""Seconds that a review waits for a registry (docs/design/behaviour.md 1 and 2)."""
+
+REFRESH_WAIT = 2.0
+"""Seconds in which a pointer's renewal behind an answer is worth doing."""
+
+DOWN = (Asked.STORE_DOWN, Asked.QUEUE_DOWN)
+
+MAX_BEHIND = 500
+"""Requests under way behind answers; more are left to the next look-up."""
+
+
+class _NotHeld(Exception):
+    """Some of these keys have not been read yet."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        super().__init__(keys)
+        self.keys = keys
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How a review waits for an image that is not known."""
+
+    until: float
+    """The review's deadline, monotonic seconds."""
+    asks: bool = True
+    """False for a dry run: it leaves no trace."""
+    waits: bool = True
+    only_first: bool = False
+    """Wait only when this review took the request claim."""
+    lane: Lane = Lane.ADMISSION
+
+
+class Knowledge:
+    """What is known of images, and how it comes to be known."""
+
+    def __init__(
+        self,
+        *,
+        cache: NearCache,
+        requests: Requests,
+        waiters: Waiters,
+        clock: Clock,
+        rules: Callable[[], Rules],
+        max_waiters: int = 200,
+        on_waiting: Callable[[int], None] = lambda waiting: None,
+    ) -> None:
+        self._cache = cache
+        self._requests = requests
+        self._waiters = waiters
+        self._clock = clock
+        self._rules = rules
+        self._max_waiters = max_waiters
+        self._waiting = 0
+        self._on_waiting = on_waiting
+        self._behind: set[asyncio.Task[Asked]] = set()
+
+    def glance(self, image: Image) -> Judgement | None:
+        """What the near cache alone can answer, without waiting for anything."""
+
+        def fetch(keys: Sequence[str]) -> list[msgspec.Struct | None]:
+            records = self._cache.glance(keys)
+            if records is None:
+                raise _NotHeld(keys)
+            return records
+
+        catalogue = Catalogue(image=image, rules=self._rules(), now=self._clock.now(), fetch=fetch)
+        try:
+            answer = catalogue.judge()
+        except _NotHeld:
+            return None
+        if isinstance(answer, Missing):
+            return None
+        self._renew(image, answer)
+        return answer.judgement
+
+    async def learn(self, image: Image, patience: Patience) -> Judgement:
+        """What is known by the deadline at the latest; never raises for a dead dependency."""
+        answer, trouble = await self._look(image)
+        resolve_until = min(patience.until, self._clock.monotonic() + RESOLVE_WAIT)
+        asked: dict[Need, Asked] = {}
+        while isinstance(answer, Missing):
+            with self._waiters.on(answer.keys) as changed:
+                answer, trouble = await self._look(image, fresh=True)
+                if isinstance(answer, Known) or trouble is not None:
+                    break
+                resolving = answer.need is Need.RESOLVE
+                until = resolve_until if resolving else patience.until
+                if answer.need not in asked:
+                    asked[answer.need] = await self._ask(image, answer, patience, until)
+                if asked[answer.need] in DOWN:
+                    return _unanswered(image, State(asked[answer.need]), "")
+                if not self._may_wait(patience, resolving, Asked.FIRST in asked.values()):
+                    break
+                if not await self._wait(changed, until):
+                    answer, trouble = await self._look(image, fresh=True)
+                    break
+        if isinstance(answer, Missing):
+            return self._not_known(image, answer, trouble)
+        self._requests.forget(image)
+        self._renew(image, answer)
+        return answer.judgement
+
+    async def _look(
+        self, image: Image, *, fresh: bool = False
+    ) -> tuple[Known | Missing, StoreError | None]:
+        """One whole look-up; the trouble, if the store could not be asked about all of it."""
+        held: dict[str, msgspec.Struct | None] = {}
+        trouble: StoreError | None = None
+        lost = False
+
+        def fetch(keys: Sequence[str]) -> list[msgspec.Struct | None]:
+            if any(key not in held for key in keys):
+                raise _NotHeld(keys)
+            return [held[key] for key in keys]
+
+        while True:
+            now = self._clock.now()
+            try:
+                answer = Catalogue(image=image, rules=self._rules(), now=now, fetch=fetch).judge()
+            except _NotHeld as missing:
+                look = await self._cache.read(missing.keys, fresh=fresh)
+                held.update(zip(missing.keys, look.records, strict=True))
+                trouble = trouble or look.trouble
+                lost = lost or look.lost
+                continue
+            if isinstance(answer, Known) and lost and answer.refresh is None:
+                answer = msgspec.structs.replace(answer, refresh=Need.REQUEST)
+            return answer, trouble
+
+    async def _ask(self, image: Image, missing: Missing, patience: Patience, end: float) -> Asked:
+        if not patience.asks:
+            return Asked.UNDER_WAY
+        return await self._requests.ask(
+            image,
+            missing.need,
+            subjects=missing.subjects,
+            lane=patience.lane,
+            within=max(end - self._clock.monotonic(), 0.05),
+        )
+
+    def _may_wait(self, patience: Patience, resolving: bool, first: bool) -> bool:
+        if not patience.waits or self._waiting >= self._max_waiters:
+            return False
+        return first or resolving or not patience.only_first
+
+    async def _wait(self, changed: asyncio.Event, end: float) -> bool:
+        """Whether something changed before `end`."""
+        self._waiting += 1
+        self._on_waiting(self._waiting)
+        try:
+            async with asyncio.timeout(end - self._clock.monotonic()):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        else:
+            return True
+        finally:
+            self._waiting -= 1
+            self._on_waiting(self._waiting)
+
+    def _not_known(self, image: Image, missing: Missing, trouble: StoreError | None) -> Judgement:
+        if trouble is not None:
+            return _unanswered(image, State.STORE_DOWN, str(trouble))
+        if missing.need is Need.RESOLVE:
+            return _unanswered(image, State.REGISTRY_AWAY, missing.note)
+        pending = _unanswered(image, State.PENDING, missing.note)
+        return msgspec.structs.replace(pending, since=self._requests.since(image))
+
+    def _renew(self, image: Image, known: Known) -> None:
+        """Have what is stale asked again, behind the answer."""
+        need = known.refresh
+        if need is None or self._requests.asked_lately(image, need):
+            return
+        if len(self._behind) >= MAX_BEHIND:
+            return
+        asking = self._requests.ask(
+            image,
+            need,
+            subjects=known.subjects,
+            lane=Lane.PREWARM,
+            why=Why.REFRESH,
+            within=REFRESH_WAIT,
+        )
+        task = asyncio.create_task(asking, name=f"refresh {image.reference}")
+        self._behind.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Asked]) -> None:
+        self._behind.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed: %r", task.get_name(), error, exc_info=error)
+
+
+def _unanswered(image: Image, state: State, message: str) -> Judgement:
+    return Judgement(image=image.written, state=state, message=message, reference=image.reference)

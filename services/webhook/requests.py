@@ -1,0 +1,161 @@
+"""Asking for what is not known: the request claim, then the queue.
+
+Order of operations and what each failure means: docs/design/protocol.md.
+"""
+
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from services.webhook.catalogue import Image, Need
+from shared.domain.errors import (
+    QueueError,
+    QueueUnconfirmed,
+    StoreError,
+)
+from shared.domain.step import Lane, Step, StepKind, Why
+from shared.domain.verdict import Subject, scan_key
+from shared.ports.claims import Claim, RequestClaims
+from shared.ports.clock import Clock
+from shared.ports.steps import StepQueue
+
+log = logging.getLogger(__name__)
+
+CLAIM_LIFE = 30_000
+"""Milliseconds; the worker that begins the request deletes it sooner."""
+
+RESOLVE_LIFE = 2_000
+"""A resolve is asked again this soon: its message ends with its askers' deadline."""
+
+ASKED_AGAIN = 1.0
+"""Seconds in which this process does not try to claim the same thing again."""
+
+MAX_REMEMBERED = 20_000
+
+
+class Asked(StrEnum):
+    """What became of asking."""
+
+    FIRST = "first"
+    """This caller took the claim, and the step is queued."""
+    UNDER_WAY = "under_way"
+    STORE_DOWN = "store_down"
+    QUEUE_DOWN = "queue_down"
+
+
+class Request(msgspec.Struct):
+    """What this process remembers of something it asked for."""
+
+    first_seen: int
+    tried: float
+    outcome: Asked
+
+
+class Requests:
+    """Publishes each wanted step once, whoever else wants it too."""
+
+    def __init__(self, *, claims: RequestClaims, queue: StepQueue, clock: Clock) -> None:
+        self._claims = claims
+        self._queue = queue
+        self._clock = clock
+        self._remembered: OrderedDict[str, Request] = OrderedDict()
+
+    def since(self, image: Image) -> int:
+        """When this image was first asked for here (ms)."""
+        request = self._remembered.get(_claim_key(image, Need.REQUEST))
+        return request.first_seen if request else self._clock.now()
+
+    def forget(self, image: Image) -> None:
+        """It is known: the next time it is unknown is another story."""
+        self._remembered.pop(_claim_key(image, Need.REQUEST), None)
+
+    def asked_lately(self, image: Image, need: Need) -> bool:
+        """Whether asking now would change nothing."""
+        request = self._remembered.get(_claim_key(image, need))
+        return request is not None and self._clock.monotonic() < request.tried + ASKED_AGAIN
+
+    async def ask(
+        self,
+        image: Image,
+        need: Need,
+        *,
+        subjects: Sequence[Subject] = (),
+        lane: Lane = Lane.ADMISSION,
+        why: Why = Why.ADMISSION,
+        within: float = 0.0,
+    ) -> Asked:
+        """Have it resolved or judged; never raises for a dead store or queue.
+
+        `within` (seconds): how long somebody waits for a resolve.
+        """
+        key = _claim_key(image, need)
+        now = self._clock.monotonic()
+        request = self._remembered.get(key)
+        if request is not None and now < request.tried + ASKED_AGAIN:
+            return Asked.UNDER_WAY if request.outcome is Asked.FIRST else request.outcome
+        if request is None:
+            request = Request(self._clock.now(), now, Asked.UNDER_WAY)
+            self._remember(key, request)
+        request.tried, request.outcome = now, Asked.UNDER_WAY
+        step = self._step(image, need, key, lane=lane, why=why, within=within)
+        request.outcome = await self._claim_and_publish(key, step, subjects, within=within)
+        return request.outcome
+
+    async def _claim_and_publish(
+        self, key: str, step: Step, subjects: Sequence[Subject], *, within: float
+    ) -> Asked:
+        resolving = step.kind is StepKind.RESOLVE
+        life = RESOLVE_LIFE if resolving else CLAIM_LIFE
+        scans = [scan_key(subject, step.question) for subject in subjects]
+        try:
+            if await self._claims.claim(key, step, life=life, scans=scans) is not Claim.TAKEN:
+                return Asked.UNDER_WAY
+        except StoreError as error:
+            log.warning("cannot claim %s: %s", key, error)
+            return Asked.STORE_DOWN
+        try:
+            await self._queue.publish(step, expires_in=within if resolving else None)
+        except QueueUnconfirmed as error:
+            log.warning("no confirm for %s, its claim ends by itself: %s", key, error)
+        except QueueError as error:
+            log.warning("cannot queue %s: %s", key, error)
+            await self._drop(key)
+            return Asked.QUEUE_DOWN
+        return Asked.FIRST
+
+    async def _drop(self, key: str) -> None:
+        try:
+            await self._claims.drop(key)
+        except StoreError as error:
+            log.warning("cannot drop the claim %s, it ends by itself: %s", key, error)
+
+    def _step(
+        self, image: Image, need: Need, key: str, *, lane: Lane, why: Why, within: float
+    ) -> Step:
+        now = self._clock.now()
+        resolving = need is Need.RESOLVE
+        return Step(
+            id=uuid.uuid4().hex,
+            kind=StepKind.RESOLVE if resolving else StepKind.REQUEST,
+            lane=Lane.RESOLVE if resolving else lane,
+            reference=str(image.reference),
+            question=image.question,
+            first_seen=now,
+            why=why,
+            claim=key,
+            deadline=now + round(within * 1000) if resolving else None,
+        )
+
+    def _remember(self, key: str, request: Request) -> None:
+        self._remembered[key] = request
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+
+def _claim_key(image: Image, need: Need) -> str:
+    """By reference and question: protocol.md, "Keys"."""
+    return f"{need}:{image.reference}|{image.question.label}"

@@ -1,0 +1,123 @@
+"""From a delivery to its end: run the step, and give each failure its one class.
+
+permanent: an error verdict, acked. transient: the same step again after a delay, then acked;
+in the end a dead letter. What is no step never gets here (docs/design/behaviour.md 5).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+
+from services.worker.scan import Scan
+from shared.domain.errors import (
+    InvalidReference,
+    PermanentFailure,
+    QueueError,
+    StoreError,
+    TransientFailure,
+)
+from shared.domain.retry import retry_delay
+from shared.domain.step import Step, StepKind, failed
+from shared.ports.steps import Settle, StepQueue
+
+log = logging.getLogger(__name__)
+
+STEP_BUDGET = 20.0
+"""Seconds that one delivery may take, in-call retries included."""
+
+PUBLISH_PAUSE = 1.0
+
+
+class StepOutcome(StrEnum):
+    """How a delivery ended, for the metric."""
+
+    DONE = "done"
+    RETRIED = "retried"
+    DEAD = "dead"
+    DROPPED = "dropped"
+    """A resolve that nobody waits for any more."""
+
+
+class Follower:
+    """Publishes follow-ups until the broker has confirmed them.
+
+    Without its follow-up a step must not be acked: it waits here, holding its delivery, until
+    the broker takes it or the drain cancels it and the step is delivered again.
+    """
+
+    def __init__(self, *, queue: StepQueue) -> None:
+        self._queue = queue
+
+    async def follow(self, step: Step, delay: int) -> None:
+        """Queue `step` after `delay` seconds."""
+        while True:
+            try:
+                await self._queue.publish(step, delay=delay)
+            except QueueError as error:
+                log.warning("follow-up %s is not confirmed, again: %s", step.id, error)
+                await asyncio.sleep(PUBLISH_PAUSE)
+            else:
+                return
+
+
+class Dispatch:
+    """The handler of every lane."""
+
+    def __init__(
+        self,
+        *,
+        scan: Scan,
+        follower: Follower,
+        budget: float = STEP_BUDGET,
+        on_step: Callable[[Step, StepOutcome], None] = lambda step, outcome: None,
+    ) -> None:
+        self._follower = follower
+        self._budget = budget
+        self._on_step = on_step
+        self._work = {
+            StepKind.RESOLVE: scan.resolve,
+            StepKind.REQUEST: scan.request,
+            StepKind.CHECK: scan.check,
+        }
+
+    async def handle(self, step: Step) -> Settle:
+        """Run one delivery to its settlement."""
+        try:
+            async with asyncio.timeout(self._budget):
+                await self._work[step.kind](step)
+        except (TransientFailure, StoreError) as error:
+            after = error.retry_after if isinstance(error, TransientFailure) else None
+            return await self._again(step, str(error), after)
+        except TimeoutError:
+            return await self._again(step, f"not done after {self._budget:g} s", None)
+        except (InvalidReference, PermanentFailure) as error:
+            log.error("step %s cannot be done: %s", step.id, error)
+            return self._end(step, StepOutcome.DEAD)
+        except Exception as error:
+            log.exception("step %s failed", step.id)
+            return await self._again(step, f"{type(error).__name__}: {error}", None)
+        return self._end(step, StepOutcome.DONE)
+
+    async def _again(self, step: Step, reason: str, after: float | None) -> Settle:
+        log.warning(
+            "step failed",
+            extra={
+                "step": step.id,
+                "kind": str(step.kind),
+                "image": step.reference,
+                "attempt": step.attempt,
+                "reason": reason,
+            },
+        )
+        if step.kind is StepKind.RESOLVE:
+            return self._end(step, StepOutcome.DROPPED)
+        delay = retry_delay(step.attempt + 1, retry_after=after)
+        if delay is None:
+            return self._end(step, StepOutcome.DEAD)
+        await self._follower.follow(failed(step, reason), delay)
+        return self._end(step, StepOutcome.RETRIED)
+
+    def _end(self, step: Step, outcome: StepOutcome) -> Settle:
+        self._on_step(step, outcome)
+        return Settle.DEAD if outcome is StepOutcome.DEAD else Settle.ACK

@@ -1,0 +1,113 @@
+"""The worker's pen: sealed records into the store, and the ones it needs back.
+
+Every write is fenced by the store: an older record never overwrites a newer one
+(docs/design/protocol.md, "What orders evaluations").
+"""
+
+import logging
+from typing import TypeVar
+
+import msgspec
+
+from shared.domain.errors import InvalidSignature, TransientFailure
+from shared.domain.pointer import Index, Pointer, index_key
+from shared.domain.records import record_type
+from shared.domain.reference import ImageReference
+from shared.domain.signing import Kind
+from shared.domain.verdict import (
+    MAX_AGE,
+    Outcome,
+    Question,
+    Subject,
+    Verdict,
+    last_error_key,
+    scan_key,
+    verdict_key,
+)
+from shared.ports.signing import Sealer, Unsealer
+from shared.ports.verdicts import Put, VerdictStore
+
+log = logging.getLogger(__name__)
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+class Ledger:
+    """Reads and writes pointers, indexes and verdicts; raises StoreError."""
+
+    def __init__(self, *, store: VerdictStore, sealer: Sealer, unsealer: Unsealer) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._unsealer = unsealer
+
+    async def pointer(self, reference: ImageReference) -> Pointer | None:
+        """What the registry last said of the reference's tag."""
+        return await self._read(f"pointer:{reference.tagged}", Pointer)
+
+    async def index(self, digest: str) -> Index | None:
+        """The manifests of an index."""
+        return await self._read(index_key(digest), Index)
+
+    async def verdict(self, subject: Subject, question: Question) -> Verdict | None:
+        """The verdict of a manifest, if one that counts is there."""
+        return await self._read(verdict_key(subject, question), Verdict)
+
+    async def write_pointer(self, pointer: Pointer) -> None:
+        """Move a tag's pointer, unless the registry was asked later by somebody else."""
+        key = f"pointer:{pointer.reference}"
+        await self._write(
+            pointer, kind=Kind.POINTER, key=key, order=pointer.asked_at, ends=pointer.ends_at
+        )
+
+    async def write_index(self, index: Index) -> None:
+        """Keep what an index names, as long as a verdict of its manifests may count."""
+        ends = index.asked_at + 2 * MAX_AGE
+        key = index_key(index.digest)
+        await self._write(index, kind=Kind.INDEX, key=key, order=index.asked_at, ends=ends)
+
+    async def write_verdict(self, verdict: Verdict, *, chain: str) -> None:
+        """Put a verdict and end its chain; an error goes beside the verdict, never into it."""
+        key = (
+            last_error_key(verdict.subject, verdict.question)
+            if verdict.outcome is Outcome.ERROR
+            else verdict_key(verdict.subject, verdict.question)
+        )
+        await self._write(
+            verdict,
+            kind=Kind.VERDICT,
+            key=key,
+            order=verdict.evaluated_at,
+            ends=verdict.ends_at,
+            scan=scan_key(verdict.subject, verdict.question),
+            chain=chain,
+        )
+
+    async def _read(self, key: str, record: type[Record]) -> Record | None:
+        sealed = (await self._store.read([key]))[0]
+        if sealed is None:
+            return None
+        kind, _ = record_type(key)
+        try:
+            return self._unsealer.unseal(sealed, record, kind=kind, key=key)[0]
+        except InvalidSignature as error:
+            log.warning("a stored record is not believed: %s", error)
+            return None
+
+    async def _write(
+        self,
+        record: msgspec.Struct,
+        *,
+        kind: Kind,
+        key: str,
+        order: int,
+        ends: int,
+        scan: str = "",
+        chain: str = "",
+    ) -> None:
+        sealed = self._sealer.seal(record, kind=kind, key=key, order=order, ends=ends)
+        put = await self._store.put(sealed, key=key, ends=ends, scan=scan, chain=chain)
+        if put is Put.AHEAD:
+            raise TransientFailure(
+                f"{key}: its time is ahead of the store's clock: set the clocks of Anchore, "
+                "the workers and Redis by NTP"
+            )

@@ -1,0 +1,115 @@
+"""Asking registries: what a tag names now, and which manifests a request is about.
+
+Only a worker moves a pointer, and only to what the registry answered, ordered by the time the
+registry was asked (docs/design/behaviour.md 2, docs/design/protocol.md).
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from services.worker.ledger import Ledger
+from shared.domain.errors import PermanentFailure
+from shared.domain.pointer import DAY, Index, Pointer
+from shared.domain.reference import ImageReference
+from shared.domain.rules import Rules
+from shared.domain.verdict import Subject
+from shared.ports.clock import Clock
+from shared.ports.resolver import DigestResolver
+
+RENEW_INDEX = DAY
+
+
+class Pointing:
+    """Turns references into manifests, and writes down what registries said on the way."""
+
+    def __init__(
+        self,
+        *,
+        resolver: DigestResolver,
+        ledger: Ledger,
+        rules: Callable[[], Rules],
+        clock: Clock,
+    ) -> None:
+        self._resolver = resolver
+        self._ledger = ledger
+        self._rules = rules
+        self._clock = clock
+
+    async def point(self, reference: ImageReference) -> Pointer:
+        """Ask the registry what the tag names; write and return the pointer.
+
+        An answer that is final (not found, unauthorised, refused) is a pointer too. Raises
+        TransientFailure, and then moves nothing.
+        """
+        tagged = msgspec.structs.replace(reference, digest=None)
+        asked_at = self._clock.now()
+        before = await self._ledger.pointer(tagged)
+        try:
+            resolved = await self._resolver.resolve(tagged)
+        except PermanentFailure as error:
+            pointer = Pointer(
+                reference=tagged.tagged,
+                asked_at=asked_at,
+                previous=before.digest if before else None,
+                error=error.kind,
+                message=str(error)[:512],
+            )
+        else:
+            if resolved.is_index:
+                await self._ensure_index(tagged, resolved.digest, asked_at)
+            pointer = Pointer(
+                reference=tagged.tagged,
+                asked_at=asked_at,
+                digest=resolved.digest,
+                is_index=resolved.is_index,
+                previous=_previous(before, resolved.digest),
+            )
+        await self._ledger.write_pointer(pointer)
+        return pointer
+
+    async def subjects(self, reference: ImageReference) -> list[Subject]:
+        """The manifests that a verdict is needed of; empty where the registry's word is final.
+
+        A tag counts only where a worker saw it name the digest: one that lies is dropped.
+        Raises TransientFailure, and PermanentFailure for a reference with a digest.
+        """
+        pointer = await self.point(reference) if reference.tag else None
+        if reference.digest is None:
+            if pointer is None or pointer.digest is None:
+                return []
+            return await self._manifests(reference, pointer.digest, pointer.is_index)
+        if pointer is not None and pointer.digest == reference.digest:
+            return await self._manifests(reference, reference.digest, pointer.is_index)
+        digest = reference.digest
+        by_digest = msgspec.structs.replace(reference, tag=None)
+        if pointer is None or pointer.previous != reference.digest:
+            reference = by_digest
+        resolved = await self._resolver.resolve(by_digest)
+        return await self._manifests(reference, digest, resolved.is_index)
+
+    async def _manifests(
+        self, reference: ImageReference, digest: str, is_index: bool
+    ) -> list[Subject]:
+        digests = [digest]
+        if is_index:
+            index = await self._ensure_index(reference, digest, self._clock.now())
+            digests = [entry.digest for entry in index.counted(self._rules().platforms)]
+        unique = dict.fromkeys(digests)
+        return [Subject(reference.repository, one, reference.tag) for one in unique]
+
+    async def _ensure_index(self, reference: ImageReference, digest: str, asked_at: int) -> Index:
+        """The index's record, written once a while: it never changes, but it ends."""
+        known = await self._ledger.index(digest)
+        if known is not None and asked_at - known.asked_at < RENEW_INDEX:
+            return known
+        index = await self._resolver.index(reference, digest, asked_at=asked_at)
+        await self._ledger.write_index(index)
+        return index
+
+
+def _previous(before: Pointer | None, digest: str) -> str | None:
+    """The digest before the tag moved; stays known while the tag stays where it is."""
+    if before is None:
+        return None
+    return before.previous if before.digest in (digest, None) else before.digest

@@ -1,0 +1,69 @@
+"""The reconciler: what was claimed but never begun is published again.
+
+A claim whose publish failed, a broker that lost its queue, a message that nobody confirmed:
+each leaves a remembered step behind (docs/design/behaviour.md 2). A copy costs little: the
+worker that begins it finds the scan under way or the verdict there.
+"""
+
+import asyncio
+import logging
+import uuid
+
+import msgspec
+
+from shared.domain.errors import QueueError, StoreError
+from shared.domain.step import StepKind
+from shared.ports.claims import RequestClaims
+from shared.ports.clock import Clock
+from shared.ports.steps import StepQueue
+
+log = logging.getLogger(__name__)
+
+OVERDUE = 15_000
+"""Milliseconds without being begun; a busy lane's steps are copied at most this often."""
+
+FORGET = 3_600_000
+"""Milliseconds after which nobody waits for it any more: it is asked for again when needed."""
+
+BATCH = 200
+
+
+class Reconciler:
+    """Publishes overdue requests again; any number of workers may run one."""
+
+    def __init__(
+        self,
+        *,
+        claims: RequestClaims,
+        queue: StepQueue,
+        clock: Clock,
+        every: float = 5.0,
+        overdue: int = OVERDUE,
+    ) -> None:
+        """`every` in seconds, `overdue` in milliseconds."""
+        self._claims = claims
+        self._queue = queue
+        self._clock = clock
+        self._every = every
+        self._overdue = overdue
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        while True:
+            await asyncio.sleep(self._every)
+            try:
+                await self.once()
+            except (StoreError, QueueError) as error:
+                log.warning("cannot reconcile, again in %g s: %s", self._every, error)
+
+    async def once(self) -> int:
+        """One round; how many steps were published again."""
+        published = 0
+        for step in await self._claims.overdue(age=self._overdue, limit=BATCH):
+            if step.kind is StepKind.RESOLVE or self._clock.now() - step.first_seen > FORGET:
+                await self._claims.begin(step.claim)
+                continue
+            await self._queue.publish(msgspec.structs.replace(step, id=uuid.uuid4().hex))
+            published += 1
+            log.info("published again", extra={"image": step.reference, "claim": step.claim})
+        return published
