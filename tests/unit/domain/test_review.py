@@ -1,0 +1,86 @@
+"""The AdmissionReview is read in bounded ways and answered as the API server requires."""
+
+import json
+
+import pytest
+
+from shared.domain.errors import InvalidReview
+from shared.domain.review import (
+    AdmissionResponse,
+    Status,
+    StatusDetails,
+    decode_review,
+    encode_review,
+)
+
+REVIEW = {
+    "apiVersion": "admission.k8s.io/v1",
+    "kind": "AdmissionReview",
+    "request": {
+        "uid": "u",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "operation": "CREATE",
+        "userInfo": {"username": "ada"},
+        "object": {"spec": {}},
+        "oldObject": None,
+        "dryRun": False,
+    },
+}
+
+
+def test_a_review_is_read_and_its_objects_stay_bytes() -> None:
+    request = decode_review(json.dumps(REVIEW).encode())
+    assert request.uid == "u"
+    assert request.user_info.username == "ada"
+    assert json.loads(bytes(request.object)) == {"spec": {}}
+    assert bytes(request.old_object) == b"null"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "not an AdmissionReview"),
+        (b"hello", "not an AdmissionReview"),
+        (b"[]", "not an AdmissionReview"),
+        (b"{}", "expected AdmissionReview"),
+        (b'{"apiVersion": "\xff"}', "UTF-8"),
+        (b'{"x": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"apiVersion": NaN}', "not an AdmissionReview"),
+        (json.dumps({**REVIEW, "apiVersion": "admission.k8s.io/v1beta1"}).encode(), "v1beta1"),
+        (json.dumps({**REVIEW, "kind": "Pod"}).encode(), "Pod"),
+        (json.dumps({**REVIEW, "request": None}).encode(), "no request"),
+        (json.dumps({**REVIEW, "request": {"uid": ""}}).encode(), "uid"),
+        (json.dumps({**REVIEW, "request": {"uid": 1}}).encode(), "uid"),
+    ],
+)
+def test_what_is_no_review_is_refused_with_a_reason(body: bytes, says: str) -> None:
+    with pytest.raises(InvalidReview, match=says):
+        decode_review(body)
+
+
+def test_an_answer_has_what_the_api_server_requires_and_nothing_it_refuses() -> None:
+    denied = AdmissionResponse(
+        uid="u",
+        allowed=False,
+        status=Status(429, "later", "TooManyRequests", StatusDetails(3)),
+        warnings=("w",),
+        audit_annotations={"decision": "pending"},
+    )
+    assert json.loads(encode_review(denied)) == {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "response": {
+            "uid": "u",
+            "allowed": False,
+            "status": {
+                "code": 429,
+                "message": "later",
+                "reason": "TooManyRequests",
+                "details": {"retryAfterSeconds": 3},
+            },
+            "warnings": ["w"],
+            "auditAnnotations": {"decision": "pending"},
+        },
+    }
+    allowed = json.loads(encode_review(AdmissionResponse(uid="u", allowed=True)))
+    assert allowed["response"] == {"uid": "u", "allowed": True}

@@ -1,0 +1,85 @@
+"""Messages are versioned and checked; delays come from the ladder."""
+
+import msgspec
+import pytest
+
+from shared.domain.errors import InvalidStep
+from shared.domain.retry import DELAYS, MAX_ATTEMPTS, fitting_delay, poll_delay, retry_delay
+from shared.domain.step import Lane, Step, StepKind, decode_step, encode_step, failed
+from shared.domain.verdict import Question, Subject
+
+STEP = Step(
+    id="1",
+    kind=StepKind.CHECK,
+    lane=Lane.CHECK,
+    reference="docker.io/library/nginx:1",
+    question=Question(account="a|b%"),
+    first_seen=1,
+    subject=Subject("docker.io/library/nginx", "sha256:" + "a" * 64, "1"),
+    chain="c",
+    hop=2,
+)
+
+
+def test_a_step_comes_back_from_its_message_as_it_was() -> None:
+    assert encode_step(decode_step(encode_step(STEP))) == encode_step(STEP)
+    assert msgspec.structs.replace(decode_step(encode_step(STEP)), v=0) == STEP
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        encode_step(STEP).replace(b'"v":1', b'"v":2'),
+        encode_step(STEP).replace(b'"v":1', b'"w":1'),
+        encode_step(STEP).replace(b'"chain":"c",', b""),
+        encode_step(STEP).replace(b'"kind":"check"', b'"kind":"dance"'),
+    ],
+)
+def test_a_message_that_is_no_step_of_this_format_is_refused(message: bytes) -> None:
+    with pytest.raises(InvalidStep):
+        decode_step(message)
+
+
+def test_a_failed_step_counts_its_attempts_and_keeps_a_bounded_history() -> None:
+    step = STEP
+    for number in range(50):
+        step = failed(step, f"reason {number}" * 100)
+    assert step.attempt == 50
+    assert len(step.history) == 20
+    assert len(encode_step(step)) < 10_000
+
+
+def test_retries_climb_the_ladder_and_end() -> None:
+    delays = [retry_delay(attempt) for attempt in range(1, MAX_ATTEMPTS + 1)]
+    assert delays == [1, 2, 5, 10, 30, 60, 300, None]
+
+
+@pytest.mark.parametrize(("asked", "delay"), [(0.5, 1), (3, 5), (45, 60), (9999, 300)])
+def test_what_the_other_side_asked_for_is_honoured(asked: float, delay: int) -> None:
+    assert retry_delay(1, retry_after=asked) == delay
+
+
+@pytest.mark.parametrize(
+    ("age", "delay"), [(0, 1), (5, 1), (19, 1), (20, 2), (60, 5), (120, 10), (300, 30), (9999, 30)]
+)
+def test_polls_stretch_with_the_age_of_the_analysis_up_to_half_a_minute(
+    age: float, delay: int
+) -> None:
+    assert poll_delay(age) == delay
+    assert poll_delay(age) in DELAYS
+
+
+def test_a_delay_is_never_shorter_than_asked_where_the_ladder_has_one() -> None:
+    assert [fitting_delay(seconds) for seconds in (0, 1, 1.1, 6, 61, 301)] == [
+        1,
+        1,
+        2,
+        10,
+        300,
+        300,
+    ]
