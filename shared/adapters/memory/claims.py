@@ -1,0 +1,132 @@
+"""Request claims and scan records in process, with the guarantees of Redis."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from shared.adapters.memory.ending import Ending
+from shared.domain.step import Lane, Step
+from shared.ports.claims import Claim, Hold
+from shared.ports.clock import Clock
+
+MAX_ENTRIES = 100_000
+MAX_REMEMBERED = 10_000
+
+
+class _Scan(msgspec.Struct, frozen=True):
+    chain: str
+    hop: int
+    lane: Lane
+    first_seen: int
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """A step that was claimed and not begun; `named_at` is when somebody last published it."""
+
+    step: Step
+    named_at: int
+    first_seen: int
+
+
+class MemoryScanLeases:
+    """A `shared.ports.claims.ScanLeases` for one process."""
+
+    def __init__(self, *, clock: Clock, max_scans: int = MAX_ENTRIES) -> None:
+        self._clock = clock
+        self._scans: Ending[_Scan] = Ending(clock=clock, max_entries=max_scans)
+
+    async def hold(
+        self, key: str, *, chain: str, hop: int, life: int, lane: Lane, first_seen: int
+    ) -> Hold:
+        held = self._scans.get(key)
+        if held is not None and held.chain != chain:
+            return Hold.FOREIGN
+        if held is not None and held.hop > hop:
+            return Hold.BEHIND
+        scan = _Scan(chain, hop, lane, first_seen)
+        self._scans.set(key, scan, ends=self._clock.now() + life)
+        return Hold.HELD
+
+    async def release(self, key: str, *, chain: str) -> None:
+        self.end(key, chain=chain)
+
+    async def oldest(self) -> dict[Lane, int]:
+        return _oldest((scan.lane, scan.first_seen) for _, scan in self._scans.items())
+
+    def alive(self, key: str) -> bool:
+        """Whether a scan is under way."""
+        return self._scans.get(key) is not None
+
+    def end(self, key: str, *, chain: str) -> None:
+        """Remove the scan record of `key` if it is this chain's."""
+        held = self._scans.get(key)
+        if held is not None and held.chain == chain:
+            self._scans.pop(key)
+
+
+class MemoryRequestClaims:
+    """A `shared.ports.claims.RequestClaims` for one process."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        leases: MemoryScanLeases,
+        max_claims: int = MAX_ENTRIES,
+        max_remembered: int = MAX_REMEMBERED,
+    ) -> None:
+        self._clock = clock
+        self._leases = leases
+        self._claims: Ending[str] = Ending(clock=clock, max_entries=max_claims)
+        self._max_remembered = max_remembered
+        # In the order of `named_at`: what is named anew moves to the end.
+        self._wanted: dict[str, _Wanted] = {}
+
+    async def claim(self, key: str, step: Step, *, life: int, scans: Sequence[str] = ()) -> Claim:
+        if any(self._leases.alive(scan) for scan in scans):
+            return Claim.SCANNING
+        if self._claims.get(key) is not None:
+            return Claim.HELD
+        self._claims.set(key, step.id, ends=self._clock.now() + life)
+        self._remember(key, step)
+        return Claim.TAKEN
+
+    async def drop(self, key: str) -> None:
+        self._claims.pop(key)
+
+    async def begin(self, key: str) -> None:
+        self._claims.pop(key)
+        self._wanted.pop(key, None)
+
+    async def overdue(self, *, age: int, limit: int) -> list[Step]:
+        now = self._clock.now()
+        due: list[str] = []
+        for key, wanted in self._wanted.items():
+            if wanted.named_at > now - age or len(due) >= limit:
+                break
+            due.append(key)
+        return [self._name_again(key, now) for key in due]
+
+    async def oldest(self) -> dict[Lane, int]:
+        return _oldest((wanted.step.lane, wanted.first_seen) for wanted in self._wanted.values())
+
+    def _remember(self, key: str, step: Step) -> None:
+        before = self._wanted.pop(key, None)
+        if before is None and len(self._wanted) >= self._max_remembered:
+            return
+        first_seen = step.first_seen
+        if before is not None and before.step.lane is step.lane:
+            first_seen = min(first_seen, before.first_seen)
+        self._wanted[key] = _Wanted(step, self._clock.now(), first_seen)
+
+    def _name_again(self, key: str, now: int) -> Step:
+        wanted = self._wanted.pop(key)
+        self._wanted[key] = msgspec.structs.replace(wanted, named_at=now)
+        return wanted.step
+
+
+def _oldest(seen: Iterable[tuple[Lane, int]]) -> dict[Lane, int]:
+    oldest: dict[Lane, int] = {}
+    for lane, first_seen in seen:
+        oldest[lane] = min(first_seen, oldest.get(lane, first_seen))
+    return oldest

@@ -1,0 +1,87 @@
+"""Where Redis is, and who we are there."""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.credentials import UsernamePasswordCredentialProvider
+
+from shared.domain.errors import InvalidSettings
+
+SHAPE = "redis[s]://[user:password@]host[:port][/database]"
+PORT = 6379
+
+
+@dataclass(frozen=True)
+class RedisAddress:
+    """One server. Its text never shows name or password."""
+
+    host: str
+    port: int
+    database: int
+    tls: bool
+    ca_file: Path | None
+    user: str = field(repr=False)
+    password: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}/{self.database}"
+
+    def connection_options(self) -> dict[str, Any]:
+        """How redis-py makes a connection to it."""
+        options: dict[str, Any] = {
+            "connection_class": SSLConnection if self.tls else Connection,
+            "host": self.host,
+            "port": self.port,
+            "db": self.database,
+        }
+        if self.tls and self.ca_file is not None:
+            options["ssl_ca_certs"] = str(self.ca_file)
+        if self.user or self.password:
+            # A provider, because a pool's repr shows plain options.
+            options["credential_provider"] = UsernamePasswordCredentialProvider(
+                self.user, self.password
+            )
+        return options
+
+
+def parse_address(url: str, *, ca_file: Path | None = None) -> RedisAddress:
+    """Read a URL; raises InvalidSettings, whose message does not repeat the URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORT
+        database = int(parts.path.strip("/") or 0)
+    except ValueError:
+        # What urlsplit says may hold the password: neither said nor chained.
+        raise InvalidSettings(f"the Redis URL cannot be read: write it as {SHAPE}") from None
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        raise InvalidSettings(f"the Redis URL must name a scheme and a host: {SHAPE}")
+    if parts.query or parts.fragment:
+        raise InvalidSettings(f"the Redis URL takes no options after ? or #: {SHAPE}")
+    tls = parts.scheme == "rediss"
+    if ca_file is not None:
+        _check_ca_file(ca_file, tls=tls)
+    return RedisAddress(
+        host=parts.hostname,
+        port=port,
+        database=database,
+        tls=tls,
+        ca_file=ca_file,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+    )
+
+
+def _check_ca_file(ca_file: Path, *, tls: bool) -> None:
+    """Now, and not as a connection error at every call."""
+    if not tls:
+        raise InvalidSettings("a CA file for Redis needs a rediss:// URL: change one of the two")
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise InvalidSettings(
+            f"the CA file {ca_file} for Redis cannot be used: {error}: name a PEM file"
+        ) from error

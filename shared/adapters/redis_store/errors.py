@@ -1,0 +1,62 @@
+"""What Redis' errors mean to us (docs/design/broker-facts.md 5 and 8.12)."""
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,
+    MaxConnectionsError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    TimeoutError,
+)
+
+from shared.domain.errors import (
+    StoreError,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnreachable,
+)
+
+RAISED = (RedisError, RedisClusterException, OSError)
+"""Everything that redis-py raises for a server's or a network's fault."""
+
+_MISCONFIGURED = (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
+    NoPermissionError,
+)
+# MasterDownError is a ClusterDownError, MasterNotFoundError a ConnectionError.
+_UNREACHABLE = (
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,
+    OSError,
+    RedisClusterException,
+    TimeoutError,
+)
+_REFUSED = (OutOfMemoryError, ReadOnlyError)
+# redis-py knows no class for these.
+_UNREACHABLE_CODES = ("BUSY",)
+_REFUSED_CODES = ("MISCONF", "NOREPLICAS")
+
+
+def store_error(error: Exception, *, doing: str, address: object) -> StoreError:
+    """Our error for one of `RAISED`; `doing` is what failed, as in "cannot <doing>"."""
+    said = f"cannot {doing}, Redis at {address}: {error}"
+    code = str(error).partition(" ")[0]
+    if isinstance(error, MaxConnectionsError):
+        return StoreError(f"{said}: all our own connections are in use")
+    if isinstance(error, _MISCONFIGURED):
+        return StoreMisconfigured(f"{said}: check the user, password and ACL of the Redis URL")
+    if isinstance(error, _REFUSED) or code in _REFUSED_CODES:
+        return StoreRefused(f"{said}: reads go on; make the server writable or give it memory")
+    if isinstance(error, _UNREACHABLE) or code in _UNREACHABLE_CODES:
+        return StoreUnreachable(f"{said}: is it running, and reachable from here?")
+    return StoreError(f"{said}: this is not expected of the server, look at its log")

@@ -1,0 +1,157 @@
+"""The Lua scripts: each is one stroke on the server, with the server's clock.
+
+Keys (behind the prefix), all times in milliseconds:
+
+    record:<key>        string: a sealed record, until its end
+    claim:<key>         string: whose request claim it is, for its life
+    lease:<key>         hash chain, hop, lane, first_seen: the scan record, for its life
+    steps               hash: what was claimed and not begun, by claim key
+    steps:when          sorted set: when each of them was last published
+    steps:seen:<lane>   sorted set: when each was first seen
+    leases:when         sorted set: when each scan record ends
+    leases:seen:<lane>  sorted set: when each scan was first seen
+    changed             channel: the keys of records that changed, nothing else
+
+A script gets the first names of `steps` and `leases` and derives the others from them; that
+holds in Redis Cluster too when the prefix has a hash tag.
+"""
+
+from shared.domain.step import Lane
+
+_LANES = ", ".join(f"'{lane}'" for lane in Lane)
+
+_COMMON = f"""
+local LANES = {{ {_LANES} }}
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function forget(base, key)
+  redis.call('ZREM', base .. ':when', key)
+  for _, lane in ipairs(LANES) do redis.call('ZREM', base .. ':seen:' .. lane, key) end
+end
+local function remember(base, key, when, lane, seen)
+  forget(base, key)
+  redis.call('ZADD', base .. ':when', when, key)
+  redis.call('ZADD', base .. ':seen:' .. lane, seen, key)
+end
+local function until_time(base, time, limit)
+  return redis.call('ZRANGEBYSCORE', base .. ':when', '-inf', time, 'LIMIT', 0, limit)
+end
+local function forget_ended(base)
+  for _, key in ipairs(until_time(base, now(), 1000)) do forget(base, key) end
+end
+local function end_scan(record, base, key, chain)
+  if redis.call('HGET', record, 'chain') == chain then
+    redis.call('DEL', record)
+    forget(base, key)
+  end
+end
+"""
+
+# KEYS: record, lease, leases, channel. ARGV: sealed, ends, key, most ahead, scan key, chain.
+# What does not begin with 16 digits is not ours and never wins.
+PUT = (
+    _COMMON
+    + """
+local order = string.sub(ARGV[1], 1, 16)
+if tonumber(order) > now() + tonumber(ARGV[4]) then return 'ahead' end
+local held = redis.call('GETRANGE', KEYS[1], 0, 15)
+local answer = 'older'
+if not (string.match(held, '^%d+$') and #held == 16 and held >= order) then
+  redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2])
+  redis.call('PUBLISH', KEYS[4], ARGV[3])
+  answer = 'written'
+end
+if ARGV[5] ~= '' then end_scan(KEYS[2], KEYS[3], ARGV[5], ARGV[6]) end
+return answer
+"""
+)
+
+# KEYS: lease, leases. ARGV: key, chain, hop, life, lane, first seen.
+HOLD = (
+    _COMMON
+    + """
+local held = redis.call('HMGET', KEYS[1], 'chain', 'hop')
+if held[1] and held[1] ~= ARGV[2] then return 'foreign' end
+if held[1] and tonumber(held[2]) > tonumber(ARGV[3]) then return 'behind' end
+redis.call('HSET', KEYS[1], 'chain', ARGV[2], 'hop', ARGV[3])
+redis.call('HSET', KEYS[1], 'lane', ARGV[5], 'first_seen', ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+forget_ended(KEYS[2])
+remember(KEYS[2], ARGV[1], now() + ARGV[4], ARGV[5], ARGV[6])
+return 'held'
+"""
+)
+
+# KEYS: lease, leases. ARGV: key, chain.
+RELEASE = _COMMON + "end_scan(KEYS[1], KEYS[2], ARGV[1], ARGV[2])"
+
+# KEYS: claim, steps, leases in sight. ARGV: key, token, life, lane, first seen, step, cap.
+# A token that is there already is our own, sent once more over a new connection.
+CLAIM = (
+    _COMMON
+    + """
+for index = 3, #KEYS do
+  if redis.call('EXISTS', KEYS[index]) == 1 then return 'scanning' end
+end
+if not redis.call('SET', KEYS[1], ARGV[2], 'NX', 'PX', ARGV[3]) then
+  return redis.call('GET', KEYS[1]) == ARGV[2] and 'taken' or 'held'
+end
+local known = redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1
+if not known and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[7]) then return 'taken' end
+local seen = redis.call('ZSCORE', KEYS[2] .. ':seen:' .. ARGV[4], ARGV[1])
+seen = seen and math.min(seen, ARGV[5]) or ARGV[5]
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[6])
+remember(KEYS[2], ARGV[1], now(), ARGV[4], seen)
+return 'taken'
+"""
+)
+
+# KEYS: claim, steps. ARGV: key.
+BEGIN = (
+    _COMMON
+    + """
+redis.call('DEL', KEYS[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+forget(KEYS[2], ARGV[1])
+"""
+)
+
+# KEYS: claim.
+DROP = "redis.call('DEL', KEYS[1])"
+
+# KEYS: steps. ARGV: age, limit. Returns key, step, key, step, ...
+OVERDUE = (
+    _COMMON
+    + """
+local named = {}
+local time = now()
+for _, key in ipairs(until_time(KEYS[1], time - ARGV[1], ARGV[2])) do
+  local step = redis.call('HGET', KEYS[1], key)
+  if step then
+    redis.call('ZADD', KEYS[1] .. ':when', time, key)
+    table.insert(named, key)
+    table.insert(named, step)
+  else
+    forget(KEYS[1], key)
+  end
+end
+return named
+"""
+)
+
+# KEYS: steps or leases. Returns lane, first seen, lane, first seen, ...
+_OLDEST = """
+local oldest = {}
+for _, lane in ipairs(LANES) do
+  local first = redis.call('ZRANGE', KEYS[1] .. ':seen:' .. lane, 0, 0, 'WITHSCORES')
+  if first[1] then
+    table.insert(oldest, lane)
+    table.insert(oldest, first[2])
+  end
+end
+return oldest
+"""
+OLDEST_STEPS = _COMMON + _OLDEST
+OLDEST_LEASES = _COMMON + "forget_ended(KEYS[1])" + _OLDEST
