@@ -1,0 +1,149 @@
+"""One lane's consumer: a channel of its own, made again for as long as it is wanted."""
+
+import asyncio
+import logging
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aiormq.abc import AbstractChannel as UnderlayChannel
+
+from shared.adapters.crew import Crew
+from shared.adapters.handling import Handling, QueueEvent
+from shared.adapters.rabbitmq.calls import BROKER_ERRORS, answer, background, open_channel, shut
+from shared.adapters.rabbitmq.flights import Flights
+from shared.adapters.rabbitmq.link import Link
+from shared.adapters.rabbitmq.topology import Topology
+from shared.domain.errors import QueueUnavailable
+from shared.domain.step import Step
+from shared.ports.steps import Settle
+
+log = logging.getLogger(__name__)
+
+RPC_TIMEOUT = 5.0
+RETRY_PAUSE = 1.0
+
+
+class LaneConsumer:
+    """Hands what the broker delivers to the crew, whose size is the prefetch."""
+
+    def __init__(
+        self, *, link: Link, topology: Topology, crew: Crew, handling: Handling, flights: Flights
+    ) -> None:
+        self._link = link
+        self._topology = topology
+        self._crew = crew
+        self._handling = handling
+        self._flights = flights
+        self._queue = topology.lane(handling.lane)
+
+    async def run(self) -> None:
+        """Consume until the crew is stopping, and wait for its handlers."""
+        while not self._crew.stopping.is_set():
+            connection = await self._connected()
+            if connection is None:
+                break
+            try:
+                await self._session(connection)
+            except QueueUnavailable as error:
+                log.warning("consumer stopped, trying again: %s", error)
+                await self._mend(connection)
+        await self._crew.finished()
+
+    async def _connected(self) -> AbstractConnection | None:
+        """The connection, or None when the crew is stopping first."""
+        connecting = asyncio.create_task(self._link.connected(), name="wait for the broker")
+        await self._unless_stopping(connecting)
+        return connecting.result() if connecting.done() and not connecting.cancelled() else None
+
+    async def _session(self, connection: AbstractConnection) -> None:
+        """Consume on a channel until it ends or the crew is stopping."""
+        channel = await open_channel(connection, timeout=RPC_TIMEOUT)
+        try:
+            lost = await _watched(channel)
+            tag = await self._begin(channel)
+            await self._unless_stopping(asyncio.create_task(lost.wait(), name="wait for its end"))
+            if lost.is_set():
+                raise QueueUnavailable(f"{self._queue}: the broker ended the consumer")
+            queue = await channel.get_queue(self._queue, ensure=False)
+            await answer(queue.cancel(tag), timeout=RPC_TIMEOUT, what="cancel the consumer")
+            # Acks go through this channel, so it stays open for them.
+            await self._crew.finished()
+        finally:
+            # What is unsettled goes back to the queue with it.
+            await shut(channel.close())
+
+    async def _begin(self, channel: AbstractChannel) -> str:
+        what = f"consume from {self._queue}"
+        await answer(
+            channel.set_qos(prefetch_count=self._crew.size), timeout=RPC_TIMEOUT, what=what
+        )
+        queue = await channel.get_queue(self._queue, ensure=False)
+        return await answer(queue.consume(self._delivered), timeout=RPC_TIMEOUT, what=what)
+
+    async def _mend(self, connection: AbstractConnection) -> None:
+        """Wait a little; declare a queue again that somebody deleted."""
+        pause = asyncio.create_task(asyncio.sleep(RETRY_PAUSE), name="pause")
+        await self._unless_stopping(pause)
+        if self._crew.stopping.is_set() or connection is not self._link.current:
+            return
+        try:
+            await self._topology.declare(connection)
+        except QueueUnavailable as error:
+            log.warning("the queues could not be declared: %s", error)
+
+    async def _unless_stopping(self, task: asyncio.Task[object]) -> None:
+        """Wait for `task`, at most until the crew is stopping."""
+        stopping = asyncio.create_task(self._crew.stopping.wait(), name="wait for the drain")
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
+            stopping.cancel()
+
+    async def _delivered(self, message: AbstractIncomingMessage) -> None:
+        # A task of ours: the library cancels its own when the channel closes, and a handler
+        # must not lose its work to a reconnect.
+        self._crew.start(self._deliver(message))
+
+    async def _deliver(self, message: AbstractIncomingMessage) -> None:
+        if message.redelivered:
+            self._handling.count(QueueEvent.REDELIVERED)
+        step = self._handling.read(message.body)
+        if isinstance(step, Settle):
+            await self._settle(message, step)
+            return
+        if self._flights.has(step):
+            self._handling.count(QueueEvent.COPY)
+        settle = await self._flights.run(step, self._handle)
+        if not await self._settle(message, settle):
+            self._flights.keep(step, settle)
+
+    async def _handle(self, step: Step) -> Settle:
+        """Run the handler; slots bound it beyond the prefetch, which starts anew at a reconnect."""
+        async with self._crew.slots:
+            if self._crew.stopping.is_set():
+                raise asyncio.CancelledError("draining: left to the next consumer")
+            return await self._handling.run(step)
+
+    async def _settle(self, message: AbstractIncomingMessage, settle: Settle) -> bool:
+        """Tell the broker; whether it was told. Our own cancellation does not stop it."""
+        ending = message.ack() if settle is Settle.ACK else message.reject(requeue=False)
+        task = background(ending, name="settle")
+        await asyncio.wait({task}, timeout=RPC_TIMEOUT)
+        if task.done() and not task.cancelled():
+            try:
+                task.result()
+            except BROKER_ERRORS:
+                pass
+            else:
+                return True
+        self._handling.count(QueueEvent.STALE)
+        return False
+
+
+async def _watched(channel: AbstractChannel) -> asyncio.Event:
+    """Set when the channel closes, or the broker cancels a consumer (its queue was deleted)."""
+    lost = asyncio.Event()
+    channel.close_callbacks.add(lambda *_: lost.set())
+    underlay: UnderlayChannel = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(lambda _frame: lost.set())
+    return lost

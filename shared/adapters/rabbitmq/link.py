@@ -1,0 +1,142 @@
+"""A connection that is made again whenever it is lost.
+
+The library's own robust connection is not used: its channels wait for the reconnect whatever
+timeout was given, forget what was registered on them, and log a traceback a second
+(docs/design/broker-facts.md 3). Here one loop makes the connection, prepares it and waits for
+its end; nothing else ever reconnects.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+import msgspec
+from aio_pika.abc import AbstractConnection
+
+from shared.adapters.rabbitmq.calls import connect, shut
+from shared.domain.errors import InvalidSettings, QueueUnavailable
+
+log = logging.getLogger(__name__)
+
+Prepare = Callable[[AbstractConnection], Awaitable[None]]
+"""Makes a new connection usable; raises QueueUnavailable."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True):
+    """Where the broker is, and times in seconds."""
+
+    url: str
+    heartbeat: int
+    reconnect_interval: float
+    connect_timeout: float
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.url)
+        if address.scheme not in ("amqp", "amqps") or not address.hostname:
+            raise InvalidSettings(
+                "the broker's address must look like amqp://user:password@host:5672/ or amqps://..."
+            )
+
+    @property
+    def place(self) -> str:
+        """The broker's host and port, without credentials."""
+        address = urlsplit(self.url)
+        return f"{address.hostname}:{address.port or (5671 if address.scheme == 'amqps' else 5672)}"
+
+
+class Link:
+    """One connection for one purpose. `run` keeps it; the rest asks for it."""
+
+    def __init__(self, settings: LinkSettings, *, name: str, prepare: Prepare) -> None:
+        self.name = name
+        self._settings = settings
+        self._prepare = prepare
+        self._connection: AbstractConnection | None = None
+        self._usable = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._problem = "not connected yet"
+        logging.getLogger("aiormq.connection").addFilter(_QUIET)
+
+    async def run(self) -> None:
+        """Connect, again and again, until cancelled."""
+        while True:
+            try:
+                await self._session()
+            except QueueUnavailable as error:
+                self._failed(str(error))
+            except Exception as error:
+                # The loop must live: a process without it would never see its broker again.
+                log.exception("link to the broker failed")
+                self._failed(repr(error))
+            await asyncio.sleep(self._settings.reconnect_interval)
+
+    @property
+    def connection(self) -> AbstractConnection:
+        """The connection; raises QueueUnavailable when there is none."""
+        if self._connection is None:
+            raise QueueUnavailable(f"no broker at {self._settings.place}: {self._problem}")
+        return self._connection
+
+    @property
+    def current(self) -> AbstractConnection | None:
+        """The connection, if there is one."""
+        return self._connection
+
+    async def connected(self) -> AbstractConnection:
+        """Wait for the connection."""
+        while self._connection is None:
+            await self._usable.wait()
+        return self._connection
+
+    def drop(self) -> None:
+        """Give the connection up and make a new one."""
+        self._lost.set()
+
+    async def _session(self) -> None:
+        settings = self._settings
+        connection = await connect(
+            settings.url,
+            name=self.name,
+            heartbeat=settings.heartbeat,
+            timeout=settings.connect_timeout,
+        )
+        lost = self._lost = asyncio.Event()
+        connection.close_callbacks.add(lambda *_: lost.set())
+        try:
+            await self._prepare(connection)
+            if not lost.is_set():
+                self._up(connection)
+            await lost.wait()
+        finally:
+            self._connection = None
+            self._usable.clear()
+            await shut(connection.close())
+        raise QueueUnavailable("the connection was lost")
+
+    def _up(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+        self._usable.set()
+        self._problem = ""
+        log.info("broker connected", extra={"link": self.name, "broker": self._settings.place})
+
+    def _failed(self, problem: str) -> None:
+        """Say it once, not at every try."""
+        if problem != self._problem:
+            log.warning(
+                "broker away: %s",
+                problem,
+                extra={"link": self.name, "broker": self._settings.place},
+            )
+        self._problem = problem
+
+
+class _Quiet(logging.Filter):
+    """One line for a lost connection is ours; the library adds one a try, and tracebacks."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = str(record.msg)
+        return not text.startswith(("error when creating transport", "Cancelling cause reader"))
+
+
+_QUIET = _Quiet()

@@ -1,0 +1,195 @@
+"""Publishing with confirms: every step has one of four fates, told in time.
+
+A publish is a task of its own, because the broker's answer may come after its caller has gone
+on: that late answer says whether a queue still works (docs/design/broker-facts.md 8.22).
+"""
+
+import asyncio
+import logging
+import uuid
+from functools import partial
+from typing import Any
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractConnection, AbstractExchange
+from aio_pika.exceptions import ChannelInvalidStateError, DeliveryError, PublishError
+
+from shared.adapters.handling import RESOLVE_LIFE, OnEvent, QueueEvent
+from shared.adapters.rabbitmq.calls import (
+    BROKER_ERRORS,
+    background,
+    describe,
+    open_channel,
+    unblocked,
+)
+from shared.adapters.rabbitmq.link import Link, LinkSettings
+from shared.adapters.rabbitmq.topology import Topology
+from shared.domain.errors import QueueError, QueueFull, QueueUnavailable, QueueUnconfirmed
+from shared.domain.retry import DELAYS
+from shared.domain.step import Lane, Step, encode_step
+
+log = logging.getLogger(__name__)
+
+RESOLVE_GRACE = 0.01
+"""Seconds that a resolve step waits for its confirm: enough to hear a refusal when the broker
+is idle; the asker's time is short, and the step may be lost (broker-facts.md 7)."""
+
+PREPARE_TIMEOUT = 5.0
+HEAL_PAUSE = 1.0
+SILENCE = 1.0
+"""Seconds without a confirm that `check` forgives; a busy broker takes some 50 ms."""
+
+
+class Publisher:
+    """The connection that only publishes. `link.run()` keeps it."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        *,
+        topology: Topology,
+        confirm_timeout: float,
+        on_event: OnEvent,
+    ) -> None:
+        self.link = Link(settings, name="imagegate publish", prepare=self._prepare)
+        self._topology = topology
+        self._confirm_timeout = confirm_timeout
+        self._on_event = on_event
+        self._exchanges: dict[int, AbstractExchange] = {}
+        """By delay; 0 is the lanes'."""
+        self._silent: dict[str, float] = {}
+        """Queues that owe a confirm, since when."""
+        self._late: dict[str, asyncio.Task[Any]] = {}
+        """The newest publish to each that may still be confirmed."""
+        self._healing: asyncio.Task[None] | None = None
+
+    async def publish(self, step: Step, *, delay: int, expires_in: float | None) -> None:
+        """Hand `step` to the broker; raises QueueFull, QueueUnavailable, QueueUnconfirmed.
+
+        A step of the resolve lane that is not answered within RESOLVE_GRACE passes as queued.
+        """
+        await unblocked(self.link.connection)
+        queue = self._topology.delay(delay) if delay else self._topology.lane(step.lane)
+        hasty = step.lane is Lane.RESOLVE
+        sending = background(
+            self._exchanges[delay].publish(
+                _message(step, expires_in=expires_in),
+                routing_key=self._topology.lane(step.lane),
+                mandatory=True,
+                timeout=RESOLVE_LIFE if hasty else None,
+            ),
+            name=f"publish to {queue}",
+        )
+        await asyncio.wait({sending}, timeout=RESOLVE_GRACE if hasty else self._confirm_timeout)
+        if sending.done():
+            self._judge(sending, queue)
+            return
+        sending.add_done_callback(partial(self._answered_late, queue=queue, lane=step.lane))
+        if not hasty:
+            self._doubt(sending, queue)
+            raise QueueUnconfirmed(
+                f"{queue} did not confirm within {self._confirm_timeout:g} s: it may still arrive"
+            )
+
+    async def check(self) -> None:
+        """Raise QueueUnavailable when steps cannot be published now.
+
+        No probe is sent: a quorum queue without leader shows in nothing but its missing
+        confirms, so each queue's own last publish is the probe (broker-facts.md 3, 8.22).
+        """
+        await unblocked(self.link.connection)
+        now = asyncio.get_running_loop().time()
+        for queue, since in self._silent.items():
+            if now - since > SILENCE:
+                raise QueueUnavailable(
+                    f"{queue} has confirmed nothing for {now - since:.0f} s though the broker "
+                    "answers: it may have no leader (rabbitmq-queues quorum_status); if that "
+                    "stays, delete it, and it is declared again"
+                )
+
+    async def _prepare(self, connection: AbstractConnection) -> None:
+        await self._topology.declare(connection)
+        # Nothing but publishes on this channel: a question that timed out there has made the
+        # broker cut the connection (broker-facts.md 2).
+        channel = await open_channel(connection, timeout=PREPARE_TIMEOUT, confirms=True)
+        channel.close_callbacks.add(lambda *_: self.link.drop())
+        names = {0: self._topology.steps} | {delay: self._topology.delay(delay) for delay in DELAYS}
+        self._exchanges = {
+            delay: await channel.get_exchange(name, ensure=False) for delay, name in names.items()
+        }
+        self._silent.clear()
+        self._late.clear()
+
+    def _judge(self, sending: asyncio.Task[Any], queue: str) -> None:
+        """Say how a publish that ended has ended."""
+        if sending.cancelled():
+            raise QueueUnconfirmed(f"{queue}: the connection was closed before a confirm came")
+        try:
+            sending.result()
+        except PublishError as error:
+            self._heal()
+            raise QueueUnavailable(
+                f"{queue} does not exist: somebody deleted it, it is declared again"
+            ) from error
+        except DeliveryError as error:
+            self._heard(queue)
+            raise QueueFull(f"{queue} is full: its steps come in faster than they go") from error
+        except ChannelInvalidStateError as error:
+            raise QueueUnavailable("the connection to the broker was closed") from error
+        except BROKER_ERRORS as error:
+            raise QueueUnconfirmed(f"{queue}: no confirm: {describe(error)}") from error
+        self._heard(queue)
+
+    def _doubt(self, sending: asyncio.Task[Any], queue: str) -> None:
+        """Remember that `queue` owes an answer; only the newest such publish is kept waiting."""
+        self._silent.setdefault(queue, asyncio.get_running_loop().time())
+        older = self._late.get(queue)
+        if older is not None:
+            older.cancel()
+        self._late[queue] = sending
+
+    def _heard(self, queue: str) -> None:
+        self._silent.pop(queue, None)
+        late = self._late.pop(queue, None)
+        if late is not None:
+            late.cancel()
+
+    def _answered_late(self, sending: asyncio.Task[Any], *, queue: str, lane: Lane) -> None:
+        if sending.cancelled():
+            return
+        try:
+            self._judge(sending, queue)
+        except QueueUnconfirmed:
+            self._silent.setdefault(queue, asyncio.get_running_loop().time())
+        except QueueError as error:
+            log.warning("a step was refused after its publisher had gone on: %s", error)
+            self._on_event(QueueEvent.REFUSED_LATE, lane)
+
+    def _heal(self) -> None:
+        """Declare again what somebody deleted, once at a time."""
+        if self._healing is None or self._healing.done():
+            self._healing = background(self._redeclare(), name="declare the queues again")
+
+    async def _redeclare(self) -> None:
+        log.warning("a queue is missing, declaring all of them again")
+        try:
+            await self._topology.declare(self.link.connection)
+        except QueueUnavailable as error:
+            log.warning("the queues could not be declared again: %s", error)
+        await asyncio.sleep(HEAL_PAUSE)
+
+
+def _message(step: Step, *, expires_in: float | None) -> Message:
+    """A message with an id of its own: the library tells returned ones apart by it (2)."""
+    hasty = step.lane is Lane.RESOLVE
+    return Message(
+        encode_step(step),
+        content_type="application/json",
+        delivery_mode=DeliveryMode.NOT_PERSISTENT if hasty else DeliveryMode.PERSISTENT,
+        # A broker takes 0 ms for "only if a consumer is idle"; nothing below a millisecond.
+        expiration=None if expires_in is None else max(expires_in, 0.001),
+        message_id=uuid.uuid4().hex,
+        correlation_id=step.id,
+        type=step.kind,
+        app_id="imagegate",
+    )

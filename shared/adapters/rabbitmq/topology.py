@@ -1,0 +1,138 @@
+"""The exchanges and queues, with the arguments that were tried (docs/design/broker-facts.md 7).
+
+A delay is a fanout exchange before a queue whose messages all expire after the same time and
+leave it, with the routing key they came with, to the exchange of the lanes: so one delay queue
+serves all lanes. Declaring twice is harmless; with other arguments than before it is refused.
+"""
+
+from typing import Any
+
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractConnection
+
+from shared.adapters.handling import MAX_DEAD, RESOLVE_LIFE, cap
+from shared.adapters.rabbitmq.calls import answer, spare_channel
+from shared.domain.errors import QueueUnavailable
+from shared.domain.retry import DELAYS
+from shared.domain.step import Lane
+from shared.ports.steps import Depths, LaneDepth
+
+MAX_DELIVERIES = 20
+"""Deliveries end uncounted work only by crashes: retries are fresh messages (8.6)."""
+
+MAX_RESOLVE_DELIVERIES = 2
+
+DECLARE_TIMEOUT = 15.0
+"""Some forty questions, about 70 ms on an idle broker."""
+
+_QUORUM = {"x-queue-type": "quorum"}
+_REFUSING = {"x-overflow": "reject-publish"}
+_SURELY = {"x-dead-letter-strategy": "at-least-once"}
+
+
+class Topology:
+    """The names under one prefix, and how they are declared and looked at."""
+
+    def __init__(self, *, prefix: str, max_ready: int | None = None) -> None:
+        self.steps = f"{prefix}.steps"
+        self.dead = f"{prefix}.dead"
+        self._prefix = prefix
+        self._max_ready = max_ready
+
+    def lane(self, lane: Lane) -> str:
+        """The lane's queue, and its routing key."""
+        return f"{self._prefix}.{lane}"
+
+    def delay(self, delay: int) -> str:
+        """The delay's queue, and the exchange before it."""
+        span = f"{delay}s" if delay < 60 else f"{delay // 60}m"
+        return f"{self._prefix}.delay.{span}"
+
+    async def declare(self, connection: AbstractConnection) -> None:
+        """Make what is missing; raises QueueUnavailable."""
+        async with spare_channel(connection, timeout=DECLARE_TIMEOUT) as channel:
+            try:
+                await answer(
+                    self._declare(channel), timeout=DECLARE_TIMEOUT, what="declare the queues"
+                )
+            except QueueUnavailable as error:
+                if "PRECONDITION" not in str(error):
+                    raise
+                raise QueueUnavailable(
+                    f"{error}. The queue exists with other arguments: give every process the "
+                    "same settings, or let it run empty and delete it"
+                ) from error
+
+    async def depths(self, connection: AbstractConnection, *, timeout: float) -> Depths:
+        """Count by passive declares: what is ready, now; raises QueueUnavailable."""
+        async with spare_channel(connection, timeout=timeout) as channel:
+            return await answer(self._depths(channel), timeout=timeout, what="count the steps")
+
+    async def exists(self, connection: AbstractConnection, *, timeout: float) -> None:
+        """Ask for one lane; raises QueueUnavailable."""
+        async with spare_channel(connection, timeout=timeout) as channel:
+            name = self.lane(Lane.ADMISSION)
+            await answer(_count(channel, name), timeout=timeout, what=f"look at {name}")
+
+    async def _declare(self, channel: AbstractChannel) -> None:
+        # Targets before sources: nothing may expire into an exchange without a queue.
+        await channel.declare_exchange(self.dead, ExchangeType.FANOUT, durable=True)
+        await self._queue(channel, self.dead, self.dead, _dead_arguments())
+        await channel.declare_exchange(self.steps, ExchangeType.DIRECT, durable=True)
+        for lane in Lane:
+            await self._queue(channel, self.lane(lane), self.steps, self._lane_arguments(lane))
+        for delay in DELAYS:
+            name = self.delay(delay)
+            await channel.declare_exchange(name, ExchangeType.FANOUT, durable=True)
+            await self._queue(channel, name, name, self._delay_arguments(delay))
+
+    async def _queue(
+        self, channel: AbstractChannel, name: str, exchange: str, arguments: dict[str, Any]
+    ) -> None:
+        queue = await channel.declare_queue(name, durable=True, arguments=arguments)
+        await queue.bind(exchange, routing_key=name)
+
+    def _lane_arguments(self, lane: Lane) -> dict[str, Any]:
+        limits = {**_QUORUM, **_REFUSING, "x-max-length": cap(lane, max_ready=self._max_ready)}
+        if lane is Lane.RESOLVE:
+            # No dead letters: every expired question would become one (8.2).
+            return {
+                **limits,
+                "x-delivery-limit": MAX_RESOLVE_DELIVERIES,
+                "x-message-ttl": int(RESOLVE_LIFE * 1000),
+            }
+        return {
+            **limits,
+            **_SURELY,
+            "x-delivery-limit": MAX_DELIVERIES,
+            "x-dead-letter-exchange": self.dead,
+        }
+
+    def _delay_arguments(self, delay: int) -> dict[str, Any]:
+        return {
+            **_QUORUM,
+            **_REFUSING,
+            **_SURELY,
+            "x-message-ttl": delay * 1000,
+            "x-dead-letter-exchange": self.steps,
+        }
+
+    async def _depths(self, channel: AbstractChannel) -> Depths:
+        lanes = []
+        for lane in Lane:
+            ready, consumers = await _count(channel, self.lane(lane))
+            lanes.append(LaneDepth(lane=lane, ready=ready, consumers=consumers))
+        delayed = {delay: (await _count(channel, self.delay(delay)))[0] for delay in DELAYS}
+        dead, _ = await _count(channel, self.dead)
+        return Depths(lanes=tuple(lanes), delayed=delayed, dead=dead)
+
+
+def _dead_arguments() -> dict[str, Any]:
+    # Never full: a full one would stop the lanes that reject into it (broker-facts.md 1).
+    return {**_QUORUM, "x-max-length": MAX_DEAD, "x-overflow": "drop-head"}
+
+
+async def _count(channel: AbstractChannel, name: str) -> tuple[int, int]:
+    queue = await channel.declare_queue(name, passive=True)
+    found = queue.declaration_result
+    return found.message_count or 0, found.consumer_count or 0
