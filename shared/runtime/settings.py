@@ -80,11 +80,12 @@ def read_settings(
 def _variable(variables: Mapping[str, str], name: str) -> tuple[str, str] | None:
     """(what to call it in a message, its text), or None when it is not set."""
     key = name.upper()
-    text, path = variables.get(key), variables.get(f"{key}_FILE")
-    if text is not None and path is not None:
+    # An empty variable is how compose files and shells write "not set".
+    text, path = variables.get(key, ""), variables.get(f"{key}_FILE", "")
+    if text and path:
         raise InvalidSettings(f"{key} and {key}_FILE are both set: unset one of them")
-    if path is None:
-        return None if text is None else (key, text)
+    if not path:
+        return (key, text) if text else None
     return f"{key}_FILE", _read(Path(path), f"{key}_FILE").strip()
 
 

@@ -62,6 +62,12 @@ def test_what_is_not_set_has_its_default() -> None:
     assert read({}).port == 8443
 
 
+def test_an_empty_variable_is_not_set() -> None:
+    assert read({"PORT": "", "RULES": "", "REDIS_URL_FILE": ""}) == read({})
+    with pytest.raises(InvalidSettings, match="REDIS_URL is not set"):
+        read_settings(Example, environ={"REDIS_URL": ""})
+
+
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     file = write(tmp_path, "port: 1111\nwait: 3\nhosts: [a, b]\n")
     settings = read({"PORT": "2222"}, file)

@@ -1,0 +1,220 @@
+"""AdmissionReviews as an API server sends them, over real HTTPS.
+
+Defaults are those that the API server fills in before any webhook sees the object; the query
+and the envelope are those of docs/design/kube-facts.md 4.
+"""
+
+import asyncio
+import ssl
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from shared.domain.errors import ImagegateError, InvalidReference
+from shared.domain.reference import parse_reference
+from shared.domain.review import API_VERSION, KIND, Status
+
+TIMEOUT = 5
+"""Seconds that the webhook is given, as `?timeout=`."""
+
+CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
+
+_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
+
+
+class WebhookUnavailable(ImagegateError):
+    """The webhook gave no answer that an API server would take."""
+
+
+class Asker(msgspec.Struct, frozen=True):
+    """`request.userInfo`: who sent the object to the API server."""
+
+    username: str
+    groups: tuple[str, ...] = ("system:authenticated",)
+
+
+REPLICASET_CONTROLLER = Asker(
+    CONTROLLER,
+    ("system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"),
+)
+
+
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """The response half of a review."""
+
+    uid: str
+    allowed: bool
+    status: Status | None = None
+    warnings: tuple[str, ...] = ()
+    audit_annotations: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def code(self) -> int:
+        """The status code that the person's client gets."""
+        return 200 if self.allowed else (self.status.code if self.status else 403)
+
+    @property
+    def message(self) -> str:
+        """What the person reads."""
+        return self.status.message if self.status else ""
+
+    @property
+    def pending(self) -> bool:
+        """Whether asking again will bring another answer."""
+        return not self.allowed and self.code in (429, 503)
+
+
+class Reviewed(msgspec.Struct, frozen=True):
+    """An answer and how long it took, in seconds."""
+
+    answer: Answer
+    took: float
+
+
+class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    response: Answer
+    api_version: str = ""
+    kind: str = ""
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+
+
+def pod_of_image(image: str, *, name: str, namespace: str) -> dict[str, Any]:
+    """The smallest Pod that runs `image`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"containers": [{"name": "main", "image": image}]},
+    }
+
+
+def with_defaults(pod: Mapping[str, Any], *, namespace: str = "default") -> dict[str, Any]:
+    """The pod with the namespace and the pull policies that the API server fills in.
+
+    A missing pull policy is Always for the tag `latest` or no tag, else IfNotPresent. What is
+    no mapping or list where one belongs stays as it is: the webhook has to refuse it.
+    """
+    filled: dict[str, Any] = deepcopy(dict(pod))
+    metadata = filled.setdefault("metadata", {})
+    if isinstance(metadata, dict):
+        metadata.setdefault("namespace", namespace)
+    spec = filled.get("spec")
+    if not isinstance(spec, dict):
+        return filled
+    for place in _CONTAINERS:
+        for container in _mappings(spec.get(place)):
+            if "image" in container:
+                container.setdefault("imagePullPolicy", _pull_policy(container["image"]))
+    for volume in _mappings(spec.get("volumes")):
+        for source in _mappings([volume.get("image")]):
+            if "reference" in source:
+                source.setdefault("pullPolicy", _pull_policy(source["reference"]))
+    return filled
+
+
+def review_of(pod: Mapping[str, Any], *, asker: Asker) -> dict[str, Any]:
+    """The AdmissionReview of creating `pod`, with a fresh uid."""
+    metadata = pod.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    resource = {"group": "", "version": "v1", "resource": "pods"}
+    kind = {"group": "", "version": "v1", "kind": "Pod"}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "request": {
+            "uid": str(uuid.uuid4()),
+            "kind": kind,
+            "resource": resource,
+            "requestKind": kind,
+            "requestResource": resource,
+            "name": metadata.get("name", ""),
+            "namespace": metadata.get("namespace", ""),
+            "operation": "CREATE",
+            "userInfo": msgspec.to_builtins(asker),
+            "object": pod,
+            "oldObject": None,
+            "dryRun": False,
+            "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+        },
+    }
+
+
+class WebhookClient:
+    """Asks one webhook; connections are kept, as an API server keeps them."""
+
+    def __init__(self, *, url: str, session: aiohttp.ClientSession) -> None:
+        self.url = url.rstrip("/")
+        self._session = session
+
+    async def ask(self, review: Mapping[str, Any]) -> Reviewed:
+        """POST `review`; raises WebhookUnavailable where an API server would say 500."""
+        body = msgspec.json.encode(review)
+        began = time.perf_counter()
+        try:
+            status, content = await self._post(body)
+        except TimeoutError as error:
+            raise WebhookUnavailable(f"{self.url} did not answer in {TIMEOUT} s") from error
+        except aiohttp.ClientError as error:
+            raise WebhookUnavailable(
+                f"{self.url} cannot be reached: {error}; is the webhook running?"
+            ) from error
+        took = time.perf_counter() - began
+        if status != 200:
+            raise WebhookUnavailable(
+                f"{self.url} answered {status}: {content[:200].decode('utf-8', 'replace')}"
+            )
+        return Reviewed(_read(content, uid=review["request"]["uid"], url=self.url), took)
+
+    async def _post(self, body: bytes) -> tuple[int, bytes]:
+        async with (
+            asyncio.timeout(TIMEOUT),
+            self._session.post(
+                f"{self.url}/validate",
+                params={"timeout": f"{TIMEOUT}s"},
+                data=body,
+                headers={"Content-Type": "application/json"},
+            ) as response,
+        ):
+            return response.status, await response.read()
+
+
+@asynccontextmanager
+async def webhook_client(url: str, *, tls: ssl.SSLContext) -> AsyncIterator[WebhookClient]:
+    """A client of the webhook at `url` that trusts what `tls` trusts."""
+    connector = aiohttp.TCPConnector(ssl=tls, limit=64)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield WebhookClient(url=url, session=session)
+
+
+def _read(content: bytes, *, uid: str, url: str) -> Answer:
+    try:
+        envelope = _ENVELOPE.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WebhookUnavailable(f"{url} answered no AdmissionReview: {error}") from error
+    if (envelope.api_version, envelope.kind) != (API_VERSION, KIND):
+        raise WebhookUnavailable(f"{url} answered {envelope.kind!r} of {envelope.api_version!r}")
+    if envelope.response.uid != uid:
+        raise WebhookUnavailable(f"{url} answered another review than was asked")
+    return envelope.response
+
+
+def _pull_policy(image: object) -> str:
+    try:
+        reference = parse_reference(str(image))
+    except InvalidReference:
+        return "IfNotPresent"
+    # `parse_reference` says `latest` where neither tag nor digest is written, as the API server.
+    return "Always" if reference.tag == "latest" else "IfNotPresent"
+
+
+def _mappings(value: object) -> list[dict[str, Any]]:
+    """The mappings in a list; empty for anything else."""
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []

@@ -1,0 +1,158 @@
+"""An operator's scan: have an image judged before anybody runs it, and see what came of it.
+
+A Dockerfile goes to the scanner here and now; the queue carries references only.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from services.webhook.catalogue import Image, Need
+from services.webhook.knowledge import Knowledge, Patience
+from services.webhook.requests import Asked, Requests
+from shared.domain.decision import Judgement, State
+from shared.domain.errors import ErrorKind, PermanentFailure, QueueUnavailable, StoreUnreachable
+from shared.domain.reference import ImageReference, parse_reference
+from shared.domain.rules import Rules
+from shared.domain.step import Lane, Why
+from shared.domain.verdict import Question, Subject
+from shared.ports.clock import Clock
+from shared.ports.resolver import DigestResolver
+from shared.ports.scanner import Analysis, Scanner
+
+MAX_DOCKERFILE = 256 * 1024
+
+
+class ScanStarted(msgspec.Struct, frozen=True):
+    """What was asked for."""
+
+    image: str
+    under_way: bool
+    """Somebody asked before."""
+    submitted: tuple[str, ...] = ()
+    """The digests that were handed to the scanner with the Dockerfile."""
+
+
+class ImageState(msgspec.Struct, frozen=True):
+    """What is known of an image now."""
+
+    image: str
+    state: State
+    message: str = ""
+    digests: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    evaluated_at: int = 0
+    """When the oldest verdict it rests on was made (ms)."""
+
+
+class ScansView(Protocol):
+    """What the command asks. Errors: ImagegateError."""
+
+    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
+        """Have `image` judged."""
+
+    async def state(self, image: str) -> ImageState:
+        """What is known of it; asks for nothing."""
+
+
+class Scans:
+    """`ScansView` on the ports."""
+
+    def __init__(
+        self,
+        *,
+        knowledge: Knowledge,
+        requests: Requests,
+        resolver: DigestResolver,
+        scanner: Scanner,
+        rules: Callable[[], Rules],
+        clock: Clock,
+        scanner_name: str = "anchore",
+    ) -> None:
+        self._knowledge = knowledge
+        self._requests = requests
+        self._resolver = resolver
+        self._scanner = scanner
+        self._rules = rules
+        self._clock = clock
+        self._scanner_name = scanner_name
+
+    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
+        """Submit with the Dockerfile if there is one, then queue the request of an operator."""
+        wanted = self._image(image)
+        submitted: tuple[str, ...] = ()
+        if dockerfile is not None:
+            submitted = await self._submit(wanted, dockerfile)
+        asked = await self._requests.ask(wanted, Need.REQUEST, lane=Lane.PREWARM, why=Why.OPERATOR)
+        if asked is Asked.STORE_DOWN:
+            raise StoreUnreachable("the verdict store does not answer: nothing was queued")
+        if asked is Asked.QUEUE_DOWN:
+            raise QueueUnavailable("the queue takes no request: nothing was queued")
+        return ScanStarted(str(wanted.reference), asked is Asked.UNDER_WAY, submitted)
+
+    async def state(self, image: str) -> ImageState:
+        """One look-up, as a review's, that neither asks nor waits."""
+        patience = Patience(until=self._clock.monotonic(), asks=False, waits=False)
+        judgement = await self._knowledge.learn(self._image(image), patience)
+        return _state_of(judgement)
+
+    def _image(self, text: str) -> Image:
+        reference = parse_reference(text)
+        rule = self._rules().default
+        question = Question(
+            account=rule.policy.account,
+            policy=rule.policy.id,
+            requirement=str(rule.require),
+            scanner=self._scanner_name,
+        )
+        return Image(text, reference, always=False, question=question)
+
+    async def _submit(self, image: Image, dockerfile: bytes) -> tuple[str, ...]:
+        if len(dockerfile) > MAX_DOCKERFILE:
+            raise PermanentFailure(
+                f"the Dockerfile is larger than {MAX_DOCKERFILE} bytes", kind=ErrorKind.REFUSED
+            )
+        digests = await self._manifests(image.reference)
+        await asyncio.gather(*(self._submit_one(image, digest, dockerfile) for digest in digests))
+        return digests
+
+    async def _submit_one(self, image: Image, digest: str, dockerfile: bytes) -> None:
+        reference, question = image.reference, image.question
+        subject = Subject(reference.repository, digest, reference.tag)
+        # What is analysed already was analysed without this Dockerfile: begin anew.
+        known = await self._scanner.analysis(subject, question)
+        await self._scanner.submit(
+            subject, question, dockerfile=dockerfile, force=known is Analysis.DONE
+        )
+
+    async def _manifests(self, reference: ImageReference) -> tuple[str, ...]:
+        """The image's digest, or those of the manifests that count in the cluster."""
+        found = await self._resolver.resolve(reference)
+        if not found.is_index:
+            return (found.digest,)
+        index = await self._resolver.index(reference, found.digest, asked_at=self._clock.now())
+        counted = index.counted(self._rules().platforms)
+        if not counted:
+            raise PermanentFailure(
+                f"{reference} has no manifest for {', '.join(self._rules().platforms)}",
+                kind=ErrorKind.NOT_FOUND,
+            )
+        return tuple(entry.digest for entry in counted)
+
+
+def _state_of(judgement: Judgement) -> ImageState:
+    verdicts = judgement.verdicts
+    return ImageState(
+        image=str(judgement.reference or judgement.image),
+        state=judgement.state,
+        message=judgement.message or next((v.message for v in verdicts if v.message), ""),
+        digests=tuple(verdict.subject.digest for verdict in verdicts),
+        findings=tuple(
+            f"{finding.action}: {finding.message} ({finding.gate}/{finding.trigger})"
+            for verdict in verdicts
+            for finding in (*verdict.stops, *verdict.warns)
+        ),
+        evaluated_at=min((verdict.evaluated_at for verdict in verdicts), default=0),
+    )

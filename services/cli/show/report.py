@@ -1,0 +1,122 @@
+"""How the show looks: progress while it runs, then the tables."""
+
+import time
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from services.cli.reviews import Reviewed
+from services.cli.show.images import ShowImage
+from services.cli.show.stage import Outcome, Result, Traffic
+from services.cli.tables import plain, verdict_table
+
+WHY = 110
+
+
+class Narrator:
+    """Tells the show line by line; an `Audience` of the stage."""
+
+    def __init__(self, *, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._shown: dict[str, str] = {}
+
+    def say(self, text: str) -> None:
+        """One line of progress, with the seconds since the beginning."""
+        seconds = time.monotonic() - self._began
+        self._console.print(Text(f"{seconds:6.1f} s  {text}"), soft_wrap=True)
+
+    def sent_dockerfile(self, image: ShowImage) -> None:
+        """See `Audience`."""
+        self.say(f"{image.name}: its Dockerfile went to the scanner (imagegate scan --dockerfile)")
+
+    def answered(self, image: ShowImage, reviewed: Reviewed) -> None:
+        """The first answer of each kind, as it is."""
+        kind = _decision(reviewed)
+        if self._shown.get(image.name) == kind:
+            return
+        self._shown[image.name] = kind
+        first_line = reviewed.answer.message.partition("\n")[0]
+        self.say(f"{image.name}: {kind} after {_took(reviewed.took)}. {first_line}".rstrip(". "))
+
+    def decided(self, outcome: Outcome) -> None:
+        """How long an unknown image took."""
+        if outcome.asked > 1:
+            self.say(
+                f"{outcome.image.name}: decided {outcome.seconds:.1f} s after the first review, "
+                f"asked {outcome.asked} times"
+            )
+
+
+def print_result(console: Console, result: Result) -> None:
+    """The tables: answers, what happened behind them, what is in the store now."""
+    console.print()
+    console.print(_answers(result))
+    console.print()
+    console.print(_behind(result.traffic))
+    console.print()
+    console.print(verdict_table(result.verdicts, title="The store now"))
+    for outcome in result.outcomes:
+        for surprise in outcome.surprises:
+            text = f"{outcome.image.name}: {surprise}. It says: {outcome.final.answer.message}"
+            console.print(plain(text, style="bold red", limit=600))
+    if result.as_expected:
+        console.print("Every answer was the expected one.", style="green")
+
+
+def _answers(result: Result) -> Table:
+    table = Table(title="Reviews: each pod twice", title_justify="left")
+    for heading in ("image", "what it is", "decision", "from", "took", "why"):
+        table.add_column(heading, justify="right" if heading == "took" else "left")
+    for outcome in result.outcomes:
+        image, final = outcome.image, outcome.final
+        about = f"{image.about}; by {'a person' if image.asker == 'person' else 'a controller'}"
+        if image.dockerfile:
+            about += ". Its Dockerfile was sent before by imagegate scan --dockerfile"
+        source = "store" if outcome.known_before else "scan"
+        table.add_row(
+            Text(image.reference),
+            Text(about),
+            _coloured(final),
+            source,
+            f"{outcome.seconds:.1f} s" if source == "scan" else _took(final.took),
+            _why(final),
+        )
+        if outcome.again is not None:
+            again = outcome.again
+            source = "-" if again.answer.pending else "store"
+            table.add_row("", "", _coloured(again), source, _took(again.took), "")
+    return table
+
+
+def _behind(traffic: Traffic) -> Table:
+    table = Table(title="Behind it", title_justify="left")
+    table.add_column("what")
+    table.add_column("how many", justify="right")
+    for name, count in traffic.steps.items():
+        table.add_row(f"step {name}", str(count))
+    for name, count in traffic.calls.items():
+        table.add_row(f"Anchore: {name}", str(count))
+    return table
+
+
+def _why(reviewed: Reviewed) -> Text:
+    first_line = reviewed.answer.message.partition("\n")[0]
+    # The image stands in a column of its own.
+    return plain(first_line.partition(": ")[2] or first_line, limit=2 * WHY)
+
+
+def _coloured(reviewed: Reviewed) -> Text:
+    return Text(_decision(reviewed), style="green" if reviewed.answer.allowed else "red")
+
+
+def _decision(reviewed: Reviewed) -> str:
+    answer = reviewed.answer
+    if answer.allowed:
+        return "allowed"
+    return f"pending ({answer.code})" if answer.pending else f"denied ({answer.code})"
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -1,0 +1,210 @@
+"""The show itself: each pod is reviewed until it is decided, then once more.
+
+Knows small protocols only: who answers reviews, what is in the store, what went on behind.
+Prints nothing; it tells an `Audience` what happens while it happens.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from services.cli.ops import VerdictRow
+from services.cli.reviews import Reviewed
+from services.cli.show.images import ShowImage, dockerfile_of
+from services.cli.show.pods import review_of_image
+from shared.ports.clock import Clock
+
+ASK_AGAIN = 0.3
+"""Seconds between two reviews of a pod that is not decided yet."""
+
+
+class Webhook(Protocol):
+    """Answers reviews."""
+
+    url: str
+
+    async def ask(self, review: Mapping[str, Any]) -> Reviewed:
+        """The answer to an AdmissionReview, and how long it took."""
+
+
+class Store(Protocol):
+    """What is known of images."""
+
+    async def verdicts(self, *, limit: int) -> tuple[VerdictRow, ...]:
+        """The records about images, the newest first."""
+
+
+class Scans(Protocol):
+    """`imagegate scan`, as far as the show needs it."""
+
+    async def start(self, image: str, *, dockerfile: bytes | None) -> object:
+        """Have `image` judged, with a Dockerfile if there is one."""
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """What went on behind the reviews: counters by what they count."""
+
+    steps: dict[str, int] = {}
+    """Steps that the queue carried, by kind and lane."""
+    calls: dict[str, int] = {}
+    """Calls to Anchore, by operation."""
+
+    def since(self, before: "Traffic") -> "Traffic":
+        """What was added."""
+        return Traffic(_added(self.steps, before.steps), _added(self.calls, before.calls))
+
+
+class Meter(Protocol):
+    """Reads the counters."""
+
+    async def traffic(self) -> Traffic:
+        """All counters since the processes started."""
+
+
+class Audience(Protocol):
+    """Hears what happens."""
+
+    def sent_dockerfile(self, image: ShowImage) -> None:
+        """The image's Dockerfile went to the scanner."""
+
+    def answered(self, image: ShowImage, reviewed: Reviewed) -> None:
+        """An answer came, final or not."""
+
+    def decided(self, outcome: "Outcome") -> None:
+        """A pod was decided for the first time."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one image's pod."""
+
+    image: ShowImage
+    first: Reviewed
+    final: Reviewed
+    asked: int
+    """Reviews until it was decided."""
+    seconds: float
+    """From the first review to the decision."""
+    known_before: bool
+    """Whether the store knew it before the first review."""
+    again: Reviewed | None = None
+    """The review after the decision."""
+
+    @property
+    def surprises(self) -> tuple[str, ...]:
+        """How the answers differ from what the show's data expects; empty: as expected."""
+        answers = [self.final, *([self.again] if self.again else [])]
+        return tuple(dict.fromkeys(text for one in answers for text in _surprises(self.image, one)))
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The whole show."""
+
+    outcomes: tuple[Outcome, ...]
+    traffic: Traffic
+    verdicts: tuple[VerdictRow, ...]
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether every answer was the expected one."""
+        return all(not outcome.surprises and outcome.again for outcome in self.outcomes)
+
+
+class Stage:
+    """Runs the show against one or more webhooks, each asked in turn."""
+
+    def __init__(
+        self,
+        *,
+        webhooks: Sequence[Webhook],
+        store: Store,
+        scans: Scans,
+        meter: Meter,
+        registry: str,
+        audience: Audience,
+        clock: Clock,
+        patience: float = 120.0,
+        again_after: float = ASK_AGAIN,
+    ) -> None:
+        """`registry` is `host:port`; `patience` is how long (s) a pod may stay undecided.
+
+        `again_after` (s) lies between two reviews of it.
+        """
+        self._webhooks = itertools.cycle(webhooks)
+        self._store = store
+        self._scans = scans
+        self._meter = meter
+        self._registry = registry
+        self._audience = audience
+        self._clock = clock
+        self._patience = patience
+        self._again_after = again_after
+
+    async def run(self, images: Sequence[ShowImage]) -> Result:
+        """The whole show; all pods are created at once, as a rollout would."""
+        before = await self._meter.traffic()
+        known = {row.image for row in await self._store.verdicts(limit=1000)}
+        for image in images:
+            if image.dockerfile:
+                reference = f"{self._registry}/{image.reference}"
+                await self._scans.start(reference, dockerfile=dockerfile_of(image))
+                self._audience.sent_dockerfile(image)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._until_decided(image, known)) for image in images]
+        outcomes = [await self._once_more(task.result()) for task in tasks]
+        after = await self._meter.traffic()
+        own = {f"{self._registry}/{image.reference}" for image in images}
+        verdicts = await self._store.verdicts(limit=1000)
+        return Result(
+            tuple(outcomes),
+            after.since(before),
+            tuple(row for row in verdicts if row.image in own),
+        )
+
+    async def _until_decided(self, image: ShowImage, known: set[str]) -> Outcome:
+        began = self._clock.monotonic()
+        first = reviewed = await self._ask(image)
+        asked = 1
+        while reviewed.answer.pending and self._clock.monotonic() - began < self._patience:
+            await asyncio.sleep(self._again_after)
+            reviewed = await self._ask(image)
+            asked += 1
+        outcome = Outcome(
+            image=image,
+            first=first,
+            final=reviewed,
+            asked=asked,
+            seconds=self._clock.monotonic() - began,
+            known_before=f"{self._registry}/{image.reference}" in known,
+        )
+        self._audience.decided(outcome)
+        return outcome
+
+    async def _once_more(self, outcome: Outcome) -> Outcome:
+        return msgspec.structs.replace(outcome, again=await self._ask(outcome.image))
+
+    async def _ask(self, image: ShowImage) -> Reviewed:
+        review = review_of_image(image, registry=self._registry)
+        reviewed = await next(self._webhooks).ask(review)
+        self._audience.answered(image, reviewed)
+        return reviewed
+
+
+def _surprises(image: ShowImage, reviewed: Reviewed) -> list[str]:
+    answer = reviewed.answer
+    found = []
+    if answer.allowed is not image.allowed:
+        expected = "allowed" if image.allowed else "denied"
+        found.append(f"expected it {expected}")
+    elif answer.code != image.code:
+        found.append(f"expected code {image.code}, got {answer.code}")
+    message = answer.message.casefold()
+    found += [f"expected {text!r} in it" for text in image.says if text.casefold() not in message]
+    return found
+
+
+def _added(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    added = {name: count - before.get(name, 0) for name, count in after.items()}
+    return {name: count for name, count in added.items() if count}
