@@ -8,10 +8,12 @@ step by itself: it is what `kubectl describe` shows of the owner.
 import math
 from collections.abc import Sequence
 
+import msgspec
+
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.pointer import DAY, SECOND
 from shared.domain.rules import Mode, Rule
-from shared.domain.verdict import Outcome, Verdict
+from shared.domain.verdict import Outcome
 from shared.runtime.logging import one_line
 
 FIRST_LINE = 256
@@ -46,8 +48,46 @@ def shown(text: str, limit: int = 200) -> str:
     return one_line(text, limit=limit)
 
 
+class Note(msgspec.Struct, frozen=True):
+    """A judgement, and what an answer says of it when it is good: made once, used often."""
+
+    judgement: Judgement
+    warnings: tuple[str, ...] = ()
+    unpinned: str = ""
+    """The image, where its tag can move before the kubelet pulls it."""
+    policies: tuple[str, ...] = ()
+    evaluated_at: int = 0
+    """Of the oldest verdict (ms); 0: none."""
+    scan_id: str = ""
+
+
+def note(judgement: Judgement, now: int) -> Note:
+    """Prepare a judgement for answers of the next seconds."""
+    image = shown(judgement.image, 80)
+    good = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.PASS]
+    warnings = [
+        f"image {image}: {shown(finding.message)}" for verdict in good for finding in verdict.warns
+    ]
+    warnings += [
+        f"image {image}: its verdict is {(now - verdict.evaluated_at) // DAY} days old"
+        for verdict in good
+        if now - verdict.evaluated_at > DAY
+    ]
+    reference = judgement.reference
+    tagged = reference is not None and reference.digest is None
+    oldest = min(judgement.verdicts, key=lambda verdict: verdict.evaluated_at, default=None)
+    return Note(
+        judgement=judgement,
+        warnings=tuple(warning[:FIRST_LINE] for warning in warnings[:MAX_WARNINGS]),
+        unpinned=image if tagged and judgement.state is State.PASS else "",
+        policies=tuple(shown(verdict.policy_id, 80) for verdict in judgement.verdicts),
+        evaluated_at=oldest.evaluated_at if oldest else 0,
+        scan_id=shown(oldest.scan_id, 64) if oldest else "",
+    )
+
+
 def decide(
-    judgements: Sequence[Judgement],
+    notes: Sequence[Note],
     *,
     rule: Rule,
     now: int,
@@ -55,19 +95,19 @@ def decide(
     dry_run: bool = False,
 ) -> Decision:
     """The decision about an object. `by_system`: the user is one of Kubernetes' own."""
-    bad = sorted(
-        (judgement for judgement in judgements if judgement.state not in _GOOD),
-        key=lambda judgement: _ORDER[judgement.state],
-    )
-    warnings = _warnings(judgements, now)
-    audit = _audit(judgements, bad, rule, now)
+    bad = [each.judgement for each in notes if each.judgement.state not in _GOOD]
+    warnings = _warnings(notes)
     if not bad:
+        audit = _audit(notes, State.PASS, rule, now)
         return Decision(True, State.PASS, warnings=warnings, audit=audit)
+    bad.sort(key=lambda judgement: _ORDER[judgement.state])
     worst = bad[0]
+    audit = _audit(notes, worst.state, rule, now)
     lines = [_line(judgement, now) for judgement in bad]
     if dry_run and all(judgement.state in NOT_YET for judgement in bad):
-        notes = tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
-        return Decision(True, worst.state, warnings=(*notes, *warnings)[:MAX_WARNINGS], audit=audit)
+        not_yet = tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
+        warnings = (*not_yet, *warnings)[:MAX_WARNINGS]
+        return Decision(True, worst.state, warnings=warnings, audit=audit)
     if rule.mode is Mode.WARN:
         return Decision(True, worst.state, warnings=(*lines, *warnings)[:MAX_WARNINGS], audit=audit)
     if rule.mode is Mode.AUDIT:
@@ -169,44 +209,30 @@ def _retry_after(worst: Judgement, now: int) -> int:
     return min(10, max(1, math.ceil(remaining / 5 / SECOND)))
 
 
-def _warnings(judgements: Sequence[Judgement], now: int) -> tuple[str, ...]:
+def _warnings(notes: Sequence[Note]) -> tuple[str, ...]:
     """Warn findings, old verdicts, and tags that may move before the kubelet pulls."""
-    warnings: list[str] = []
-    unpinned = []
-    for judgement in judgements:
-        image = shown(judgement.image, 80)
-        reference = judgement.reference
-        if judgement.state is State.PASS and reference is not None and reference.digest is None:
-            unpinned.append(image)
-        for verdict in judgement.verdicts:
-            if verdict.outcome is not Outcome.PASS:
-                continue
-            warnings += [f"image {image}: {shown(finding.message)}" for finding in verdict.warns]
-            if now - verdict.evaluated_at > DAY:
-                days = (now - verdict.evaluated_at) // DAY
-                warnings.append(f"image {image}: its verdict is {days} days old")
+    warnings = [warning for each in notes for warning in each.warnings]
+    unpinned = [each.unpinned for each in notes if each.unpinned]
     if unpinned:
-        warnings.append(
-            f"not pinned to a digest, the tag can move before it is pulled: {', '.join(unpinned)}"
-        )
-    return tuple(warning[:FIRST_LINE] for warning in warnings[:MAX_WARNINGS])
+        text = "not pinned to a digest, the tag can move before it is pulled: "
+        warnings.append((text + ", ".join(unpinned))[:FIRST_LINE])
+    return tuple(warnings[:MAX_WARNINGS])
 
 
-def _audit(
-    judgements: Sequence[Judgement], bad: Sequence[Judgement], rule: Rule, now: int
-) -> dict[str, str]:
+def _audit(notes: Sequence[Note], state: State, rule: Rule, now: int) -> dict[str, str]:
     """Audit annotations: keys are qualified names, values bounded."""
-    state = bad[0].state if bad else State.PASS
-    audit = {"decision": str(state), "rule": rule.name}
-    verdicts = [verdict for judgement in judgements for verdict in judgement.verdicts]
-    if verdicts:
-        oldest = min(verdicts, key=lambda verdict: verdict.evaluated_at)
-        audit["policy"] = shown(_policies(verdicts))
-        audit["verdict-age-seconds"] = str(max(0, now - oldest.evaluated_at) // SECOND)
-        if oldest.scan_id:
-            audit["scan-id"] = shown(oldest.scan_id, 64)
+    audit = {"decision": state.value, "rule": rule.name}
+    judged = [each for each in notes if each.evaluated_at]
+    if not judged:
+        return audit
+    oldest = min(judged, key=_evaluated_at)
+    policies = {policy for each in judged for policy in each.policies}
+    audit["policy"] = ",".join(sorted(policies))[:FIRST_LINE]
+    audit["verdict-age-seconds"] = str(max(0, now - oldest.evaluated_at) // SECOND)
+    if oldest.scan_id:
+        audit["scan-id"] = oldest.scan_id
     return audit
 
 
-def _policies(verdicts: Sequence[Verdict]) -> str:
-    return ",".join(sorted({verdict.policy_id for verdict in verdicts if verdict.policy_id}))
+def _evaluated_at(each: Note) -> int:
+    return each.evaluated_at

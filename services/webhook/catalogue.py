@@ -24,6 +24,8 @@ from shared.domain.verdict import (
     verdict_key,
 )
 
+FOREVER = 2**63
+
 Records = Sequence[msgspec.Struct | None]
 Fetch = Callable[[Sequence[str]], Records]
 
@@ -63,6 +65,8 @@ class Known(msgspec.Struct, frozen=True):
     judgement: Judgement
     refresh: Need | None = None
     subjects: tuple[Subject, ...] = ()
+    until: int = FOREVER
+    """When time alone changes the answer (ms)."""
 
 
 class Catalogue:
@@ -74,6 +78,7 @@ class Catalogue:
         self._now = now
         self._fetch = fetch
         self._refresh: Need | None = None
+        self._until = FOREVER
 
     def judge(self) -> Known | Missing:
         """Walk the stair: pointer, index, verdicts, errors."""
@@ -91,9 +96,12 @@ class Catalogue:
         if pointer.digest is None:
             return self._known(State.ERROR, pointer.message)
         immutable = self._rules.immutable(reference)
-        if not pointer.young(self._now, always=self._image.always, immutable=immutable):
-            if self._image.always:
-                return Missing(Need.RESOLVE, (key,))
+        young_until = pointer.young_until(always=self._image.always, immutable=immutable)
+        if self._now < young_until:
+            self._until = young_until
+        elif self._image.always:
+            return Missing(Need.RESOLVE, (key,))
+        else:
             self._refresh = Need.RESOLVE
         return self._judge_digest(pointer.digest, (reference.tag,), is_index=pointer.is_index)
 
@@ -155,6 +163,9 @@ class Catalogue:
 
     def _combine(self, verdicts: list[Verdict]) -> Known:
         stale = [verdict for verdict in verdicts if verdict.stale(self._now)]
+        for verdict in verdicts:
+            if verdict not in stale:
+                self._until = min(self._until, verdict.stale_at)
         if stale:
             self._refresh = Need.REQUEST
         failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
@@ -174,4 +185,4 @@ class Catalogue:
             reference=self._image.reference,
             verdicts=verdicts,
         )
-        return Known(judgement, self._refresh)
+        return Known(judgement, self._refresh, until=self._until)

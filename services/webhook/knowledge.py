@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
-from services.webhook.near_cache import NearCache
+from services.webhook.near_cache import Entry, NearCache
 from services.webhook.requests import Asked, Requests
 from services.webhook.waiters import Waiters
 from shared.domain.decision import Judgement, State
@@ -55,6 +55,14 @@ class Patience(msgspec.Struct, frozen=True):
     lane: Lane = Lane.ADMISSION
 
 
+class Glimpse(msgspec.Struct):
+    """A judgement from the near cache, good until `until` (ms) while its entries are fresh."""
+
+    judgement: Judgement
+    until: int
+    entries: list[Entry]
+
+
 class Knowledge:
     """What is known of images, and how it comes to be known."""
 
@@ -79,14 +87,16 @@ class Knowledge:
         self._on_waiting = on_waiting
         self._behind: set[asyncio.Task[Asked]] = set()
 
-    def glance(self, image: Image) -> Judgement | None:
+    def glance(self, image: Image) -> Glimpse | None:
         """What the near cache alone can answer, without waiting for anything."""
+        entries: list[Entry] = []
 
         def fetch(keys: Sequence[str]) -> list[msgspec.Struct | None]:
-            records = self._cache.glance(keys)
-            if records is None:
+            held = self._cache.glance(keys)
+            if held is None:
                 raise _NotHeld(keys)
-            return records
+            entries.extend(held)
+            return [entry.record for entry in held]
 
         catalogue = Catalogue(image=image, rules=self._rules(), now=self._clock.now(), fetch=fetch)
         try:
@@ -96,7 +106,9 @@ class Knowledge:
         if isinstance(answer, Missing):
             return None
         self._renew(image, answer)
-        return answer.judgement
+        # What is to be asked again is looked at in each review, so that it is asked again.
+        until = 0 if answer.refresh else min(answer.until, *(entry.ends for entry in entries))
+        return Glimpse(answer.judgement, until, entries)
 
     async def learn(self, image: Image, patience: Patience) -> Judgement:
         """What is known by the deadline at the latest; never raises for a dead dependency."""

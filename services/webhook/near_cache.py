@@ -24,6 +24,8 @@ RECHECK = 5.0
 STORE_REST = 1.0
 """Seconds in which a store that did not answer is not asked again."""
 
+NEVER = float("-inf")
+
 MAX_ROUNDS = 5
 """Reads of one look that announcements may overtake."""
 
@@ -38,8 +40,12 @@ class Look(msgspec.Struct):
     """The store no longer has a record that is served from here."""
 
 
-class _Entry:
-    """What was read of one key; `record` is None for a key without a record."""
+class Entry:
+    """What was read of one key; `record` is None for a key without a record.
+
+    Good for an answer while `checked` is younger than `RECHECK`: it is moved into the past when
+    the entry is doubted, replaced or forgotten, so that whoever holds it sees that too.
+    """
 
     __slots__ = ("checked", "ends", "lost", "order", "record", "sealed", "size")
 
@@ -50,7 +56,7 @@ class _Entry:
         self.record = record
         self.order = order
         self.ends = ends
-        self.checked = 0.0
+        self.checked = NEVER
         self.lost = False
         self.size = 256 + 2 * len(sealed or b"")
 
@@ -76,7 +82,7 @@ class NearCache:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._reads: dict[str, asyncio.Future[None]] = {}
         self._store_rests_until = 0.0
         self._trouble: StoreError | None = None
@@ -106,21 +112,21 @@ class NearCache:
         if entry.record is None:
             self._forget(key)
         else:
-            entry.checked = float("-inf")
+            entry.checked = NEVER
 
     # The reader's half.
 
-    def glance(self, keys: Sequence[str]) -> list[msgspec.Struct | None] | None:
-        """The records of `keys` if all are held and fresh, without waiting; else None."""
+    def glance(self, keys: Sequence[str]) -> list[Entry] | None:
+        """The entries of `keys` if all are held and fresh, without waiting; else None."""
         now = self._clock.now()
         since = self._clock.monotonic() - RECHECK
-        records = []
+        entries = []
         for key in keys:
             entry = self._entries.get(key)
             if entry is None or entry.checked < since or entry.lost or entry.ends <= now:
                 return None
-            records.append(entry.record)
-        return records
+            entries.append(entry)
+        return entries
 
     async def read(self, keys: Sequence[str], *, fresh: bool = False) -> Look:
         """The records of `keys`; `fresh` does not take an absent record's word for it."""
@@ -208,8 +214,8 @@ class NearCache:
         while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             self._forget(next(iter(self._entries)))
 
-    def _open(self, key: str, sealed: bytes | None) -> _Entry:
-        absent = _Entry(sealed=None, record=None, order=0, ends=2**63)
+    def _open(self, key: str, sealed: bytes | None) -> Entry:
+        absent = Entry(sealed=None, record=None, order=0, ends=2**63)
         if sealed is None:
             return absent
         kind, record = record_type(key)
@@ -218,9 +224,10 @@ class NearCache:
         except InvalidSignature:
             self._on_bad_signature(key)
             return absent
-        return _Entry(sealed=sealed, record=opened, order=body.order, ends=body.ends)
+        return Entry(sealed=sealed, record=opened, order=body.order, ends=body.ends)
 
     def _forget(self, key: str) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._bytes -= entry.size
+            entry.checked = NEVER

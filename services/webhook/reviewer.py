@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from services.webhook.answers import FIRST_LINE, decide, shown
+from services.webhook.answers import FIRST_LINE, Note, decide, note, shown
 from services.webhook.catalogue import Image
 from services.webhook.knowledge import Knowledge, Patience
+from services.webhook.recent import Recent
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.errors import InvalidObject, InvalidReference
 from shared.domain.reference import parse_reference
@@ -56,6 +57,7 @@ class Reviewer:
         self._clock = clock
         self._waits = waits
         self._scanner = scanner
+        self._recent = Recent(clock=clock)
 
     async def review(self, request: AdmissionRequest, *, deadline: float) -> Decision:
         """Allow or deny, before `deadline` (monotonic seconds)."""
@@ -66,9 +68,8 @@ class Reviewer:
             return _refusal(State.INVALID, str(error))
         if places and rules.default.mode is Mode.DENY:
             return _refusal(State.REFUSED, f"rule {rules.default.name} denies every image")
-        judgements = await self._judge(places, request, rules, deadline)
         return decide(
-            judgements,
+            await self._judge(places, request, rules, deadline),
             rule=rules.default,
             now=self._clock.now(),
             by_system=_is_system(request),
@@ -81,26 +82,32 @@ class Reviewer:
         request: AdmissionRequest,
         rules: Rules,
         deadline: float,
-    ) -> list[Judgement]:
-        judged: dict[tuple[str, bool], Judgement] = {}
+    ) -> list[Note]:
+        notes: dict[tuple[str, bool], Note] = {}
         unknown: dict[tuple[str, bool], Image] = {}
         for place in places:
-            always = place.pull_policy not in ("IfNotPresent", "Never")
-            key = (place.image, always)
-            if key in judged or key in unknown:
+            key = (place.image, place.pull_policy not in ("IfNotPresent", "Never"))
+            if key in notes or key in unknown:
                 continue
-            image = self._image(place.image, always, rules)
-            known = image if isinstance(image, Judgement) else self._knowledge.glance(image)
-            if known is not None:
-                judged[key] = known
-            elif isinstance(image, Image):
-                unknown[key] = image
-        if not unknown:
-            return list(judged.values())
-        learned = await self._learn(
-            list(unknown.values()), self._patience(request, rules, deadline)
-        )
-        return [*judged.values(), *learned]
+            known = self._recent.get(key, rules=rules) or self._glance(key, rules)
+            if isinstance(known, Image):
+                unknown[key] = known
+            else:
+                notes[key] = known
+        if unknown:
+            patience = self._patience(request, rules, deadline)
+            learned = await self._learn(list(unknown.values()), patience)
+            now = self._clock.now()
+            return [*notes.values(), *(note(judgement, now) for judgement in learned)]
+        return list(notes.values())
+
+    def _glance(self, key: tuple[str, bool], rules: Rules) -> Note | Image:
+        """What is known at once of an image, or what has to be learned."""
+        image = self._image(*key, rules)
+        if isinstance(image, Judgement):
+            return note(image, self._clock.now())
+        glimpse = self._knowledge.glance(image)
+        return image if glimpse is None else self._recent.keep(key, glimpse, rules=rules)
 
     def _image(self, written: str, always: bool, rules: Rules) -> Image | Judgement:
         """The image to look up, or a judgement that needs no look-up."""

@@ -47,10 +47,11 @@ class Pointer(msgspec.Struct, frozen=True):
         life = FRESH_ERROR[self.error] if self.error else POINTER_MAX_AGE
         return self.asked_at + life
 
-    def young(self, now: int, *, always: bool, immutable: bool = False) -> bool:
-        """Whether it may be used without asking the registry, by the pod's pull policy."""
-        life = YOUNG_ALWAYS if always else YOUNG
-        return now < self.asked_at + (POINTER_MAX_AGE if immutable else life)
+    def young_until(self, *, always: bool, immutable: bool = False) -> int:
+        """Until when it may be used without asking the registry, by the pod's pull policy."""
+        if immutable:
+            return self.asked_at + POINTER_MAX_AGE
+        return self.asked_at + (YOUNG_ALWAYS if always else YOUNG)
 
 
 class Manifest(msgspec.Struct, frozen=True):

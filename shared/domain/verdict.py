@@ -118,9 +118,14 @@ class Verdict(msgspec.Struct, frozen=True):
             return self.evaluated_at + self.fresh_for
         return self.evaluated_at + MAX_AGE
 
+    @property
+    def stale_at(self) -> int:
+        """From when on it is asked again, behind the answer."""
+        return self.evaluated_at + self.fresh_for
+
     def stale(self, now: int) -> bool:
-        """Whether it is time to ask again, behind the answer."""
-        return now >= self.evaluated_at + self.fresh_for
+        """Whether it is time to ask again."""
+        return now >= self.stale_at
 
     @property
     def stops(self) -> tuple[Finding, ...]:
@@ -162,14 +167,16 @@ def judge(
     evaluation problems when its own code failed.
     """
     doubt = _doubt(subject, question, evaluation)
-    kept = evaluation.findings[:MAX_FINDINGS]
+    # What stops comes first: it is never dropped for what only warns.
+    findings = sorted(evaluation.findings, key=lambda finding: finding.action is not Action.STOP)
+    kept = tuple(findings[:MAX_FINDINGS])
     return Verdict(
         subject=subject,
         question=question,
         outcome=Outcome.ERROR if doubt else Outcome(evaluation.status),
         evaluated_at=evaluation.evaluated_at,
         findings=() if doubt else kept,
-        findings_dropped=0 if doubt else len(evaluation.findings) - len(kept),
+        findings_dropped=0 if doubt else len(findings) - len(kept),
         policy_id=evaluation.policy_id,
         revision=evaluation.revision,
         evaluation_id=evaluation.evaluation_id,
@@ -239,6 +246,8 @@ def _doubt(subject: Subject, question: Question, evaluation: Evaluation) -> str:
         return f"the scanner could not evaluate the policy: {'; '.join(evaluation.problems)}"
     if evaluation.status not in (Outcome.PASS, Outcome.FAIL):
         return f"the scanner answered with the unknown status {evaluation.status!r}"
+    if evaluation.final_action not in tuple(Action):
+        return f"the scanner answered with the unknown final action {evaluation.final_action!r}"
     if (evaluation.status == Outcome.FAIL) != (evaluation.final_action == Action.STOP):
         return (
             f"the scanner's status {evaluation.status!r} does not fit "

@@ -1,0 +1,47 @@
+"""The webhook's settings: environment variables by the fields' names, in capitals."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from shared.runtime.settings import Secret
+from shared.runtime.state import StateSettings
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=30)]
+
+
+class WebhookSettings(StateSettings, frozen=True, kw_only=True):
+    """Everything a webhook process can be told."""
+
+    redis_url: Secret = Secret("")
+    """`redis://` or `rediss://`, with user and password where Redis wants them."""
+    amqp_url: Secret = Secret("")
+    """`amqp://` or `amqps://`."""
+    imagegate_rules: Path | None = None
+    """The rules file; without one the built-in default (enforce) holds for every image."""
+    imagegate_keys: Path | None = None
+    """Folder of the public signing keys; default: keys/ in the state folder."""
+    imagegate_certificate: Path | None = None
+    """Serving certificate (PEM); with its key. Default: one made in the state folder."""
+    imagegate_certificate_key: Path | None = None
+    imagegate_client_ca: Path | None = None
+    """Callers must show a certificate of this CA."""
+    imagegate_host: str = "127.0.0.1"
+    imagegate_port: Port = 8443
+    imagegate_health_host: str = "127.0.0.1"
+    imagegate_health_port: Port = 8081
+    imagegate_scanner: str = "anchore"
+    """The name under which webhooks and workers mean the same scanner."""
+    imagegate_wait: Seconds = 2.0
+    """Seconds a person's review waits for an unknown image."""
+    imagegate_system_wait: Seconds = 0.5
+    """The same for controllers and service accounts."""
+    imagegate_budget: Seconds = 4.5
+    """Seconds a whole review may take."""
+    imagegate_max_waiters: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 200
+    imagegate_drain: Annotated[float, msgspec.Meta(gt=0, le=600)] = 20.0
+    """Seconds between SIGTERM and the end of what is in flight."""
+    imagegate_log: Literal["json", "console"] = "json"
+    imagegate_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,0 +1,187 @@
+"""The webhook's composition root: settings in, a serving webhook out."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from services.webhook.app import webhook_app
+from services.webhook.knowledge import Knowledge
+from services.webhook.metrics import WebhookMetrics
+from services.webhook.near_cache import NearCache
+from services.webhook.requests import Requests
+from services.webhook.reviewer import Reviewer, Waits
+from services.webhook.settings import WebhookSettings
+from services.webhook.waiters import Waiters
+from shared.adapters.rabbitmq.queue import RabbitQueue
+from shared.adapters.redis_store.claims import RedisRequestClaims
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.rules_file import load_rules
+from shared.adapters.signatures import load_ring
+from shared.domain.errors import ImagegateError, InvalidSettings
+from shared.domain.rules import Rules
+from shared.ports.claims import RequestClaims
+from shared.ports.signing import Unsealer
+from shared.ports.steps import StepQueue
+from shared.ports.verdicts import VerdictStore
+from shared.runtime.clock import SystemClock
+from shared.runtime.health import health_app
+from shared.runtime.http import Bound, serve
+from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.metrics import Metrics
+from shared.runtime.tls import CertificateFiles, days_left, ensure_certificate, server_context
+
+log = logging.getLogger(__name__)
+
+FIRST_TRY = 2.0
+"""Seconds that a first question to a store may take before the webhook is ready without it."""
+
+
+class WebhookPorts(msgspec.Struct, frozen=True):
+    """What a webhook stands on."""
+
+    store: VerdictStore
+    claims: RequestClaims
+    queue: StepQueue
+    unsealer: Unsealer
+
+
+class WebhookSites(msgspec.Struct, frozen=True):
+    """Where a webhook answers."""
+
+    reviews: Bound
+    health: Bound
+
+
+@asynccontextmanager
+async def run_webhook(
+    settings: WebhookSettings, life: Lifecycle, *, ports: WebhookPorts
+) -> AsyncIterator[WebhookSites]:
+    """Serve reviews, probes and metrics over `ports` until the context ends."""
+    clock = SystemClock()
+    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+    metrics = Metrics()
+    own = WebhookMetrics(metrics)
+    files = _certificate(settings)
+    own.certificate_days(days_left(files.certificate))
+    waiters = Waiters()
+    cache = NearCache(
+        store=ports.store,
+        unsealer=ports.unsealer,
+        clock=clock,
+        on_bad_signature=own.bad_signature,
+        on_change=waiters.wake,
+    )
+    knowledge = Knowledge(
+        cache=cache,
+        requests=Requests(claims=ports.claims, queue=ports.queue, clock=clock),
+        waiters=waiters,
+        clock=clock,
+        rules=lambda: rules,
+        max_waiters=settings.imagegate_max_waiters,
+        on_waiting=own.waiting,
+    )
+    reviewer = Reviewer(
+        knowledge=knowledge,
+        rules=lambda: rules,
+        clock=clock,
+        waits=Waits(settings.imagegate_wait, settings.imagegate_system_wait),
+        scanner=settings.imagegate_scanner,
+    )
+    app = webhook_app(reviewer=reviewer, metrics=own, clock=clock, budget=settings.imagegate_budget)
+    tried = Tried({"store": ports.store.ping, "queue": ports.queue.ping})
+    async with AsyncExitStack() as stack:
+        life.watch(ports.store.listen(cache), name="listen to announcements")
+        reviews = await stack.enter_async_context(
+            serve(
+                app,
+                host=settings.imagegate_host,
+                port=settings.imagegate_port,
+                tls=server_context(files, client_ca=settings.imagegate_client_ca),
+                shutdown=settings.imagegate_drain,
+            )
+        )
+        health = await stack.enter_async_context(
+            serve(
+                health_app(ready={"start": tried.check}, metrics=metrics, stopping=life.stopping),
+                host=settings.imagegate_health_host,
+                port=settings.imagegate_health_port,
+            )
+        )
+        await tried.once()
+        log.info("webhook answers", extra={"reviews": reviews.url, "health": health.url})
+        yield WebhookSites(reviews, health)
+
+
+async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
+    """A webhook process on Redis and RabbitMQ; its exit code."""
+    async with AsyncExitStack() as stack:
+        links = await stack.enter_async_context(
+            RedisLinks(url=_url(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379"))
+        )
+        queue = await stack.enter_async_context(
+            RabbitQueue(_url(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672"))
+        )
+        keys = settings.imagegate_keys or settings.state_folder / "keys"
+        ports = WebhookPorts(
+            store=RedisVerdictStore(links),
+            claims=RedisRequestClaims(links),
+            queue=queue,
+            unsealer=load_ring(keys),
+        )
+        await stack.enter_async_context(run_webhook(settings, life, ports=ports))
+        return await life.until_stopped()
+
+
+class Tried:
+    """Ready once each store was tried once; afterwards no dependency takes it away.
+
+    Three unready webhooks would refuse every pod of the cluster, known ones too
+    (docs/design/behaviour.md 1).
+    """
+
+    def __init__(self, pings: dict[str, Callable[[], Awaitable[None]]]) -> None:
+        self._pings = pings
+        self._done = False
+
+    async def once(self) -> None:
+        """Ask each store once, for a short time, and say what is away."""
+        await asyncio.gather(*(self._ping(name, ping) for name, ping in self._pings.items()))
+        self._done = True
+
+    async def check(self) -> None:
+        """Raises while the first try is under way."""
+        if not self._done:
+            raise InvalidSettings("the stores are being tried for the first time")
+
+    async def _ping(self, name: str, ping: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(FIRST_TRY):
+                await ping()
+        except TimeoutError:
+            log.warning("the %s gave no answer in %g s: serving without it", name, FIRST_TRY)
+        except ImagegateError as error:
+            log.warning("the %s is away, serving without it: %s", name, error)
+
+
+def _certificate(settings: WebhookSettings) -> CertificateFiles:
+    certificate, key = settings.imagegate_certificate, settings.imagegate_certificate_key
+    if certificate is None and key is None:
+        return ensure_certificate(settings.state_folder)
+    if certificate is None or key is None:
+        raise InvalidSettings(
+            "IMAGEGATE_CERTIFICATE and IMAGEGATE_CERTIFICATE_KEY belong together: set both"
+        )
+    return CertificateFiles(certificate, key)
+
+
+def _url(value: str, name: str, example: str) -> str:
+    if not value:
+        raise InvalidSettings(
+            f"{name} is not set: set it ({example}), or run everything in one process with "
+            "`imagegate up`"
+        )
+    return value

@@ -1,0 +1,236 @@
+"""The stair from reference to judgement, row by row of docs/design/behaviour.md 2."""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
+from shared.domain.decision import State
+from shared.domain.errors import ErrorKind
+from shared.domain.pointer import (
+    Index,
+    Manifest,
+    Pointer,
+    index_key,
+    pointer_key,
+)
+from shared.domain.reference import parse_reference
+from shared.domain.rules import RegistryRule, Rules
+from shared.domain.verdict import (
+    Outcome,
+    Question,
+    Subject,
+    Verdict,
+    error_verdict,
+    last_error_key,
+    verdict_key,
+)
+
+NOW = 1_800_000_000_000
+A, B, C = ("sha256:" + letter * 64 for letter in "abc")
+REPOSITORY = "docker.io/library/app"
+QUESTION = Question()
+NO_RULES = Rules()
+
+
+class Shelf:
+    """Records by key, as a store would hold them."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, msgspec.Struct] = {}
+
+    def point(
+        self,
+        digest: str | None,
+        *,
+        age: int = 0,
+        is_index: bool = False,
+        previous: str | None = None,
+        error: ErrorKind | None = None,
+    ) -> "Shelf":
+        self.records[pointer_key(parse_reference("app:1"))] = Pointer(
+            reference=f"{REPOSITORY}:1",
+            asked_at=NOW - age,
+            digest=digest,
+            is_index=is_index,
+            previous=previous,
+            error=error,
+            message="because" if error else "",
+        )
+        return self
+
+    def judged(
+        self, digest: str, outcome: Outcome = Outcome.PASS, *, tag: str | None = "1", age: int = 0
+    ) -> "Shelf":
+        subject = Subject(REPOSITORY, digest, tag)
+        verdict = Verdict(subject, QUESTION, outcome, NOW - age)
+        self.records[verdict_key(subject, QUESTION)] = verdict
+        return self
+
+    def erred(self, digest: str, kind: ErrorKind, *, tag: str | None = "1") -> "Shelf":
+        subject = Subject(REPOSITORY, digest, tag)
+        error = error_verdict(subject, QUESTION, kind=kind, message="because", now=NOW)
+        self.records[last_error_key(subject, QUESTION)] = error
+        return self
+
+    def names(self, digest: str, *manifests: Manifest) -> "Shelf":
+        self.records[index_key(digest)] = Index(digest, manifests, NOW)
+        return self
+
+    def judge(
+        self, written: str = "app:1", *, always: bool = True, rules: Rules = NO_RULES
+    ) -> Known | Missing:
+        image = Image(written, parse_reference(written), always, QUESTION)
+        return Catalogue(image=image, rules=rules, now=NOW, fetch=self.fetch).judge()
+
+    def fetch(self, keys: Sequence[str]) -> list[msgspec.Struct | None]:
+        return [self.records.get(key) for key in keys]
+
+
+def state(answer: Known | Missing) -> State:
+    assert isinstance(answer, Known)
+    return answer.judgement.state
+
+
+def need(answer: Known | Missing) -> Need:
+    assert isinstance(answer, Missing)
+    return answer.need
+
+
+def amd64(digest: str, **more: str) -> Manifest:
+    return Manifest(digest, "linux", "amd64", **more)
+
+
+def test_a_tag_never_seen_is_requested_and_its_pointer_awaited() -> None:
+    answer = Shelf().judge()
+    assert need(answer) is Need.REQUEST
+    assert isinstance(answer, Missing)
+    assert answer.keys == (f"pointer:{REPOSITORY}:1",)
+
+
+def test_a_young_pointer_and_a_verdict_answer_at_once() -> None:
+    assert state(Shelf().point(A).judged(A).judge()) is State.PASS
+    assert state(Shelf().point(A).judged(A, Outcome.FAIL).judge()) is State.FAIL
+
+
+def test_a_verdict_of_another_digest_tag_or_question_is_never_used() -> None:
+    assert need(Shelf().point(A).judged(B).judge()) is Need.REQUEST
+    assert need(Shelf().point(A).judged(A, tag="2").judge()) is Need.REQUEST
+    assert need(Shelf().point(A).judged(A, tag=None).judge()) is Need.REQUEST
+    shelf = Shelf().point(A)
+    subject = Subject(REPOSITORY, A, "1")
+    other = Question(account="other")
+    shelf.records[verdict_key(subject, other)] = Verdict(subject, other, Outcome.PASS, NOW)
+    assert need(shelf.judge()) is Need.REQUEST
+
+
+@pytest.mark.parametrize(("age", "young"), [(9_999, True), (10_000, False)])
+def test_with_pull_policy_always_an_older_pointer_asks_the_registry_first(
+    age: int, young: bool
+) -> None:
+    answer = Shelf().point(A, age=age).judged(A).judge(always=True)
+    assert isinstance(answer, Known) is young
+    assert young or need(answer) is Need.RESOLVE
+
+
+def test_with_another_pull_policy_an_older_pointer_answers_and_is_renewed_behind() -> None:
+    answer = Shelf().point(A, age=60_000).judged(A).judge(always=False)
+    assert isinstance(answer, Known)
+    assert (answer.judgement.state, answer.refresh) == (State.PASS, Need.RESOLVE)
+
+
+def test_an_immutable_tag_is_not_asked_again() -> None:
+    rules = Rules(registries=(RegistryRule("docker.io", immutable_tags=("1*",)),))
+    answer = Shelf().point(A, age=6 * 86_400_000).judged(A).judge(rules=rules)
+    assert isinstance(answer, Known)
+    assert answer.refresh is None
+
+
+def test_a_tag_the_registry_does_not_have_is_an_error_with_the_registrys_reason() -> None:
+    answer = Shelf().point(None, error=ErrorKind.NOT_FOUND).judge()
+    assert isinstance(answer, Known)
+    assert (answer.judgement.state, answer.judgement.message) == (State.ERROR, "because")
+
+
+def test_a_moved_tag_whose_new_digest_is_not_judged_never_gets_the_old_verdict() -> None:
+    answer = Shelf().point(B, previous=A).judged(A).judge()
+    assert need(answer) is Need.REQUEST
+
+
+def test_a_digest_is_known_by_the_verdict_without_a_tag() -> None:
+    assert state(Shelf().judged(A, tag=None).judge(f"app@{A}")) is State.PASS
+    assert need(Shelf().judged(A, tag="1").judge(f"app@{A}")) is Need.REQUEST
+
+
+def test_of_tag_and_digest_the_first_valid_verdict_holds_wherever_the_tag_moved() -> None:
+    shelf = Shelf().point(B)
+    assert state(shelf.judged(A, tag="1").judge(f"app:1@{A}")) is State.PASS
+    assert state(Shelf().judged(A, tag=None).judge(f"app:9@{A}")) is State.PASS
+    fails = Shelf().judged(A, Outcome.FAIL, tag="1").judged(A, Outcome.PASS, tag=None)
+    assert state(fails.judge(f"app:1@{A}")) is State.FAIL
+
+
+def test_a_stale_verdict_is_served_and_asked_again_behind_the_answer() -> None:
+    answer = Shelf().point(A).judged(A, age=3_600_000).judge()
+    assert isinstance(answer, Known)
+    assert (answer.judgement.state, answer.refresh) == (State.PASS, Need.REQUEST)
+    assert answer.subjects == (Subject(REPOSITORY, A, "1"),)
+
+
+def test_an_error_is_the_answer_only_where_there_is_no_verdict() -> None:
+    assert state(Shelf().point(A).erred(A, ErrorKind.ANALYSIS_FAILED).judge()) is State.ERROR
+    both = Shelf().point(A).erred(A, ErrorKind.ANALYSIS_FAILED).judged(A)
+    assert state(both.judge()) is State.PASS
+
+
+def test_a_passing_fault_is_still_pending_and_says_what_happened() -> None:
+    answer = Shelf().point(A).erred(A, ErrorKind.TRANSIENT).judge()
+    assert isinstance(answer, Missing)
+    assert answer.note == "because"
+
+
+def test_an_index_is_as_good_as_the_worst_manifest_a_runtime_could_choose() -> None:
+    index = Shelf().point(A, is_index=True).names(A, amd64(B), amd64(C, variant="v3"))
+    assert need(index.judge()) is Need.REQUEST
+    assert need(index.judged(B).judge()) is Need.REQUEST
+    assert state(index.judged(C, Outcome.FAIL).judge()) is State.FAIL
+    assert state(index.judged(C).judge()) is State.PASS
+
+
+@pytest.mark.parametrize(
+    ("entry", "counts"),
+    [
+        (Manifest(C), True),
+        (Manifest(C, "linux", "amd64", "v2"), True),
+        (Manifest(C, "linux", "arm64"), False),
+        (Manifest(C, "unknown", "unknown"), False),
+        (Manifest(C, "windows", "amd64"), False),
+    ],
+)
+def test_an_entry_counts_unless_its_platform_says_that_no_node_would_run_it(
+    entry: Manifest, counts: bool
+) -> None:
+    answer = Shelf().point(A, is_index=True).names(A, amd64(B), entry).judged(B).judge()
+    assert isinstance(answer, Missing) is counts
+
+
+def test_an_index_without_a_manifest_for_this_cluster_fails() -> None:
+    index = Shelf().point(A, is_index=True).names(A, Manifest(B, "linux", "arm64"))
+    answer = index.judge()
+    assert state(answer) is State.FAIL
+    assert isinstance(answer, Known)
+    assert "no manifest for this cluster" in answer.judgement.message
+
+
+def test_one_failed_manifest_decides_whatever_is_unknown_of_the_others() -> None:
+    index = Shelf().point(A, is_index=True).names(A, amd64(B), amd64(C))
+    assert state(index.judged(C, Outcome.FAIL).judge()) is State.FAIL
+
+
+def test_a_pinned_index_needs_its_record_and_no_pointer() -> None:
+    index = Shelf().names(A, amd64(B)).judged(B, tag=None)
+    assert state(index.judge(f"app@{A}")) is State.PASS
+    awaited = Shelf().judge(f"app@{A}")
+    assert isinstance(awaited, Missing)
+    assert index_key(A) in awaited.keys
