@@ -1,0 +1,132 @@
+"""Where a request may go: checked on the very address that is connected to.
+
+Link-local and metadata addresses are never asked; loopback and private ones only for hosts
+that the rules name under `registries` (docs/design/registry.md, "Addresses"; the incidents
+behind it: docs/design/field-notes.md 3b, row 15).
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from shared.adapters.registry.endpoints import named_sockets
+from shared.domain.errors import ErrorKind, PermanentFailure
+from shared.domain.rules import Rules
+
+Address = IPv4Address | IPv6Address
+
+# Services that hand out a machine's own credentials at addresses outside 169.254.0.0/16:
+# AWS and Google over IPv6, Azure's wire server, Alibaba, Oracle.
+_METADATA = frozenset(
+    ip_address(text)
+    for text in (
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+    )
+)
+_TRANSLATED = (
+    IPv6Network("64:ff9b::/96"),
+    IPv6Network("64:ff9b:1::/48"),
+    IPv6Network("::/96"),
+)
+_UNSPECIFIED = (ip_network("0.0.0.0/8"), ip_network("::/128"))
+
+
+class AddressGuard(AbstractResolver):
+    """aiohttp's resolver, and the check of hosts that are addresses already.
+
+    `resolve` leaves out the addresses that may not be asked; none left: PermanentFailure
+    (refused). Nothing is cached: a name that changes its mind is checked again at each
+    connection, and what was checked is what is connected to.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: Callable[[], Rules],
+        timeout: float,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._rules = rules
+        self._timeout = timeout
+        self._resolver = resolver or ThreadedResolver()
+
+    def check(self, url: URL) -> None:
+        """Refuse a URL whose host is an address that may not be asked (aiohttp resolves none)."""
+        host, port = url.raw_host or "", url.port or 0
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return
+        reason = self._forbidden(address, host, port)
+        if reason:
+            raise _refused(host, port, reason)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Look `host` up and keep what may be asked."""
+        async with asyncio.timeout(self._timeout):
+            found = await self._resolver.resolve(host, port, family)
+        kept, reason = [], ""
+        for result in found:
+            forbidden = self._forbidden(ip_address(result["host"]), host, port)
+            reason = reason or forbidden
+            if not forbidden:
+                kept.append(result)
+        if found and not kept:
+            raise _refused(host, port, reason)
+        return kept
+
+    async def close(self) -> None:
+        """Close the resolver underneath."""
+        await self._resolver.close()
+
+    def _forbidden(self, address: Address, host: str, port: int) -> str:
+        """Why `address` may not be asked for `host`, or an empty text."""
+        forms = tuple(_forms(address))
+        if any(_never(form) for form in forms):
+            return "link-local, metadata and reserved addresses are never asked"
+        if all(form.is_global for form in forms) or (host, port) in named_sockets(self._rules()):
+            return ""
+        return (
+            "loopback and private addresses are asked only for hosts that the rules name: "
+            "add the host to `registries` if it is yours"
+        )
+
+
+def _refused(host: str, port: int, reason: str) -> PermanentFailure:
+    return PermanentFailure(f"{host}:{port} is not asked: {reason}", kind=ErrorKind.REFUSED)
+
+
+def _forms(address: Address) -> Iterator[Address]:
+    """The address, and the IPv4 addresses that an IPv6 one may be translated to."""
+    yield address
+    if isinstance(address, IPv4Address):
+        return
+    if address.ipv4_mapped:
+        yield address.ipv4_mapped
+    if address.sixtofour:
+        yield address.sixtofour
+    if address.teredo:
+        yield from address.teredo
+    if any(address in network for network in _TRANSLATED) and int(address) > 1:
+        yield IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def _never(address: Address) -> bool:
+    return (
+        address.is_link_local
+        or address.is_multicast
+        or address in _METADATA
+        or any(address in network for network in _UNSPECIFIED if network.version == address.version)
+        or (isinstance(address, IPv4Address) and address.is_reserved)
+    )

@@ -1,0 +1,167 @@
+"""Manifests and indexes: read so that nobody can read something else out of the same bytes.
+
+Runtimes read these with Go's JSON decoder, which takes `Manifests` for `manifests` and the
+last of two equal keys. A body that means one thing here and another there is refused
+(docs/design/registry.md, "One meaning"), and so is one that is manifest and index at once
+(CVE-2021-41190).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from shared.adapters.registry import limits
+from shared.adapters.registry.failures import refused, untrusted
+from shared.domain.pointer import Manifest
+
+INDEX_TYPES = frozenset(
+    {
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    }
+)
+MANIFEST_TYPES = frozenset(
+    {
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    }
+)
+ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_KEYS = {
+    key.casefold(): key
+    for key in (
+        "schemaVersion",
+        "mediaType",
+        "manifests",
+        "config",
+        "layers",
+        "fsLayers",
+        "digest",
+        "size",
+        "platform",
+        "os",
+        "architecture",
+        "variant",
+    )
+}
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}
+_ARM = {"armhf": "v7", "armel": "v6"}
+
+
+class _Platform(msgspec.Struct):
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+
+
+class Entry(msgspec.Struct, rename="camel"):
+    """One entry of an index, as written."""
+
+    digest: str
+    media_type: str = ""
+    platform: _Platform | None = None
+
+    @property
+    def is_index(self) -> bool:
+        """Whether the entry is an index itself."""
+        return self.media_type in INDEX_TYPES
+
+    def manifest(self) -> Manifest:
+        """What a runtime makes of it: containerd's spelling of platforms (its `Normalize`).
+
+        A platform without os or architecture is none: runtimes fill in their own.
+        """
+        platform = self.platform or _Platform()
+        system, machine = platform.os.lower(), platform.architecture.lower()
+        if not system or not machine:
+            return Manifest(self.digest)
+        variant = platform.variant.lower()
+        if machine in _ARM:
+            machine, variant = "arm", _ARM[machine]
+        machine = _ARCHITECTURES.get(machine, machine)
+        return Manifest(self.digest, "darwin" if system == "macos" else system, machine, variant)
+
+
+class _Index(msgspec.Struct):
+    manifests: list[Entry]
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a digest of the one kind we know."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def digest_of(body: bytes) -> str:
+    """The digest of a body."""
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+
+def require_known(media_type: str, *, name: str) -> None:
+    """Raises PermanentFailure (refused) for what is neither image nor index of images."""
+    if media_type not in INDEX_TYPES and media_type not in MANIFEST_TYPES:
+        shown = media_type if media_type.isprintable() and media_type.isascii() else ""
+        raise refused(
+            f"{name}: it is no image we can judge but {shown[:100] or 'of no known type'}; push it "
+            "as an OCI image or a Docker image of schema 2"
+        )
+
+
+def check_body(media_type: str, body: bytes, *, name: str) -> None:
+    """Raises PermanentFailure (untrusted) unless the body is what its media type says."""
+    content = _read(body, name=name)
+    is_index = media_type in INDEX_TYPES
+    foreign = ("config", "layers", "fsLayers") if is_index else ("manifests", "fsLayers")
+    own = ("manifests",) if is_index else ("config", "layers")
+    if content.get("mediaType", media_type) != media_type or any(key in content for key in foreign):
+        raise untrusted(f"{name}: its manifest is not the {media_type} that the registry calls it")
+    if not all(key in content for key in own):
+        raise untrusted(f"{name}: its manifest lacks {' or '.join(own)}; push it again")
+    layers = content.get("layers", [])
+    if not isinstance(layers, list) or len(layers) > limits.MAX_LAYERS:
+        raise untrusted(f"{name}: its manifest has more than {limits.MAX_LAYERS} layers")
+
+
+def entries_of(body: bytes, *, name: str) -> list[Entry]:
+    """The entries of an index whose body was checked, at most `limits.MAX_INDEX_ENTRIES`."""
+    try:
+        entries = msgspec.convert(_read(body, name=name), _Index).manifests
+    except msgspec.ValidationError as error:
+        raise untrusted(f"{name}: its index cannot be read: {error}") from error
+    if len(entries) > limits.MAX_INDEX_ENTRIES:
+        raise untrusted(f"{name}: its index has more than {limits.MAX_INDEX_ENTRIES} entries")
+    for entry in entries:
+        if not is_digest(entry.digest):
+            raise untrusted(f"{name}: its index names a digest that is not sha256")
+    return entries
+
+
+def _read(body: bytes, *, name: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(body.decode(), object_pairs_hook=_one_meaning)
+    except UnicodeDecodeError as error:
+        raise untrusted(f"{name}: its manifest is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise untrusted(f"{name}: its manifest is not JSON with one meaning: {error}") from error
+    if not isinstance(content, dict):
+        raise untrusted(f"{name}: its manifest is not a JSON object")
+    return content
+
+
+def _one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        exact = _KEYS.get(key.casefold())
+        if exact is None:
+            continue
+        if key != exact:
+            raise ValueError(f"a key spelt like {exact} but not the same")
+        if key in seen:
+            raise ValueError(f"{exact} stands in it twice")
+        seen.add(key)
+    return dict(pairs)

@@ -1,0 +1,102 @@
+"""Indexes as a runtime reads them."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.registry.manifests import Entry, check_body, entries_of
+from shared.domain.errors import ErrorKind, PermanentFailure
+from shared.domain.pointer import Manifest
+from tests.fakes.images import OCI_INDEX, OCI_MANIFEST, encode
+
+DIGEST = f"sha256:{'a' * 64}"
+HERE = ("linux/amd64",)
+
+
+def index_body(**entry: object) -> bytes:
+    return encode({"manifests": [{"mediaType": OCI_MANIFEST, "digest": DIGEST, **entry}]})
+
+
+def read(body: bytes) -> list[Entry]:
+    check_body(OCI_INDEX, body, name="app")
+    return entries_of(body, name="app")
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [
+        ({"os": "linux", "architecture": "amd64"}, ("linux", "amd64", "")),
+        ({"os": "Linux", "architecture": "AMD64"}, ("linux", "amd64", "")),
+        ({"os": "linux", "architecture": "x86_64"}, ("linux", "amd64", "")),
+        ({"os": "linux", "architecture": "x86-64"}, ("linux", "amd64", "")),
+        ({"os": "linux", "architecture": "aarch64"}, ("linux", "arm64", "")),
+        ({"os": "linux", "architecture": "armhf"}, ("linux", "arm", "v7")),
+        ({"os": "linux", "architecture": "armel", "variant": "v5"}, ("linux", "arm", "v6")),
+        ({"os": "linux", "architecture": "i386"}, ("linux", "386", "")),
+        ({"os": "macOS", "architecture": "arm64"}, ("darwin", "arm64", "")),
+        ({"os": "linux", "architecture": "arm64", "variant": "V8"}, ("linux", "arm64", "v8")),
+    ],
+)
+def test_platforms_are_spelt_as_containerd_does(
+    platform: dict[str, str], expected: tuple[str, str, str]
+) -> None:
+    (entry,) = read(index_body(platform=platform))
+    assert entry.manifest() == Manifest(DIGEST, *expected)
+
+
+@pytest.mark.parametrize(
+    "platform", [None, {}, {"os": "linux"}, {"architecture": "amd64"}, {"variant": "v8"}]
+)
+def test_an_entry_without_a_whole_platform_counts_everywhere(
+    platform: dict[str, str] | None,
+) -> None:
+    (entry,) = read(index_body(platform=platform))
+    assert entry.manifest().counts(HERE)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "x86-64", "amd64"])
+def test_no_spelling_of_a_platform_that_a_runtime_takes_is_skipped(machine: str) -> None:
+    (entry,) = read(index_body(platform={"os": "LINUX", "architecture": machine}))
+    assert entry.manifest().counts(HERE)
+
+
+def test_only_an_unknown_platform_is_skipped() -> None:
+    (entry,) = read(index_body(platform={"os": "unknown", "architecture": "unknown"}))
+    assert not entry.manifest().counts(HERE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"manifests": null}',
+        b'{"manifests": {}}',
+        b'{"manifests": [1]}',
+        b'{"manifests": [{}]}',
+        b'{"manifests": [], "layers": []}',
+        b'{"manifests": [], "config": {}}',
+        b'{"manifests": [], "fsLayers": []}',
+        b'{"manifests": [], "manifests": []}',
+        b'{"manifests": [], "MANIFESTS": []}',
+        b'{"manifests": [], "mediaType": "x"}',
+        index_body(digest="sha512:" + "a" * 128),
+        index_body(digest="../../x"),
+        index_body(Digest=DIGEST),
+        index_body(platform="linux/amd64"),
+        index_body(platform={"os": None, "architecture": "amd64"}),
+        index_body(platform={"OS": "linux", "os": "windows", "architecture": "amd64"}),
+        index_body(mediatype=OCI_INDEX),
+    ],
+)
+def test_an_index_that_could_be_read_in_two_ways_is_untrusted(body: bytes) -> None:
+    with pytest.raises(PermanentFailure) as caught:
+        read(body)
+    assert caught.value.kind is ErrorKind.UNTRUSTED
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_no_body_makes_it_fail_in_another_way(body: bytes) -> None:
+    for media_type in (OCI_INDEX, OCI_MANIFEST):
+        with contextlib.suppress(PermanentFailure):
+            check_body(media_type, body, name="app")
