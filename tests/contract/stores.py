@@ -90,12 +90,6 @@ class Ear:
                 self.news.clear()
                 await self.news.wait()
 
-    async def until_gaps(self, count: int, *, within: float = 10) -> None:
-        async with asyncio.timeout(within):
-            while self.heard.count(None) < count:
-                self.news.clear()
-                await self.news.wait()
-
 
 @asynccontextmanager
 async def listening(store: VerdictStore) -> AsyncIterator[Ear]:

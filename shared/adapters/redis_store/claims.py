@@ -21,7 +21,7 @@ from shared.ports.claims import Claim, Hold
 
 MAX_REMEMBERED = 10_000
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class RedisRequestClaims:
@@ -67,7 +67,7 @@ class RedisRequestClaims:
             try:
                 steps.append(decode_step(message))
             except InvalidStep as error:
-                _log.warning("forgetting a remembered step that cannot be read: %s", error)
+                log.warning("remembered step forgotten: unreadable", extra={"why": str(error)})
                 await self.begin(key.decode())
         return steps
 

@@ -45,15 +45,18 @@ _REFUSED = (OutOfMemoryError, ReadOnlyError)
 # redis-py knows no class for these.
 _UNREACHABLE_CODES = ("BUSY",)
 _REFUSED_CODES = ("MISCONF", "NOREPLICAS")
+# Long commands before a password was given are refused as a breach of protocol.
+_UNAUTHENTICATED = "Protocol error: unauthenticated"
 
 
 def store_error(error: Exception, *, doing: str, address: object) -> StoreError:
     """Our error for one of `RAISED`; `doing` is what failed, as in "cannot <doing>"."""
-    said = f"cannot {doing}, Redis at {address}: {error}"
-    code = str(error).partition(" ")[0]
+    text = str(error) or type(error).__name__
+    code = text.partition(" ")[0]
+    said = f"cannot {doing}, Redis at {address}: {text}"
     if isinstance(error, MaxConnectionsError):
         return StoreError(f"{said}: all our own connections are in use")
-    if isinstance(error, _MISCONFIGURED):
+    if isinstance(error, _MISCONFIGURED) or _UNAUTHENTICATED in text:
         return StoreMisconfigured(f"{said}: check the user, password and ACL of the Redis URL")
     if isinstance(error, _REFUSED) or code in _REFUSED_CODES:
         return StoreRefused(f"{said}: reads go on; make the server writable or give it memory")

@@ -18,7 +18,7 @@ from shared.adapters.redis_store.turns import CALL_LIMIT, Turns
 
 PREFIX = "ig1:"
 WRITERS = 4
-BACKSTOP = 0.5
+BACKSTOP = 1.0
 """Seconds after which a socket that says nothing is closed; callers went before (`Turns`)."""
 
 
@@ -94,8 +94,12 @@ class RedisLinks:
         return await self._writer_turns.call(work, doing="list keys")
 
     def listening(self) -> Redis:
-        """A client of its own for one subscription; the caller closes it."""
-        return Redis.from_pool(self._pool(connections=1, retries=0))
+        """A client of its own for one subscription; the caller bounds its calls and closes it.
+
+        Without a socket timeout, because with one redis-py sends inside `asyncio.wait_for`, which
+        swallows a cancellation that comes at the wrong moment (Python 3.11).
+        """
+        return Redis.from_pool(self._pool(connections=1, retries=0, backstop=None))
 
     async def _mget(self, keys: list[bytes]) -> list[bytes | None]:
         async def work() -> list[bytes | None]:
@@ -105,15 +109,17 @@ class RedisLinks:
         return await self._reader_turns.call(work, doing="read records")
 
     def _client(self, *, connections: int) -> Redis:
-        return Redis.from_pool(self._pool(connections=connections, retries=1))
+        return Redis.from_pool(self._pool(connections=connections, retries=1, backstop=BACKSTOP))
 
-    def _pool(self, *, connections: int, retries: int) -> BlockingConnectionPool:
+    def _pool(
+        self, *, connections: int, retries: int, backstop: float | None
+    ) -> BlockingConnectionPool:
         """One silent retry heals a connection that the server had closed; a hang is never
         tried twice (docs/design/broker-facts.md 5)."""
         return BlockingConnectionPool(
             max_connections=connections,
             timeout=CALL_LIMIT,
-            socket_timeout=BACKSTOP,
+            socket_timeout=backstop,
             socket_connect_timeout=BACKSTOP,
             retry=Retry(NoBackoff(), retries, supported_errors=(ConnectionError,)),
             protocol=2,

@@ -19,11 +19,11 @@ BEAT = 0.5
 """Seconds between two signs of life that we ask for."""
 SILENCE = 2.0
 """Seconds without a word after which the server is taken to hang."""
-SUBSCRIBE_LIMIT = 1.0
+SEND_LIMIT = 1.0
 FIRST_BACKOFF = 0.05
 LAST_BACKOFF = 1.0
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Subscription:
@@ -50,19 +50,20 @@ class Subscription:
         client = self._links.listening()
         pubsub = client.pubsub()
         try:
-            async with asyncio.timeout(SUBSCRIBE_LIMIT):
+            async with asyncio.timeout(SEND_LIMIT):
                 await pubsub.subscribe(self._channel)
             await self._deliver(pubsub)
         finally:
             with contextlib.suppress(*RAISED):
-                async with asyncio.timeout(SUBSCRIBE_LIMIT):
+                async with asyncio.timeout(SEND_LIMIT):
                     await client.aclose()
 
     async def _deliver(self, pubsub: PubSub) -> None:
         loop = asyncio.get_running_loop()
         heard = asked = loop.time()
         while True:
-            message = await pubsub.get_message(timeout=BEAT)
+            async with asyncio.timeout(SILENCE):  # it may reconnect on its own
+                message = await pubsub.get_message(timeout=BEAT)
             now = loop.time()
             if message is not None:
                 heard = now
@@ -71,14 +72,14 @@ class Subscription:
                 raise TimeoutError(f"no sign of life for {SILENCE} s")
             if now - asked >= BEAT:
                 asked = now
-                async with asyncio.timeout(SUBSCRIBE_LIMIT):
+                async with asyncio.timeout(SEND_LIMIT):
                     await pubsub.ping()
 
     def _hear(self, kind: str, data: object) -> None:
         if kind == "subscribe":
             # The first, and again whenever redis-py reconnected on its own: a gap either way.
             if self._interrupted:
-                _log.info("announcements from Redis at %s are back", self._links.address)
+                log.info("announcements are back", extra={"redis": str(self._links.address)})
             self._interrupted = False
             self._backoff = FIRST_BACKOFF
             self._listener.gap()
@@ -90,5 +91,5 @@ class Subscription:
         if not self._interrupted:
             ours = store_error(error, doing="listen to changes", address=self._links.address)
             level = logging.ERROR if isinstance(ours, StoreMisconfigured) else logging.WARNING
-            _log.log(level, "announcements are interrupted: %s", ours)
+            log.log(level, "announcements are interrupted", extra={"why": str(ours)})
         self._interrupted = True

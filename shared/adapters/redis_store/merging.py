@@ -13,6 +13,8 @@ from shared.domain.errors import StoreError, StoreUnreachable
 MAX_KEYS = 256
 """Keys of one MGET: about 0.4 MB of verdicts."""
 
+CLOSED = "cannot read records: the link to Redis was closed"
+
 Fetch = Callable[[list[bytes]], Awaitable[list[bytes | None]]]
 
 
@@ -32,9 +34,12 @@ class MergedReads:
         self._fetch = fetch
         self._waiting: list[_Read] = []
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The records of `keys`, in their order; raises StoreError."""
+        if self._closed:
+            raise StoreUnreachable(CLOSED)
         if not keys:
             return []
         read = _Read(keys, asyncio.get_running_loop().create_future())
@@ -46,9 +51,11 @@ class MergedReads:
 
     async def aclose(self) -> None:
         """Read no more; whoever waits is told."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        self._fail(self._take_all(), StoreUnreachable(CLOSED))
 
     async def _work(self) -> None:
         try:
@@ -56,7 +63,6 @@ class MergedReads:
                 await self._round(self._take())
         finally:
             self._task = None
-            self._fail(self._take_all(), StoreUnreachable("the link to Redis was closed"))
 
     async def _round(self, reads: list[_Read]) -> None:
         try:
@@ -66,8 +72,8 @@ class MergedReads:
             self._fail([*reads, *self._take_all()], error)
         except StoreError as error:
             self._fail(reads, error)
-        except BaseException:
-            self._fail(reads, StoreUnreachable("the link to Redis was closed"))
+        except asyncio.CancelledError:
+            self._fail(reads, StoreUnreachable(CLOSED))
             raise
         else:
             for read in reads:

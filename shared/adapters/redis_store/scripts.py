@@ -14,6 +14,13 @@ Keys (behind the prefix), all times in milliseconds:
 
 A script gets the first names of `steps` and `leases` and derives the others from them; that
 holds in Redis Cluster too when the prefix has a hash tag.
+
+A Redis user of our own needs these rights, with the prefix `ig1:`, and no others
+(tests/integration/test_redis_faults.py shows that they are enough):
+
+    ~ig1:* &ig1:* +mget +evalsha +script|load +ping +scan +subscribe
+    +get +set +del +exists +getrange +publish +pexpire +time
+    +hget +hmget +hset +hdel +hexists +hlen +zadd +zrem +zscore +zrange +zrangebyscore
 """
 
 from shared.domain.step import Lane

@@ -14,8 +14,10 @@ CALL_LIMIT = 0.1
 """Seconds that one call may take."""
 PATIENCE = 0.5
 """Seconds that a call waits for its turn on a server that answers."""
+CANCEL_PAUSE = 0.05
 LATE = 0.005
 EXTENSIONS = 3
+SILENT = f"no answer within {CALL_LIMIT} s: is it hung, or overloaded?"
 
 
 class Turns:
@@ -30,23 +32,27 @@ class Turns:
 
     def __init__(self, *, size: int, address: object) -> None:
         self._free = size
+        self._closed = False
         self._address = address
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._running: set[asyncio.Task[Any]] = set()
 
     async def call(self, work: Callable[[], Coroutine[Any, Any, Answer]], *, doing: str) -> Answer:
-        """Await `work()`; raises StoreError for what it raises (`shared...errors`)."""
+        """Await `work()`; raises StoreError for what it raises (`store_error`)."""
         await self._take_turn(doing)
         try:
-            return await self._bounded(work(), doing)
+            return await self._bounded(work, doing)
         finally:
             self._give_turn()
 
     async def aclose(self) -> None:
-        """End what is still running."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """End what is still running, and begin nothing more."""
+        self._closed = True
+        while self._running:
+            # Again and again: redis-py's wait_for may swallow a cancellation (Python 3.11).
+            for task in self._running:
+                task.cancel()
+            await asyncio.wait(self._running, timeout=CANCEL_PAUSE)
 
     async def _take_turn(self, doing: str) -> None:
         if self._free > 0:
@@ -55,22 +61,17 @@ class Turns:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout(PATIENCE):
-                await turn
-        except TimeoutError as error:
-            self._pass_on(turn)
-            raise StoreError(
-                f"cannot {doing}, Redis at {self._address}: all our connections have been in use "
-                f"for {PATIENCE} s: this process is overloaded"
-            ) from error
+            if not await _ends_within(PATIENCE, turn):
+                raise StoreError(
+                    f"cannot {doing}, Redis at {self._address}: all our connections have been in "
+                    f"use for {PATIENCE} s: this process is overloaded"
+                )
         except BaseException:
-            self._pass_on(turn)
+            # Whoever stops waiting must not keep a turn that came at the same moment.
+            if not turn.cancel() and turn.exception() is None:
+                self._give_turn()
             raise
-
-    def _pass_on(self, turn: asyncio.Future[None]) -> None:
-        """Whoever stops waiting must not keep a turn that came at the same moment."""
-        if turn.done() and not turn.cancelled() and turn.exception() is None:
-            self._give_turn()
+        turn.result()  # raises what those who wait on a hung server are told
 
     def _give_turn(self) -> None:
         while self._waiting:
@@ -80,47 +81,47 @@ class Turns:
                 return
         self._free += 1
 
-    async def _bounded(self, work: Coroutine[Any, Any, Answer], doing: str) -> Answer:
-        task = asyncio.create_task(work, name=f"redis: {doing}")
+    async def _bounded(self, work: Callable[[], Coroutine[Any, Any, Answer]], doing: str) -> Answer:
+        if self._closed:
+            raise self._unreachable(doing, "the link is closed")
+        task = asyncio.create_task(work(), name=f"redis: {doing}")
         self._running.add(task)
         task.add_done_callback(self._ended)
-        if not await self._in_time(task):
+        if not await _ends_within(CALL_LIMIT, task):
             self._tell_waiting(doing)
-            raise self._hung(doing)
+            raise self._unreachable(doing, SILENT)
         if task.cancelled():
-            raise StoreUnreachable(f"cannot {doing}, Redis at {self._address}: closed meanwhile")
+            raise self._unreachable(doing, "the link was closed meanwhile")
         try:
             return task.result()
         except RAISED as error:
             raise store_error(error, doing=doing, address=self._address) from error
 
-    async def _in_time(self, task: asyncio.Task[Any]) -> bool:
-        """Whether `task` ended within the limit.
-
-        A loop that was busy with other things woke late and may not have read an answer that
-        is there: that is not the server's fault, and the call gets another limit.
-        """
-        loop = asyncio.get_running_loop()
-        for _ in range(EXTENSIONS):
-            deadline = loop.time() + CALL_LIMIT
-            await asyncio.wait({task}, timeout=CALL_LIMIT)
-            if task.done() or loop.time() < deadline + LATE:
-                break
-        return task.done()
-
     def _tell_waiting(self, doing: str) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
-                turn.set_exception(self._hung(doing))
+                turn.set_exception(self._unreachable(doing, SILENT))
 
-    def _hung(self, doing: str) -> StoreUnreachable:
-        return StoreUnreachable(
-            f"cannot {doing}, Redis at {self._address}: no answer within {CALL_LIMIT} s: "
-            "is it hung, or overloaded?"
-        )
+    def _unreachable(self, doing: str, why: str) -> StoreUnreachable:
+        return StoreUnreachable(f"cannot {doing}, Redis at {self._address}: {why}")
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # seen, also where nobody waits any more
+
+
+async def _ends_within(seconds: float, future: asyncio.Future[Any]) -> bool:
+    """Whether `future` ended in time.
+
+    A loop that was busy with other things wakes late and may not have read an answer that is
+    there: that is not the server's fault, and the time begins again.
+    """
+    loop = asyncio.get_running_loop()
+    for _ in range(EXTENSIONS):
+        deadline = loop.time() + seconds
+        await asyncio.wait({future}, timeout=seconds)
+        if future.done() or loop.time() < deadline + LATE:
+            break
+    return future.done()
