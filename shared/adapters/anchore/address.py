@@ -1,0 +1,40 @@
+"""Where an Anchore server is, and whose certificate it must show."""
+
+import ssl
+from pathlib import Path
+
+import httpx
+
+from shared.domain.errors import InvalidSettings
+
+
+def server_url(text: str) -> str:
+    """ANCHORE_URL as a server's address: with or without a `/v1` or a slash at its end.
+
+    Raises InvalidSettings.
+    """
+    try:
+        url = httpx.URL(text.strip())
+    except httpx.InvalidURL as error:
+        raise InvalidSettings(f"ANCHORE_URL is not a URL: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InvalidSettings("ANCHORE_URL must be http://HOST:PORT or https://HOST:PORT")
+    if url.userinfo:
+        raise InvalidSettings(
+            "ANCHORE_URL must not hold credentials: use ANCHORE_USER and ANCHORE_PASSWORD"
+        )
+    if url.query or url.fragment:
+        raise InvalidSettings("ANCHORE_URL must end with the path: remove what follows it")
+    return str(url).rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def trusted(ca_file: Path | None) -> ssl.SSLContext | bool:
+    """What httpx verifies the server with: only `ca_file`'s certificates where it is given."""
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except OSError as error:
+        raise InvalidSettings(
+            f"ANCHORE_CA_FILE {ca_file} cannot be used: {error}; it must hold PEM certificates"
+        ) from error

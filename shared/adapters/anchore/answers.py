@@ -1,0 +1,76 @@
+"""One answer of Anchore's, and what its errors say.
+
+Engine's errors have three shapes (docs/design/anchore-engine.md 2): its own
+(`httpcode`, `message`, `detail` an object), that of its request validation (`status`, `title`,
+`detail` a text or null), and plain text for 401. A proxy in front adds HTML of its own.
+"""
+
+from typing import Any
+
+import msgspec
+
+from shared.adapters.anchore.wording import one_line, skopeo_reason
+
+MAX_VALIDATION = 5
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A status below 500, with the body decoded from JSON."""
+
+    status: int
+    body: Any
+    """None where the body is not JSON."""
+    text: str = ""
+    """The start of a body that is not JSON."""
+    size: int = 0
+
+
+class Complaint(msgspec.Struct, frozen=True):
+    """What an error answer says."""
+
+    message: str
+    codes: tuple[str, ...] = ()
+    reason: str = ""
+    """What the registry said to Anchore; untrusted."""
+    by_engine: bool = False
+    """Whether Engine itself said so, and not a proxy or the router in front of it."""
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.reason}" if self.reason else self.message
+
+
+def complaint_of(answer: Answer) -> Complaint:
+    """The error in `answer`, whatever its shape; every text still as it was sent."""
+    body = answer.body
+    if not isinstance(body, dict):
+        return Complaint(message=answer.text or "no reason given")
+    detail = body.get("detail")
+    if "httpcode" in body and isinstance(detail, dict):
+        raw = detail.get("raw_exception_message")
+        return Complaint(
+            message=_text(body.get("message")) + _validation(detail),
+            codes=tuple(code for code in _list(detail.get("error_codes")) if isinstance(code, str)),
+            reason=skopeo_reason(raw) if isinstance(raw, str) else "",
+            by_engine=True,
+        )
+    return Complaint(message=_text(detail) or _text(body.get("title")) or "no reason given")
+
+
+def _validation(detail: dict[str, Any]) -> str:
+    """Why a bundle was not accepted, or a request not valid."""
+    said = [
+        f"{_text(problem.get('problem_type'))}: {_text(problem.get('details'))}"
+        for problem in _list(detail.get("validation_details"))
+        if isinstance(problem, dict)
+    ]
+    if isinstance(detail.get("validation_error"), str):
+        said.append(detail["validation_error"])
+    return "".join(f"; {one_line(text)}" for text in said[:MAX_VALIDATION])
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,40 @@
+"""What is asked of an Anchore server, and how long, how often and how much at most."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+OnCall = Callable[[str, str, float], None]
+"""Told of each attempt: operation, outcome (the status, or `timeout`, `unreachable`,
+`unreadable`, `cancelled`) and seconds."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How long, how often and how much. Times in seconds."""
+
+    attempts: int = 3
+    attempt: float = 10.0
+    total: float = 25.0
+    """For all attempts of a call and the pauses between them."""
+    pause: float = 0.2
+    longest_pause: float = 2.0
+    short_retry_after: float = 2.0
+    """A longer Retry-After ends the call and is handed to the delay ladder."""
+    max_bytes: int = 4 * 1024 * 1024
+    connections: int = 20
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One question to the server."""
+
+    operation: str
+    method: str
+    path: str
+    query: dict[str, str] = msgspec.field(default_factory=dict)
+    body: Any = None
+    account: str = ""
+    repeatable: bool = True
+    """Whether sending it twice does no harm."""
+    patient: bool = False
+    """One attempt may take the whole budget: Anchore asks somebody else before it answers."""

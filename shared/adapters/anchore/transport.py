@@ -1,0 +1,244 @@
+"""HTTP to an Anchore server: every call bounded in time, size and attempts.
+
+The server has no time limits of its own and its health endpoints prove nothing
+(docs/design/anchore-engine.md 2, 3), so each attempt has a timeout, each call a budget, and
+each failure becomes a TransientFailure that says which call it was. Retries here are short; the
+long ones are the delay ladder's (docs/design/behaviour.md 5).
+"""
+
+import asyncio
+import base64
+import email.utils
+import time
+from pathlib import Path
+from typing import Self
+
+import httpx
+import msgspec
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from shared.adapters.anchore.address import server_url, trusted
+from shared.adapters.anchore.answers import Answer, complaint_of
+from shared.adapters.anchore.calls import Call, Limits, OnCall
+from shared.adapters.anchore.wording import MAX_TEXT, one_line
+from shared.domain.errors import TransientFailure
+
+LARGE = 128 * 1024
+"""Bytes of JSON above which decoding would hold the loop for more than 2 ms."""
+
+MAX_RETRY_AFTER = 3600.0
+
+MIN_SECRET = 4
+"""Shorter passwords protect nothing, and taking them out would spoil every message."""
+
+
+class _Again(Exception):
+    """An attempt that failed in a way that the next one may not."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class _Unreadable(Exception):
+    """A body that is no JSON, too long, or packed."""
+
+
+def _nobody(operation: str, outcome: str, seconds: float) -> None:
+    """Nobody counts."""
+
+
+class AnchoreTransport:
+    """A pool of connections to one server with one user's credentials.
+
+    Redirects are not followed and proxies of the environment not used: credentials go to the
+    configured host and nowhere else. Raises InvalidSettings for a URL or CA file it cannot use.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        user: str,
+        password: str,
+        ca_file: Path | None = None,
+        limits: Limits | None = None,
+        on_call: OnCall = _nobody,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._on_call = on_call
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._secrets = tuple(secret for secret in (password, token) if len(password) >= MIN_SECRET)
+        self._client = httpx.AsyncClient(
+            base_url=server_url(url),
+            auth=httpx.BasicAuth(user, password),
+            verify=trusted(ca_file),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            limits=httpx.Limits(max_connections=self._limits.connections),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def clean(self, text: object, *, limit: int = MAX_TEXT) -> str:
+        """What the server said, on one bounded line and without our password."""
+        said = str(text)
+        for secret in self._secrets:
+            said = said.replace(secret, "***")
+        return one_line(said, limit=limit)
+
+    async def call(self, call: Call) -> Answer:
+        """The server's answer: a 2xx with JSON, or a 4xx whatever its body.
+
+        Raises TransientFailure: unreachable, too slow, 5xx, 408, 429, a redirect, or a success
+        that is not JSON; after as many attempts as the limits and the call allow.
+        """
+        deadline = time.monotonic() + self._limits.total
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(_Again),
+            stop=stop_after_attempt(self._limits.attempts) | stop_before_delay(self._limits.total),
+            wait=self._pause,
+            reraise=True,
+        )
+        try:
+            return await retrying(self._attempt, call, deadline)
+        except _Again as last:
+            tried = int(retrying.statistics.get("attempt_number", 1))
+            times = f" (tried {tried} times)" if tried > 1 else ""
+            raise TransientFailure(f"{last}{times}", retry_after=last.retry_after) from (
+                last.__cause__
+            )
+
+    def _pause(self, state: RetryCallState) -> float:
+        backoff = wait_random_exponential(
+            multiplier=self._limits.pause, max=self._limits.longest_pause
+        )(state)
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, _Again) else None
+        return max(backoff, asked or 0.0)
+
+    async def _attempt(self, call: Call, deadline: float) -> Answer:
+        limits = self._limits
+        left = max(deadline - time.monotonic(), 0.001)
+        seconds = left if call.patient else min(limits.attempt, left)
+        started = time.monotonic()
+        outcome = "cancelled"
+        try:
+            async with asyncio.timeout(seconds):
+                response, answer = await self._exchange(call, seconds)
+            outcome = str(answer.status)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            outcome = "timeout"
+            unsent = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+            text = f"Anchore did not answer {call.operation} within {seconds:.1f} s"
+            raise self._failed(call, text, unsent=unsent) from error
+        except httpx.TransportError as error:
+            outcome = "unreachable"
+            unsent = isinstance(error, httpx.ConnectError)
+            raise self._failed(call, self._unreachable(call, error), unsent=unsent) from error
+        except _Unreadable as error:
+            outcome = "unreadable"
+            text = f"Anchore's answer to {call.operation} cannot be read: {error}"
+            raise self._failed(call, text) from error
+        finally:
+            self._on_call(call.operation, outcome, time.monotonic() - started)
+        return self._checked(call, answer, response)
+
+    def _failed(
+        self, call: Call, text: str, *, unsent: bool = False, retry_after: float | None = None
+    ) -> Exception:
+        """Again, where the call may be repeated and the wait is short; else the end of it."""
+        patience = (retry_after or 0.0) <= self._limits.short_retry_after
+        if patience and (call.repeatable or unsent):
+            return _Again(text, retry_after=retry_after)
+        return TransientFailure(text, retry_after=retry_after)
+
+    def _unreachable(self, call: Call, error: httpx.TransportError) -> str:
+        why = self.clean(error) or type(error).__name__
+        text = f"Anchore at {self._client.base_url} cannot be asked ({call.operation}): {why}"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return f"{text}; set ANCHORE_CA_FILE to the CA that signed its certificate"
+        return text
+
+    async def _exchange(self, call: Call, seconds: float) -> tuple[httpx.Response, Answer]:
+        headers = {"x-anchore-account": call.account} if call.account else {}
+        async with self._client.stream(
+            call.method,
+            call.path,
+            params=call.query or None,
+            json=call.body,
+            headers=headers,
+            timeout=seconds,
+        ) as response:
+            raw = await self._read(response)
+        if len(raw) > LARGE:
+            return response, await asyncio.to_thread(_answer, response.status_code, raw)
+        return response, _answer(response.status_code, raw)
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        # Read as sent: a packed body could unpack to any size inside httpx.
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise _Unreadable("it is packed although we did not ask for that")
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > self._limits.max_bytes:
+                raise _Unreadable(f"it is longer than {self._limits.max_bytes} bytes")
+        return bytes(body)
+
+    def _checked(self, call: Call, answer: Answer, response: httpx.Response) -> Answer:
+        """`answer`, unless it is none: raises what it stands for."""
+        status = answer.status
+        if status in (408, 429) or status >= 500:
+            said = self.clean(complaint_of(answer))
+            text = f"Anchore answered {status} to {call.operation}: {said}"
+            raise self._failed(call, text, retry_after=_retry_after(response))
+        if status < 200 or 300 <= status < 400:
+            raise TransientFailure(
+                f"Anchore answered {status} to {call.operation} and points to "
+                f"{self.clean(response.headers.get('location', 'nowhere'))}: "
+                "set ANCHORE_URL to where it really is"
+            )
+        if status < 300 and answer.text:
+            text = (
+                f"Anchore's answer to {call.operation} is not JSON but begins with "
+                f"{self.clean(answer.text, limit=60)!r}: is ANCHORE_URL right?"
+            )
+            raise self._failed(call, text)
+        return answer
+
+
+def _answer(status: int, raw: bytes) -> Answer:
+    try:
+        return Answer(status=status, body=msgspec.json.decode(raw), size=len(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = raw[: 4 * MAX_TEXT].decode("utf-8", "replace").strip() or "nothing"
+        return Answer(status=status, body=None, text=text, size=len(raw))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds, from either form of the header; None where it says nothing we can use."""
+    value = response.headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:8]), MAX_RETRY_AFTER)
+    try:
+        at = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(at - time.time(), 0.0), MAX_RETRY_AFTER)

@@ -1,0 +1,183 @@
+"""Engine's answer to `check`, read as it stands (docs/design/anchore-engine.md 5).
+
+    [{DIGEST: {FULLTAG: [{status, policyId, last_evaluation, detail: {policy, result}}]}}]
+
+Read by iterating: the keys are the server's, not what was asked. Whatever is missing, doubled
+or contradicts itself becomes a problem of the evaluation, and an evaluation with a problem is
+never believed (`shared.domain.verdict.judge`).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from shared.adapters.anchore.v1_rows import read_rows
+from shared.adapters.anchore.wording import one_line
+from shared.domain.policy import bundle_revision
+from shared.domain.verdict import Action, Evaluation, Finding
+
+MAX_PROBLEMS = 10
+
+
+class UnreadableEvaluation(Exception):
+    """The answer is about no image at all."""
+
+
+def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
+    """What `body` says. `asked_at`: when it was asked for, in milliseconds.
+
+    Raises UnreadableEvaluation.
+    """
+    named = list(_entries(body))
+    if not named:
+        raise UnreadableEvaluation("it names no image with an evaluation")
+    _, tag, entry = named[0]
+    result = _part(entry, "detail", "result")
+    problems = list(_problems_of(named, result, account))
+    findings = tuple(read_rows(result, problems))
+    blacklisted = tuple(_image_rule(result, "blacklisted", Action.STOP))
+    whitelisted = tuple(_image_rule(result, "whitelisted", Action.GO))
+    _contradictions(result, findings, blacklisted, whitelisted, problems)
+    return Evaluation(
+        status=str(entry.get("status", "")),
+        final_action=str(result.get("final_action", "")),
+        digests=tuple(dict.fromkeys(_digests(named))),
+        tag=tag,
+        policy_id=str(entry.get("policyId", "")),
+        mapped=isinstance(result.get("matched_mapping_rule"), dict),
+        problems=_bounded(problems),
+        findings=blacklisted + whitelisted + findings,
+        evaluated_at=_evaluated_at(entry, asked_at),
+        revision=_revision(result),
+    )
+
+
+def _entries(body: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(digest, full tag, evaluation) of everything in the answer."""
+    for image in body if isinstance(body, list) else []:
+        for digest, tags in _items(image):
+            for tag, evaluations in _items(tags):
+                for evaluation in evaluations if isinstance(evaluations, list) else []:
+                    if isinstance(evaluation, dict):
+                        yield digest, tag, evaluation
+
+
+def _digests(named: list[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:
+    for digest, _, entry in named:
+        yield digest
+        inner = _part(entry, "detail", "result").get("image_digest")
+        if inner:
+            yield str(inner)
+
+
+def _problems_of(
+    named: list[tuple[str, str, dict[str, Any]]], result: dict[str, Any], account: str
+) -> Iterator[str]:
+    """What Engine calls a problem, and what we do."""
+    _, tag, entry = named[0]
+    if len(named) > 1:
+        yield f"the answer holds {len(named)} evaluations instead of one"
+    if not result:
+        yield "the answer has no detail.result"
+        return
+    said = result.get("evaluation_problems")
+    if not isinstance(said, list):
+        yield "the answer does not say whether there were evaluation problems"
+    for problem in said if isinstance(said, list) else []:
+        parts = problem if isinstance(problem, dict) else {}
+        yield f"{parts.get('problem_type', 'problem')}: {parts.get('details', problem)}"
+    for name, inner, outer in (
+        ("status", result.get("status"), entry.get("status")),
+        ("tag", result.get("tag"), tag),
+        ("policy", _part(result, "bundle").get("id"), entry.get("policyId")),
+    ):
+        if inner != outer:
+            yield f"the answer names two for {name}: {outer} and, in detail.result, {inner}"
+    if not result.get("image_digest"):
+        yield "the answer's detail.result names no image_digest"
+    user = result.get("user_id")
+    if account and user != account:
+        # Something on the way dropped x-anchore-account: that is another account's policy.
+        yield f"the answer is for the account {user} instead of {account}"
+    stored = _part(entry, "detail", "policy")
+    if stored and stored != _part(result, "bundle"):
+        yield "the policy was changed while Anchore evaluated it"
+    if not isinstance(entry.get("last_evaluation"), str) or _time(entry) is None:
+        yield "the answer does not say when it was evaluated"
+
+
+def _image_rule(result: dict[str, Any], which: str, action: Action) -> Iterator[Finding]:
+    """A rule about the whole image decides without any row: it gets a finding of its own."""
+    rule = result.get(f"matched_{which}_images_rule")
+    if not isinstance(rule, dict):
+        return
+    name = one_line(str(rule.get("name") or rule.get("id") or "without a name"))
+    yield Finding(
+        gate=f"{which}_images",
+        trigger=which,
+        trigger_id=one_line(str(rule.get("id", ""))),
+        action=action,
+        message=f"the policy's {which}_images rule {name!r} matches this image",
+    )
+
+
+def _contradictions(
+    result: dict[str, Any],
+    findings: tuple[Finding, ...],
+    blacklisted: tuple[Finding, ...],
+    whitelisted: tuple[Finding, ...],
+    problems: list[str],
+) -> None:
+    """Rows that do not lead to the final action: something is missing from the answer."""
+    if not result or problems:
+        return
+    stops = bool(blacklisted) or any(finding.action is Action.STOP for finding in findings)
+    final = result.get("final_action")
+    if final == Action.STOP and not stops:
+        problems.append("the final action is stop and no row says so")
+    if final in (Action.GO, Action.WARN) and stops and not whitelisted:
+        problems.append(f"the final action is {final} although a row says stop")
+
+
+def _evaluated_at(entry: dict[str, Any], asked_at: int) -> int:
+    """Milliseconds: when Anchore says it evaluated, or when it was asked, if that is earlier.
+
+    `last_evaluation` is set when the evaluation is over, so that a slow one of an old policy
+    would win over a quick one of the new: the time asked bounds it (docs/design/protocol.md).
+    `detail.result.created_at` is no time of this answer: Engine's policy engine keeps a result
+    while policy, image and feeds stay the same, and so would its time for weeks.
+    """
+    said = _time(entry)
+    return asked_at if said is None else min(said, asked_at)
+
+
+def _time(entry: dict[str, Any]) -> int | None:
+    try:
+        at = datetime.fromisoformat(str(entry.get("last_evaluation")))
+    except ValueError:
+        return None
+    # Without a zone it would be read as this machine's.
+    return int(at.timestamp() * 1000) if at.tzinfo else None
+
+
+def _revision(result: dict[str, Any]) -> str:
+    bundle = _part(result, "bundle")
+    return bundle_revision(bundle) if bundle else ""
+
+
+def _bounded(problems: list[str]) -> tuple[str, ...]:
+    kept = [one_line(problem) for problem in problems[:MAX_PROBLEMS]]
+    if len(problems) > MAX_PROBLEMS:
+        kept.append(f"and {len(problems) - MAX_PROBLEMS} more")
+    return tuple(kept)
+
+
+def _part(value: Any, *path: str) -> dict[str, Any]:
+    """The object at `path`; empty where there is none."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []

@@ -1,0 +1,196 @@
+"""What FakeAnchore knows: images and how far their analyses are, policies, what it was told."""
+
+import copy
+import time
+from collections import Counter
+
+import msgspec
+
+from tests.fakes.anchore_faults import LIES, Fault
+from tests.fakes.anchore_wire import BASELINE, ROWS, Json, image_record, policy_record
+
+STATUSES = ("not_analyzed", "analyzing", "analyzed", "analysis_failed")
+
+
+class Image(msgspec.Struct):
+    """One image of one account. Times: `began` monotonic, the others seconds since the epoch."""
+
+    digest: str
+    parent: str
+    tags: list[str]
+    account: str
+    began: float
+    seconds: float | None
+    """How long its analysis takes; None: until somebody says so."""
+    created: float
+    settled: str | None = None
+    """A status that time does not change."""
+    reason: str = ""
+    dockerfile: str | None = None
+    analyzed_at: float | None = None
+
+    @property
+    def status(self) -> str:
+        if self.settled is not None:
+            return self.settled
+        if self.seconds is None:
+            return "not_analyzed"
+        past = time.monotonic() - self.began
+        if past < self.seconds / 5:
+            return "not_analyzed"
+        return "analyzing" if past < self.seconds else "analyzed"
+
+    def record(self) -> Json:
+        if self.status == "analyzed" and self.analyzed_at is None:
+            self.analyzed_at = time.time()
+        return image_record(
+            digest=self.digest,
+            parent=self.parent,
+            tags=self.tags,
+            status=self.status,
+            account=self.account,
+            created=self.created,
+            updated=self.analyzed_at or self.created,
+            analyzed=self.analyzed_at,
+            dockerfile=self.dockerfile,
+        )
+
+
+class Decision(msgspec.Struct):
+    """What the policy shall say of a digest."""
+
+    final_action: str = "go"
+    rows: list[list[Json]] | None = None
+
+
+class AnchoreStore:
+    """The state, and the levers that a test or bench pulls. Digests are per account."""
+
+    def __init__(self, *, analysis_seconds: float | None, final_action: str) -> None:
+        self.analysis_seconds = analysis_seconds
+        self.default = Decision(final_action=final_action)
+        self.images: dict[tuple[str, str], Image] = {}
+        self.policies: dict[str, dict[str, Json]] = {}
+        self.decisions: dict[str, Decision] = {}
+        self.parents: dict[str, str] = {}
+        self.registry: dict[str, str] = {}
+        self.faults: list[Fault] = []
+        self.calls: Counter[str] = Counter()
+        self.submits: Counter[str] = Counter()
+        self.said_analyzed: dict[str, float] = {}
+        """Digest -> when (time.monotonic) it was first answered that it is analysed."""
+        self.computed: dict[tuple[str, ...], float] = {}
+        self.add_account("admin")
+
+    def add_account(self, name: str) -> None:
+        """A new account has a copy of the default policy, active."""
+        now = time.time()
+        record = policy_record(
+            copy.deepcopy(BASELINE), active=True, account=name, created=now, updated=now
+        )
+        self.policies[name] = {BASELINE["id"]: record}
+
+    def know(
+        self,
+        digest: str,
+        tag: str,
+        *,
+        account: str = "admin",
+        status: str = "analyzed",
+        reason: str = "",
+    ) -> None:
+        """An image that somebody submitted before."""
+        image = self.add(digest, tag, account)
+        image.settled, image.reason = status, reason
+
+    def begin(self, digest: str) -> None:
+        """Its analysis runs now."""
+        self._settle(digest, "analyzing")
+
+    def finish(self, digest: str) -> None:
+        """Its analysis is done."""
+        self._settle(digest, "analyzed")
+
+    def fail(self, digest: str, reason: str = "'NoneType' object is not iterable") -> None:
+        """Its analysis failed."""
+        self._settle(digest, "analysis_failed", reason)
+
+    def decide(self, digest: str, final_action: str, rows: list[list[Json]] | None = None) -> None:
+        """What the policy shall say: `go`, `warn` or `stop`, with the rows that fit it."""
+        self.decisions[digest] = Decision(final_action=final_action, rows=rows)
+
+    def registry_says(self, what: str, code: str) -> None:
+        """Anchore's error code for a full tag or a digest that its registry does not give."""
+        self.registry[what] = code
+
+    def index(self, digest: str, manifest: str) -> None:
+        """`digest` is a manifest list; Engine takes `manifest` for it."""
+        self.parents[digest] = manifest
+
+    def fault(self, operation: str, kind: str, times: int | None = None, value: str = "") -> None:
+        """Misbehave, `times` times or until healed."""
+        self.faults.append(Fault(operation=operation, kind=kind, times=times, value=value))
+
+    def heal(self) -> None:
+        """Behave."""
+        self.faults.clear()
+
+    def settle_after(self, seconds: float | None) -> None:
+        """How long analyses that begin from now on take."""
+        self.analysis_seconds = seconds
+
+    def take_fault(self, operation: str, *, lies: bool) -> Fault | None:
+        """The next fault for `operation`, used up by one."""
+        for fault in self.faults:
+            if fault.operation not in (operation, "*") or (fault.kind in LIES) != lies:
+                continue
+            if fault.times is not None:
+                fault.times -= 1
+                if fault.times <= 0:
+                    self.faults.remove(fault)
+            return fault
+        return None
+
+    def add(self, digest: str, tag: str, account: str) -> Image:
+        """A new record, not analysed."""
+        manifest = self.parents.get(digest, digest)
+        image = Image(
+            digest=manifest,
+            parent=digest,
+            tags=[tag],
+            account=account,
+            began=time.monotonic(),
+            seconds=self.analysis_seconds,
+            created=time.time(),
+        )
+        self.images[account, manifest] = image
+        return image
+
+    def find(self, digest: str, account: str) -> Image | None:
+        return self.images.get((account, self.parents.get(digest, digest)))
+
+    def again(self, image: Image) -> None:
+        """Analyse it anew; `analyzed_at` keeps its old value, as Engine's does."""
+        image.settled, image.began, image.seconds = None, time.monotonic(), self.analysis_seconds
+
+    def decision(self, digest: str) -> tuple[str, list[list[Json]]]:
+        """(final action, rows) of a digest."""
+        decision = self.decisions.get(digest, self.default)
+        rows = decision.rows if decision.rows is not None else ROWS[decision.final_action]
+        return decision.final_action, rows
+
+    def state(self) -> Json:
+        """For other processes."""
+        return {
+            "calls": dict(self.calls),
+            "submits": dict(self.submits),
+            "said_analyzed": dict(self.said_analyzed),
+            "images": {image.digest: image.status for image in self.images.values()},
+        }
+
+    def _settle(self, digest: str, status: str, reason: str = "") -> None:
+        found = [image for (_, known), image in self.images.items() if known == digest]
+        if not found or status not in STATUSES:
+            raise KeyError(f"no image {digest} to be {status}")
+        for image in found:
+            image.settled, image.reason = status, reason
