@@ -4,12 +4,24 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Decide which container images may run.")
+from services.cli import keys, looks, processes, review, scan, up
 
-
-@app.callback()
-def imagegate() -> None:
-    """Keep `imagegate version` a subcommand while it is the only one."""
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Decide which container images may run.",
+)
+app.command()(up.up)
+app.command()(processes.webhook)
+app.command()(processes.worker)
+app.command()(processes.scanner)
+app.command()(review.review)
+app.command()(scan.scan)
+app.command()(looks.queue)
+app.command()(looks.verdicts)
+app.command()(looks.status)
+app.add_typer(keys.app, name="keys")
 
 
 @app.command()

@@ -11,9 +11,11 @@ import msgspec
 
 from services.webhook.catalogue import Image, Need
 from services.webhook.knowledge import Knowledge, Patience
+from services.webhook.near_cache import NearCache
 from services.webhook.requests import Asked, Requests
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import ErrorKind, PermanentFailure, QueueUnavailable, StoreUnreachable
+from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
 from shared.domain.step import Lane, Why
@@ -43,8 +45,8 @@ class ImageState(msgspec.Struct, frozen=True):
     message: str = ""
     digests: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
-    evaluated_at: int = 0
-    """When the oldest verdict it rests on was made (ms)."""
+    known_at: int = 0
+    """When the oldest verdict it rests on was made, or the registry was asked (ms)."""
 
 
 class ScansView(Protocol):
@@ -64,6 +66,7 @@ class Scans:
         self,
         *,
         knowledge: Knowledge,
+        cache: NearCache,
         requests: Requests,
         resolver: DigestResolver,
         scanner: Scanner,
@@ -72,6 +75,7 @@ class Scans:
         scanner_name: str = "anchore",
     ) -> None:
         self._knowledge = knowledge
+        self._cache = cache
         self._requests = requests
         self._resolver = resolver
         self._scanner = scanner
@@ -95,8 +99,19 @@ class Scans:
     async def state(self, image: str) -> ImageState:
         """One look-up, as a review's, that neither asks nor waits."""
         patience = Patience(until=self._clock.monotonic(), asks=False, waits=False)
-        judgement = await self._knowledge.learn(self._image(image), patience)
-        return _state_of(judgement)
+        wanted = self._image(image)
+        judgement = await self._knowledge.learn(wanted, patience)
+        times = [verdict.evaluated_at for verdict in judgement.verdicts]
+        known_at = min(times) if times else await self._asked_at(wanted.reference)
+        return _state_of(judgement, known_at)
+
+    async def _asked_at(self, reference: ImageReference) -> int:
+        """When the registry was last asked about the tag (ms); 0 when it was not."""
+        if reference.tag is None:
+            return 0
+        key = pointer_key(msgspec.structs.replace(reference, digest=None))
+        pointer = (await self._cache.read((key,))).records[0]
+        return pointer.asked_at if isinstance(pointer, Pointer) else 0
 
     def _image(self, text: str) -> Image:
         reference = parse_reference(text)
@@ -142,7 +157,7 @@ class Scans:
         return tuple(entry.digest for entry in counted)
 
 
-def _state_of(judgement: Judgement) -> ImageState:
+def _state_of(judgement: Judgement, known_at: int) -> ImageState:
     verdicts = judgement.verdicts
     return ImageState(
         image=str(judgement.reference or judgement.image),
@@ -154,5 +169,5 @@ def _state_of(judgement: Judgement) -> ImageState:
             for verdict in verdicts
             for finding in (*verdict.stops, *verdict.warns)
         ),
-        evaluated_at=min((verdict.evaluated_at for verdict in verdicts), default=0),
+        known_at=known_at,
     )

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.cli.show.stage import Traffic
 from shared.domain.errors import ImagegateError
+from shared.runtime.metrics import Metrics
 
 STEPS = "imagegate_steps_total"
 CALLS = "imagegate_anchore_calls_total"
@@ -37,6 +38,17 @@ class ScrapingMeter:
                 return await response.text()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise MetricsUnavailable(f"{url}/metrics does not answer: {error}") from error
+
+
+class OwnMeter:
+    """Reads the counters of this very process."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def traffic(self) -> Traffic:
+        """What a scrape would tell."""
+        return traffic_of([self._metrics.render().decode()])
 
 
 def traffic_of(scrapes: Iterable[str]) -> Traffic:

@@ -22,7 +22,7 @@ EXPECTED: dict[str, Response] = {
     "root": denied(403, "image x: refused by policy p: user root"),
     "expat": denied(403, "image x: refused by policy p: CRITICAL CVE-2024-45491\n  more"),
     "untagged": denied(403, "image x: refused by policy p: FROM has no tag"),
-    "nobody": denied(403, "image x: could not be judged: not found"),
+    "nobody": denied(403, "image x: could not be judged: it has no such image"),
 }
 
 
@@ -153,7 +153,7 @@ async def test_a_wrong_answer_is_named_and_the_show_is_not_as_expected(tmp_path:
         "good": denied(403, "image x: refused"),
         "root": allowed(),
         "expat": denied(403, "image x: refused by policy p: another reason"),
-        "nobody": denied(500, "image x: not found"),
+        "nobody": denied(500, "image x: no such image"),
     }
     async with staged(tmp_path, answers=answers, pending=0) as (show, _):
         result, text = await show.run()

@@ -38,7 +38,7 @@ def test_a_missing_pull_policy_is_filled_in_as_the_api_server_does(image: str, p
 
 
 def test_every_place_of_an_image_gets_its_policy() -> None:
-    spec = {
+    spec: dict[str, Any] = {
         "initContainers": [{"name": "a", "image": "a:1"}],
         "containers": [{"name": "b", "image": "b", "imagePullPolicy": "Never"}],
         "ephemeralContainers": [{"name": "c", "image": "c"}],

@@ -18,7 +18,7 @@ def layout(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     root = folder / IMAGES[name].repository
 
     def blob(descriptor: dict[str, Any]) -> bytes:
-        content = (root / "blobs" / "sha256" / descriptor["digest"][7:]).read_bytes()
+        content: bytes = (root / "blobs/sha256" / descriptor["digest"][7:]).read_bytes()
         assert descriptor["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
         assert descriptor["size"] == len(content)
         return content

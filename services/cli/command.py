@@ -1,0 +1,58 @@
+"""What every command shares: one console, one way to fail, exit codes."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from enum import IntEnum
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from services.cli.settings import CliSettings
+from services.cli.tables import Output
+from shared.domain.errors import ImagegateError
+from shared.runtime.logging import one_line
+from shared.runtime.settings import read_settings
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
+
+FALLBACK_WIDTH = 140
+"""Columns where no terminal tells: a file or a pipe."""
+
+
+class Exit(IntEnum):
+    """Exit codes of the commands that decide something."""
+
+    GOOD = 0
+    BAD = 1
+    ERROR = 2
+
+
+def console() -> Console:
+    """Standard output, as wide as the terminal."""
+    return Console(width=None if sys.stdout.isatty() else FALLBACK_WIDTH)
+
+
+def settings() -> CliSettings:
+    """From the environment; raises InvalidSettings."""
+    return read_settings(CliSettings)
+
+
+def run(work: Coroutine[Any, Any, Exit | None]) -> None:
+    """Run a command to its exit code; an error of ours is one line on standard error."""
+    try:
+        code = asyncio.run(work)
+    except ImagegateError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if code:
+        raise typer.Exit(int(code))
+
+
+def fail(message: str) -> NoReturn:
+    """Say `message` on standard error and end with exit code 2."""
+    Console(stderr=True).print(Text(f"error: {one_line(message)}", style="red"), soft_wrap=True)
+    raise typer.Exit(int(Exit.ERROR))

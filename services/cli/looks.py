@@ -1,0 +1,55 @@
+"""`imagegate queue`, `imagegate verdicts`, `imagegate status`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from services.cli.backend import open_backend
+from services.cli.command import Exit, OutputOption, console, run, settings
+from services.cli.ops import OpsView
+from services.cli.tables import Output, print_json, print_queue, print_status, print_verdicts
+
+Report = TypeVar("Report")
+
+LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="Records of each kind.")]
+
+
+def queue(output: OutputOption = Output.TABLE) -> None:
+    """How much stands in each lane, and for how long; what is delayed; dead letters."""
+    run(_look(output, lambda ops: ops.queue(), print_queue))
+
+
+def verdicts(output: OutputOption = Output.TABLE, limit: LimitOption = 100) -> None:
+    """What the store knows of images, the newest first."""
+    run(_look(output, lambda ops: ops.verdicts(limit=limit), print_verdicts))
+
+
+def status(output: OutputOption = Output.TABLE) -> None:
+    """Ask each part for a real answer; exit code 1 when one is down."""
+
+    async def look() -> Exit:
+        async with open_backend(settings()) as backend:
+            report = await backend.ops.status()
+        _print(report, output, print_status)
+        return Exit.GOOD if report.ok else Exit.BAD
+
+    run(look())
+
+
+async def _look(
+    output: Output,
+    ask: Callable[[OpsView], Awaitable[Report]],
+    show: Callable[[Console, Report], None],
+) -> None:
+    async with open_backend(settings()) as backend:
+        report = await ask(backend.ops)
+    _print(report, output, show)
+
+
+def _print(report: Report, output: Output, show: Callable[[Console, Report], None]) -> None:
+    if output is Output.JSON:
+        print_json(console(), report)
+    else:
+        show(console(), report)

@@ -1,0 +1,22 @@
+"""`imagegate webhook`, `worker` and `scanner`: one process each, told by its environment."""
+
+import typer
+
+from services.scanner.__main__ import main as scanner_main
+from services.webhook.__main__ import main as webhook_main
+from services.worker.__main__ import main as worker_main
+
+
+def webhook() -> None:
+    """Answer the API server's reviews (REDIS_URL, AMQP_URL)."""
+    raise typer.Exit(webhook_main())
+
+
+def worker() -> None:
+    """Take steps from the queue (REDIS_URL, AMQP_URL, ANCHORE_URL)."""
+    raise typer.Exit(worker_main())
+
+
+def scanner() -> None:
+    """Serve the built-in Anchore-compatible scanner."""
+    raise typer.Exit(scanner_main())

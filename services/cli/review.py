@@ -1,0 +1,110 @@
+"""`imagegate review`: what a running webhook says of pods, asked as an API server asks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from services.cli.command import Exit, OutputOption, console, fail, run, settings
+from services.cli.objects import Manifest, read_objects
+from services.cli.reviews import (
+    Answer,
+    Asker,
+    WebhookClient,
+    pod_of_image,
+    review_of,
+    webhook_client,
+    with_defaults,
+)
+from services.cli.tables import Output, plain, print_json
+from shared.runtime.tls import client_context
+
+WEBHOOK = "https://127.0.0.1:8443"
+CERTIFICATE = "webhook.crt"
+USER = "imagegate-review"
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One object and the webhook's answer; None for a kind that is not judged."""
+
+    object: str
+    answer: Answer | None
+    took: float
+    """Seconds."""
+
+
+def review(
+    file: Annotated[
+        Path | None, typer.Argument(help="A YAML file with any number of objects.")
+    ] = None,
+    *,
+    image: Annotated[
+        str | None, typer.Option(help="Review a pod that runs this image instead.")
+    ] = None,
+    webhook: Annotated[str, typer.Option(help="The webhook to ask.")] = WEBHOOK,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="Its CA file (default: its certificate in the state folder)."),
+    ] = None,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", help="Of objects that name none.")
+    ] = "default",
+    user: Annotated[str, typer.Option(help="Who creates the object.")] = USER,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Ask a running webhook about pods: exit code 0 all allowed, 1 one denied, 2 error."""
+
+    async def ask() -> Exit:
+        objects = _objects(file, image, namespace)
+        trusted = client_context(ca or settings().state_folder / CERTIFICATE)
+        asker = Asker(user)
+        async with webhook_client(webhook, tls=trusted) as client:
+            judged = [await _judge(client, one, asker, namespace) for one in objects]
+        if output is Output.JSON:
+            print_json(console(), judged)
+        else:
+            _print(console(), judged)
+        answers = [one.answer for one in judged if one.answer is not None]
+        if not answers:
+            fail(f"{file} holds no Pod, and only pods are judged so far")
+        return Exit.GOOD if all(answer.allowed for answer in answers) else Exit.BAD
+
+    run(ask())
+
+
+def _objects(file: Path | None, image: str | None, namespace: str) -> list[Manifest]:
+    if (file is None) == (image is None):
+        fail("give either a file or --image HOST/REPO:TAG")
+    if file is not None:
+        return read_objects(file)
+    pod = pod_of_image(image or "", name="review", namespace=namespace)
+    return [Manifest("Pod", f"Pod {namespace}/review", pod)]
+
+
+async def _judge(client: WebhookClient, one: Manifest, asker: Asker, namespace: str) -> Judged:
+    if one.kind != "Pod":
+        return Judged(one.title, None, 0.0)
+    pod = with_defaults(one.content, namespace=namespace)
+    reviewed = await client.ask(review_of(pod, asker=asker))
+    return Judged(one.title, reviewed.answer, reviewed.took)
+
+
+def _print(console: Console, judged: list[Judged]) -> None:
+    for one in judged:
+        if one.answer is None:
+            console.print(plain(f"{one.object}: not judged, only pods are so far", style="yellow"))
+            continue
+        answer = one.answer
+        word = Text("allowed", "green") if answer.allowed else Text("denied", "red")
+        code = "" if answer.allowed else f" ({answer.code})"
+        console.print(word, plain(f"{one.object}{code}, {one.took * 1000:.1f} ms"))
+        for line in answer.message.splitlines():
+            console.print(plain(f"  {line}", limit=1000), soft_wrap=True)
+        for warning in answer.warnings:
+            console.print(plain(f"  warning: {warning}", style="yellow"), soft_wrap=True)
+        if answer.status and answer.status.details:
+            again = answer.status.details.retry_after_seconds
+            console.print(f"  kubectl would ask again after {again} s by itself")

@@ -1,0 +1,132 @@
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.runtime.http import serve
+from shared.runtime.tls import ensure_certificate, server_context
+from tests.fakes.webhook import FakeWebhook, allowed, denied
+from tests.functional.cli.commands import imagegate
+
+GOOD = "registry.example/team/good:1.0"
+BAD = "registry.example/team/bad:1.0"
+ANSWERS = {
+    GOOD: allowed(warnings=["not pinned to a digest"]),
+    BAD: denied(403, "image bad: refused by policy p: [bold]CVE-1[/bold]\n  stop: CVE-1"),
+    "nginx": denied(429, "image nginx: not judged yet", retryAfterSeconds=2),
+}
+PODS = f"""
+kind: Pod
+apiVersion: v1
+metadata: {{name: web, namespace: shop}}
+spec: {{containers: [{{name: a, image: "{GOOD}"}}]}}
+---
+kind: Deployment
+metadata: {{name: api}}
+"""
+
+
+@asynccontextmanager
+async def webhook(state: Path) -> AsyncIterator[tuple[FakeWebhook, str]]:
+    """A webhook whose certificate is where `imagegate up` leaves its own."""
+    fake = FakeWebhook(answers=ANSWERS)
+    async with serve(fake.app(), tls=server_context(ensure_certificate(state))) as bound:
+        yield fake, bound.url
+
+
+async def test_an_allowed_image_ends_with_zero_and_shows_its_warnings(tmp_path: Path) -> None:
+    async with webhook(tmp_path) as (fake, url):
+        ran = await imagegate("review", "--image", GOOD, "--webhook", url, state=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    assert "allowed Pod default/review" in ran.out
+    assert "warning: not pinned to a digest" in ran.out
+    (request,) = fake.requests
+    assert request["userInfo"]["username"] == "imagegate-review"
+    assert request["object"]["spec"]["containers"][0]["imagePullPolicy"] == "IfNotPresent"
+
+
+async def test_a_denied_image_ends_with_one_and_says_why(tmp_path: Path) -> None:
+    async with webhook(tmp_path) as (_, url):
+        ran = await imagegate("review", "--image", BAD, "--webhook", url, state=tmp_path)
+    assert ran.code == 1
+    assert "denied Pod default/review (403)" in ran.out
+    assert "  image bad: refused by policy p: [bold]CVE-1[/bold]\n    stop: CVE-1\n" in ran.out
+
+
+async def test_a_pending_image_says_when_kubectl_would_ask_again(tmp_path: Path) -> None:
+    async with webhook(tmp_path) as (fake, url):
+        ran = await imagegate(
+            "review", "--image", "nginx", "--webhook", url, "-n", "shop", state=tmp_path
+        )
+    assert ran.code == 1
+    assert "kubectl would ask again after 2 s" in ran.out
+    assert fake.requests[0]["namespace"] == "shop"
+    assert fake.requests[0]["object"]["spec"]["containers"][0]["imagePullPolicy"] == "Always"
+
+
+async def test_a_file_is_reviewed_pod_by_pod_and_other_kinds_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "objects.yaml"
+    file.write_text(PODS)
+    async with webhook(tmp_path) as (fake, url):
+        ran = await imagegate("review", str(file), "--webhook", url, state=tmp_path)
+    assert ran.code == 0
+    assert "allowed Pod shop/web" in ran.out
+    assert "Deployment api: not judged, only pods are so far" in ran.out
+    assert len(fake.requests) == 1
+
+
+async def test_one_denied_pod_of_a_file_decides_its_exit_code(tmp_path: Path) -> None:
+    file = tmp_path / "objects.yaml"
+    file.write_text(f"{PODS}\n---\n{PODS.replace(GOOD, BAD)}")
+    async with webhook(tmp_path) as (_, url):
+        ran = await imagegate("review", str(file), "--webhook", url, "-o", "json", state=tmp_path)
+    assert ran.code == 1
+    answers = [one["answer"] for one in json.loads(ran.out)]
+    assert [answer and answer["allowed"] for answer in answers] == [True, None, False, None]
+
+
+async def test_a_file_without_a_pod_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "objects.yaml"
+    file.write_text("kind: Service")
+    async with webhook(tmp_path) as (_, url):
+        ran = await imagegate("review", str(file), "--webhook", url, state=tmp_path)
+    assert ran.code == 2
+    assert "holds no Pod" in ran.err
+
+
+async def test_a_webhook_that_is_away_is_an_error_of_one_line(tmp_path: Path) -> None:
+    ensure_certificate(tmp_path)
+    ran = await imagegate(
+        "review", "--image", GOOD, "--webhook", "https://127.0.0.1:1", state=tmp_path
+    )
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: https://127.0.0.1:1 cannot be reached")
+    assert ran.err.count("\n") == 1
+
+
+async def test_without_its_certificate_the_missing_file_is_named(tmp_path: Path) -> None:
+    ran = await imagegate("review", "--image", GOOD, state=tmp_path)
+    assert ran.code == 2
+    assert str(tmp_path / "webhook.crt") in ran.err
+
+
+async def test_a_webhook_of_another_certificate_is_not_believed(tmp_path: Path) -> None:
+    other = ensure_certificate(tmp_path / "other")
+    async with webhook(tmp_path) as (fake, url):
+        ran = await imagegate(
+            "review",
+            *("--image", GOOD, "--webhook", url, "--ca", str(other.certificate)),
+            state=tmp_path,
+        )
+    assert ran.code == 2
+    assert "cannot be reached" in ran.err
+    assert not fake.requests
+
+
+@pytest.mark.parametrize("arguments", [(), ("pod.yaml", "--image", GOOD)])
+async def test_a_file_or_an_image_is_wanted(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ran = await imagegate("review", *arguments, state=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "either a file or --image" in ran.err

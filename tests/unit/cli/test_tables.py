@@ -1,0 +1,113 @@
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from services.cli.ops import (
+    LaneReport,
+    PartReport,
+    QueueReport,
+    StatusReport,
+    VerdictRow,
+)
+from services.cli.tables import age, print_json, print_queue, print_status, print_verdicts
+from shared.domain.step import Lane
+
+DIGEST = "sha256:0123456789abcdef" + "0" * 48
+
+
+def printed(show: Callable[[Console], None]) -> str:
+    out = io.StringIO()
+    show(Console(file=out, width=160))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "250 ms"), (1, "1 s"), (90, "90 s"), (150, "2 min"), (7200, "2 h"), (259_200, "3 d")],
+)
+def test_ages_are_shown_in_the_unit_that_people_use(seconds: float, text: str) -> None:
+    assert age(seconds) == text
+
+
+def test_the_queue_shows_each_lane_what_waits_and_what_died() -> None:
+    lanes = (
+        LaneReport(Lane.ADMISSION, ready=3, unacknowledged=None, consumers=2, oldest=12.0),
+        LaneReport(Lane.CHECK, ready=0, unacknowledged=1, consumers=2, oldest=None),
+    )
+    report = QueueReport(lanes=lanes, delayed={1: 0, 5: 4}, dead=2)
+    text = printed(lambda console: print_queue(console, report))
+    assert [part.strip() for part in text.splitlines()[4].split("│")[1:-1]] == [
+        "admission",
+        "3",
+        "?",
+        "2",
+        "12 s",
+    ]
+    assert "delayed: 4 for 5 s" in text
+    assert "dead letters: 2" in text
+
+
+def test_an_empty_queue_says_none() -> None:
+    text = printed(lambda console: print_queue(console, QueueReport((), {}, 0)))
+    assert "delayed: none" in text
+    assert "dead letters: none" in text
+
+
+def test_a_verdict_shows_its_first_reason_and_counts_the_others() -> None:
+    row = VerdictRow(
+        image="a.example/b:1",
+        digest=DIGEST,
+        outcome="fail",
+        at=1,
+        age=120,
+        stale=True,
+        reasons=("CVE-1", "CVE-2", "CVE-3"),
+        policy="prod",
+    )
+    text = printed(lambda console: print_verdicts(console, (row,)))
+    assert "CVE-1 (and 2 more)" in text
+    assert "2 min, stale" in text
+    assert "0123456789ab" in text
+
+
+def test_what_a_scanner_or_stranger_wrote_is_no_markup_and_no_second_line() -> None:
+    row = VerdictRow(
+        image="[red]x[/red]\x1b[31m",
+        digest="",
+        outcome="not believed",
+        at=0,
+        age=0,
+        stale=False,
+        reasons=("[/]one\ntwo\x07",),
+    )
+    text = printed(lambda console: print_verdicts(console, (row,)))
+    assert "[red]x[/red]\\x1b[31m" in text
+    assert "[/]one\\ntwo\\x07" in text
+
+
+def test_no_verdicts_say_what_to_do() -> None:
+    text = printed(lambda console: print_verdicts(console, ()))
+    assert "imagegate scan IMAGE" in text
+
+
+def test_the_status_shows_each_part_and_the_facts() -> None:
+    parts = (PartReport("store", True, "answers", 0.4), PartReport("queue", False, "away", 3.0))
+    report = StatusReport(ok=False, parts=parts, facts={"webhook": "https://127.0.0.1:8443"})
+    text = printed(lambda console: print_status(console, report))
+    assert "│ queue │ down" in text
+    assert "webhook: https://127.0.0.1:8443" in text
+
+
+def test_every_report_is_json_too() -> None:
+    report = QueueReport((LaneReport(Lane.CHECK, 1, 0, 1, 0.5),), {1: 2}, 0)
+    parsed = json.loads(printed(lambda console: print_json(console, report)))
+    assert parsed["lanes"][0] == {
+        "lane": "check",
+        "ready": 1,
+        "unacknowledged": 0,
+        "consumers": 1,
+        "oldest": 0.5,
+    }
