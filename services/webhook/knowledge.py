@@ -116,10 +116,13 @@ class Knowledge:
         resolve_until = min(patience.until, self._clock.monotonic() + RESOLVE_WAIT)
         asked: dict[Need, Asked] = {}
         while isinstance(answer, Missing):
-            with self._waiters.on(answer.keys) as changed:
+            keys = answer.keys
+            with self._waiters.on(keys) as changed:
                 answer, trouble = await self._look(image, fresh=True)
                 if isinstance(answer, Known) or trouble is not None:
                     break
+                if answer.keys != keys:
+                    continue  # it waits for something else by now: register for that first
                 resolving = answer.need is Need.RESOLVE
                 until = resolve_until if resolving else patience.until
                 if answer.need not in asked:

@@ -20,7 +20,7 @@ from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file import load_rules
-from shared.adapters.signatures import load_ring
+from shared.adapters.signatures import ensure_keys, load_ring
 from shared.domain.errors import ImagegateError, InvalidSettings
 from shared.domain.rules import Rules
 from shared.ports.claims import RequestClaims
@@ -32,9 +32,13 @@ from shared.runtime.health import health_app
 from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from shared.runtime.settings import required
 from shared.runtime.tls import CertificateFiles, days_left, ensure_certificate, server_context
 
 log = logging.getLogger(__name__)
+
+CONFIRM = 0.1
+"""Seconds that a review waits for the broker's confirm."""
 
 FIRST_TRY = 2.0
 """Seconds that a first question to a store may take before the webhook is ready without it."""
@@ -58,11 +62,10 @@ class WebhookSites(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def run_webhook(
-    settings: WebhookSettings, life: Lifecycle, *, ports: WebhookPorts
+    settings: WebhookSettings, life: Lifecycle, *, ports: WebhookPorts, rules: Rules
 ) -> AsyncIterator[WebhookSites]:
     """Serve reviews, probes and metrics over `ports` until the context ends."""
     clock = SystemClock()
-    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
     metrics = Metrics()
     own = WebhookMetrics(metrics)
     files = _certificate(settings)
@@ -118,21 +121,22 @@ async def run_webhook(
 
 async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
     """A webhook process on Redis and RabbitMQ; its exit code."""
+    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
     async with AsyncExitStack() as stack:
-        links = await stack.enter_async_context(
-            RedisLinks(url=_url(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379"))
-        )
-        queue = await stack.enter_async_context(
-            RabbitQueue(_url(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672"))
-        )
-        keys = settings.imagegate_keys or settings.state_folder / "keys"
+        redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
+        amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
+        links = await stack.enter_async_context(RedisLinks(url=redis_url))
+        queue = RabbitQueue(amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM)
+        await stack.enter_async_context(queue.connect())
+        # On one machine whoever starts first makes the keys; a named folder is only read.
+        keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
         ports = WebhookPorts(
-            store=RedisVerdictStore(links),
-            claims=RedisRequestClaims(links),
+            store=RedisVerdictStore(links=links),
+            claims=RedisRequestClaims(links=links),
             queue=queue,
             unsealer=load_ring(keys),
         )
-        await stack.enter_async_context(run_webhook(settings, life, ports=ports))
+        await stack.enter_async_context(run_webhook(settings, life, ports=ports, rules=rules))
         return await life.until_stopped()
 
 
@@ -176,12 +180,3 @@ def _certificate(settings: WebhookSettings) -> CertificateFiles:
             "IMAGEGATE_CERTIFICATE and IMAGEGATE_CERTIFICATE_KEY belong together: set both"
         )
     return CertificateFiles(certificate, key)
-
-
-def _url(value: str, name: str, example: str) -> str:
-    if not value:
-        raise InvalidSettings(
-            f"{name} is not set: set it ({example}), or run everything in one process with "
-            "`imagegate up`"
-        )
-    return value

@@ -14,11 +14,15 @@ from services.worker.pointing import Pointing
 from services.worker.reconcile import Reconciler
 from services.worker.scan import Scan
 from services.worker.settings import WorkerSettings
+from shared.adapters.anchore.transport import AnchoreTransport
+from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
-from shared.domain.errors import InvalidSettings
+from shared.adapters.registry.client import RegistryClient
+from shared.adapters.rules_file import load_rules
+from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
 from shared.domain.rules import Rules
 from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims, ScanLeases
@@ -32,6 +36,7 @@ from shared.runtime.health import health_app
 from shared.runtime.http import serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from shared.runtime.settings import required
 
 log = logging.getLogger(__name__)
 
@@ -88,3 +93,60 @@ def run_worker(
         )
     reconciler = Reconciler(claims=ports.claims, queue=ports.queue, clock=clock)
     life.watch(reconciler.run(), name="reconcile")
+
+
+async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
+    """A worker process on Redis, RabbitMQ and Anchore; its exit code."""
+    redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
+    amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
+    clock = SystemClock()
+    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+    registry = Metrics()
+    metrics = WorkerMetrics(registry)
+    keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
+    async with AsyncExitStack() as stack:
+        links = await stack.enter_async_context(RedisLinks(url=redis_url))
+        queue = RabbitQueue(amqp_url, clock=clock, on_event=metrics.event)
+        await stack.enter_async_context(queue.connect())
+        ports = WorkerPorts(
+            store=RedisVerdictStore(links=links),
+            claims=RedisRequestClaims(links=links),
+            leases=RedisScanLeases(links=links),
+            queue=queue,
+            scanner=await stack.enter_async_context(anchore(settings, metrics)),
+            resolver=await stack.enter_async_context(
+                RegistryClient(rules=lambda: rules, clock=clock)
+            ),
+            sealer=load_sealer(keys),
+            unsealer=load_ring(keys),
+        )
+        checks = {
+            "store": ports.store.ping,
+            "queue": ports.queue.ping,
+            "anchore": ports.scanner.info,
+        }
+        health = await stack.enter_async_context(
+            serve(
+                health_app(ready=checks, metrics=registry, stopping=life.stopping),
+                host=settings.imagegate_health_host,
+                port=settings.imagegate_health_port,
+            )
+        )
+        run_worker(settings, life, ports=ports, rules=rules, metrics=metrics)
+        log.info("worker takes steps", extra={"health": health.url})
+        return await life.until_stopped(drain=lambda seconds: ports.queue.drain(timeout=seconds))
+
+
+@asynccontextmanager
+async def anchore(settings: WorkerSettings, metrics: WorkerMetrics) -> AsyncIterator[AnchoreV1]:
+    """The Anchore server that the settings name."""
+    url = required(settings.anchore_url, "ANCHORE_URL", "http://localhost:8228")
+    transport = AnchoreTransport(
+        url=url,
+        user=settings.anchore_user,
+        password=settings.anchore_password.value,
+        ca_file=settings.anchore_ca,
+        on_call=metrics.call,
+    )
+    async with transport:
+        yield AnchoreV1(transport=transport, clock=SystemClock())

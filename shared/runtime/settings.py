@@ -172,3 +172,10 @@ def _bounds(notes: tuple[Any, ...]) -> str:
         if getattr(note, bound, None) is not None
     ]
     return f" {' and '.join(limits)}" if limits else ""
+
+
+def required(value: str, name: str, example: str) -> str:
+    """`value`, or InvalidSettings that says how to set it: for what only some commands need."""
+    if not value:
+        raise InvalidSettings(f"{name} is not set: set it, for instance to {example}")
+    return value

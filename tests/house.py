@@ -1,0 +1,279 @@
+"""A whole imagegate in one process, for tests: real webhook, worker, Anchore adapter and registry
+adapter, over a fake Anchore and a fake registry that speak their real wire formats."""
+
+import asyncio
+import io
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from services.webhook.settings import WebhookSettings
+from services.webhook.wiring import WebhookPorts, WebhookSites, run_webhook
+from services.worker.metrics import WorkerMetrics
+from services.worker.settings import WorkerSettings
+from services.worker.wiring import WorkerPorts, run_worker
+from shared.adapters.anchore.transport import AnchoreTransport
+from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.queue import MemoryQueue
+from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.registry.client import RegistryClient
+from shared.domain.rules import Mode, RegistryRule, Rule, Rules
+from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.steps import StepQueue
+from shared.ports.verdicts import VerdictStore
+from shared.runtime.clock import SystemClock
+from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.metrics import Metrics
+from tests.fakes.anchore import FakeAnchore
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.sealing import PlainSealer
+
+CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
+PERSON = "ada@example.org"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back of one call: HTTP status and, for a review, its response half."""
+
+    http: int
+    body: Any
+
+    @property
+    def response(self) -> Any:
+        return self.body["response"]
+
+    @property
+    def allowed(self) -> bool:
+        return bool(self.response["allowed"])
+
+    @property
+    def code(self) -> int:
+        return 200 if self.allowed else int(self.response["status"]["code"])
+
+    @property
+    def message(self) -> str:
+        return "" if self.allowed else str(self.response["status"]["message"])
+
+
+class Backends(msgspec.Struct, frozen=True):
+    """Where verdicts, claims, scan records and steps are kept."""
+
+    store: VerdictStore
+    claims: RequestClaims
+    leases: ScanLeases
+    queue: StepQueue
+
+
+def memory_backends() -> Backends:
+    clock = SystemClock()
+    leases = MemoryScanLeases(clock=clock)
+    return Backends(
+        store=MemoryVerdictStore(clock=clock, leases=leases),
+        claims=MemoryRequestClaims(clock=clock, leases=leases),
+        leases=leases,
+        queue=MemoryQueue(clock=clock),
+    )
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *, within: float = 15.0
+) -> None:
+    """Wait until `condition` holds; TimeoutError when it does not in time."""
+    async with asyncio.timeout(within):
+        while True:
+            holds = condition()
+            if holds if isinstance(holds, bool) else await holds:
+                return
+            await asyncio.sleep(0.02)
+
+
+class House:
+    """The running whole, and a client to ask it with."""
+
+    def __init__(
+        self,
+        *,
+        sites: WebhookSites,
+        session: aiohttp.ClientSession,
+        anchore: FakeAnchore,
+        registry: FakeRegistry,
+        backends: Backends,
+        life: Lifecycle,
+    ) -> None:
+        self.sites = sites
+        self.session = session
+        self.anchore = anchore
+        self.registry = registry
+        self.backends = backends
+        self.life = life
+
+    async def post(
+        self, body: bytes, *, headers: dict[str, str] | None = None, query: str = "timeout=5s"
+    ) -> Answer:
+        """Send bytes to /validate."""
+        headers = headers or {"Content-Type": "application/json"}
+        url = f"{self.sites.reviews.url}/validate?{query}"
+        async with self.session.post(url, data=io.BytesIO(body), headers=headers) as answer:
+            return Answer(answer.status, await answer.json())
+
+    async def review(self, *images: str, user: str = PERSON, **more: Any) -> Answer:
+        """A Pod with these images is created by `user`."""
+        return await self.ask(review_of(pod(*images), user=user, **more))
+
+    async def ask(self, review: dict[str, Any]) -> Answer:
+        """Send a whole AdmissionReview."""
+        return await self.post(json.dumps(review).encode())
+
+    async def settled(self, *images: str, within: float = 15.0, **more: Any) -> Answer:
+        """Ask until it is no longer pending, as a controller would."""
+        return await self.asked_until(
+            review_of(pod(*images), **more), lambda answer: answer.code != 429, within=within
+        )
+
+    async def asked_until(
+        self, review: dict[str, Any], good: Callable[[Answer], bool], *, within: float = 15.0
+    ) -> Answer:
+        """Ask again and again until the answer is `good`."""
+        answer = await self.ask(review)
+
+        async def ask_again() -> bool:
+            nonlocal answer
+            if not good(answer):
+                answer = await self.ask(review)
+            return good(answer)
+
+        await eventually(ask_again, within=within)
+        return answer
+
+    async def metrics(self) -> str:
+        async with self.session.get(f"{self.sites.health.url}/metrics") as answer:
+            return await answer.text()
+
+    async def ready(self) -> int:
+        async with self.session.get(f"{self.sites.health.url}/readyz") as answer:
+            return answer.status
+
+
+def pod(
+    *images: str, policy: str = "IfNotPresent", more: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A Pod as an API server would send it; `more` goes into its spec."""
+    containers = [
+        {"name": f"c{number}", "image": image, "imagePullPolicy": policy}
+        for number, image in enumerate(images)
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "team"},
+        "spec": {"containers": containers, **(more or {})},
+    }
+
+
+def review_of(
+    new: dict[str, Any] | None,
+    *,
+    user: str = PERSON,
+    operation: str = "CREATE",
+    old: dict[str, Any] | None = None,
+    dry_run: bool = False,
+    sub_resource: str = "",
+    kind: str = "Pod",
+) -> dict[str, Any]:
+    """An AdmissionReview around a Pod."""
+    request = {
+        "uid": "6b5cf0c8-0d3c-4a7b-9b0e-000000000001",
+        "kind": {"group": "", "version": "v1", "kind": kind},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "namespace": "team",
+        "operation": operation,
+        "userInfo": {"username": user},
+        "object": new,
+        "oldObject": old,
+        "dryRun": dry_run,
+    }
+    if sub_resource:
+        request["subResource"] = sub_resource
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+
+
+@asynccontextmanager
+async def house(
+    state: Path,
+    *,
+    backends: Backends | None = None,
+    worker: bool = True,
+    mode: Mode = Mode.ENFORCE,
+    wait: float = 2.0,
+    max_waiters: int = 200,
+    analysis_seconds: float | None = 0.0,
+) -> AsyncIterator[House]:
+    """Everything, running, with its state in the folder `state`."""
+    backends = backends or memory_backends()
+    clock = SystemClock()
+    sealer = PlainSealer()
+    life = Lifecycle(drain_deadline=2.0)
+    async with AsyncExitStack() as stack:
+        anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=analysis_seconds))
+        registry = await stack.enter_async_context(FakeRegistry())
+        rules = Rules(
+            default=Rule(mode=mode), registries=(RegistryRule(registry.host, insecure=True),)
+        )
+        transport = await stack.enter_async_context(
+            AnchoreTransport(url=anchore.url, user="admin", password=anchore.password)
+        )
+        resolver = await stack.enter_async_context(RegistryClient(rules=lambda: rules, clock=clock))
+        stack.push_async_callback(life.cancel_tasks)
+        stack.push_async_callback(backends.queue.drain, timeout=1.0)
+        if worker:
+            run_worker(
+                WorkerSettings(),
+                life,
+                ports=WorkerPorts(
+                    store=backends.store,
+                    claims=backends.claims,
+                    leases=backends.leases,
+                    queue=backends.queue,
+                    scanner=AnchoreV1(transport=transport, clock=clock),
+                    resolver=resolver,
+                    sealer=sealer,
+                    unsealer=sealer,
+                ),
+                rules=rules,
+                metrics=WorkerMetrics(Metrics()),
+            )
+        settings = WebhookSettings(
+            imagegate_state=state,
+            imagegate_port=0,
+            imagegate_health_port=0,
+            imagegate_wait=wait,
+            imagegate_max_waiters=max_waiters,
+        )
+        ports = WebhookPorts(
+            store=backends.store,
+            claims=backends.claims,
+            queue=backends.queue,
+            unsealer=sealer,
+        )
+        sites = await stack.enter_async_context(
+            run_webhook(settings, life, ports=ports, rules=rules)
+        )
+        context = ssl.create_default_context(cafile=str(state / "webhook.crt"))
+        connector = aiohttp.TCPConnector(ssl=context, limit=0)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        stack.callback(life.stopping.set)
+        yield House(
+            sites=sites,
+            session=session,
+            anchore=anchore,
+            registry=registry,
+            backends=backends,
+            life=life,
+        )
