@@ -64,7 +64,10 @@ class AddressGuard(AbstractResolver):
         host, port = url.raw_host or "", url.port or 0
         try:
             address = ip_address(host)
-        except ValueError:
+        except ValueError as error:
+            # aiohttp resolves no host of digits and dots, and the kernel reads 127.1 and more.
+            if ":" in host or host.replace(".", "").isdigit():
+                raise _refused(host, port, "it is no address in its usual spelling") from error
             return
         reason = self._forbidden(address, host, port)
         if reason:

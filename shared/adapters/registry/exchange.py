@@ -88,7 +88,7 @@ class Exchange:
             return response
         response.release()
         asked = response.headers.getall("WWW-Authenticate", [])
-        proof = await self._authenticator.answer(target, asked)
+        proof = await self._authenticator.answer(target, asked, refused_proof=proof)
         sent = {**headers, "Authorization": proof}
         return await self._wire.send(method, url, name=target.name, headers=sent, total=total)
 

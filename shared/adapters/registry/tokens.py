@@ -3,9 +3,11 @@
 The rules of who gets what: docs/design/registry.md, "Credentials".
 """
 
+import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
 
 import msgspec
 from yarl import URL
@@ -19,6 +21,8 @@ from shared.adapters.registry.wire import Wire, host_of
 from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
 from shared.domain.rules import Rules
 from shared.ports.clock import Clock
+
+_Key = tuple[URL, str, str]
 
 _DEFAULT_LIFE = 60.0  # the token specification's own default
 _MARGIN = 5.0
@@ -51,7 +55,8 @@ class Authenticator:
         self._rules = rules
         self._clock = clock
         self._files = CredentialFiles()
-        self._proofs: OrderedDict[tuple[URL, str, str], _Proof] = OrderedDict()
+        self._proofs: OrderedDict[_Key, _Proof] = OrderedDict()
+        self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
 
     def known(self, target: Target) -> str | None:
         """The Authorization header that was good the last time, if it has not ended."""
@@ -60,22 +65,33 @@ class Authenticator:
             return None
         return proof.header
 
-    async def answer(self, target: Target, www_authenticate: Sequence[str]) -> str:
-        """The Authorization header for a registry that answered 401.
+    async def answer(
+        self, target: Target, www_authenticate: Sequence[str], *, refused_proof: str | None
+    ) -> str:
+        """The Authorization header for a registry that answered 401 to `refused_proof`.
 
-        Raises PermanentFailure: refused (a realm that we do not follow), unauthorised (no
-        credentials, or they are not taken); TransientFailure.
+        Many who ask at once are answered with one token. Raises PermanentFailure: refused (a
+        realm that we do not follow), unauthorised (no credentials, or they are not taken);
+        TransientFailure.
         """
-        self._proofs.pop(_key(target), None)
+        key = _key(target)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            newer = self.known(target)
+            if newer is not None and newer != refused_proof:
+                return newer
+            self._proofs.pop(key, None)
+            header, life = await self._prove(target, www_authenticate)
+            self._keep(key, header, life)
+        return header
+
+    async def _prove(self, target: Target, www_authenticate: Sequence[str]) -> tuple[str, float]:
         challenge = choose(read_challenges(www_authenticate))
         if challenge is None:
             raise _unauthorised(target, "asks for a way to log in other than Bearer or Basic")
         if challenge.scheme == "basic":
-            header, life = self._password(target), _BASIC_LIFE
-        else:
-            header, life = await self._token(target, challenge)
-        self._keep(target, header, life)
-        return header
+            return self._password(target), _BASIC_LIFE
+        return await self._token(target, challenge)
 
     def _password(self, target: Target) -> str:
         credentials = self._files.find(target)
@@ -129,17 +145,17 @@ class Authenticator:
             raise _unauthorised(target, f"got no usable token from {host}")
         return f"Bearer {token}", answer.expires_in - _MARGIN
 
-    def _keep(self, target: Target, header: str, life: float) -> None:
+    def _keep(self, key: _Key, header: str, life: float) -> None:
         life = min(life, limits.MAX_TOKEN_LIFE)
         if life <= 0:
             return
-        self._proofs[_key(target)] = _Proof(header, self._clock.monotonic() + life)
-        self._proofs.move_to_end(_key(target))
+        self._proofs[key] = _Proof(header, self._clock.monotonic() + life)
+        self._proofs.move_to_end(key)
         while len(self._proofs) > limits.MAX_TOKENS:
             self._proofs.popitem(last=False)
 
 
-def _key(target: Target) -> tuple[URL, str, str]:
+def _key(target: Target) -> _Key:
     return target.base, target.reference.path, target.rule.credentials
 
 

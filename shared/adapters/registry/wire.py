@@ -58,6 +58,7 @@ class Wire:
             resolver=self._guard,
             use_dns_cache=False,
             limit=limits.MAX_CONNECTIONS,
+            limit_per_host=limits.MAX_CONNECTIONS_PER_HOST,
             ssl=self._ssl or True,
         )
         self._session = aiohttp.ClientSession(

@@ -1,5 +1,6 @@
 """Tokens and passwords: got once, kept while they are good, sent nowhere else."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -235,3 +236,13 @@ async def test_a_token_that_ends_at_once_is_not_kept(
     await client.resolve(reference)
     await client.resolve(reference)
     assert len(registry.asked("/token")) == 2
+
+
+async def test_many_who_ask_at_once_share_one_token(
+    registry: FakeRegistry, client: RegistryClient
+) -> None:
+    registry.login = Login()
+    reference = registry.put(tiny_image(), "team/app:1")
+    resolved = await asyncio.gather(*(client.resolve(reference) for _ in range(20)))
+    assert {each.digest for each in resolved} == {tiny_image().digest}
+    assert len(registry.asked("/token")) == 1

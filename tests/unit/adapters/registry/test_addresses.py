@@ -94,3 +94,9 @@ async def test_a_host_is_named_with_its_port() -> None:
 
 async def test_a_name_without_addresses_has_none() -> None:
     assert await guard_over().resolve("registry.test", 443) == []
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0177.0.0.1", "127.0.0.1.", "1"])
+def test_an_address_in_another_spelling_is_never_asked(host: str) -> None:
+    with pytest.raises(PermanentFailure, match="usual spelling"):
+        guard_over(named=host).check(URL(f"https://{host}/"))
