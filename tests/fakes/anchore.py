@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import base64
 import random
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
@@ -53,9 +54,11 @@ class FakeAnchore:
         analysis_seconds: float | None = 0.0,
         final_action: str = "go",
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.store = AnchoreStore(analysis_seconds=analysis_seconds, final_action=final_action)
         self.user, self.password, self.port = user, password, port
+        self._tls = tls
         self.users: dict[str, tuple[str, str]] = {}
         """Plain users: name -> (password, account)."""
         self._closing = asyncio.Event()
@@ -63,7 +66,7 @@ class FakeAnchore:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -79,7 +82,8 @@ class FakeAnchore:
         await self._runner.setup()
         for port in [self.port] if self.port else random.sample(PORTS, 20):
             try:
-                await web.TCPSite(self._runner, "127.0.0.1", port).start()
+                site = web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=self._tls)
+                await site.start()
             except OSError:
                 if self.port:
                     raise

@@ -28,13 +28,16 @@ def server_url(text: str) -> str:
     return str(url).rstrip("/").removesuffix("/v1").rstrip("/")
 
 
-def trusted(ca_file: Path | None) -> ssl.SSLContext | bool:
+def trusted(url: str, ca_file: Path | None) -> ssl.SSLContext | bool:
     """What httpx verifies the server with: only `ca_file`'s certificates where it is given."""
+    if ca_file is None and url.startswith("http://"):
+        # Trusts nobody, and need not: loading the public CAs takes as long as all else here.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
         return True
     try:
         return ssl.create_default_context(cafile=str(ca_file))
     except OSError as error:
         raise InvalidSettings(
-            f"ANCHORE_CA_FILE {ca_file} cannot be used: {error}; it must hold PEM certificates"
+            f"ANCHORE_CA {ca_file} cannot be used: {error}; it must hold PEM certificates"
         ) from error

@@ -76,10 +76,11 @@ class AnchoreTransport:
         self._on_call = on_call
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._secrets = tuple(secret for secret in (password, token) if len(password) >= MIN_SECRET)
+        server = server_url(url)
         self._client = httpx.AsyncClient(
-            base_url=server_url(url),
+            base_url=server,
             auth=httpx.BasicAuth(user, password),
-            verify=trusted(ca_file),
+            verify=trusted(server, ca_file),
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             limits=httpx.Limits(max_connections=self._limits.connections),
             follow_redirects=False,
@@ -173,7 +174,7 @@ class AnchoreTransport:
         why = self.clean(error) or type(error).__name__
         text = f"Anchore at {self._client.base_url} cannot be asked ({call.operation}): {why}"
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return f"{text}; set ANCHORE_CA_FILE to the CA that signed its certificate"
+            return f"{text}; set ANCHORE_CA to the CA that signed its certificate"
         return text
 
     async def _exchange(self, call: Call, seconds: float) -> tuple[httpx.Response, Answer]:

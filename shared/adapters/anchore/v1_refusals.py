@@ -14,6 +14,9 @@ from shared.domain.verdict import Question, Subject
 NEEDS_FORCE = "cannot specify dockerfile for an image that already exists"
 NOTHING_TO_FORCE = "image digest must already exist to force"
 
+MAX_SAID = 400
+"""Room for why a bundle was not accepted, within a verdict's message."""
+
 _NO_SUCH_POLICY = "not found in db"
 _POLICY = "policy bundle"
 
@@ -32,7 +35,7 @@ class Refusals:
         retries would show people nothing but "pending" and end in the dead letters.
         """
         complaint = complaint_of(answer)
-        said = self._clean(complaint)
+        said = self._clean(complaint, limit=MAX_SAID)
         whose = f" in the account {call.account}" if call.account else ""
         if answer.status == 401:
             return _refused(

@@ -1,12 +1,7 @@
 """What Anchore and its registries say, made fit for our messages: one bounded line."""
 
-import re
-
 MAX_TEXT = 200
-
-_SKOPEO_SAID = re.compile(r'level=(?:fatal|error) msg=\\*"(.*)', re.DOTALL)
-_SKOPEO_ASKED = re.compile(r'^Error parsing image name \\*"[^"]*": ')
-_SKOPEO_END = re.compile(r'\\*"\\n.*|\\*"[\'"], error_code=.*', re.DOTALL)
+MAX_RAW = 8192
 
 
 def one_line(text: str, *, limit: int = MAX_TEXT) -> str:
@@ -27,5 +22,11 @@ def skopeo_reason(raw: str) -> str:
     (docs/design/anchore-engine.md 2): nobody who reads a verdict needs it. Still untrusted
     text; a form that is not known is returned as it is.
     """
-    said = _SKOPEO_SAID.search(raw)
-    return _SKOPEO_ASKED.sub("", _SKOPEO_END.sub("", said.group(1))) if said else raw
+    raw = raw[:MAX_RAW]
+    _, found, said = raw.partition(" msg=")
+    if not found:
+        return raw
+    # Python's bytes as text: a quote and a written-out line end close what skopeo logged.
+    said = said.partition('"\\n')[0].lstrip('\\"')
+    image, colon, why = said.partition('": ')
+    return why if colon and image.startswith("Error parsing image name") else said

@@ -12,8 +12,11 @@ from tests.fakes.anchore import FakeAnchore
 from tests.fakes.clock import FakeClock
 
 QUICK = Limits(
-    attempts=3, attempt=0.4, total=1.5, pause=0.01, longest_pause=0.02, short_retry_after=0.2
+    attempts=3, attempt=10.0, total=30.0, pause=0.01, longest_pause=0.02, short_retry_after=0.2
 )
+"""Short pauses; time enough for an answer on a busy machine."""
+HASTY = Limits(attempts=3, attempt=0.15, total=0.4, pause=0.01, longest_pause=0.02)
+"""For servers that never answer."""
 NOW = 1_800_000_000_000
 """Later than every recording: 2027-01-15."""
 
@@ -39,6 +42,18 @@ async def transport(anchore: FakeAnchore, calls: Calls) -> AsyncIterator[Anchore
         user="admin",
         password="foobar",
         limits=QUICK,
+        on_call=lambda operation, outcome, _: calls.append((operation, outcome)),
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hasty(anchore: FakeAnchore, calls: Calls) -> AsyncIterator[AnchoreTransport]:
+    async with AnchoreTransport(
+        url=anchore.url,
+        user="admin",
+        password="foobar",
+        limits=HASTY,
         on_call=lambda operation, outcome, _: calls.append((operation, outcome)),
     ) as opened:
         yield opened
