@@ -1,0 +1,112 @@
+"""Facts of an image, read from Syft's output and the image's config.
+
+Runs in the child process: both texts come from outside and may be large.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from services.scanner.dockerfile import guess_dockerfile
+from services.scanner.records import UNKNOWN_DISTRO, AnalysisFailed, ImageFacts, Package
+
+T = TypeVar("T")
+
+MAX_PACKAGES = 100_000
+
+
+class _Metadata(msgspec.Struct):
+    source: Any = ""
+    source_version: Any = msgspec.field(default="", name="sourceVersion")
+
+
+class _Artifact(msgspec.Struct):
+    name: str
+    version: str = ""
+    type: str = ""
+    metadata: Any = None
+
+
+class _Distro(msgspec.Struct, frozen=True):
+    id: str = ""
+    version: str = msgspec.field(default="", name="versionID")
+
+
+class _Unpacked(msgspec.Struct, frozen=True):
+    size: int = msgspec.field(default=0, name="imageSize")
+
+
+class _Source(msgspec.Struct, frozen=True):
+    metadata: _Unpacked = _Unpacked()
+
+
+class _Listing(msgspec.Struct):
+    artifacts: list[_Artifact]
+    distro: _Distro = _Distro()
+    source: _Source = _Source()
+
+
+class _RunAs(msgspec.Struct, rename="pascal"):
+    user: str | None = None
+    exposed_ports: dict[str, Any] | None = None
+
+
+class _Step(msgspec.Struct):
+    created_by: str | None = None
+
+
+class _Config(msgspec.Struct):
+    config: _RunAs | None = None
+    history: list[_Step] | None = None
+    architecture: str = ""
+
+
+def read_facts(
+    *, listing: bytes, config: bytes, dockerfile: bytes | None, layers: int
+) -> ImageFacts:
+    """Raises AnalysisFailed when one of the texts is not what it should be."""
+    listed = _decode(listing, _Listing, "syft's output")
+    described = _decode(config, _Config, "the image's config")
+    if len(listed.artifacts) > MAX_PACKAGES:
+        raise AnalysisFailed(f"the image has more than {MAX_PACKAGES} packages")
+    run_as = described.config or _RunAs()
+    history = tuple(step.created_by for step in described.history or () if step.created_by)
+    distro, version = listed.distro.id, listed.distro.version
+    return ImageFacts(
+        distro=distro or UNKNOWN_DISTRO[0],
+        distro_version=version or UNKNOWN_DISTRO[1],
+        packages=tuple(dict.fromkeys(_package(artifact) for artifact in listed.artifacts)),
+        user=run_as.user or "",
+        history=history,
+        exposed_ports=tuple(run_as.exposed_ports or ()),
+        dockerfile=(
+            guess_dockerfile(history) if dockerfile is None else dockerfile.decode(errors="replace")
+        ),
+        dockerfile_mode="Guessed" if dockerfile is None else "Actual",
+        architecture=described.architecture,
+        layers=layers,
+        size=listed.source.metadata.size,
+    )
+
+
+def _package(artifact: _Artifact) -> Package:
+    """A package's source is itself where Syft names none."""
+    try:
+        origin = msgspec.convert(artifact.metadata or {}, _Metadata)
+    except msgspec.ValidationError:
+        origin = _Metadata()
+    source, version = origin.source, origin.source_version
+    return Package(
+        name=artifact.name,
+        version=artifact.version,
+        type=artifact.type,
+        source=source if isinstance(source, str) and source else artifact.name,
+        source_version=version if isinstance(version, str) and version else artifact.version,
+    )
+
+
+def _decode(text: bytes, kind: type[T], what: str) -> T:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise AnalysisFailed(f"{what} cannot be read: {error}") from error

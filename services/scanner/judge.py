@@ -1,0 +1,110 @@
+"""The child process that matches and evaluates: `python -m services.scanner.judge [FEED]`.
+
+One question at a time from standard input, its answer to standard output. It may be killed at
+any moment, and is when a question takes too long: regular expressions of a policy and texts of
+an image run here, never in the server.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from services.scanner.bundle import InvalidBundle, NoBundle, read_bundle
+from services.scanner.evaluation import as_engine_result, evaluate
+from services.scanner.facts import read_facts
+from services.scanner.feed import Feed
+from services.scanner.judging import (
+    LENGTH,
+    MAX_FRAME,
+    Accepted,
+    Answer,
+    Evaluate,
+    Evaluated,
+    Facts,
+    Failed,
+    Question,
+    ReadFacts,
+    Refused,
+    Validate,
+)
+from services.scanner.records import AnalysisFailed, ImageFacts
+
+
+def answer(question: Question, feed: Feed) -> Answer:
+    """Never raises: whatever a text of the outside sets off becomes `Failed`."""
+    try:
+        if isinstance(question, Validate):
+            return _validate(question)
+        if isinstance(question, ReadFacts):
+            return _read(question)
+        return _evaluate(question, feed)
+    except Exception as error:
+        return Failed(type(error).__name__, str(error)[:500])
+
+
+def _validate(question: Validate) -> Answer:
+    try:
+        bundle = read_bundle(question.bundle)
+    except NoBundle as error:
+        return Refused(shape=str(error))
+    except InvalidBundle as error:
+        return Refused(problems=tuple(error.problems))
+    return Accepted(bundle.id, bundle.name)
+
+
+def _read(question: ReadFacts) -> Answer:
+    try:
+        facts = read_facts(
+            listing=Path(question.listing).read_bytes(),
+            config=Path(question.config).read_bytes(),
+            dockerfile=question.dockerfile,
+            layers=question.layers,
+        )
+    except AnalysisFailed as error:
+        return Failed("AnalysisFailed", str(error))
+    return Facts(facts)
+
+
+def _evaluate(question: Evaluate, feed: Feed) -> Answer:
+    facts = msgspec.json.decode(question.facts, type=ImageFacts)
+    bundle = read_bundle(question.bundle)
+    outcome = evaluate(bundle, facts, fulltag=question.fulltag, feed=feed, now=question.now)
+    written: dict[str, Any] = msgspec.json.decode(question.bundle)
+    result = as_engine_result(
+        outcome,
+        bundle=written,
+        digest=question.digest,
+        image_id=question.image_id,
+        fulltag=question.fulltag,
+        now=question.now,
+    )
+    return Evaluated(outcome.status, msgspec.Raw(msgspec.json.encode(result)))
+
+
+def _read_frame(stream: BinaryIO) -> bytes | None:
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    return stream.read(length)
+
+
+def main(arguments: list[str]) -> None:
+    """Answer until standard input ends."""
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a stray print must not stand between two answers
+    feed = Feed.read(Path(arguments[0]) if arguments else None)
+    decoder = msgspec.json.Decoder(Question)
+    while (frame := _read_frame(questions)) is not None:
+        text = msgspec.json.encode(answer(decoder.decode(frame), feed))
+        if len(text) > MAX_FRAME:
+            text = msgspec.json.encode(Failed("ResultTooLarge", f"over {MAX_FRAME} bytes"))
+        answers.write(LENGTH.pack(len(text)) + text)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,81 @@
+"""What is asked of a judge, a child process, and what it answers: JSON behind a length.
+
+Big texts travel as the JSON they are already; files are named, not sent.
+"""
+
+import struct
+from typing import Literal
+
+import msgspec
+
+from services.scanner.bundle import Problem
+from services.scanner.records import ImageFacts
+
+MAX_FRAME = 64 * 1024**2
+LENGTH = struct.Struct(">I")
+
+
+class Evaluate(msgspec.Struct, frozen=True, tag="evaluate"):
+    """What does the bundle say of the facts?"""
+
+    bundle: bytes
+    facts: bytes
+    digest: str
+    image_id: str
+    fulltag: str
+    now: int
+
+
+class Validate(msgspec.Struct, frozen=True, tag="validate"):
+    """Is the bundle one that can be evaluated?"""
+
+    bundle: bytes
+
+
+class ReadFacts(msgspec.Struct, frozen=True, tag="read"):
+    """What do Syft's output and the config, both files, say of the image?"""
+
+    listing: str
+    config: str
+    dockerfile: bytes | None
+    layers: int
+
+
+Question = Evaluate | Validate | ReadFacts
+
+
+class Evaluated(msgspec.Struct, frozen=True, tag="evaluated"):
+    """An evaluation; `result` is Engine's `detail.result`, `bundle` stands in it twice."""
+
+    status: Literal["pass", "fail"]
+    result: msgspec.Raw
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    """The bundle can be evaluated."""
+
+    id: str
+    name: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The bundle cannot: what is wrong with it, or (`shape`) why it is none."""
+
+    problems: tuple[Problem, ...] = ()
+    shape: str = ""
+
+
+class Facts(msgspec.Struct, frozen=True, tag="facts"):
+    """The facts of the image."""
+
+    facts: ImageFacts
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The question could not be answered."""
+
+    problem_type: str
+    details: str
+
+
+Answer = Evaluated | Accepted | Refused | Facts | Failed

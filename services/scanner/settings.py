@@ -1,0 +1,79 @@
+"""The built-in scanner's settings: environment variables by the fields' names, in capitals."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from shared.domain.errors import InvalidSettings
+from shared.runtime.settings import Secret
+from shared.runtime.state import StateSettings
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+MIB = 1024**2
+GIB = 1024**3
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Few = Annotated[int, msgspec.Meta(ge=1, le=32)]
+Bytes = Annotated[int, msgspec.Meta(ge=MIB)]
+Memory = Annotated[int, msgspec.Meta(ge=GIB)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class ScannerSettings(StateSettings, frozen=True, kw_only=True):
+    """Everything the scanner can be told. Sizes in bytes, times in seconds."""
+
+    imagegate_scanner_host: str = "127.0.0.1"
+    imagegate_scanner_port: Port = 8228
+    """0 chooses a free one."""
+    imagegate_scanner_user: str = ""
+    imagegate_scanner_password: Secret = Secret("")
+    """Basic authentication of /v1; may be left out on a loopback address only."""
+    imagegate_rules: Path | None = None
+    """The rules file whose `registries` say how images are pulled; none: anonymous HTTPS."""
+    imagegate_scanner_feed: Path | None = None
+    """Folder of advisory files; none: the demonstration feed of the package."""
+    imagegate_scanner_analyses: Few = 2
+    """Analyses at a time."""
+    imagegate_scanner_judges: Few = 2
+    """Child processes that match and evaluate."""
+    imagegate_scanner_max_image: Bytes = 2 * GIB
+    """One image's compressed layers and config together."""
+    imagegate_scanner_max_disk: Bytes = 8 * GIB
+    """One analysis: the layers as pulled, and what Syft unpacks of them."""
+    imagegate_scanner_max_memory: Memory = 4 * GIB
+    """Address space of one Syft. It uses 0.2 GiB for a Debian image, and Go reserves more than
+    it uses: below 1 GB it dies at its start (docs/design/scanner-facts.md). 4 GiB leaves a
+    large image room and still keeps a hostile one from taking the machine."""
+    imagegate_scanner_registry_seconds: Seconds = 30.0
+    """The registry's answer while a client waits for POST /v1/images."""
+    imagegate_scanner_pull_seconds: Seconds = 600.0
+    imagegate_scanner_analysis_seconds: Seconds = 120.0
+    """One run of Syft."""
+    imagegate_scanner_evaluation_seconds: Seconds = 10.0
+    path: str = os.defpath
+    """Where a `syft` of your own is looked for: PATH."""
+    imagegate_log: Literal["json", "console"] = "json"
+    imagegate_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def __post_init__(self) -> None:
+        user, password = self.imagegate_scanner_user, self.imagegate_scanner_password
+        if bool(user) != bool(password):
+            missing = "PASSWORD" if user else "USER"
+            raise InvalidSettings(
+                f"IMAGEGATE_SCANNER_{missing} is empty: set both user and password, or neither"
+            )
+        if ":" in user:
+            raise InvalidSettings("IMAGEGATE_SCANNER_USER must not hold a colon: choose another")
+        if not user and self.imagegate_scanner_host not in LOOPBACK:
+            raise InvalidSettings(
+                "IMAGEGATE_SCANNER_USER and IMAGEGATE_SCANNER_PASSWORD must be set to listen on "
+                f"{self.imagegate_scanner_host}: only a loopback address may go without"
+            )
+
+    @property
+    def folder(self) -> Path:
+        """The scanner's own part of the state folder."""
+        return self.state_folder / "scanner"

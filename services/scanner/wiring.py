@@ -1,0 +1,126 @@
+"""The scanner's composition root: settings in, a server that answers out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from services.scanner.analyses import Analyses
+from services.scanner.analysis import AnalysisLimits, Analyst
+from services.scanner.app import ScannerApi
+from services.scanner.catalogue import Catalogue
+from services.scanner.checks import Checks
+from services.scanner.database import open_database
+from services.scanner.feed import Feed
+from services.scanner.judges import open_judges
+from services.scanner.policy_book import PolicyBook
+from services.scanner.settings import ScannerSettings
+from services.scanner.syft import SyftLimits, find_syft
+from shared.adapters.registry.client import RegistryClient
+from shared.adapters.rules_file import load_rules
+from shared.domain.rules import Rules
+from shared.ports.clock import Clock
+from shared.ports.content import ImageContent
+from shared.ports.resolver import DigestResolver
+from shared.runtime.clock import SystemClock
+from shared.runtime.http import serve
+
+DEFAULT_BUNDLE = Path(__file__).parent / "data" / "default-bundle.json"
+
+
+class Registry(DigestResolver, ImageContent, Protocol):
+    """What images are resolved and read through."""
+
+
+class RunningScanner(msgspec.Struct, frozen=True):
+    """A scanner that answers."""
+
+    url: str
+    """`http://127.0.0.1:8228`, what ANCHORE_URL wants."""
+
+
+@asynccontextmanager
+async def serve_scanner(
+    settings: ScannerSettings,
+    *,
+    registry: Registry | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[RunningScanner]:
+    """Serve until the block ends; what is being analysed then goes on at the next start.
+
+    `registry`: shared with others of the process; none: one of its own, by the rules file.
+    Raises InvalidSettings when syft, the feed, the state folder or the port cannot be had.
+    """
+    clock = clock or SystemClock()
+    syft = await asyncio.to_thread(find_syft, settings.path)
+    feed = await asyncio.to_thread(Feed.read, settings.imagegate_scanner_feed)
+    async with AsyncExitStack() as stack:
+        if registry is None:
+            registry = await stack.enter_async_context(_registry(settings, clock))
+        database = await stack.enter_async_context(open_database(settings.folder))
+        judges = await stack.enter_async_context(
+            open_judges(
+                count=settings.imagegate_scanner_judges,
+                seconds=settings.imagegate_scanner_evaluation_seconds,
+                feed=settings.imagegate_scanner_feed,
+            )
+        )
+        policies = PolicyBook(database=database, judges=judges, clock=clock)
+        await policies.begin(await asyncio.to_thread(DEFAULT_BUNDLE.read_bytes))
+        analyst = Analyst(
+            content=registry,
+            judges=judges,
+            syft=syft,
+            scratch=settings.folder / "scratch",
+            limits=_limits(settings),
+        )
+        analyses = Analyses(database=database, analyst=analyst, clock=clock)
+        catalogue = Catalogue(
+            database=database,
+            analyses=analyses,
+            resolver=registry,
+            content=registry,
+            clock=clock,
+            registry_seconds=settings.imagegate_scanner_registry_seconds,
+        )
+        api = ScannerApi(
+            catalogue=catalogue,
+            checks=Checks(catalogue=catalogue, database=database, judges=judges, clock=clock),
+            policies=policies,
+            feed=feed,
+            version=version("imagegate"),
+            user=settings.imagegate_scanner_user,
+            password=settings.imagegate_scanner_password.value,
+        )
+        await stack.enter_async_context(analyses.working(settings.imagegate_scanner_analyses))
+        bound = await stack.enter_async_context(
+            serve(
+                api.application(),
+                host=settings.imagegate_scanner_host,
+                port=settings.imagegate_scanner_port,
+            )
+        )
+        yield RunningScanner(bound.url)
+
+
+@asynccontextmanager
+async def _registry(settings: ScannerSettings, clock: Clock) -> AsyncIterator[RegistryClient]:
+    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+    async with RegistryClient(rules=lambda: rules, clock=clock) as client:
+        yield client
+
+
+def _limits(settings: ScannerSettings) -> AnalysisLimits:
+    return AnalysisLimits(
+        image_bytes=settings.imagegate_scanner_max_image,
+        pull_seconds=settings.imagegate_scanner_pull_seconds,
+        syft=SyftLimits(
+            seconds=settings.imagegate_scanner_analysis_seconds,
+            memory=settings.imagegate_scanner_max_memory,
+            disk=settings.imagegate_scanner_max_disk,
+        ),
+    )
