@@ -61,13 +61,17 @@ class RegistryRule(msgspec.Struct, frozen=True):
     immutable_tags: tuple[str, ...] = ()
     """Tag globs that never move."""
 
-    def covers(self, reference: ImageReference) -> bool:
-        """Whether this entry is about the reference."""
+    def fit(self, reference: ImageReference) -> int | None:
+        """How closely this entry fits the reference: the length of the longest pattern that
+        matches, 0 for an entry about the whole host, None where it is about something else."""
         if reference.host != self.host:
-            return False
-        return not self.repositories or any(
-            fnmatchcase(reference.path, pattern) for pattern in self.repositories
-        )
+            return None
+        if not self.repositories:
+            return 0
+        matching = [
+            len(pattern) for pattern in self.repositories if fnmatchcase(reference.path, pattern)
+        ]
+        return max(matching, default=None)
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -84,11 +88,13 @@ class Rules(msgspec.Struct, frozen=True):
         return not self.allow_registries or host in self.allow_registries
 
     def registry_for(self, reference: ImageReference) -> RegistryRule:
-        """The entry with the longest matching repository pattern, or the host's defaults."""
-        fitting = [entry for entry in self.registries if entry.covers(reference)]
-        if not fitting:
+        """The entry whose matching repository pattern is longest, or the host's defaults."""
+        fits = [
+            (fit, entry) for entry in self.registries if (fit := entry.fit(reference)) is not None
+        ]
+        if not fits:
             return RegistryRule(host=reference.host)
-        return max(fitting, key=lambda entry: max(map(len, entry.repositories), default=0))
+        return max(fits, key=lambda fitting: fitting[0])[1]
 
     def immutable(self, reference: ImageReference) -> bool:
         """Whether the reference's tag is one that never moves."""

@@ -1,0 +1,235 @@
+"""Redis, RabbitMQ and Anchore killed while reviews go on (docs/design/behaviour.md 6).
+
+Known images go on being answered, unknown ones are denied inside the review's timeout, all of
+it recovers without a hand, and nothing that was asked for is lost. Real servers; the webhook
+and the worker run in this process, over the real adapters.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.rabbitmq.queue import RabbitQueue
+from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.runtime.clock import SystemClock
+from tests.fakes.images import tiny_image
+from tests.house import CONTROLLER, Answer, Backends, House, eventually, house, pod, review_of
+from tests.servers.rabbitmq import RabbitServer
+from tests.servers.redis import RedisServer
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+
+REVIEW_TIMEOUT = 5.0
+"""What the API server waits: `?timeout=5s`."""
+
+
+@pytest.fixture(scope="module")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    server = RabbitServer(tmp_path_factory.mktemp("rabbit")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis"), persistent=True) as server:
+        yield server
+
+
+@asynccontextmanager
+async def real_backends(
+    redis: RedisServer, rabbit: RabbitServer, *, prefix: str = ""
+) -> AsyncIterator[Backends]:
+    prefix = prefix or f"t{time.monotonic_ns()}"
+    queue = RabbitQueue(rabbit.url, clock=SystemClock(), prefix=prefix, confirm_timeout=0.2)
+    async with RedisLinks(url=redis.url, prefix=f"{prefix}:") as links, queue.connect():
+        await queue.connected(timeout=10)
+        yield Backends(
+            store=RedisVerdictStore(links=links),
+            claims=RedisRequestClaims(links=links),
+            leases=RedisScanLeases(links=links),
+            queue=queue,
+        )
+
+
+@pytest.fixture
+async def home(redis: RedisServer, rabbit: RabbitServer, tmp_path: Path) -> AsyncIterator[House]:
+    rabbit.mend()
+    async with real_backends(redis, rabbit) as backends, house(tmp_path, backends=backends) as home:
+        yield home
+
+
+class Images:
+    """Images of one test: one that is known, and as many unknown ones as it likes."""
+
+    def __init__(self, home: House) -> None:
+        self._home = home
+        self._count = 0
+
+    def new(self) -> str:
+        self._count += 1
+        content = tiny_image(config={"Labels": {"number": str(self._count)}})
+        return str(self._home.registry.put(content, f"team/app:{self._count}"))
+
+    async def known(self) -> str:
+        image = self.new()
+        assert (await self._home.settled(image)).allowed
+        return image
+
+
+async def in_time(home: House, image: str) -> Answer:
+    """A controller's review, answered inside the API server's timeout."""
+    async with asyncio.timeout(REVIEW_TIMEOUT):
+        return await home.review(image, user=CONTROLLER)
+
+
+async def test_the_main_job_on_redis_and_rabbitmq(home: House) -> None:
+    image = await Images(home).known()
+    calls = home.anchore.store.calls.copy()
+    for _ in range(10):
+        assert (await home.review(image)).allowed
+    assert home.anchore.store.calls == calls
+    depths = await home.backends.queue.depths()
+    assert sum(lane.ready for lane in depths.lanes) == 0
+    assert depths.dead == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "hung"])
+async def test_redis_away(home: House, redis: RedisServer, how: str) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    if how == "killed":
+        redis.kill()
+    else:
+        redis.pause()
+    try:
+        for _ in range(5):
+            assert (await in_time(home, known)).allowed
+            denied = await in_time(home, unknown)
+            assert (denied.code, "Redis" in denied.message) == (503, True)
+            await asyncio.sleep(1.5)
+        assert await home.ready() == 200
+    finally:
+        if how == "killed":
+            redis.start_again()
+        else:
+            redis.resume()
+    await home.asked_until(review(unknown), lambda answer: answer.allowed, within=30)
+
+
+async def test_redis_emptied(home: House, redis: RedisServer) -> None:
+    images = Images(home)
+    known = await images.known()
+    redis.command("FLUSHALL")
+    await asyncio.sleep(5.5)
+    submits = home.anchore.store.submits.copy()
+    assert (await in_time(home, known)).allowed
+    assert (await home.settled(images.new(), within=30)).allowed
+
+    async def written_again() -> bool:
+        await in_time(home, known)
+        return any(
+            "team/app@" in key for key in await home.backends.store.keys("verdict:", limit=9)
+        )
+
+    await eventually(written_again, within=20)
+    assert all(home.anchore.store.submits[digest] == n for digest, n in submits.items())
+
+
+async def test_redis_read_only(home: House, redis: RedisServer) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    redis.command("REPLICAOF", "127.0.0.1", "1")
+    try:
+        await asyncio.sleep(5.5)
+        assert (await in_time(home, known)).allowed
+        assert (await in_time(home, unknown)).code == 503
+    finally:
+        redis.command("REPLICAOF", "NO", "ONE")
+    await home.asked_until(review(unknown), lambda answer: answer.allowed, within=30)
+
+
+async def test_rabbitmq_killed(home: House, rabbit: RabbitServer) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    await asyncio.sleep(3)  # a queue younger than this may come back without a leader
+    rabbit.kill()
+    try:
+        for _ in range(3):
+            assert (await in_time(home, known)).allowed
+        denied = await in_time(home, unknown)
+        assert (denied.code, "RabbitMQ" in denied.message) == (503, True)
+        assert await home.ready() == 200
+    finally:
+        await asyncio.to_thread(rabbit.start_node)
+    await home.asked_until(review(unknown), lambda answer: answer.allowed, within=60)
+
+
+async def test_what_was_claimed_while_rabbitmq_was_down_is_published_again_by_itself(
+    home: House, rabbit: RabbitServer
+) -> None:
+    unknown = Images(home).new()
+    await asyncio.sleep(3)
+    rabbit.kill()
+    try:
+        assert (await in_time(home, unknown)).code == 503
+    finally:
+        await asyncio.to_thread(rabbit.start_node)
+
+    async def judged() -> bool:
+        return bool(await home.backends.store.keys("verdict:", limit=1))
+
+    await eventually(judged, within=60)
+    assert (await in_time(home, unknown)).allowed
+
+
+async def test_a_broker_that_hangs_holds_no_review(home: House, rabbit: RabbitServer) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    with rabbit.paused():
+        assert (await in_time(home, known)).allowed
+        assert (await in_time(home, unknown)).code in (429, 503)
+    await home.asked_until(review(unknown), lambda answer: answer.allowed, within=60)
+
+
+async def test_anchore_killed(home: House) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    await home.anchore.stop()
+    for _ in range(3):
+        assert (await in_time(home, known)).allowed
+        assert (await in_time(home, unknown)).code == 429
+    await home.anchore.start()
+    assert (await home.settled(unknown, within=60)).allowed
+
+
+async def test_everything_restarted(
+    redis: RedisServer, rabbit: RabbitServer, tmp_path: Path
+) -> None:
+    prefix = f"t{time.monotonic_ns()}"
+    rabbit.mend()
+    async with (
+        real_backends(redis, rabbit, prefix=prefix) as backends,
+        house(tmp_path, backends=backends) as home,
+    ):
+        image = await Images(home).known()
+        await asyncio.sleep(3)
+    redis.restart()
+    await asyncio.to_thread(rabbit.restart)
+    async with (
+        real_backends(redis, rabbit, prefix=prefix) as backends,
+        house(tmp_path, backends=backends) as home,
+    ):
+        assert (await in_time(home, image)).allowed
+        assert not home.anchore.store.calls
+        assert (await home.settled(Images(home).new(), within=30)).allowed
+
+
+def review(image: str) -> dict[str, object]:
+    return review_of(pod(image), user=CONTROLLER)
