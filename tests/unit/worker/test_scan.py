@@ -1,0 +1,392 @@
+"""Scans as chains of steps: the order of operations of docs/design/protocol.md."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+import pytest
+
+from services.worker.budget import PollBudget
+from services.worker.ledger import Ledger
+from services.worker.pointing import Pointing
+from services.worker.scan import Scan
+from shared.adapters.anchore.transport import AnchoreTransport
+from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.registry.client import RegistryClient
+from shared.domain.errors import ErrorKind, TransientFailure
+from shared.domain.pointer import MINUTE, Pointer
+from shared.domain.reference import ImageReference
+from shared.domain.rules import RegistryRule, Rules
+from shared.domain.step import Lane, Step, StepKind, Why
+from shared.domain.verdict import (
+    Outcome,
+    Question,
+    Subject,
+    Verdict,
+    last_error_key,
+    scan_key,
+    unresolved,
+)
+from shared.ports.claims import Claim, Hold
+from shared.runtime.clock import SystemClock
+from tests.fakes.anchore import FakeAnchore
+from tests.fakes.clock import FakeClock
+from tests.fakes.images import index_of, tiny_image
+from tests.fakes.registry import FakeRegistry, answer
+from tests.fakes.sealing import PlainSealer
+
+QUESTION = Question()
+CONTENT = tiny_image()
+
+
+class Rig:
+    """A scan over a fake Anchore and a fake registry; follow-ups are kept instead of queued."""
+
+    def __init__(
+        self, anchore: FakeAnchore, registry: FakeRegistry, clock: FakeClock, *, polls: float
+    ) -> None:
+        self.anchore, self.registry, self.clock = anchore, registry, clock
+        self.leases = MemoryScanLeases(clock=clock)
+        self.claims = MemoryRequestClaims(clock=clock, leases=self.leases)
+        self.store = MemoryVerdictStore(clock=clock, leases=self.leases)
+        sealer = PlainSealer()
+        self.ledger = Ledger(store=self.store, sealer=sealer, unsealer=sealer)
+        self.budget = PollBudget(rate=polls, clock=clock)
+        self.followed: list[tuple[Step, int]] = []
+        self.numbers: Iterator[int] = iter(range(1000))
+
+    async def build(self, stack: AsyncExitStack) -> "Rig":
+        rules = Rules(registries=(RegistryRule(self.registry.host, insecure=True),))
+        transport = await stack.enter_async_context(
+            AnchoreTransport(url=self.anchore.url, user="admin", password=self.anchore.password)
+        )
+        resolver = await stack.enter_async_context(
+            RegistryClient(rules=lambda: rules, clock=self.clock)
+        )
+        self.scan = Scan(
+            scanner=AnchoreV1(transport=transport, clock=self.clock),
+            pointing=Pointing(
+                resolver=resolver, ledger=self.ledger, rules=lambda: rules, clock=self.clock
+            ),
+            ledger=self.ledger,
+            claims=self.claims,
+            leases=self.leases,
+            follow=self.follow,
+            budget=self.budget,
+            clock=self.clock,
+        )
+        self.reference = self.registry.put(CONTENT, "team/app:1")
+        return self
+
+    async def follow(self, step: Step, delay: int) -> None:
+        self.followed.append((step, delay))
+
+    def step(self, *, why: Why = Why.ADMISSION, reference: ImageReference | None = None) -> Step:
+        return Step(
+            id=f"request-{next(self.numbers)}",
+            kind=StepKind.REQUEST,
+            lane=Lane.ADMISSION,
+            reference=str(reference or self.reference),
+            question=QUESTION,
+            first_seen=self.clock.now(),
+            why=why,
+            claim="claim",
+        )
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.reference.repository, CONTENT.digest, "1")
+
+    def next_check(self) -> Step:
+        """The follow-up published last, as a worker would get it."""
+        return self.followed[-1][0]
+
+    async def verdict(self) -> Verdict | None:
+        return await self.ledger.verdict(self.subject, QUESTION)
+
+    async def error(self, subject: Subject | None = None) -> Verdict | None:
+        key = last_error_key(subject or self.subject, QUESTION)
+        return await self.ledger._read(key, Verdict)
+
+    async def held(self) -> bool:
+        """Whether a scan record is in sight."""
+        key = scan_key(self.subject, QUESTION)
+        claim = await self.claims.claim(
+            f"probe-{next(self.numbers)}", self.step(), life=1, scans=[key]
+        )
+        return claim is Claim.SCANNING
+
+
+@asynccontextmanager
+async def rigged(*, polls: float = 20.0) -> AsyncIterator[Rig]:
+    async with AsyncExitStack() as stack:
+        anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=None))
+        registry = await stack.enter_async_context(FakeRegistry())
+        # The fake Anchore's answers carry the real time, which orders verdicts.
+        clock = FakeClock(now=SystemClock().now())
+        yield await Rig(anchore, registry, clock, polls=polls).build(stack)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with rigged() as rig:
+        yield rig
+
+
+async def test_a_request_begins_by_deleting_its_claim(rig: Rig) -> None:
+    assert await rig.claims.claim("claim", rig.step(), life=30_000) is Claim.TAKEN
+    await rig.scan.request(rig.step())
+    assert await rig.claims.claim("claim", rig.step(), life=30_000) is Claim.TAKEN
+
+
+async def test_a_request_writes_the_pointer_submits_by_digest_and_follows_with_a_check(
+    rig: Rig,
+) -> None:
+    await rig.scan.request(rig.step())
+    pointer = await rig.ledger.pointer(rig.reference)
+    assert pointer is not None
+    assert (pointer.digest, pointer.is_index) == (CONTENT.digest, False)
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+    (check, delay), *others = rig.followed
+    assert not others
+    assert (check.kind, check.lane, check.subject, check.hop) == (
+        StepKind.CHECK,
+        Lane.CHECK,
+        rig.subject,
+        1,
+    )
+    assert delay == 1
+    assert await rig.held()
+
+
+async def test_the_state_is_asked_first_and_a_known_analysis_is_evaluated_at_once(
+    rig: Rig,
+) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(rig.step())
+    verdict = await rig.verdict()
+    assert verdict is not None
+    assert verdict.outcome is Outcome.PASS
+    assert not rig.anchore.store.submits
+    assert not rig.followed
+    assert not await rig.held()
+
+
+async def test_a_check_goes_on_until_the_analysis_is_done_and_then_puts_the_verdict(
+    rig: Rig,
+) -> None:
+    await rig.scan.request(rig.step())
+    for hop in (2, 3):
+        await rig.scan.check(rig.next_check())
+        assert rig.next_check().hop == hop
+    rig.anchore.store.finish(CONTENT.digest)
+    await rig.scan.check(rig.next_check())
+    verdict = await rig.verdict()
+    assert verdict is not None
+    assert (verdict.outcome, verdict.scan_id) == (Outcome.PASS, "request-0")
+    assert len(verdict.revision) == 64
+    assert len(rig.followed) == 3
+    assert not await rig.held()
+
+
+async def test_a_second_request_ends_while_the_first_chain_is_alive(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    await rig.scan.request(rig.step())
+    assert len(rig.followed) == 1
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+
+
+async def test_a_redelivered_request_or_check_that_has_gone_on_ends_itself(rig: Rig) -> None:
+    request = rig.step()
+    await rig.scan.request(request)
+    first_check = rig.next_check()
+    await rig.scan.check(first_check)
+    await rig.scan.check(rig.next_check())
+    await rig.scan.request(request)
+    await rig.scan.check(first_check)
+    assert [step.hop for step, _ in rig.followed] == [1, 2, 3]
+
+
+async def test_a_check_that_was_cut_off_before_its_follow_up_goes_on_when_redelivered(
+    rig: Rig,
+) -> None:
+    await rig.scan.request(rig.step())
+    check = rig.next_check()
+    key = scan_key(rig.subject, QUESTION)
+    held = await rig.leases.hold(
+        key, chain=check.chain, hop=check.hop, life=60_000, lane=Lane.CHECK, first_seen=0
+    )
+    assert held is Hold.HELD
+    await rig.scan.check(check)
+    assert rig.next_check().hop == 2
+
+
+async def test_a_check_whose_record_is_gone_adopts_the_scan(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    rig.clock.advance(10 * MINUTE)
+    assert not await rig.held()
+    await rig.scan.check(rig.next_check())
+    assert rig.next_check().hop == 2
+    assert await rig.held()
+
+
+async def test_a_check_of_a_foreign_chain_ends(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    foreign = msgspec.structs.replace(rig.next_check(), chain="another", hop=9)
+    await rig.scan.check(foreign)
+    assert len(rig.followed) == 1
+
+
+async def test_a_good_verdict_ends_a_request_unless_an_operator_asks(rig: Rig) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(rig.step())
+    checks = rig.anchore.store.calls["image_check"]
+    await rig.scan.request(rig.step())
+    assert rig.anchore.store.calls["image_check"] == checks
+    assert not await rig.held()
+    await rig.scan.request(rig.step(why=Why.OPERATOR))
+    assert rig.anchore.store.calls["image_check"] == checks + 1
+
+
+async def test_an_analysis_that_failed_is_an_error_with_the_scanners_reason(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    rig.anchore.store.fail(CONTENT.digest, "no such layer")
+    await rig.scan.check(rig.next_check())
+    error = await rig.error()
+    assert error is not None
+    assert error.error is ErrorKind.ANALYSIS_FAILED
+    assert "no such layer" in error.message
+    assert await rig.verdict() is None
+    assert not await rig.held()
+    await rig.scan.request(rig.step())
+    assert rig.anchore.store.submits == {CONTENT.digest: 2}
+
+
+async def test_an_analysis_that_never_ends_is_given_up(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    rig.clock.advance(61 * MINUTE)
+    await rig.scan.check(rig.next_check())
+    error = await rig.error()
+    assert error is not None
+    assert error.error is ErrorKind.ANALYSIS_FAILED
+    assert len(rig.followed) == 1
+
+
+async def test_an_error_stands_beside_a_pass_and_never_replaces_it(rig: Rig) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(rig.step())
+    rig.anchore.store.fault("image_check", "problems")
+    await rig.scan.request(rig.step(why=Why.OPERATOR))
+    verdict, error = await rig.verdict(), await rig.error()
+    assert verdict is not None
+    assert verdict.outcome is Outcome.PASS
+    assert error is not None
+    assert error.error is ErrorKind.UNTRUSTED
+
+
+async def test_a_passing_fault_is_noted_and_leaves_the_scan_to_whoever_asks_next(
+    rig: Rig,
+) -> None:
+    rig.anchore.store.fault("*", "500")
+    with pytest.raises(TransientFailure):
+        await rig.scan.request(rig.step())
+    error = await rig.error()
+    assert error is not None
+    assert error.error is ErrorKind.TRANSIENT
+    assert not await rig.held()
+    rig.anchore.store.heal()
+    await rig.scan.request(rig.step())
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+
+
+async def test_a_registry_that_is_away_moves_no_pointer_and_is_noted(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    before = await rig.ledger.pointer(rig.reference)
+    rig.registry.fault("manifests", answer(503))
+    rig.clock.advance(1_000)
+    with pytest.raises(TransientFailure):
+        await rig.scan.request(rig.step())
+    assert await rig.ledger.pointer(rig.reference) == before
+    assert await rig.error(unresolved(rig.reference)) is not None
+
+
+async def test_a_tag_that_is_gone_keeps_the_digest_it_had_as_previous(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    rig.registry.fault("manifests", answer(404, "MANIFEST_UNKNOWN"))
+    rig.clock.advance(1_000)
+    await rig.scan.request(rig.step())
+    pointer = await rig.ledger.pointer(rig.reference)
+    assert pointer is not None
+    assert (pointer.digest, pointer.error, pointer.previous) == (
+        None,
+        ErrorKind.NOT_FOUND,
+        CONTENT.digest,
+    )
+
+
+async def test_a_pointer_is_ordered_by_the_time_the_registry_was_asked(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    pointer = await rig.ledger.pointer(rig.reference)
+    assert pointer is not None
+    older = Pointer(pointer.reference, pointer.asked_at - 1, "sha256:" + "f" * 64)
+    await rig.ledger.write_pointer(older)
+    assert await rig.ledger.pointer(rig.reference) == pointer
+
+
+async def test_an_index_has_every_manifest_that_counts_scanned(rig: Rig) -> None:
+    one, two = tiny_image(config={"A": "1"}), tiny_image(config={"A": "2"})
+    index = index_of(
+        (one, "linux/amd64"), (two, None), (tiny_image(config={"A": "3"}), "linux/s390x")
+    )
+    reference = rig.registry.put(index, "team/multi:1")
+    await rig.scan.request(rig.step(reference=reference))
+    assert set(rig.anchore.store.submits) == {one.digest, two.digest}
+    record = await rig.ledger.index(index.digest)
+    assert record is not None
+    assert len(record.manifests) == 3
+    assert len({step.id for step, _ in rig.followed}) == 2
+
+
+async def test_a_fail_that_replaces_a_pass_remembers_when_it_turned(rig: Rig) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    rig.clock.advance(-3_000)
+    await rig.scan.request(rig.step())
+    rig.clock.advance(3_000)
+    rig.anchore.store.decide(CONTENT.digest, "stop")
+    await rig.scan.request(rig.step(why=Why.OPERATOR))
+    verdict = await rig.verdict()
+    assert verdict is not None
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.turned_at == verdict.evaluated_at
+
+
+async def test_requirement_analysis_asks_for_no_policy(rig: Rig) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    rig.anchore.store.decide(CONTENT.digest, "stop")
+    question = Question(requirement="analysis")
+    await rig.scan.request(msgspec.structs.replace(rig.step(), question=question))
+    verdict = await rig.ledger.verdict(rig.subject, question)
+    assert verdict is not None
+    assert verdict.outcome is Outcome.PASS
+    assert not rig.anchore.store.calls["image_check"]
+
+
+async def test_a_check_that_would_wait_long_for_its_token_is_put_off_and_asks_nothing() -> None:
+    async with rigged(polls=0.001) as rig:
+        await rig.scan.request(rig.step())
+        asked = rig.anchore.store.calls["image_get"]
+        await rig.scan.check(rig.next_check())
+        assert rig.anchore.store.calls["image_get"] == asked
+        assert rig.next_check().hop == 2
+
+
+async def test_a_poll_budget_gives_its_rate_and_no_more() -> None:
+    clock = FakeClock()
+    budget = PollBudget(rate=20, clock=clock)
+    assert [await budget.take(within=0) for _ in range(25)] == [True] * 20 + [False] * 5
+    clock.advance(100)
+    assert [await budget.take(within=0) for _ in range(3)] == [True, True, False]
+    clock.advance(3_600_000)
+    assert [await budget.take(within=0) for _ in range(21)] == [True] * 20 + [False]
