@@ -5,6 +5,7 @@ from importlib.metadata import version as installed_version
 import typer
 
 from services.cli import keys, looks, processes, review, scan, up
+from services.cli.show.real import show_real
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,6 +14,7 @@ app = typer.Typer(
     help="Decide which container images may run.",
 )
 app.command()(up.up)
+app.command()(show_real)
 app.command()(processes.webhook)
 app.command()(processes.worker)
 app.command()(processes.scanner)

@@ -100,6 +100,8 @@ class Scans:
         """One look-up, as a review's, that neither asks nor waits."""
         patience = Patience(until=self._clock.monotonic(), asks=False, waits=False)
         wanted = self._image(image)
+        # An operator wants the store's word, not what was read some seconds ago.
+        self._cache.gap()
         judgement = await self._knowledge.learn(wanted, patience)
         times = [verdict.evaluated_at for verdict in judgement.verdicts]
         known_at = min(times) if times else await self._asked_at(wanted.reference)
