@@ -1,6 +1,7 @@
 """The webhook's composition root: settings in, a serving webhook out."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -162,13 +163,19 @@ class Tried:
             raise InvalidSettings("the stores are being tried for the first time")
 
     async def _ping(self, name: str, ping: Callable[[], Awaitable[None]]) -> None:
-        try:
+        """Again and again for a short time: a connection takes a moment to be made."""
+        reason = "no answer"
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_TRY):
-                await ping()
-        except TimeoutError:
-            log.warning("the %s gave no answer in %g s: serving without it", name, FIRST_TRY)
-        except ImagegateError as error:
-            log.warning("the %s is away, serving without it: %s", name, error)
+                while True:
+                    try:
+                        await ping()
+                    except ImagegateError as error:
+                        reason = str(error)
+                        await asyncio.sleep(0.05)
+                    else:
+                        return
+        log.warning("the %s is away, serving without it: %s", name, reason)
 
 
 def _certificate(settings: WebhookSettings) -> CertificateFiles:
