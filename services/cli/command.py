@@ -13,7 +13,7 @@ from rich.text import Text
 from services.cli.settings import CliSettings
 from services.cli.tables import Output
 from shared.domain.errors import ImagegateError
-from shared.runtime.logging import one_line
+from shared.runtime.logging import configure_logging, one_line
 from shared.runtime.settings import read_settings
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
@@ -42,6 +42,8 @@ def settings() -> CliSettings:
 
 def run(work: Coroutine[Any, Any, Exit | None]) -> None:
     """Run a command to its exit code; an error of ours is one line on standard error."""
+    # What an adapter warns of, the command says itself.
+    configure_logging(style="console", level="ERROR")
     try:
         code = asyncio.run(work)
     except ImagegateError as error:

@@ -1,0 +1,200 @@
+"""The operator's questions over the socket: the same answers, and errors as errors."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from services.cli.ops import (
+    LaneReport,
+    PartReport,
+    QueueReport,
+    StatusReport,
+    VerdictRow,
+)
+from services.cli.ops_http import OpsClient, OpsUnavailable, ops_app, ops_client
+from services.cli.scans import ImageState, ScanStarted
+from shared.domain.decision import State
+from shared.domain.errors import QueueUnavailable, StoreUnreachable
+from shared.domain.step import Lane
+from shared.runtime.http import serve_unix
+from tests.functional.cli.commands import imagegate
+
+QUEUE = QueueReport((LaneReport(Lane.CHECK, 1, None, 2, 0.5),), {1: 2}, 3)
+ROW = VerdictRow("a.example/b:1", "sha256:" + "a" * 64, "fail", 5, 1.5, True, ("why",), "p")
+STATUS = StatusReport(False, (PartReport("store", False, "away", 1.0),), {"webhook": "url"})
+STATE = ImageState("a.example/b:1", State.FAIL, "no", ("sha256:a",), ("stop: x",), 7)
+
+
+class Told:
+    """Both views, answering what is above, or failing."""
+
+    def __init__(self, *, down: bool = False) -> None:
+        self._down = down
+        self.started: list[tuple[str, bytes | None]] = []
+        self.limits: list[int] = []
+
+    async def queue(self) -> QueueReport:
+        if self._down:
+            raise QueueUnavailable("no broker\nat all")
+        return QUEUE
+
+    async def verdicts(self, *, limit: int) -> tuple[VerdictRow, ...]:
+        self.limits.append(limit)
+        return (ROW,)
+
+    async def status(self) -> StatusReport:
+        return STATUS
+
+    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
+        if self._down:
+            raise StoreUnreachable("no redis")
+        self.started.append((image, dockerfile))
+        return ScanStarted(image, under_way=False)
+
+    async def state(self, image: str) -> ImageState:
+        return STATE
+
+
+@asynccontextmanager
+async def socket_of(told: Told, state: Path) -> AsyncIterator[OpsClient]:
+    async with (
+        serve_unix(ops_app(ops=told, scans=told), state / "ops.sock") as path,
+        ops_client(path) as client,
+    ):
+        yield client
+
+
+async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
+    told = Told()
+    async with socket_of(told, tmp_path) as client:
+        assert await client.queue() == QUEUE
+        assert await client.verdicts(limit=7) == (ROW,)
+        assert await client.status() == STATUS
+        assert await client.state("a.example/b:1") == STATE
+        dockerfile = bytes(range(256)) * 1024
+        await client.start("a.example/b:1", dockerfile=dockerfile)
+        await client.start("a.example/b:2", dockerfile=None)
+    assert told.started == [("a.example/b:1", dockerfile), ("a.example/b:2", None)]
+    assert told.limits == [7]
+
+
+async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
+    async with socket_of(Told(down=True), tmp_path) as client:
+        with pytest.raises(OpsUnavailable, match="no broker"):
+            await client.queue()
+        with pytest.raises(OpsUnavailable, match="no redis"):
+            await client.start("a.example/b:1", dockerfile=None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/verdicts?limit=many", b""),
+        ("POST", "/scans", b"{"),
+        ("POST", "/scans", b"\xff"),
+        ("POST", "/scans", b"[" * 100_000),
+        ("POST", "/scans", b'{"image": 1}'),
+    ],
+)
+async def test_a_bad_question_is_refused(
+    tmp_path: Path, method: str, path: str, body: bytes
+) -> None:
+    async with (
+        socket_of(Told(), tmp_path),
+        aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(tmp_path / "ops.sock"))
+        ) as session,
+        session.request(method, f"http://imagegate{path}", data=body) as answer,
+    ):
+        assert answer.status == 400
+        assert "bad request" in (await answer.json())["error"]
+
+
+async def test_the_limit_is_bounded(tmp_path: Path) -> None:
+    told = Told()
+    async with socket_of(told, tmp_path) as client:
+        await client.verdicts(limit=-5)
+        await client.verdicts(limit=10**9)
+    assert told.limits == [1, 10_000]
+
+
+async def test_a_socket_that_nobody_serves_is_named(tmp_path: Path) -> None:
+    async with ops_client(tmp_path / "ops.sock") as client:
+        with pytest.raises(OpsUnavailable, match=r"ops\.sock.*is `imagegate up` running"):
+            await client.queue()
+
+
+async def test_an_answer_of_another_version_is_said(tmp_path: Path) -> None:
+    async def strange(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/{any:.*}", strange)
+    async with serve_unix(app, tmp_path / "s") as path, ops_client(path) as client:
+        with pytest.raises(OpsUnavailable, match="another version"):
+            await client.queue()
+
+
+async def test_commands_show_a_failure_in_one_line_and_end_with_two(tmp_path: Path) -> None:
+    async with socket_of(Told(down=True), tmp_path):
+        ran = await imagegate("queue", state=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "error: no broker\\nat all\n"
+
+
+async def test_a_status_with_a_dead_part_ends_with_one(tmp_path: Path) -> None:
+    async with socket_of(Told(), tmp_path):
+        ran = await imagegate("status", state=tmp_path)
+    assert ran.code == 1
+    assert "away" in ran.out
+
+
+async def test_without_servers_and_socket_the_commands_say_what_to_do(tmp_path: Path) -> None:
+    ran = await imagegate("verdicts", state=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "start `imagegate up`" in ran.err
+    assert "REDIS_URL, AMQP_URL and ANCHORE_URL" in ran.err
+
+
+async def test_some_servers_are_not_enough(tmp_path: Path) -> None:
+    ran = await imagegate("queue", state=tmp_path, REDIS_URL="redis://127.0.0.1:1")
+    assert ran.code == 2
+    assert "AMQP_URL and ANCHORE_URL not set" in ran.err
+
+
+async def test_named_servers_that_are_away_are_errors_or_lines_never_tracebacks(
+    tmp_path: Path,
+) -> None:
+    await imagegate("keys", "new", "--out", str(tmp_path / "keys"), state=tmp_path)
+    away = {
+        "REDIS_URL": "redis://127.0.0.1:1",
+        "AMQP_URL": "amqp://guest:guest@127.0.0.1:1/",
+        "ANCHORE_URL": "http://127.0.0.1:1",
+    }
+    status, queue, scan = await asyncio.gather(
+        imagegate("status", "-o", "json", state=tmp_path, **away),
+        imagegate("queue", state=tmp_path, **away),
+        imagegate("scan", "a.example/b:1", state=tmp_path, **away),
+    )
+    assert status.code == 1
+    assert status.out.count('"ok": false') == 4
+    for ran in (queue, scan):
+        assert (ran.code, ran.err.count("\n")) == (2, 1), ran
+
+
+async def test_keys_are_made_once_and_never_overwritten(tmp_path: Path) -> None:
+    arguments = ("keys", "new", "--out", str(tmp_path / "k"), "--role", "operator")
+    made = await imagegate(*arguments, state=tmp_path)
+    assert made.code == 0
+    assert "key id:" in made.out
+    private = (tmp_path / "k" / "operator.key").read_bytes()
+    assert private not in made.out.encode()
+    again = await imagegate(*arguments, state=tmp_path)
+    assert again.code == 2
+    assert "not overwritten" in again.err
+    assert (tmp_path / "k" / "operator.key").read_bytes() == private

@@ -1,0 +1,234 @@
+"""An operator's scan against a registry and an Anchore over real HTTP."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import msgspec
+import pytest
+
+from services.cli.scans import MAX_DOCKERFILE, Scans
+from services.webhook.knowledge import Knowledge
+from services.webhook.near_cache import NearCache
+from services.webhook.requests import Requests
+from services.webhook.waiters import Waiters
+from shared.adapters.anchore.transport import AnchoreTransport
+from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.queue import MemoryQueue
+from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.registry.client import RegistryClient
+from shared.domain.decision import State
+from shared.domain.errors import (
+    ErrorKind,
+    InvalidReference,
+    PermanentFailure,
+    QueueUnavailable,
+    StoreUnreachable,
+)
+from shared.domain.pointer import Pointer, pointer_key
+from shared.domain.reference import ImageReference
+from shared.domain.rules import RegistryRule, Rules
+from shared.domain.signing import Kind
+from shared.domain.step import Lane, Step, StepKind, Why
+from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, Verdict, verdict_key
+from shared.ports.claims import Claim
+from shared.ports.steps import StepQueue
+from shared.runtime.clock import SystemClock
+from tests.fakes.anchore import FakeAnchore
+from tests.fakes.images import index_of, tiny_image
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.sealing import PlainSealer
+
+DOCKERFILE = b"FROM debian:12\nUSER 65532\n"
+
+
+class KeptQueue(MemoryQueue):
+    """Keeps what was published."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=SystemClock())
+        self.steps: list[Step] = []
+
+    async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
+        self.steps.append(step)
+
+
+class DownQueue(MemoryQueue):
+    async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
+        raise QueueUnavailable("no broker")
+
+
+class DownClaims(MemoryRequestClaims):
+    async def claim(self, *_: object, **__: object) -> Claim:
+        raise StoreUnreachable("no redis")
+
+
+class World:
+    """Scans on fakes that speak the wire, and in-process stores."""
+
+    def __init__(self, registry: FakeRegistry, anchore: FakeAnchore) -> None:
+        self.clock = SystemClock()
+        self.registry = registry
+        self.anchore = anchore
+        self.rules = Rules(registries=(RegistryRule(host=registry.host, insecure=True),))
+        self.leases = MemoryScanLeases(clock=self.clock)
+        self.claims = MemoryRequestClaims(clock=self.clock, leases=self.leases)
+        self.store = MemoryVerdictStore(clock=self.clock, leases=self.leases)
+        self.kept = KeptQueue()
+        self.queue: StepQueue = self.kept
+        self.resolver = RegistryClient(rules=lambda: self.rules, clock=self.clock)
+        self.transport = AnchoreTransport(
+            url=anchore.url, user=anchore.user, password=anchore.password
+        )
+
+    def scans(self) -> Scans:
+        requests = Requests(claims=self.claims, queue=self.queue, clock=self.clock)
+        cache = NearCache(store=self.store, unsealer=PlainSealer(), clock=self.clock)
+        knowledge = Knowledge(
+            cache=cache,
+            requests=requests,
+            waiters=Waiters(),
+            clock=self.clock,
+            rules=lambda: self.rules,
+        )
+        return Scans(
+            knowledge=knowledge,
+            cache=cache,
+            requests=requests,
+            resolver=self.resolver,
+            scanner=AnchoreV1(transport=self.transport, clock=self.clock),
+            rules=lambda: self.rules,
+            clock=self.clock,
+        )
+
+    async def put(self, record: msgspec.Struct, *, kind: Kind, key: str) -> None:
+        now = self.clock.now()
+        ends = now + 60_000
+        sealed = PlainSealer().seal(record, kind=kind, key=key, order=now, ends=ends)
+        await self.store.put(sealed, key=key, ends=ends)
+
+    async def point(self, reference: ImageReference, digest: str | None, **more: object) -> None:
+        pointer = Pointer(reference=reference.tagged, asked_at=self.clock.now(), digest=digest)
+        pointer = msgspec.structs.replace(pointer, **more)
+        await self.put(pointer, kind=Kind.POINTER, key=pointer_key(reference))
+
+    def given(self, digest: str) -> bytes | None:
+        """The Dockerfile that Anchore has for a digest."""
+        dockerfile = self.anchore.store.images["admin", digest].dockerfile
+        return base64.b64decode(dockerfile) if dockerfile else None
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        registry = await stack.enter_async_context(FakeRegistry())
+        anchore = await stack.enter_async_context(FakeAnchore())
+        world = World(registry, anchore)
+        await stack.enter_async_context(world.resolver)
+        await stack.enter_async_context(world.transport)
+        yield world
+
+
+async def test_without_a_dockerfile_only_a_request_is_queued(world: World) -> None:
+    reference = world.registry.put(tiny_image(), "team/app:1.0")
+    started = await world.scans().start(str(reference), dockerfile=None)
+    assert (started.image, started.under_way, started.submitted) == (str(reference), False, ())
+    (step,) = world.kept.steps
+    assert (step.kind, step.lane, step.why) == (StepKind.REQUEST, Lane.PREWARM, Why.OPERATOR)
+    assert step.reference == str(reference)
+    assert not world.anchore.store.calls
+    assert not world.registry.requests
+
+
+async def test_an_image_that_was_asked_for_already_is_not_queued_twice(world: World) -> None:
+    assert not (await world.scans().start("a.example/b:1", dockerfile=None)).under_way
+    assert (await world.scans().start("a.example/b:1", dockerfile=None)).under_way
+    assert len(world.kept.steps) == 1
+
+
+async def test_a_dockerfile_goes_to_anchore_and_never_to_the_queue(world: World) -> None:
+    image = tiny_image()
+    reference = world.registry.put(image, "team/app:1.0")
+    started = await world.scans().start(str(reference), dockerfile=DOCKERFILE)
+    assert started.submitted == (image.digest,)
+    assert world.given(image.digest) == DOCKERFILE
+    (step,) = world.kept.steps
+    assert b"FROM" not in msgspec.json.encode(step)
+
+
+async def test_an_image_that_is_analysed_already_is_analysed_anew_with_it(world: World) -> None:
+    image = tiny_image()
+    reference = world.registry.put(image, "team/app:1.0")
+    world.anchore.store.know(image.digest, str(reference))
+    await world.scans().start(str(reference), dockerfile=DOCKERFILE)
+    assert world.given(image.digest) == DOCKERFILE
+
+
+async def test_of_an_index_the_manifests_that_count_are_submitted(world: World) -> None:
+    counted, other = tiny_image(), tiny_image(platform="linux/s390x")
+    index = index_of((counted, "linux/amd64"), (other, "linux/s390x"))
+    reference = world.registry.put(index, "team/app:1.0")
+    started = await world.scans().start(str(reference), dockerfile=DOCKERFILE)
+    assert started.submitted == (counted.digest,)
+    assert world.given(counted.digest) == DOCKERFILE
+
+
+async def test_an_index_without_a_manifest_that_counts_is_an_error(world: World) -> None:
+    index = index_of((tiny_image(platform="linux/s390x"), "linux/s390x"))
+    reference = world.registry.put(index, "team/app:1.0")
+    with pytest.raises(PermanentFailure, match="no manifest for linux/amd64"):
+        await world.scans().start(str(reference), dockerfile=DOCKERFILE)
+
+
+async def test_a_dockerfile_that_is_too_large_goes_nowhere(world: World) -> None:
+    with pytest.raises(PermanentFailure, match="larger than"):
+        await world.scans().start("a.example/b:1", dockerfile=b"#" * (MAX_DOCKERFILE + 1))
+    assert not world.anchore.store.calls
+
+
+async def test_a_dead_queue_or_store_is_said(world: World) -> None:
+    world.queue = DownQueue(clock=world.clock)
+    with pytest.raises(QueueUnavailable, match="nothing was queued"):
+        await world.scans().start("a.example/b:1", dockerfile=None)
+    world.claims = DownClaims(clock=world.clock, leases=world.leases)
+    with pytest.raises(StoreUnreachable, match="nothing was queued"):
+        await world.scans().start("a.example/b:1", dockerfile=None)
+
+
+async def test_the_state_is_pending_then_what_the_verdict_says(world: World) -> None:
+    image = tiny_image()
+    reference = world.registry.put(image, "team/app:1.0")
+    scans = world.scans()
+    assert (await scans.state(str(reference))).state is State.PENDING
+    await world.point(reference, image.digest)
+    subject = Subject(reference.repository, image.digest, reference.tag)
+    stop = Finding("packages", "blacklist", "x", Action.STOP, "openssh-server")
+    verdict = Verdict(
+        subject=subject,
+        question=Question(),
+        outcome=Outcome.FAIL,
+        evaluated_at=world.clock.now(),
+        findings=(stop,),
+    )
+    await world.put(verdict, kind=Kind.VERDICT, key=verdict_key(subject, Question()))
+    state = await scans.state(str(reference))
+    assert state.state is State.FAIL
+    assert state.findings == ("stop: openssh-server (packages/blacklist)",)
+    assert state.digests == (image.digest,)
+    assert state.known_at == verdict.evaluated_at
+
+
+async def test_a_tag_that_was_not_found_tells_when_the_registry_was_asked(world: World) -> None:
+    reference = world.registry.put(tiny_image(), "team/app:1.0")
+    await world.point(reference, None, error=ErrorKind.NOT_FOUND, message="no such image")
+    state = await world.scans().state(str(reference))
+    assert (state.state, state.message) == (State.ERROR, "no such image")
+    assert state.known_at > 0
+
+
+async def test_asking_for_the_state_asks_nobody_else(world: World) -> None:
+    await world.scans().state("a.example/b:1")
+    assert world.kept.steps == []
+    with pytest.raises(InvalidReference):
+        await world.scans().state("NOT VALID")
