@@ -7,6 +7,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from shared.domain.errors import InvalidSettings
 from shared.runtime.http import serve
@@ -106,15 +110,52 @@ async def test_a_client_that_trusts_another_one_does_not(tmp_path: Path) -> None
             await get(bound.url, client_context(other.certificate))
 
 
+def client_certificate(folder: Path) -> tuple[Path, CertificateFiles]:
+    """A CA's file, and a caller's certificate that it signed."""
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_name, name = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("ca", "api-server")
+    )
+    builder = (
+        x509.CertificateBuilder()
+        .issuer_name(ca_name)
+        .not_valid_before(NOW - timedelta(hours=1))
+        .not_valid_after(NOW + timedelta(hours=1))
+    )
+    ca = (
+        builder.subject_name(ca_name)
+        .public_key(ca_key.public_key())
+        .serial_number(1)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    own = (
+        builder.subject_name(name)
+        .public_key(key.public_key())
+        .serial_number(2)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "ca.crt").write_bytes(ca.public_bytes(pem))
+    files = CertificateFiles(folder / "client.crt", folder / "client.key")
+    files.certificate.write_bytes(own.public_bytes(pem))
+    files.key.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "ca.crt", files
+
+
 async def test_with_a_client_ca_only_its_certificates_get_in(tmp_path: Path) -> None:
     files = ensure_certificate(tmp_path / "server")
-    caller = ensure_certificate(tmp_path / "client", names=("api-server",))
-    # Self-signed for servers: good enough to show who is asked, and who is refused.
-    tls = server_context(files, client_ca=files.certificate)
-    async with serve(hello(), tls=tls) as bound:
-        for own in (None, caller):
+    stranger = ensure_certificate(tmp_path / "stranger", names=("api-server",))
+    client_ca, caller = client_certificate(tmp_path)
+    trusted = files.certificate
+    async with serve(hello(), tls=server_context(files, client_ca=client_ca)) as bound:
+        assert await get(bound.url, client_context(trusted, own=caller)) == "hello"
+        for own in (None, stranger):
             with pytest.raises(aiohttp.ClientError):
-                await get(bound.url, client_context(files.certificate, own=own))
+                await get(bound.url, client_context(trusted, own=own))
 
 
 def test_files_that_are_no_pair_are_named(tmp_path: Path) -> None:
