@@ -48,6 +48,14 @@ def shown(text: str, limit: int = 200) -> str:
     return one_line(text, limit=limit)
 
 
+def abridged(text: str, limit: int) -> str:
+    """The beginning and the end of a long text: scanners say what they saw at its end."""
+    if len(text) <= limit:
+        return shown(text, limit)
+    half = (limit - 3) // 2
+    return shown(f"{text[:half]} … {text[len(text) - half :]}", limit)
+
+
 class Note(msgspec.Struct, frozen=True):
     """A judgement, and what an answer says of it when it is good: made once, used often."""
 
@@ -152,7 +160,7 @@ def _fail(judgement: Judgement, now: int) -> str:
         return shown(judgement.message)
     stops = [finding for verdict in failed for finding in verdict.stops]
     policy = shown(failed[0].policy_id or "the active policy", 40)
-    first = shown(stops[0].message, 90) if stops else "the policy's final action is stop"
+    first = abridged(stops[0].message, 110) if stops else "the policy's final action is stop"
     more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
     return f"refused by policy {policy}: {first}{more}. Details: imagegate verdicts"
 

@@ -98,6 +98,14 @@ def test_a_fail_names_image_policy_reason_and_next_step_in_the_first_line() -> N
     assert rest[-1] == "  ... and 20 more"
 
 
+def test_a_long_finding_keeps_its_beginning_and_its_end() -> None:
+    long = "Dockerfile directive 'FROM' check 'not_like' " + "x" * 200 + " for line 'debian'"
+    failed = verdict(Outcome.FAIL, finding(message=long))
+    message = decide([judgement(State.FAIL, failed)], rule=RULE, now=NOW).message
+    assert "Dockerfile directive 'FROM'" in message
+    assert "for line 'debian'" in message.split("\n")[0]
+
+
 @given(st.text(max_size=600), st.text(max_size=600))
 def test_text_from_outside_stays_on_its_line_and_the_first_within_256(
     image: str, message: str
