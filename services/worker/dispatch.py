@@ -8,8 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Protocol
 
-from services.worker.scan import Scan
 from shared.domain.errors import (
     InvalidReference,
     PermanentFailure,
@@ -46,8 +46,10 @@ class Follower:
     the broker takes it or the drain cancels it and the step is delivered again.
     """
 
-    def __init__(self, *, queue: StepQueue) -> None:
+    def __init__(self, *, queue: StepQueue, pause: float = PUBLISH_PAUSE) -> None:
+        """`pause` (seconds) between two tries."""
         self._queue = queue
+        self._pause = pause
 
     async def follow(self, step: Step, delay: int) -> None:
         """Queue `step` after `delay` seconds."""
@@ -56,9 +58,17 @@ class Follower:
                 await self._queue.publish(step, delay=delay)
             except QueueError as error:
                 log.warning("follow-up %s is not confirmed, again: %s", step.id, error)
-                await asyncio.sleep(PUBLISH_PAUSE)
+                await asyncio.sleep(self._pause)
             else:
                 return
+
+
+class Steps(Protocol):
+    """The work of each kind of step."""
+
+    async def resolve(self, step: Step) -> None: ...
+    async def request(self, step: Step) -> None: ...
+    async def check(self, step: Step) -> None: ...
 
 
 class Dispatch:
@@ -67,7 +77,7 @@ class Dispatch:
     def __init__(
         self,
         *,
-        scan: Scan,
+        scan: Steps,
         follower: Follower,
         budget: float = STEP_BUDGET,
         on_step: Callable[[Step, StepOutcome], None] = lambda step, outcome: None,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
 from shared.domain.decision import State
@@ -226,6 +228,64 @@ def test_an_index_without_a_manifest_for_this_cluster_fails() -> None:
 def test_one_failed_manifest_decides_whatever_is_unknown_of_the_others() -> None:
     index = Shelf().point(A, is_index=True).names(A, amd64(B), amd64(C))
     assert state(index.judged(C, Outcome.FAIL).judge()) is State.FAIL
+
+
+DIGESTS = st.sampled_from([A, B, C])
+TAGS = st.sampled_from(["1", "2", None])
+OUTCOMES = st.sampled_from([Outcome.PASS, Outcome.FAIL])
+MANIFESTS = st.lists(
+    st.builds(
+        Manifest,
+        digest=st.sampled_from([B, C]),
+        os=st.sampled_from(["linux", "windows", ""]),
+        architecture=st.sampled_from(["amd64", "arm64", ""]),
+    ),
+    max_size=3,
+)
+
+
+@given(
+    pointer=st.none() | st.tuples(DIGESTS, st.booleans()),
+    index=st.none() | MANIFESTS,
+    verdicts=st.lists(st.tuples(DIGESTS, OUTCOMES, TAGS), max_size=6),
+    errors=st.lists(st.tuples(DIGESTS, st.sampled_from(ErrorKind), TAGS), max_size=3),
+    written=st.sampled_from(["app:1", f"app@{A}", f"app:1@{A}", f"app:2@{B}"]),
+    always=st.booleans(),
+)
+def test_no_records_whatsoever_make_a_pass_without_a_pass_for_each_digest_that_may_run(
+    *,
+    pointer: tuple[str, bool] | None,
+    index: list[Manifest] | None,
+    verdicts: list[tuple[str, Outcome, str | None]],
+    errors: list[tuple[str, ErrorKind, str | None]],
+    written: str,
+    always: bool,
+) -> None:
+    shelf = Shelf()
+    if pointer is not None:
+        shelf.point(pointer[0], is_index=pointer[1])
+    if index is not None:
+        shelf.names(A, *index)
+    for digest, outcome, tag in verdicts:
+        shelf.judged(digest, outcome, tag=tag)
+    for digest, kind, tag in errors:
+        shelf.erred(digest, kind, tag=tag)
+    answer = shelf.judge(written, always=always)
+    if not isinstance(answer, Known) or answer.judgement.state is not State.PASS:
+        return
+    reference = parse_reference(written)
+    named = reference.digest or (pointer[0] if pointer else "")
+    tags = {reference.tag} if reference.digest is None else {reference.tag, None}
+    passed = {
+        verdict.subject.digest
+        for verdict in answer.judgement.verdicts
+        if verdict.outcome is Outcome.PASS and verdict.subject.tag in tags
+    }
+    runs = {named}
+    if named not in passed:
+        runs = {entry.digest for entry in index or () if entry.counts(("linux/amd64",))}
+    assert runs
+    assert runs <= passed
 
 
 def test_a_pinned_index_needs_its_record_and_no_pointer() -> None:
