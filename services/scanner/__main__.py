@@ -5,7 +5,7 @@ import sys
 
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import serve_scanner
-from shared.domain.errors import InvalidSettings
+from shared.domain.errors import InvalidRules, InvalidSettings
 from shared.runtime.lifecycle import Lifecycle, run
 from shared.runtime.logging import configure_logging
 from shared.runtime.settings import read_settings
@@ -19,7 +19,7 @@ def main() -> int:
         settings = read_settings(ScannerSettings)
         configure_logging(style=settings.imagegate_log, level=settings.imagegate_log_level)
         return run(lambda life: _serve(settings, life))
-    except InvalidSettings as error:
+    except (InvalidSettings, InvalidRules) as error:
         sys.stderr.write(f"imagegate scanner: {error}\n")
         return 2
 

@@ -5,8 +5,10 @@ that holds nothing of ours; its home and temporary folder are the analysis' own 
 """
 
 import asyncio
+import errno
 import importlib.util
 import os
+import re
 import shutil
 import sysconfig
 from asyncio.subprocess import Process
@@ -20,7 +22,9 @@ from services.scanner.records import AnalysisFailed
 from shared.domain.errors import InvalidSettings
 
 MAX_OUTPUT = 64 * 1024**2
+_MAX_SAID = 4096
 _MAX_REASON = 600
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _DISK_EVERY = 0.2
 
 
@@ -88,7 +92,7 @@ async def run_syft(syft: Path, *, layout: Path, scratch: Path, limits: SyftLimit
         finally:
             await kill_group(process)
     if process.returncode != 0:
-        raise AnalysisFailed(_reason(process.returncode, errors, scratch))
+        raise AnalysisFailed(_reason(process.returncode, errors, scratch, limits.disk))
     if output.stat().st_size > MAX_OUTPUT:
         raise AnalysisFailed(f"syft wrote more than {MAX_OUTPUT} bytes about the image")
     return output
@@ -102,10 +106,7 @@ async def _watch(process: Process, scratch: Path, limits: SyftLimits) -> None:
             while not (await asyncio.wait({ended}, timeout=_DISK_EVERY))[0]:
                 used = await asyncio.to_thread(_folder_bytes, scratch)
                 if used > limits.disk:
-                    raise AnalysisFailed(
-                        f"the unpacked image takes more than {limits.disk} bytes: raise "
-                        "IMAGEGATE_SCANNER_MAX_DISK if it must be scanned"
-                    )
+                    raise AnalysisFailed(_too_large(limits.disk))
     except TimeoutError as error:
         raise AnalysisFailed(
             f"syft did not end in {limits.seconds:g} s: raise IMAGEGATE_SCANNER_ANALYSIS_SECONDS "
@@ -125,9 +126,19 @@ def _folder_bytes(folder: Path) -> int:
     return total
 
 
-def _reason(code: int | None, errors: Path, scratch: Path) -> str:
-    how = f"killed by signal {-code}" if code and code < 0 else f"exit code {code}"
+def _too_large(disk: int) -> str:
+    return (
+        f"the unpacked image takes more than {disk} bytes: raise IMAGEGATE_SCANNER_MAX_DISK if it "
+        "must be scanned"
+    )
+
+
+def _reason(code: int | None, errors: Path, scratch: Path, disk: int) -> str:
+    """What Syft said, without the paths of this machine."""
     with errors.open("rb") as stream:
-        said = stream.read(_MAX_REASON).decode(errors="replace")
-    said = " ".join(said.replace(str(scratch), "").split())
+        said = stream.read(_MAX_SAID).decode(errors="replace")
+    if os.strerror(errno.EFBIG).lower() in said.lower():
+        return _too_large(disk)
+    how = f"killed by signal {-code}" if code and code < 0 else f"exit code {code}"
+    said = " ".join(_DIGEST.sub(r"\1", said.replace(str(scratch), "")).split())[:_MAX_REASON]
     return f"syft failed ({how}){': ' + said if said else ''}"

@@ -53,7 +53,8 @@ async def serve_scanner(
     """Serve until the block ends; what is being analysed then goes on at the next start.
 
     `registry`: shared with others of the process; none: one of its own, by the rules file.
-    Raises InvalidSettings when syft, the feed, the state folder or the port cannot be had.
+    Raises InvalidSettings when syft, the feed, the state folder or the port cannot be had, and
+    InvalidRules.
     """
     clock = clock or SystemClock()
     syft = await asyncio.to_thread(find_syft, settings.path)
