@@ -27,7 +27,7 @@ run: $(RUN_READY) ## everything in one process on embedded defaults, then the sh
 	@exec $(BIN)/imagegate up $(ARGS)
 
 run-real: $(RUN_READY) ## the same show on its own Redis and RabbitMQ, as separate processes
-	@exec $(BIN)/imagegate up --real $(ARGS)
+	@exec $(BIN)/imagegate show-real $(ARGS)
 
 test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contracts and all tests
 	@echo "format: is every file formatted?"

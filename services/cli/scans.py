@@ -19,10 +19,10 @@ from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
 from shared.domain.step import Lane, Why
-from shared.domain.verdict import Question, Subject
+from shared.domain.verdict import Subject
 from shared.ports.clock import Clock
 from shared.ports.resolver import DigestResolver
-from shared.ports.scanner import Analysis, Scanner
+from shared.ports.scanner import Scanner
 
 MAX_DOCKERFILE = 256 * 1024
 
@@ -117,13 +117,7 @@ class Scans:
 
     def _image(self, text: str) -> Image:
         reference = parse_reference(text)
-        rule = self._rules().default
-        question = Question(
-            account=rule.policy.account,
-            policy=rule.policy.id,
-            requirement=str(rule.require),
-            scanner=self._scanner_name,
-        )
+        question = self._rules().question(scanner=self._scanner_name)
         return Image(text, reference, always=False, question=question)
 
     async def _submit(self, image: Image, dockerfile: bytes) -> tuple[str, ...]:
@@ -138,11 +132,7 @@ class Scans:
     async def _submit_one(self, image: Image, digest: str, dockerfile: bytes) -> None:
         reference, question = image.reference, image.question
         subject = Subject(reference.repository, digest, reference.tag)
-        # What is analysed already was analysed without this Dockerfile: begin anew.
-        known = await self._scanner.analysis(subject, question)
-        await self._scanner.submit(
-            subject, question, dockerfile=dockerfile, force=known is Analysis.DONE
-        )
+        await self._scanner.submit(subject, question, dockerfile=dockerfile)
 
     async def _manifests(self, reference: ImageReference) -> tuple[str, ...]:
         """The image's digest, or those of the manifests that count in the cluster."""

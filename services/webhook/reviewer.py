@@ -19,7 +19,6 @@ from shared.domain.reference import parse_reference
 from shared.domain.review import AdmissionRequest
 from shared.domain.rules import Mode, Rules
 from shared.domain.step import Lane
-from shared.domain.verdict import Question
 from shared.domain.workload import ImagePlace, changed_places, decode_pod, image_places
 from shared.ports.clock import Clock
 
@@ -122,13 +121,7 @@ class Reviewer:
             )
         if rules.default.mode is Mode.ALLOW:
             return Judgement(image=written, state=State.EXEMPT, reference=reference)
-        policy = rules.default.policy
-        question = Question(
-            account=policy.account,
-            policy=policy.id,
-            requirement=str(rules.default.require),
-            scanner=self._scanner,
-        )
+        question = rules.question(scanner=self._scanner)
         return Image(written, reference, always, question)
 
     def _patience(self, request: AdmissionRequest, rules: Rules, deadline: float) -> Patience:

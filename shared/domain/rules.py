@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from shared.domain.reference import ImageReference
+from shared.domain.verdict import Question
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
 
@@ -82,6 +83,16 @@ class Rules(msgspec.Struct, frozen=True):
     allow_registries: tuple[str, ...] = ()
     """Hosts; empty: all."""
     platforms: tuple[str, ...] = DEFAULT_PLATFORMS
+
+    def question(self, *, scanner: str) -> Question:
+        """What is asked of the scanner of that name about an image."""
+        rule = self.default
+        return Question(
+            account=rule.policy.account,
+            policy=rule.policy.id,
+            requirement=rule.require.value,
+            scanner=scanner,
+        )
 
     def allows_registry(self, host: str) -> bool:
         """Whether images of this host may be asked about at all."""
