@@ -30,6 +30,21 @@ class Crew:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is running."""
+        return not self._tasks
+
+    async def pause(self, seconds: float | None, *, unless: asyncio.Event | None = None) -> None:
+        """Wait `seconds` (None: for ever), but only until `unless` is set or the crew stops."""
+        events = (self.stopping, unless) if unless is not None else (self.stopping,)
+        waits = {asyncio.create_task(event.wait(), name=self.name) for event in events}
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     def cancel(self) -> None:
         """Cancel what is running."""
         for task in self._tasks:

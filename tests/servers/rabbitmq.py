@@ -82,6 +82,17 @@ class RabbitServer:
         self.kill()
         self.start_node()
 
+    def forget(self) -> None:
+        """Throw the data of a killed node away."""
+        shutil.rmtree(self.folder / "mnesia")
+
+    def mend(self) -> None:
+        """Running, whatever a test did to it."""
+        if self._node is None:
+            self.start_node()
+        else:
+            self.resume()
+
     def pause(self) -> None:
         """The node hangs: connections stay, nothing is answered."""
         self._signal(signal.SIGSTOP)

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
@@ -109,22 +108,6 @@ async def unblocked(connection: AbstractConnection, *, patience: float = 0.01) -
         raise QueueUnavailable(
             "the broker takes no messages (memory or disk alarm): free its memory or disk"
         ) from error
-
-
-async def connect(
-    url: str, *, name: str, heartbeat: int, timeout: float
-) -> aio_pika.abc.AbstractConnection:
-    """One connection, not robust: whoever holds it makes a new one when it is lost."""
-    return await answer(
-        aio_pika.connect(
-            url,
-            heartbeat=heartbeat,
-            timeout=timeout,
-            client_properties={"connection_name": name},
-        ),
-        timeout=timeout,
-        what="connect",
-    )
 
 
 def _forget(task: asyncio.Future[Any]) -> None:

@@ -26,14 +26,23 @@ class LaneConsumer:
     """Hands what the broker delivers to the crew, whose size is the prefetch."""
 
     def __init__(
-        self, *, link: Link, topology: Topology, crew: Crew, handling: Handling, flights: Flights
+        self,
+        *,
+        link: Link,
+        topology: Topology,
+        crew: Crew,
+        handling: Handling,
+        flights: Flights,
+        renew_idle: float,
     ) -> None:
         self._link = link
         self._topology = topology
         self._crew = crew
         self._handling = handling
         self._flights = flights
+        self._renew_idle = renew_idle
         self._queue = topology.lane(handling.lane)
+        self._deliveries = 0
 
     async def run(self) -> None:
         """Consume until the crew is stopping, and wait for its handlers."""
@@ -44,25 +53,22 @@ class LaneConsumer:
             try:
                 await self._session(connection)
             except QueueUnavailable as error:
-                log.warning("consumer stopped, trying again: %s", error)
-                await self._mend(connection)
+                await self._mend(connection, error)
         await self._crew.finished()
 
     async def _connected(self) -> AbstractConnection | None:
         """The connection, or None when the crew is stopping first."""
-        connecting = asyncio.create_task(self._link.connected(), name="wait for the broker")
-        await self._unless_stopping(connecting)
-        return connecting.result() if connecting.done() and not connecting.cancelled() else None
+        while self._link.current is None and not self._crew.stopping.is_set():
+            await self._crew.pause(None, unless=self._link.usable)
+        return self._link.current
 
     async def _session(self, connection: AbstractConnection) -> None:
-        """Consume on a channel until it ends or the crew is stopping."""
+        """Consume on one channel for as long as it is good."""
         channel = await open_channel(connection, timeout=RPC_TIMEOUT)
         try:
             lost = await _watched(channel)
             tag = await self._begin(channel)
-            await self._unless_stopping(asyncio.create_task(lost.wait(), name="wait for its end"))
-            if lost.is_set():
-                raise QueueUnavailable(f"{self._queue}: the broker ended the consumer")
+            await self._until_over(lost)
             queue = await channel.get_queue(self._queue, ensure=False)
             await answer(queue.cancel(tag), timeout=RPC_TIMEOUT, what="cancel the consumer")
             # Acks go through this channel, so it stays open for them.
@@ -70,6 +76,21 @@ class LaneConsumer:
         finally:
             # What is unsettled goes back to the queue with it.
             await shut(channel.close())
+
+    async def _until_over(self, lost: asyncio.Event) -> None:
+        """Wait until the crew is stopping, or nothing has come for `renew_idle` seconds.
+
+        Raises QueueUnavailable when the broker ends the consumer. It may also lose one without
+        a word (see `publisher.HEAL_PAUSE`): to a program that looks like an idle lane, and only
+        a new channel helps.
+        """
+        while not self._crew.stopping.is_set():
+            before = self._deliveries
+            await self._crew.pause(self._renew_idle, unless=lost)
+            if lost.is_set():
+                raise QueueUnavailable(f"{self._queue}: the broker ended the consumer")
+            if self._deliveries == before and self._crew.idle:
+                return
 
     async def _begin(self, channel: AbstractChannel) -> str:
         what = f"consume from {self._queue}"
@@ -79,27 +100,19 @@ class LaneConsumer:
         queue = await channel.get_queue(self._queue, ensure=False)
         return await answer(queue.consume(self._delivered), timeout=RPC_TIMEOUT, what=what)
 
-    async def _mend(self, connection: AbstractConnection) -> None:
-        """Wait a little; declare a queue again that somebody deleted."""
-        pause = asyncio.create_task(asyncio.sleep(RETRY_PAUSE), name="pause")
-        await self._unless_stopping(pause)
+    async def _mend(self, connection: AbstractConnection, error: QueueUnavailable) -> None:
+        """Wait a little; if it was not the connection, declare a queue that somebody deleted."""
+        await self._crew.pause(RETRY_PAUSE)
         if self._crew.stopping.is_set() or connection is not self._link.current:
             return
+        log.warning("consumer lost, making it again: %s", error)
         try:
             await self._topology.declare(connection)
-        except QueueUnavailable as error:
-            log.warning("the queues could not be declared: %s", error)
-
-    async def _unless_stopping(self, task: asyncio.Task[object]) -> None:
-        """Wait for `task`, at most until the crew is stopping."""
-        stopping = asyncio.create_task(self._crew.stopping.wait(), name="wait for the drain")
-        try:
-            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            task.cancel()
-            stopping.cancel()
+        except QueueUnavailable as trouble:
+            log.warning("the queues could not be declared: %s", trouble)
 
     async def _delivered(self, message: AbstractIncomingMessage) -> None:
+        self._deliveries += 1
         # A task of ours: the library cancels its own when the channel closes, and a handler
         # must not lose its work to a reconnect.
         self._crew.start(self._deliver(message))

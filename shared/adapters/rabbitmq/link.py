@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 from aio_pika.abc import AbstractConnection
 
-from shared.adapters.rabbitmq.calls import connect, shut
+from shared.adapters.rabbitmq.calls import describe
+from shared.adapters.rabbitmq.wire import Wired
 from shared.domain.errors import InvalidSettings, QueueUnavailable
 
 log = logging.getLogger(__name__)
@@ -53,23 +54,20 @@ class Link:
         self._settings = settings
         self._prepare = prepare
         self._connection: AbstractConnection | None = None
-        self._usable = asyncio.Event()
+        self.usable = asyncio.Event()
+        """Set while there is a connection."""
         self._lost = asyncio.Event()
         self._problem = "not connected yet"
         logging.getLogger("aiormq.connection").addFilter(_QUIET)
 
     async def run(self) -> None:
         """Connect, again and again, until cancelled."""
-        while True:
-            try:
-                await self._session()
-            except QueueUnavailable as error:
-                self._failed(str(error))
-            except Exception as error:
-                # The loop must live: a process without it would never see its broker again.
-                log.exception("link to the broker failed")
-                self._failed(repr(error))
-            await asyncio.sleep(self._settings.reconnect_interval)
+        try:
+            while True:
+                await self._once()
+                await asyncio.sleep(self._settings.reconnect_interval)
+        finally:
+            self._problem = "the queue was closed"
 
     @property
     def connection(self) -> AbstractConnection:
@@ -83,40 +81,48 @@ class Link:
         """The connection, if there is one."""
         return self._connection
 
-    async def connected(self) -> AbstractConnection:
-        """Wait for the connection."""
-        while self._connection is None:
-            await self._usable.wait()
-        return self._connection
+    def drop(self, connection: AbstractConnection) -> None:
+        """Give `connection` up and make a new one, if it is still the one in use."""
+        if connection is self._connection:
+            self._lost.set()
 
-    def drop(self) -> None:
-        """Give the connection up and make a new one."""
-        self._lost.set()
+    async def _once(self) -> None:
+        try:
+            await self._session()
+        except QueueUnavailable as error:
+            self._failed(str(error))
+        except Exception as error:
+            # The loop must live: a process without it would never see its broker again.
+            log.exception("link to the broker failed")
+            self._failed(repr(error))
 
     async def _session(self) -> None:
         settings = self._settings
-        connection = await connect(
-            settings.url,
-            name=self.name,
-            heartbeat=settings.heartbeat,
-            timeout=settings.connect_timeout,
-        )
+        wired = Wired(settings.url, name=self.name, heartbeat=settings.heartbeat)
         lost = self._lost = asyncio.Event()
-        connection.close_callbacks.add(lambda *_: lost.set())
+        why = ""
+
+        def ended(_sender: object, error: BaseException | None) -> None:
+            nonlocal why
+            why = f": {describe(error)}" if error is not None else ""
+            lost.set()
+
+        wired.connection.close_callbacks.add(ended)
         try:
-            await self._prepare(connection)
+            await wired.open(timeout=settings.connect_timeout)
+            await self._prepare(wired.connection)
             if not lost.is_set():
-                self._up(connection)
+                self._up(wired.connection)
             await lost.wait()
         finally:
             self._connection = None
-            self._usable.clear()
-            await shut(connection.close())
-        raise QueueUnavailable("the connection was lost")
+            self.usable.clear()
+            await wired.close()
+        raise QueueUnavailable(f"the connection was lost{why}")
 
     def _up(self, connection: AbstractConnection) -> None:
         self._connection = connection
-        self._usable.set()
+        self.usable.set()
         self._problem = ""
         log.info("broker connected", extra={"link": self.name, "broker": self._settings.place})
 
@@ -131,12 +137,19 @@ class Link:
         self._problem = problem
 
 
+_SAID_BY_US = (
+    "error when creating transport",
+    "Cancelling cause reader exited",
+    "Unexpected connection close from remote",
+)
+
+
 class _Quiet(logging.Filter):
     """One line for a lost connection is ours; the library adds one a try, and tracebacks."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = str(record.msg)
-        return not text.startswith(("error when creating transport", "Cancelling cause reader"))
+        return not text.startswith(_SAID_BY_US)
 
 
 _QUIET = _Quiet()

@@ -7,6 +7,7 @@ on: that late answer says whether a queue still works (docs/design/broker-facts.
 import asyncio
 import logging
 import uuid
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractConnection, AbstractExchange
 from aio_pika.exceptions import ChannelInvalidStateError, DeliveryError, PublishError
 
-from shared.adapters.handling import RESOLVE_LIFE, OnEvent, QueueEvent
+from shared.adapters.handling import OnEvent, QueueEvent
 from shared.adapters.rabbitmq.calls import (
     BROKER_ERRORS,
     background,
@@ -34,8 +35,17 @@ RESOLVE_GRACE = 0.01
 """Seconds that a resolve step waits for its confirm: enough to hear a refusal when the broker
 is idle; the asker's time is short, and the step may be lost (broker-facts.md 7)."""
 
+LATE_TIMEOUT = 10.0
+"""Seconds after which an answer is not waited for any more."""
+
+MAX_UNANSWERED = 1_000
+"""Publishes to one queue that may be under way: bounds memory while a broker hangs."""
+
 PREPARE_TIMEOUT = 5.0
 HEAL_PAUSE = 1.0
+"""Seconds before a deleted queue is declared again. At once would be too quick: below 30 ms the
+broker (3.10.8) tells no consumer that its queue is gone, and delivers nothing to it any more."""
+
 SILENCE = 1.0
 """Seconds without a confirm that `check` forgives; a busy broker takes some 50 ms."""
 
@@ -57,10 +67,10 @@ class Publisher:
         self._on_event = on_event
         self._exchanges: dict[int, AbstractExchange] = {}
         """By delay; 0 is the lanes'."""
+        self._unanswered: Counter[str] = Counter()
+        """Publishes under way, by queue."""
         self._silent: dict[str, float] = {}
         """Queues that owe a confirm, since when."""
-        self._late: dict[str, asyncio.Task[Any]] = {}
-        """The newest publish to each that may still be confirmed."""
         self._healing: asyncio.Task[None] | None = None
 
     async def publish(self, step: Step, *, delay: int, expires_in: float | None) -> None:
@@ -70,23 +80,17 @@ class Publisher:
         """
         await unblocked(self.link.connection)
         queue = self._topology.delay(delay) if delay else self._topology.lane(step.lane)
+        if self._unanswered[queue] >= MAX_UNANSWERED:
+            raise QueueUnavailable(f"{queue} owes {MAX_UNANSWERED} confirms: the broker lags")
+        sending = self._send(step, queue, delay=delay, expires_in=expires_in)
         hasty = step.lane is Lane.RESOLVE
-        sending = background(
-            self._exchanges[delay].publish(
-                _message(step, expires_in=expires_in),
-                routing_key=self._topology.lane(step.lane),
-                mandatory=True,
-                timeout=RESOLVE_LIFE if hasty else None,
-            ),
-            name=f"publish to {queue}",
-        )
         await asyncio.wait({sending}, timeout=RESOLVE_GRACE if hasty else self._confirm_timeout)
         if sending.done():
             self._judge(sending, queue)
             return
         sending.add_done_callback(partial(self._answered_late, queue=queue, lane=step.lane))
         if not hasty:
-            self._doubt(sending, queue)
+            self._doubt(queue)
             raise QueueUnconfirmed(
                 f"{queue} did not confirm within {self._confirm_timeout:g} s: it may still arrive"
             )
@@ -102,9 +106,9 @@ class Publisher:
         for queue, since in self._silent.items():
             if now - since > SILENCE:
                 raise QueueUnavailable(
-                    f"{queue} has confirmed nothing for {now - since:.0f} s though the broker "
-                    "answers: it may have no leader (rabbitmq-queues quorum_status); if that "
-                    "stays, delete it, and it is declared again"
+                    f"{queue} has confirmed nothing for {now - since:.0f} s: the broker hangs, or "
+                    "the queue has no leader (rabbitmq-queues quorum_status); where that stays, "
+                    "delete the queue and it is declared again"
                 )
 
     async def _prepare(self, connection: AbstractConnection) -> None:
@@ -112,13 +116,28 @@ class Publisher:
         # Nothing but publishes on this channel: a question that timed out there has made the
         # broker cut the connection (broker-facts.md 2).
         channel = await open_channel(connection, timeout=PREPARE_TIMEOUT, confirms=True)
-        channel.close_callbacks.add(lambda *_: self.link.drop())
+        channel.close_callbacks.add(lambda *_: self.link.drop(connection))
         names = {0: self._topology.steps} | {delay: self._topology.delay(delay) for delay in DELAYS}
         self._exchanges = {
             delay: await channel.get_exchange(name, ensure=False) for delay, name in names.items()
         }
         self._silent.clear()
-        self._late.clear()
+
+    def _send(
+        self, step: Step, queue: str, *, delay: int, expires_in: float | None
+    ) -> asyncio.Task[Any]:
+        sending = background(
+            self._exchanges[delay].publish(
+                _message(step, expires_in=expires_in),
+                routing_key=self._topology.lane(step.lane),
+                mandatory=True,
+                timeout=max(self._confirm_timeout, LATE_TIMEOUT),
+            ),
+            name=f"publish to {queue}",
+        )
+        self._unanswered[queue] += 1
+        sending.add_done_callback(lambda _: self._unanswered.subtract([queue]))
+        return sending
 
     def _judge(self, sending: asyncio.Task[Any], queue: str) -> None:
         """Say how a publish that ended has ended."""
@@ -140,29 +159,19 @@ class Publisher:
             raise QueueUnconfirmed(f"{queue}: no confirm: {describe(error)}") from error
         self._heard(queue)
 
-    def _doubt(self, sending: asyncio.Task[Any], queue: str) -> None:
-        """Remember that `queue` owes an answer; only the newest such publish is kept waiting."""
+    def _doubt(self, queue: str) -> None:
         self._silent.setdefault(queue, asyncio.get_running_loop().time())
-        older = self._late.get(queue)
-        if older is not None:
-            older.cancel()
-        self._late[queue] = sending
 
     def _heard(self, queue: str) -> None:
         self._silent.pop(queue, None)
-        late = self._late.pop(queue, None)
-        if late is not None:
-            late.cancel()
 
     def _answered_late(self, sending: asyncio.Task[Any], *, queue: str, lane: Lane) -> None:
-        if sending.cancelled():
-            return
         try:
             self._judge(sending, queue)
         except QueueUnconfirmed:
-            self._silent.setdefault(queue, asyncio.get_running_loop().time())
-        except QueueError as error:
-            log.warning("a step was refused after its publisher had gone on: %s", error)
+            self._doubt(queue)
+        except QueueError:
+            # Counted, not logged: thousands end at once when a hung connection is closed.
             self._on_event(QueueEvent.REFUSED_LATE, lane)
 
     def _heal(self) -> None:
@@ -172,11 +181,11 @@ class Publisher:
 
     async def _redeclare(self) -> None:
         log.warning("a queue is missing, declaring all of them again")
+        await asyncio.sleep(HEAL_PAUSE)
         try:
             await self._topology.declare(self.link.connection)
         except QueueUnavailable as error:
             log.warning("the queues could not be declared again: %s", error)
-        await asyncio.sleep(HEAL_PAUSE)
 
 
 def _message(step: Step, *, expires_in: float | None) -> Message:

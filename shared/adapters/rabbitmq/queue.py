@@ -37,8 +37,9 @@ class RabbitQueue:
     `url` is `amqp://user:password@host:5672/vhost` or `amqps://...`; else InvalidSettings.
     `prefix` stands before every name on the broker. Times are seconds: `confirm_timeout` bounds
     `publish` (0.1 for a webhook, 5 for a worker); a hung broker is noticed after three times
-    `heartbeat` and a second. `max_ready` is for tests, since every process must declare the
-    same. `on_event` counts what happens to deliveries.
+    `heartbeat` and a second; the channel of a lane where nothing happens is made anew each
+    `renew_idle`. `max_ready` is for tests, since every process must declare the same.
+    `on_event` counts what happens to deliveries.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class RabbitQueue:
         heartbeat: int = 10,
         reconnect_interval: float = 1.0,
         connect_timeout: float = 3.0,
+        renew_idle: float = 60.0,
         max_ready: int | None = None,
         on_event: OnEvent = ignore,
     ) -> None:
@@ -71,6 +73,7 @@ class RabbitQueue:
             on_event=on_event,
         )
         self._consuming = Link(settings, name="imagegate consume", prepare=self._topology.declare)
+        self._renew_idle = renew_idle
         self._flights = Flights()
         self._crews: set[Crew] = set()
         self._links: dict[Link, asyncio.Task[None]] = {}
@@ -96,7 +99,7 @@ class RabbitQueue:
         """Wait until steps can be published; raises QueueUnavailable."""
         try:
             async with asyncio.timeout(timeout):
-                await self._publisher.link.connected()
+                await self._publisher.link.usable.wait()
         except TimeoutError:
             # Says why there is none.
             _ = self._publisher.link.connection
@@ -132,6 +135,7 @@ class RabbitQueue:
             crew=crew,
             handling=handling,
             flights=self._flights,
+            renew_idle=self._renew_idle,
         )
         self._crews.add(crew)
         try:
@@ -161,7 +165,7 @@ class RabbitQueue:
         await self._publisher.check()
         wanted = self._consuming in self._links
         connection = self._consuming.connection if wanted else await self._publishing()
-        await self._topology.exists(connection, timeout=ASK_TIMEOUT)
+        await self._topology.ready(connection, Lane.ADMISSION, timeout=ASK_TIMEOUT)
 
     async def _publishing(self) -> AbstractConnection:
         """The publishing connection, unless a question would hang there."""

@@ -68,11 +68,12 @@ class Topology:
         async with spare_channel(connection, timeout=timeout) as channel:
             return await answer(self._depths(channel), timeout=timeout, what="count the steps")
 
-    async def exists(self, connection: AbstractConnection, *, timeout: float) -> None:
-        """Ask for one lane; raises QueueUnavailable."""
+    async def ready(self, connection: AbstractConnection, lane: Lane, *, timeout: float) -> int:
+        """How many steps of `lane` are ready; raises QueueUnavailable."""
+        name = self.lane(lane)
         async with spare_channel(connection, timeout=timeout) as channel:
-            name = self.lane(Lane.ADMISSION)
-            await answer(_count(channel, name), timeout=timeout, what=f"look at {name}")
+            ready, _ = await answer(_count(channel, name), timeout=timeout, what=f"look at {name}")
+        return ready
 
     async def _declare(self, channel: AbstractChannel) -> None:
         # Targets before sources: nothing may expire into an exchange without a queue.
