@@ -6,6 +6,7 @@ step by itself: it is what `kubectl describe` shows of the owner.
 """
 
 import math
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -36,6 +37,9 @@ CODES = {
     State.PENDING: 429,
 }
 """Worst first: what cannot be cured by asking again decides."""
+
+_LINK = re.compile(r"(?: - )?https?://[^\s)]+")
+"""Left out of the first line, where each character counts; the lines below have it."""
 
 _ORDER = {state: place for place, state in enumerate(CODES)}
 _GOOD = (State.PASS, State.EXEMPT)
@@ -132,17 +136,23 @@ def decide(
 
 
 def _message(lines: Sequence[str], worst: Judgement) -> str:
-    details = [
-        f"  {finding.action}: {shown(finding.message)} ({finding.gate}/{finding.trigger})"
+    stops = [
+        finding
         for verdict in worst.verdicts
         if verdict.outcome is Outcome.FAIL
         for finding in verdict.stops
     ]
+    if len(stops) == 1 and stops[0].message in lines[0]:
+        stops = []  # the first line says all of it
+    below = [
+        f"  {finding.action}: {shown(finding.message)} ({finding.gate}/{finding.trigger})"
+        for finding in stops
+    ]
+    below += lines[1:]
     dropped = sum(verdict.findings_dropped for verdict in worst.verdicts)
-    below = [*details[1:], *lines[1:]]
-    more = len(below) - (MAX_LINES - 1) + dropped
-    below = below[: MAX_LINES - 1]
-    if more > 0:
+    more = max(0, len(below) - MAX_LINES) + dropped
+    below = below[:MAX_LINES]
+    if more:
         below.append(f"  ... and {more} more")
     return "\n".join((lines[0], *below))
 
@@ -160,7 +170,11 @@ def _fail(judgement: Judgement, now: int) -> str:
         return shown(judgement.message)
     stops = [finding for verdict in failed for finding in verdict.stops]
     policy = shown(failed[0].policy_id or "the active policy", 40)
-    first = abridged(stops[0].message, 110) if stops else "the policy's final action is stop"
+    first = (
+        abridged(_LINK.sub("", stops[0].message), 110)
+        if stops
+        else "the policy's final action is stop"
+    )
     more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
     return f"refused by policy {policy}: {first}{more}. Details: imagegate verdicts"
 

@@ -94,7 +94,8 @@ def test_a_fail_names_image_policy_reason_and_next_step_in_the_first_line() -> N
         "image app:1: refused by policy baseline: reason 0 (and 29 more). "
         "Details: imagegate verdicts"
     )
-    assert len(rest) == 10
+    assert rest[0] == "  stop: reason 0 (packages/blacklist)"
+    assert len(rest) == 11
     assert rest[-1] == "  ... and 20 more"
 
 
@@ -104,6 +105,16 @@ def test_a_long_finding_keeps_its_beginning_and_its_end() -> None:
     message = decide([judgement(State.FAIL, failed)], rule=RULE, now=NOW).message
     assert "Dockerfile directive 'FROM'" in message
     assert "for line 'debian'" in message.split("\n")[0]
+
+
+def test_the_first_line_of_a_vulnerability_names_package_fix_and_id_without_its_link() -> None:
+    message = (
+        "CRITICAL Vulnerability found in os package type (dpkg) - libexpat1 (fixed in: "
+        "2.5.0-1+deb12u1)(CVE-2024-45491 - https://security-tracker.debian.org/tracker/CVE-2024-45491)"
+    )
+    failed = verdict(Outcome.FAIL, finding(message=message))
+    first = decide([judgement(State.FAIL, failed)], rule=RULE, now=NOW).message.split("\n")[0]
+    assert "libexpat1 (fixed in: 2.5.0-1+deb12u1)(CVE-2024-45491)" in first
 
 
 @given(st.text(max_size=600), st.text(max_size=600))
