@@ -1,5 +1,6 @@
 """The connections of one process to Redis: one for reads, a few for writes, one to listen."""
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,8 +58,7 @@ class RedisLinks:
     async def aclose(self) -> None:
         """Close every connection; calls under way end with StoreUnreachable."""
         await self._reads.aclose()
-        for turns in (self._reader_turns, self._writer_turns):
-            await turns.aclose()
+        await asyncio.gather(self._reader_turns.aclose(), self._writer_turns.aclose())
         for client in (self._reader, self._writer):
             with contextlib.suppress(*RAISED):  # a hung server does not say goodbye
                 await client.aclose()

@@ -12,8 +12,9 @@ Answer = TypeVar("Answer")
 
 CALL_LIMIT = 0.1
 """Seconds that one call may take."""
-PATIENCE = 0.5
-"""Seconds that a call waits for its turn on a server that answers."""
+PATIENCE = 2.0
+"""Seconds that a call waits for its turn on a server that answers; callers give up before."""
+CLOSE_GRACE = 1.0
 CANCEL_PAUSE = 0.05
 LATE = 0.005
 EXTENSIONS = 3
@@ -30,8 +31,9 @@ class Turns:
     once.
     """
 
-    def __init__(self, *, size: int, address: object) -> None:
+    def __init__(self, *, size: int, address: object, patience: float = PATIENCE) -> None:
         self._free = size
+        self._patience = patience
         self._closed = False
         self._address = address
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -46,8 +48,10 @@ class Turns:
             self._give_turn()
 
     async def aclose(self) -> None:
-        """End what is still running, and begin nothing more."""
+        """Let what is running end, for a second at most, and begin nothing more."""
         self._closed = True
+        if self._running:
+            await asyncio.wait(self._running, timeout=CLOSE_GRACE)
         while self._running:
             # Again and again: redis-py's wait_for may swallow a cancellation (Python 3.11).
             for task in self._running:
@@ -61,10 +65,10 @@ class Turns:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            if not await _ends_within(PATIENCE, turn):
+            if not await _ends_within(self._patience, turn):
                 raise StoreError(
                     f"cannot {doing}, Redis at {self._address}: all our connections have been in "
-                    f"use for {PATIENCE} s: this process is overloaded"
+                    f"use for {self._patience} s: this process is overloaded"
                 )
         except BaseException:
             # Whoever stops waiting must not keep a turn that came at the same moment.

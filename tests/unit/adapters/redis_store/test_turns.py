@@ -126,7 +126,7 @@ async def test_a_program_error_is_not_taken_for_the_servers() -> None:
 
 
 async def test_a_server_that_answers_slowly_to_too_many_is_our_own_overload() -> None:
-    turns = Turns(size=1, address="here")
+    turns = Turns(size=1, address="here", patience=0.3)
 
     async def slow() -> None:
         await asyncio.sleep(0.08)
@@ -149,7 +149,7 @@ async def test_closing_ends_what_runs_and_what_waits_even_if_a_cancellation_is_s
 
     calls = [asyncio.create_task(turns.call(stubborn, doing="work")) for _ in range(3)]
     await asyncio.sleep(0.01)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(2):
         await turns.aclose()
         got = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(one) for one in got} == {StoreUnreachable}

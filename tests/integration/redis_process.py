@@ -1,0 +1,144 @@
+"""One process' use of Redis, and what became of its calls."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.domain.errors import StoreError
+from shared.domain.step import Lane
+from shared.ports.claims import Claim, Hold
+from shared.ports.verdicts import Put
+from tests.contract.stores import MINUTE, sealed, step
+from tests.servers.rabbitmq import free_ports
+from tests.servers.redis import RedisServer
+
+KEY = "pointer:registry.test/app:1"
+OTHER = "pointer:registry.test/other:1"
+SCAN = "scan:registry.test/app@sha256:1"
+
+Answer = TypeVar("Answer")
+
+
+class Redis:
+    """One process' links and what is built on them."""
+
+    def __init__(self, links: RedisLinks) -> None:
+        self.links = links
+        self.store = RedisVerdictStore(links=links)
+        self.claims = RedisRequestClaims(links=links)
+        self.leases = RedisScanLeases(links=links)
+
+    async def put(self, key: str = KEY, *, order: int = 1) -> Put:
+        return await self.store.put(sealed(order), key=key, ends=now() + MINUTE)
+
+    async def hold(self) -> Hold:
+        return await self.leases.hold(
+            SCAN, chain="chain", hop=0, life=MINUTE, lane=Lane.CHECK, first_seen=1
+        )
+
+    async def claim(self, key: str = "claim") -> Claim:
+        return await self.claims.claim(key, step("a"), life=MINUTE)
+
+
+Calls = dict[str, Callable[[Redis], Awaitable[object]]]
+
+READS: Calls = {
+    "read": lambda redis: redis.store.read([KEY]),
+    "keys": lambda redis: redis.store.keys("", limit=5),
+    "ping": lambda redis: redis.store.ping(),
+}
+WRITES: Calls = {
+    "put": lambda redis: redis.put(order=99),
+    "hold": lambda redis: redis.hold(),
+    "claim": lambda redis: redis.claim("another"),
+    "overdue": lambda redis: redis.claims.overdue(age=0, limit=5),
+}
+OTHERS: Calls = {
+    "release": lambda redis: redis.leases.release(SCAN, chain="chain"),
+    "drop": lambda redis: redis.claims.drop("claim"),
+    "begin": lambda redis: redis.claims.begin("claim"),
+    "oldest step": lambda redis: redis.claims.oldest(),
+    "oldest scan": lambda redis: redis.leases.oldest(),
+}
+CALLS = READS | WRITES | OTHERS
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def in_time(call: Awaitable[Answer]) -> Answer:
+    """Within the contract's deadline for every call, a second."""
+    async with asyncio.timeout(1):
+        return await call
+
+
+async def kind(call: Awaitable[object]) -> type[StoreError] | None:
+    """What a call raised, within the deadline."""
+    try:
+        await in_time(call)
+    except StoreError as error:
+        return type(error)
+    return None
+
+
+async def kinds(redis: Redis, calls: Calls) -> dict[str, type[StoreError] | None]:
+    return {name: await kind(call(redis)) for name, call in calls.items()}
+
+
+def each(kind: type[StoreError] | None, calls: Calls) -> dict[str, type[StoreError] | None]:
+    return dict.fromkeys(calls, kind)
+
+
+@asynccontextmanager
+async def working(server: RedisServer) -> AsyncIterator[Redis]:
+    """Links that have worked: record, claim, step and scan are there, and every script."""
+    async with RedisLinks(url=server.url) as links:
+        redis = Redis(links)
+        await redis.put()
+        await redis.claim()
+        await kinds(redis, OTHERS | {"overdue": WRITES["overdue"]})
+        await redis.hold()
+        await redis.claim()
+        yield redis
+
+
+@asynccontextmanager
+async def cutting_proxy(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A way to `port` that loses an answer: (its port, the event to set).
+
+    After the event is set the next command goes through, its answer does not, and the
+    connection is closed.
+    """
+    cut = asyncio.Event()
+    carrying: set[asyncio.Task[None]] = set()
+
+    async def carry(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        answers, commands = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(OSError):
+            while command := await client.read(65_536):
+                commands.write(command)
+                answer = await answers.read(65_536)
+                if cut.is_set():
+                    cut.clear()
+                    break
+                back.write(answer)
+        for writer in (commands, back):
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def begin(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(carry(client, back))
+        carrying.add(task)
+
+    own = free_ports("proxy")["proxy"]
+    async with await asyncio.start_server(begin, "127.0.0.1", own):
+        yield own, cut
+    await asyncio.gather(*carrying)
