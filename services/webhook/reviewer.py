@@ -95,7 +95,7 @@ class Reviewer:
                 notes[key] = known
         if unknown:
             patience = self._patience(request, rules, deadline)
-            learned = await self._learn(list(unknown.values()), patience)
+            learned = await self._learn(list(unknown.values()), patience, deadline)
             now = self._clock.now()
             return [*notes.values(), *(note(judgement, now) for judgement in learned)]
         return list(notes.values())
@@ -136,12 +136,31 @@ class Reviewer:
             lane=Lane.ADMISSION if enforced else Lane.PREWARM,
         )
 
-    async def _learn(self, images: list[Image], patience: Patience) -> list[Judgement]:
+    async def _learn(
+        self, images: list[Image], patience: Patience, deadline: float
+    ) -> list[Judgement]:
         if len(images) == 1:
-            return [await self._knowledge.learn(images[0], patience)]
+            return [await self._learn_in_time(images[0], patience, deadline)]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._knowledge.learn(image, patience)) for image in images]
+            tasks = [
+                group.create_task(self._learn_in_time(image, patience, deadline))
+                for image in images
+            ]
         return [task.result() for task in tasks]
+
+    async def _learn_in_time(self, image: Image, patience: Patience, deadline: float) -> Judgement:
+        """Whatever hangs below, the review is answered: the last guard, not the usual way."""
+        try:
+            async with asyncio.timeout(deadline - self._clock.monotonic()):
+                return await self._knowledge.learn(image, patience)
+        except TimeoutError:
+            log.warning("no judgement of %s before the review's deadline", image.reference)
+            return Judgement(
+                image=image.written,
+                state=State.PENDING,
+                message="imagegate could not find out in time",
+                reference=image.reference,
+            )
 
 
 def _places_to_judge(request: AdmissionRequest) -> list[ImagePlace]:
