@@ -6,7 +6,7 @@ import msgspec
 
 from services.scanner import images, policies
 from services.scanner.bundle import Problem
-from services.scanner.catalogue import Catalogue, read_tag
+from services.scanner.catalogue import Catalogue
 from services.scanner.database import Database
 from services.scanner.evaluation import Outcome, as_engine_result
 from services.scanner.judges import Judges
@@ -32,15 +32,8 @@ class Checks:
         self, *, digest: str, tag: str, policy_id: str | None, detail: bool
     ) -> list[dict[str, Any]]:
         """The policy's word on an image now. Raises Refusal (404) as Engine does, and for a tag
-        under which the digest was never submitted (Engine would evaluate it)."""
-        image = await self._catalogue.image(digest)
-        fulltag = read_tag(tag).tagged
-        if all(one.fulltag != fulltag for one in image.tags):
-            raise Refusal(
-                404,
-                f"the tag {fulltag} does not belong to {digest}: submit the digest under this "
-                "tag first",
-            )
+        that does not belong to the digest."""
+        image, fulltag = await self._catalogue.image_of_tag(digest, tag)
         if image.status is not AnalysisStatus.ANALYZED:
             raise Refusal(404, f"image is not analyzed - analysis_status: {image.status}")
         policy = await self._policy(policy_id)

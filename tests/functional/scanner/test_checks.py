@@ -14,6 +14,7 @@ from shared.domain.verdict import Outcome, Question, Subject, judge
 from shared.ports.scanner import Analysis
 from shared.runtime.clock import SystemClock
 from tests.fakes.anchore_replay import recording
+from tests.fakes.images import index_of
 from tests.fakes.registry import FakeRegistry, answer
 from tests.functional.scanner.conftest import Client, Open
 from tests.functional.scanner.images import (
@@ -115,12 +116,44 @@ async def test_without_detail_the_answer_is_short(scanner: Client, registry: Fak
 async def test_a_tag_that_does_not_belong_to_the_digest_is_refused(
     scanner: Client, registry: FakeRegistry
 ) -> None:
-    await scanner.analysed(registry, GOOD)
+    reference = await scanner.analysed(registry, GOOD)
     other = registry.put(debian_image(BASE_FILES), "team/other:9")
 
     status, body = await scanner.check(other, GOOD.digest)
     assert status == 404
-    assert f"the tag {other.tagged} does not belong to {GOOD.digest}" in body["message"]
+    assert body["message"] == f"the tag {other.tagged} does not belong to {GOOD.digest}"
+    nobodys = msgspec.structs.replace(reference, tag="nosuch")
+    status, body = await scanner.check(nobodys, GOOD.digest)
+    assert status == 404
+    assert "is not known" in body["message"]
+    assert "pass" not in str(body)
+
+
+async def test_a_tag_that_the_registry_names_the_digest_by_belongs_to_it(
+    scanner: Client, registry: FakeRegistry
+) -> None:
+    reference = await scanner.analysed(registry, GOOD)
+    second = registry.put(GOOD, "team/second:2")
+    many = registry.put(index_of((GOOD, "linux/amd64")), "team/many:1")
+    made = Subject(reference.repository, GOOD.digest).scan_tag
+
+    for tag in (second.tagged, many.tagged, made):
+        assert (await scanner.get(f"/v1/images/{GOOD.digest}/check", tag=tag))[0] == 200
+    asked = len(registry.requests)
+    assert (await scanner.check(second, GOOD.digest))[0] == 200
+    assert len(registry.requests) == asked
+
+
+async def test_the_tag_made_of_another_digest_belongs_to_nothing_else(
+    scanner: Client, registry: FakeRegistry
+) -> None:
+    reference = await scanner.analysed(registry, GOOD)
+    made = Subject(reference.repository, "sha256:" + "0" * 64).scan_tag
+
+    assert (await scanner.get(f"/v1/images/{GOOD.digest}/check", tag=made))[0] == 404
+    elsewhere = Subject(f"{registry.host}/team/elsewhere", GOOD.digest).scan_tag
+    registry.fault("manifests", answer(404, "MANIFEST_UNKNOWN"))
+    assert (await scanner.get(f"/v1/images/{GOOD.digest}/check", tag=elsewhere))[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -225,7 +258,8 @@ async def test_the_v1_client_believes_what_the_scanner_says(
         reference = registry.put(image, "team/app:1.0")
         for tag in ("1.0", None):
             subject = Subject(reference.repository, image.digest, tag)
-            await anchore.submit(subject, Question())
+            if await anchore.analysis(subject, Question()) is Analysis.UNKNOWN:
+                await anchore.submit(subject, Question())
             assert await analysed(anchore, subject) is Analysis.DONE
             verdict = judge(subject, Question(), await anchore.evaluate(subject, Question()))
             assert (verdict.outcome, verdict.message) == (outcome, "")
