@@ -12,7 +12,7 @@ class Analysis(StrEnum):
     """How far the analysis of an image is."""
 
     UNKNOWN = "unknown"
-    """The scanner does not know the image."""
+    """The scanner does not know the image, or not under this tag."""
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
@@ -38,7 +38,7 @@ class Scanner(Protocol):
     """
 
     async def analysis(self, subject: Subject, question: Question) -> Analysis:
-        """The state of `subject.digest` in `question.account`."""
+        """The state of `subject.digest`, known as `subject.scan_tag`, in `question.account`."""
 
     async def submit(
         self,

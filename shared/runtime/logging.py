@@ -78,13 +78,13 @@ class OwnOrWarning(logging.Filter):
 
 
 class BadRequestsQuietly(logging.Filter):
-    """aiohttp logs a traceback for bytes that are no HTTP: any stranger could fill the log."""
+    """aiohttp logs a traceback for bytes that are no HTTP or no gzip: strangers could fill the log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if record.name != "aiohttp.server" or error is None:
             return True
-        return not type(error).__module__.startswith("aiohttp.http")
+        return not type(error).__module__.startswith(("aiohttp.http", "aiohttp.web_protocol"))
 
 
 def configure_logging(

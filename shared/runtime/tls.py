@@ -4,8 +4,11 @@ The certificate is self-signed and no CA: whoever trusts it trusts this key for 
 for nothing else. It is its own CA file (`webhooks[].clientConfig.caBundle`).
 """
 
+import fcntl
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -40,14 +43,14 @@ def ensure_certificate(
     """
     now = now or datetime.now(UTC)
     files = CertificateFiles(folder / "webhook.crt", folder / "webhook.key")
-    if _usable(files, names=names, now=now):
-        return files
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _self_signed(key, names=names, now=now)
-        _write(files.key, _key_bytes(key))
-        _write(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+        with _alone_in(folder):
+            if not _usable(files, names=names, now=now):
+                key = ec.generate_private_key(ec.SECP256R1())
+                certificate = _self_signed(key, names=names, now=now)
+                _write(files.key, _key_bytes(key))
+                _write(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
     except OSError as error:
         raise InvalidSettings(
             f"cannot write a certificate into {folder}: {error.strerror}; choose a folder that "
@@ -96,6 +99,14 @@ def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
         context.load_verify_locations(ca)
     except (OSError, ssl.SSLError) as error:
         raise InvalidSettings(f"{ca} is not a file of PEM certificates: {error}") from error
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time: two that start at once must not mix their halves of a pair."""
+    with open(os.open(folder / "webhook.lock", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _usable(files: CertificateFiles, *, names: tuple[str, ...], now: datetime) -> bool:

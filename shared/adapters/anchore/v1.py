@@ -32,9 +32,16 @@ class AnchoreV1:
         self._refusals = Refusals(transport)
 
     async def analysis(self, subject: Subject, question: Question) -> Analysis:
-        """The state of `subject.digest` in `question.account`."""
+        """The state of `subject.digest` in `question.account`.
+
+        UNKNOWN also for an image that Engine has under other tags only: a submit adds the tag,
+        analyses nothing anew, and answers with the state.
+        """
         record = await self._image(subject, question)
-        return self._state(record) if record else Analysis.UNKNOWN
+        if record is None:
+            return Analysis.UNKNOWN
+        state = self._state(record)
+        return state if record.named(subject.scan_tag) else Analysis.UNKNOWN
 
     async def submit(
         self,

@@ -25,6 +25,7 @@ class _Content(msgspec.Struct):
 
 class _Detail(msgspec.Struct):
     dockerfile: str | None = None
+    fulltag: str | None = None
 
 
 class ImageRecord(msgspec.Struct):
@@ -35,6 +36,10 @@ class ImageRecord(msgspec.Struct):
     userId: str | None = None
     image_content: _Content = msgspec.field(default_factory=_Content)
     image_detail: list[_Detail] = msgspec.field(default_factory=list)
+
+    def named(self, tag: str) -> bool:
+        """Whether it was submitted under this full tag."""
+        return any(detail.fulltag == tag for detail in self.image_detail)
 
     def was_given(self, dockerfile: str) -> bool:
         """Whether this very Dockerfile (base64) was sent before; else it is guessed."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from shared.adapters.anchore.transport import AnchoreTransport
@@ -25,12 +26,19 @@ PLATFORM = "sha256:794eee7ef338ce2450706a20576619ca1369073a37aae97d35ca1e004e5f9
 
 def subject_of(told: Recording) -> Subject:
     """What the recorded call was about."""
-    repository, _, tag = told.query.get("tag", "127.0.0.1:5000/team/good:1.0").rpartition(":")
+    repository, _, tag = told.query.get("tag", _first_tag(told)).rpartition(":")
     digest = next((part for part in told.path.split("/") if part.startswith("sha256:")), "")
     if isinstance(told.request_body, dict):
         repository, _, tag = str(told.request_body.get("tag", tag)).rpartition(":")
         digest = told.request_body.get("digest", digest)
     return Subject(repository=repository, digest=digest, tag=tag)
+
+
+def _first_tag(told: Recording) -> str:
+    """The full tag of the record that was answered, where it was one."""
+    record = told.body[0] if isinstance(told.body, list) and told.body else {}
+    details = record.get("image_detail") if isinstance(record, dict) else None
+    return str(details[0]["fulltag"]) if details else "127.0.0.1:5000/team/good:1.0"
 
 
 @asynccontextmanager
@@ -204,6 +212,13 @@ async def test_a_submission_is_sent_as_it_was_recorded() -> None:
 async def test_a_recorded_state_is_read(name: str, state: Analysis) -> None:
     async with replayed(name) as (_, scanner):
         assert await scanner.analysis(subject_of(recording(name)), MINE) is state
+
+
+async def test_an_image_known_under_another_tag_is_unknown_under_ours() -> None:
+    async with replayed("image-get-analyzed-bad") as (_, scanner):
+        subject = subject_of(recording("image-get-analyzed-bad"))
+        other = msgspec.structs.replace(subject, tag="other")
+        assert await scanner.analysis(other, MINE) is Analysis.UNKNOWN
 
 
 Ask = Callable[[AnchoreV1, Subject], Awaitable[Any]]

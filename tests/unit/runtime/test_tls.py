@@ -1,6 +1,7 @@
 import asyncio
 import ssl
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -166,3 +167,10 @@ def test_files_that_are_no_pair_are_named(tmp_path: Path) -> None:
         client_context(tmp_path / "x")
     with pytest.raises(InvalidSettings, match="PEM certificate"):
         days_left(tmp_path / "x")
+
+
+def test_processes_that_start_at_once_agree_on_one_certificate_and_its_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: ensure_certificate(tmp_path), range(16)))
+    assert set(made) == {made[0]}
+    server_context(made[0])  # raises when the key is not the certificate's
