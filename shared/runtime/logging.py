@@ -78,7 +78,7 @@ class OwnOrWarning(logging.Filter):
 
 
 class BadRequestsQuietly(logging.Filter):
-    """aiohttp logs a traceback for bytes that are no HTTP or no gzip: strangers could fill the log."""
+    """aiohttp logs a traceback for bytes that are no HTTP or gzip: strangers could fill the log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
