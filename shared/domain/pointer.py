@@ -16,6 +16,8 @@ POINTER_MAX_AGE = 7 * DAY
 YOUNG_ALWAYS = 10 * SECOND
 YOUNG = 60 * SECOND
 
+LESSER = {"amd64": "386", "arm64": "arm"}
+
 FRESH_ERROR = {
     ErrorKind.NOT_FOUND: 60 * SECOND,
     ErrorKind.UNAUTHORISED: 60 * SECOND,
@@ -61,6 +63,8 @@ class Manifest(msgspec.Struct, frozen=True):
     os: str = ""
     architecture: str = ""
     variant: str = ""
+    exact: bool = False
+    """Every node of this platform takes it, whatever its variant, version and features are."""
 
     @property
     def platform(self) -> str:
@@ -89,8 +93,19 @@ class Index(msgspec.Struct, frozen=True):
     asked_at: int
 
     def counted(self, platforms: tuple[str, ...]) -> tuple[Manifest, ...]:
-        """The manifests that runtimes on `platforms` could choose."""
-        return tuple(entry for entry in self.manifests if entry.counts(platforms))
+        """The manifests that runtimes on `platforms` could choose.
+
+        Where no entry is exactly a node's own, containerd takes the lesser architecture.
+        """
+        exact = {entry.platform for entry in self.manifests if entry.exact}
+        lesser = tuple(_lesser(platform) for platform in platforms if platform not in exact)
+        return tuple(entry for entry in self.manifests if entry.counts((*platforms, *lesser)))
+
+
+def _lesser(platform: str) -> str:
+    """What else containerd runs there (its `platforms.Only`)."""
+    system, _, machine = platform.partition("/")
+    return f"{system}/{LESSER.get(machine, machine)}"
 
 
 def pointer_key(reference: ImageReference) -> str:

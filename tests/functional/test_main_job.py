@@ -180,6 +180,22 @@ async def test_a_multi_arch_image_is_as_good_as_the_worst_manifest_that_counts(
     assert (await home.settled(pinned)).code == 403
 
 
+async def test_a_manifest_that_a_runtime_takes_for_want_of_a_better_one_is_judged_too(
+    home: House,
+) -> None:
+    decoy, taken = (
+        tiny_image(config={"Labels": {"n": n}}, platform=p)
+        for n, p in (("a", "linux/amd64"), ("b", "linux/386"))
+    )
+    home.anchore.store.decide(taken.digest, "stop")
+    home.registry.put(index_of((decoy, "linux/amd64/v9"), (taken, "linux/386")), "team/odd:1")
+    assert (await home.settled(f"{home.registry.host}/team/odd:1")).code == 403
+    inner = index_of((decoy, "linux/amd64"))
+    nested = index_of((inner, "windows/amd64"), (taken, "linux/386"))
+    home.registry.put(nested, "team/nested:1")
+    assert (await home.settled(f"{home.registry.host}/team/nested:1")).code == 403
+
+
 async def test_a_digest_alone_is_judged_under_a_tag_that_nobody_can_choose(home: House) -> None:
     content = tiny_image()
     home.registry.put(content, "team/app:1")

@@ -79,8 +79,8 @@ async def test_a_pushed_index_is_resolved_and_read(
     assert (resolved.digest, resolved.is_index) == (INDEX.digest, True)
     index = await client.index(reference, resolved.digest, asked_at=1)
     assert index.manifests == (
-        Manifest(IMAGE.digest, "linux", "amd64"),
-        Manifest(ARM.digest, "linux", "arm64"),
+        Manifest(IMAGE.digest, "linux", "amd64", exact=True),
+        Manifest(ARM.digest, "linux", "arm64", exact=True),
     )
 
 

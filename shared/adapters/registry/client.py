@@ -11,6 +11,7 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import Self, TypeVar
 
+import msgspec
 from aiohttp.abc import AbstractResolver
 
 from shared.adapters.registry import limits, manifests
@@ -106,7 +107,9 @@ class RegistryClient:
                     continue
                 fetched.add(current)
                 entries = await self._entries(reference, current)
-                found.update((entry.manifest(), None) for entry in entries if not entry.is_index)
+                for entry in entries:
+                    if not entry.is_index:
+                        found[_as_found(entry, depth)] = None
                 pending += [(entry.digest, depth + 1) for entry in entries if entry.is_index]
                 _bound(f"{reference.repository}@{digest}", found, fetched, pending)
         return Index(digest=digest, manifests=tuple(found), asked_at=asked_at)
@@ -164,6 +167,12 @@ class RegistryClient:
 async def _off_loop(body: bytes, work: Callable[[], Done]) -> Done:
     """Do `work` on a body: a large one in a thread, so that it does not hold the loop."""
     return await asyncio.to_thread(work) if len(body) > _LARGE else work()
+
+
+def _as_found(entry: manifests.Entry, depth: int) -> Manifest:
+    """A runtime may pass over the index that an entry is nested in: it is not sure of it."""
+    manifest = entry.manifest()
+    return manifest if depth == 1 else msgspec.structs.replace(manifest, exact=False)
 
 
 def _require_digest(name: str, digest: str) -> None:

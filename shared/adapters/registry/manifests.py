@@ -54,10 +54,20 @@ _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i38
 _ARM = {"armhf": "v7", "armel": "v6"}
 
 
+_PLAIN_VARIANTS = {"amd64": ("", "v1"), "arm64": ("", "8", "v8")}
+
+
 class _Platform(msgspec.Struct):
     os: str = ""
     architecture: str = ""
     variant: str = ""
+    os_version: Any = msgspec.field(default=None, name="os.version")
+    os_features: Any = msgspec.field(default=None, name="os.features")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a runtime compares with its own."""
+        return self.os, self.architecture, self.variant
 
 
 class Entry(msgspec.Struct, rename="camel"):
@@ -75,17 +85,25 @@ class Entry(msgspec.Struct, rename="camel"):
     def manifest(self) -> Manifest:
         """What a runtime makes of it: containerd's spelling of platforms (its `Normalize`).
 
-        A platform without os or architecture is none: runtimes fill in their own.
+        A platform without os or architecture is none: runtimes fill in their own. Neither is
+        one outside ASCII, where lower case is not the same in Go and here.
         """
         platform = self.platform or _Platform()
         system, machine = platform.os.lower(), platform.architecture.lower()
-        if not system or not machine:
+        if not system or not machine or not "".join(platform.names).isascii():
             return Manifest(self.digest)
         variant = platform.variant.lower()
         if machine in _ARM:
             machine, variant = "arm", _ARM[machine]
         machine = _ARCHITECTURES.get(machine, machine)
-        return Manifest(self.digest, "darwin" if system == "macos" else system, machine, variant)
+        exact = (
+            self.media_type in MANIFEST_TYPES
+            and variant in _PLAIN_VARIANTS.get(machine, ())
+            and not platform.os_version
+            and not platform.os_features
+        )
+        system = "darwin" if system == "macos" else system
+        return Manifest(self.digest, system, machine, variant, exact)
 
 
 class _Index(msgspec.Struct):

@@ -239,8 +239,8 @@ async def test_an_index_names_its_manifests_with_their_platforms(
     found = await client.index(reference, index.digest, asked_at=5)
     assert (found.digest, found.asked_at) == (index.digest, 5)
     assert found.manifests == (
-        Manifest(small.digest, "linux", "amd64"),
-        Manifest(arm.digest, "linux", "arm64", "v8"),
+        Manifest(small.digest, "linux", "amd64", exact=True),
+        Manifest(arm.digest, "linux", "arm64", "v8", exact=True),
         Manifest(bare.digest),
     )
     assert all(index.digest in seen.path for seen in registry.requests)

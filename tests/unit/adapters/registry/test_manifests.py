@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from shared.adapters.registry.manifests import Entry, check_body, entries_of
 from shared.domain.errors import ErrorKind, PermanentFailure
-from shared.domain.pointer import Manifest
 from tests.fakes.images import OCI_INDEX, OCI_MANIFEST, encode
 
 DIGEST = f"sha256:{'a' * 64}"
 HERE = ("linux/amd64",)
+AMD64 = {"os": "linux", "architecture": "amd64"}
 
 
 def index_body(**entry: object) -> bytes:
@@ -43,7 +43,9 @@ def test_platforms_are_spelt_as_containerd_does(
     platform: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
     (entry,) = read(index_body(platform=platform))
-    assert entry.manifest() == Manifest(DIGEST, *expected)
+    made = entry.manifest()
+    assert (made.os, made.architecture, made.variant) == expected
+    assert made.digest == DIGEST
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,44 @@ def test_an_entry_without_a_whole_platform_counts_everywhere(
 def test_no_spelling_of_a_platform_that_a_runtime_takes_is_skipped(machine: str) -> None:
     (entry,) = read(index_body(platform={"os": "LINUX", "architecture": machine}))
     assert entry.manifest().counts(HERE)
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [
+        {"os": "l\u0130nux", "architecture": "amd64"},  # Go makes "linux" of it, Python does not
+        {"os": "linux", "architecture": "amd\uff16\uff14"},
+    ],
+)
+def test_a_platform_outside_ascii_hides_no_entry(platform: dict[str, str]) -> None:
+    (entry,) = read(index_body(platform=platform))
+    assert entry.manifest().counts(HERE)
+
+
+@pytest.mark.parametrize(
+    ("platform", "exact"),
+    [
+        ({"os": "linux", "architecture": "amd64"}, True),
+        ({"os": "linux", "architecture": "x86_64", "variant": "v1"}, True),
+        ({"os": "linux", "architecture": "arm64", "variant": "v8"}, True),
+        ({"os": "linux", "architecture": "aarch64", "variant": "8"}, True),
+        ({"os": "linux", "architecture": "amd64", "variant": "v3"}, False),
+        ({"os": "linux", "architecture": "arm64", "variant": "v9"}, False),
+        ({"os": "linux", "architecture": "amd64", "os.version": "6"}, False),
+        ({"os": "linux", "architecture": "amd64", "os.features": ["x"]}, False),
+        ({"os": "linux"}, False),
+    ],
+)
+def test_only_an_entry_that_every_node_of_its_platform_takes_is_exact(
+    platform: dict[str, object], exact: bool
+) -> None:
+    (entry,) = read(index_body(platform=platform))
+    assert entry.manifest().exact is exact
+
+
+def test_an_entry_that_is_no_image_is_never_exact() -> None:
+    (entry,) = read(index_body(platform=AMD64, mediaType="application/vnd.example"))
+    assert not entry.manifest().exact
 
 
 def test_only_an_unknown_platform_is_skipped() -> None:
