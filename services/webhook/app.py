@@ -75,7 +75,7 @@ class Validate:
         except InvalidReview as error:
             self._metrics.refused(error.status)
             return _refusal(error)
-        timeout = _seconds(http.query_string)
+        timeout = _seconds(http.rel_url.raw_query_string)
         budget = self._budget if timeout is None else min(self._budget, timeout - MARGIN)
         decision = await self._decide(review, began + max(budget, 0.1))
         self._metrics.reviewed(decision, self._clock.monotonic() - began)

@@ -1,6 +1,6 @@
 """What a webhook counts."""
 
-from shared.domain.decision import Decision
+from shared.domain.decision import Decision, State
 from shared.runtime.metrics import Metrics
 
 
@@ -11,6 +11,11 @@ class WebhookMetrics:
         self._reviews = metrics.counter(
             "imagegate_reviews_total", "Reviews answered.", ("allowed", "state")
         )
+        self._counts = {
+            (allowed, state): self._reviews.of("true" if allowed else "false", state.value)
+            for allowed in (True, False)
+            for state in State
+        }
         self._seconds = metrics.histogram(
             "imagegate_review_seconds", "From a review's first byte read to its answer."
         )
@@ -29,7 +34,7 @@ class WebhookMetrics:
 
     def reviewed(self, decision: Decision, seconds: float) -> None:
         """A review was answered."""
-        self._reviews.add("true" if decision.allowed else "false", decision.state.value)
+        self._counts[decision.allowed, decision.state](1)
         self._seconds.observe(seconds)
 
     def refused(self, status: int) -> None:

@@ -1,51 +1,65 @@
-"""Judgements of the last seconds, ready for the next answer.
+"""What was answered in the last moments, ready for the next answer.
 
-A judgement is good as long as every near-cache entry it was read from is: a review of a known
-image then costs a few comparisons instead of the whole stair.
+A note, and a decision, is good as long as every near-cache entry it was read from is: a review
+of known images then costs a few comparisons instead of the whole stair.
 """
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 import msgspec
 
-from services.webhook.answers import Note, note
-from services.webhook.knowledge import Glimpse
+from services.webhook.answers import Note
 from services.webhook.near_cache import RECHECK, Entry
+from shared.domain.decision import Decision
 from shared.domain.rules import Rules
 from shared.ports.clock import Clock
 
 MAX_RECENT = 20_000
 
+Thing = TypeVar("Thing", Note, Decision)
+Key = TypeVar("Key")
 
-class _Ready(msgspec.Struct):
-    note: Note
+
+class Resting(msgspec.Struct, Generic[Thing], frozen=True):
+    """Something, and what it rests on."""
+
+    thing: Thing
     until: int
-    entries: list[Entry]
-    rules: Rules
+    """When time alone changes it (ms)."""
+    entries: tuple[Entry, ...]
 
 
-class Recent:
-    """Notes by image as written and pull policy; bounded, the oldest go first."""
+class Recent(Generic[Key, Thing]):
+    """Things by key, under the rules they were made under; bounded, the oldest go first."""
 
-    def __init__(self, *, clock: Clock, max_entries: int = MAX_RECENT) -> None:
+    def __init__(self, *, clock: Clock, max_things: int = MAX_RECENT) -> None:
         self._clock = clock
-        self._max_entries = max_entries
-        self._ready: dict[tuple[str, bool], _Ready] = {}
+        self._max_things = max_things
+        self._things: dict[Key, Resting[Thing]] = {}
+        self._rules: Rules | None = None
 
-    def get(self, key: tuple[str, bool], *, rules: Rules) -> Note | None:
-        """The note of an image, if nothing it rests on has changed."""
-        ready = self._ready.get(key)
-        if ready is None or ready.rules is not rules or ready.until <= self._clock.now():
+    def get(self, key: Key, *, rules: Rules) -> Resting[Thing] | None:
+        """What is kept of `key`, if nothing it rests on has changed."""
+        resting = self._things.get(key)
+        if resting is None or rules is not self._rules or resting.until <= self._clock.now():
             return None
         since = self._clock.monotonic() - RECHECK
-        for entry in ready.entries:
+        for entry in resting.entries:
             if entry.checked < since or entry.lost:
                 return None
-        return ready.note
+        return resting
 
-    def keep(self, key: tuple[str, bool], glimpse: Glimpse, *, rules: Rules) -> Note:
-        """Note a judgement for the next reviews."""
-        made = note(glimpse.judgement, self._clock.now())
-        self._ready.pop(key, None)
-        self._ready[key] = _Ready(made, glimpse.until, glimpse.entries, rules)
-        if len(self._ready) > self._max_entries:
-            del self._ready[next(iter(self._ready))]
-        return made
+    def keep(
+        self, key: Key, thing: Thing, *, until: int, entries: Iterable[Entry], rules: Rules
+    ) -> Resting[Thing]:
+        """Keep `thing` for the next reviews."""
+        if rules is not self._rules:
+            self._things.clear()
+            self._rules = rules
+        resting = Resting(thing, until, tuple(entries))
+        self._things.pop(key, None)
+        self._things[key] = resting
+        if len(self._things) > self._max_things:
+            del self._things[next(iter(self._things))]
+        return resting

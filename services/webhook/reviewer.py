@@ -6,17 +6,18 @@ Knows ports and the domain only. Who waits, and how long: docs/design/behaviour.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from services.webhook.answers import FIRST_LINE, Note, decide, note, shown
-from services.webhook.catalogue import Image
+from services.webhook.catalogue import FOREVER, Image
 from services.webhook.knowledge import Knowledge, Patience
-from services.webhook.recent import Recent
+from services.webhook.recent import Recent, Resting
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.errors import InvalidObject, InvalidReference
 from shared.domain.reference import parse_reference
-from shared.domain.review import AdmissionRequest
+from shared.domain.review import AdmissionRequest, pod_of
 from shared.domain.rules import Mode, Rules
 from shared.domain.step import Lane
 from shared.domain.workload import ImagePlace, changed_places, decode_pod, image_places
@@ -26,6 +27,17 @@ log = logging.getLogger(__name__)
 
 LAST_LOOK = 0.25
 """Seconds kept at the end of a review for the last look and the answer."""
+
+
+KEPT_DECISIONS = 2_000
+KEPT_IMAGES = 16
+"""Of a pod whose decision is kept for the next one like it: together they bound the memory."""
+
+AGE_SHOWN = 1_000
+"""Milliseconds: how exactly an answer tells a verdict's age."""
+
+Shape: TypeAlias = tuple[str, bool]
+"""An image as written, and whether the kubelet asks the registry at each start."""
 
 
 class Waits(msgspec.Struct, frozen=True):
@@ -56,7 +68,10 @@ class Reviewer:
         self._clock = clock
         self._waits = waits
         self._scanner = scanner
-        self._recent = Recent(clock=clock)
+        self._notes: Recent[Shape, Note] = Recent(clock=clock)
+        self._decisions: Recent[tuple[Shape, ...], Decision] = Recent(
+            clock=clock, max_things=KEPT_DECISIONS
+        )
 
     async def review(self, request: AdmissionRequest, *, deadline: float) -> Decision:
         """Allow or deny, before `deadline` (monotonic seconds)."""
@@ -67,46 +82,54 @@ class Reviewer:
             return _refusal(State.INVALID, str(error))
         if places and rules.default.mode is Mode.DENY:
             return _refusal(State.REFUSED, f"rule {rules.default.name} denies every image")
-        return decide(
-            await self._judge(places, request, rules, deadline),
+        shapes = tuple([(place.image, _always(place)) for place in places])
+        decided = self._decisions.get(shapes, rules=rules)
+        if decided is not None:
+            return decided.thing
+        known = [self._known(shape, rules) for shape in dict.fromkeys(shapes)]
+        unknown = [each for each in known if isinstance(each, Image)]
+        resting = [each for each in known if isinstance(each, Resting)]
+        notes = [each.thing for each in resting]
+        if unknown:
+            notes += await self._learn(unknown, self._patience(request, rules, deadline), deadline)
+        decision = decide(
+            notes,
             rule=rules.default,
             now=self._clock.now(),
             by_system=_is_system(request),
             dry_run=bool(request.dry_run),
         )
+        if decision.state is State.PASS and not unknown and len(shapes) <= KEPT_IMAGES:
+            self._keep(shapes, decision, resting, rules)
+        return decision
 
-    async def _judge(
+    def _keep(
         self,
-        places: Sequence[ImagePlace],
-        request: AdmissionRequest,
+        shapes: tuple[Shape, ...],
+        decision: Decision,
+        resting: Sequence[Resting[Note]],
         rules: Rules,
-        deadline: float,
-    ) -> list[Note]:
-        notes: dict[tuple[str, bool], Note] = {}
-        unknown: dict[tuple[str, bool], Image] = {}
-        for place in places:
-            key = (place.image, place.pull_policy not in ("IfNotPresent", "Never"))
-            if key in notes or key in unknown:
-                continue
-            known = self._recent.get(key, rules=rules) or self._glance(key, rules)
-            if isinstance(known, Image):
-                unknown[key] = known
-            else:
-                notes[key] = known
-        if unknown:
-            patience = self._patience(request, rules, deadline)
-            learned = await self._learn(list(unknown.values()), patience, deadline)
-            now = self._clock.now()
-            return [*notes.values(), *(note(judgement, now) for judgement in learned)]
-        return list(notes.values())
+    ) -> None:
+        """The next pod with these images gets this answer; for a second, since it tells ages."""
+        until = min([self._clock.now() + AGE_SHOWN, *(each.until for each in resting)])
+        entries = [entry for each in resting for entry in each.entries]
+        self._decisions.keep(shapes, decision, until=until, entries=entries, rules=rules)
 
-    def _glance(self, key: tuple[str, bool], rules: Rules) -> Note | Image:
+    def _known(self, shape: Shape, rules: Rules) -> Resting[Note] | Image:
         """What is known at once of an image, or what has to be learned."""
-        image = self._image(*key, rules)
+        kept = self._notes.get(shape, rules=rules)
+        if kept is not None:
+            return kept
+        image = self._image(*shape, rules)
         if isinstance(image, Judgement):
-            return note(image, self._clock.now())
+            return Resting(note(image, self._clock.now()), FOREVER, ())
         glimpse = self._knowledge.glance(image)
-        return image if glimpse is None else self._recent.keep(key, glimpse, rules=rules)
+        if glimpse is None:
+            return image
+        made = note(glimpse.judgement, self._clock.now())
+        return self._notes.keep(
+            shape, made, until=glimpse.until, entries=glimpse.entries, rules=rules
+        )
 
     def _image(self, written: str, always: bool, rules: Rules) -> Image | Judgement:
         """The image to look up, or a judgement that needs no look-up."""
@@ -136,17 +159,18 @@ class Reviewer:
             lane=Lane.ADMISSION if enforced else Lane.PREWARM,
         )
 
-    async def _learn(
-        self, images: list[Image], patience: Patience, deadline: float
-    ) -> list[Judgement]:
+    async def _learn(self, images: list[Image], patience: Patience, deadline: float) -> list[Note]:
         if len(images) == 1:
-            return [await self._learn_in_time(images[0], patience, deadline)]
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._learn_in_time(image, patience, deadline))
-                for image in images
-            ]
-        return [task.result() for task in tasks]
+            learned = [await self._learn_in_time(images[0], patience, deadline)]
+        else:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._learn_in_time(image, patience, deadline))
+                    for image in images
+                ]
+            learned = [task.result() for task in tasks]
+        now = self._clock.now()
+        return [note(judgement, now) for judgement in learned]
 
     async def _learn_in_time(self, image: Image, patience: Patience, deadline: float) -> Judgement:
         """Whatever hangs below, the review is answered: the last guard, not the usual way."""
@@ -178,10 +202,15 @@ def _places_to_judge(request: AdmissionRequest) -> list[ImagePlace]:
             f"imagegate does not judge the operation {request.operation[:32]!r}: "
             "take it out of the webhook's rules"
         )
-    places = image_places(decode_pod(request.object))
+    places = image_places(pod_of(request))
     if request.operation == "UPDATE":
         places = changed_places(places, image_places(decode_pod(request.old_object)))
     return places
+
+
+def _always(place: ImagePlace) -> bool:
+    """A missing pull policy is read as the strict one."""
+    return place.pull_policy not in ("IfNotPresent", "Never")
 
 
 def _is_system(request: AdmissionRequest) -> bool:

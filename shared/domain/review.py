@@ -1,13 +1,18 @@
 """The AdmissionReview of `admission.k8s.io/v1`: what a decision reads and writes of it.
 
-Decoding goes in two moves: first the envelope, so that every later failure can still be
-answered under the review's uid; then the object (`shared.domain.workload`). What the API
-server requires of the answer: docs/design/field-notes.md 1c.
+An object that is no readable Pod stays bytes, so that the failure to read it can still be
+answered under the review's uid (`pod_of`). What the API server requires of the answer:
+docs/design/field-notes.md 1c.
 """
+
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from shared.domain.errors import InvalidReview
+from shared.domain.workload import Pod, decode_pod
+
+Object = TypeVar("Object", Pod, msgspec.Raw)
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
@@ -27,8 +32,8 @@ class UserInfo(msgspec.Struct):
     username: str = ""
 
 
-class AdmissionRequest(msgspec.Struct, rename="camel"):
-    """The parts of `request` that a decision reads; objects stay bytes."""
+class RequestOf(msgspec.Struct, Generic[Object], rename="camel"):
+    """The parts of `request` that a decision reads."""
 
     uid: str
     kind: GroupVersionKind = msgspec.field(default_factory=GroupVersionKind)
@@ -37,17 +42,20 @@ class AdmissionRequest(msgspec.Struct, rename="camel"):
     namespace: str = ""
     operation: str = ""
     user_info: UserInfo = msgspec.field(default_factory=UserInfo)
-    object: msgspec.Raw = msgspec.Raw(b"null")
+    object: Object | msgspec.UnsetType = msgspec.UNSET
     old_object: msgspec.Raw = msgspec.Raw(b"null")
     dry_run: bool | None = None
 
 
-class AdmissionReview(msgspec.Struct, rename="camel"):
+class ReviewOf(msgspec.Struct, Generic[Object], rename="camel"):
     """The envelope as it comes in."""
 
     api_version: str = ""
     kind: str = ""
-    request: AdmissionRequest | None = None
+    request: RequestOf[Object] | None = None
+
+
+AdmissionRequest: TypeAlias = RequestOf[Pod] | RequestOf[msgspec.Raw]
 
 
 class StatusDetails(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -81,14 +89,16 @@ class _Answer(msgspec.Struct, rename="camel"):
     kind: str = KIND
 
 
-_DECODER = msgspec.json.Decoder(AdmissionReview)
+# The first reads a review of a Pod in one go; what that cannot read is looked at again as bytes.
+_POD_DECODER = msgspec.json.Decoder(ReviewOf[Pod])
+_DECODER = msgspec.json.Decoder(ReviewOf[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 
 
 def decode_review(body: bytes) -> AdmissionRequest:
     """The request half; raises InvalidReview with a message for the caller."""
     try:
-        review = _DECODER.decode(body)
+        review = _decode(body)
     except UnicodeDecodeError as error:
         raise InvalidReview(f"the body is not UTF-8: {error.reason}") from error
     except RecursionError as error:
@@ -103,6 +113,20 @@ def decode_review(body: bytes) -> AdmissionRequest:
     if review.request is None or not review.request.uid:
         raise InvalidReview("the AdmissionReview has no request with a uid")
     return review.request
+
+
+def pod_of(request: AdmissionRequest) -> Pod:
+    """The request's object as a Pod; raises InvalidObject."""
+    if isinstance(request.object, Pod):
+        return request.object
+    return decode_pod(request.object or b"null")
+
+
+def _decode(body: bytes) -> ReviewOf[Pod] | ReviewOf[msgspec.Raw]:
+    try:
+        return _POD_DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _DECODER.decode(body)
 
 
 def encode_review(response: AdmissionResponse) -> bytes:

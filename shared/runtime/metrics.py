@@ -52,8 +52,12 @@ class CounterMetric:
 
     def add(self, *labels: str, by: float = 1.0) -> None:
         """Count one, or `by`, for these label values, in the order of the labels."""
+        self.of(*labels)(by)
+
+    def of(self, *labels: str) -> Callable[[float], None]:
+        """What counts for these label values: for a hot path, which keeps it."""
         labels = self._series.bounded(labels)
-        (self._counter.labels(*labels) if labels else self._counter).inc(by)
+        return (self._counter.labels(*labels) if labels else self._counter).inc
 
 
 class HistogramMetric:

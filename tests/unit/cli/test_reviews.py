@@ -14,7 +14,7 @@ from services.cli.reviews import (
 from services.cli.show.images import show_images
 from services.cli.show.pods import PERSON, review_of_image
 from shared.domain.review import Status, decode_review
-from shared.domain.workload import decode_pod, image_places
+from shared.domain.workload import image_places
 
 DIGEST = f"sha256:{'a' * 64}"
 
@@ -78,7 +78,7 @@ def test_a_review_is_what_the_webhook_reads() -> None:
     assert (request.operation, request.namespace, request.name) == ("CREATE", "shop", "web")
     assert request.kind.kind == "Pod"
     assert request.user_info.username.endswith("replicaset-controller")
-    assert [place.image for place in image_places(decode_pod(request.object))] == ["nginx:1.0"]
+    assert [place.image for place in image_places(pod_of(request))] == ["nginx:1.0"]
 
 
 def test_every_review_has_a_uid_of_its_own() -> None:

@@ -4,14 +4,16 @@ import json
 
 import pytest
 
-from shared.domain.errors import InvalidReview
+from shared.domain.errors import InvalidObject, InvalidReview
 from shared.domain.review import (
     AdmissionResponse,
     Status,
     StatusDetails,
     decode_review,
     encode_review,
+    pod_of,
 )
+from shared.domain.workload import Pod
 
 REVIEW = {
     "apiVersion": "admission.k8s.io/v1",
@@ -28,12 +30,29 @@ REVIEW = {
 }
 
 
-def test_a_review_is_read_and_its_objects_stay_bytes() -> None:
+def test_a_review_of_a_pod_is_read() -> None:
     request = decode_review(json.dumps(REVIEW).encode())
     assert request.uid == "u"
     assert request.user_info.username == "ada"
-    assert json.loads(bytes(request.object)) == {"spec": {}}
+    assert pod_of(request) == Pod()
     assert bytes(request.old_object) == b"null"
+
+
+@pytest.mark.parametrize("unreadable", [None, [], {"spec": 1}, {"metadata": {"name": 5}}, "x"])
+def test_an_object_that_is_no_pod_leaves_the_rest_of_the_review_readable(
+    unreadable: object,
+) -> None:
+    review = {**REVIEW, "request": {"uid": "u", "operation": "CREATE", "object": unreadable}}
+    request = decode_review(json.dumps(review).encode())
+    assert (request.uid, request.operation) == ("u", "CREATE")
+    with pytest.raises(InvalidObject):
+        pod_of(request)
+
+
+def test_a_review_without_an_object_is_readable_and_its_pod_is_not() -> None:
+    request = decode_review(json.dumps({**REVIEW, "request": {"uid": "u"}}).encode())
+    with pytest.raises(InvalidObject):
+        pod_of(request)
 
 
 @pytest.mark.parametrize(

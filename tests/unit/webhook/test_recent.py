@@ -1,0 +1,76 @@
+"""What was answered in the last moments is good while everything it rests on is."""
+
+import pytest
+
+from services.webhook.answers import Note
+from services.webhook.near_cache import NEVER, RECHECK, Entry
+from services.webhook.recent import Recent
+from shared.domain.decision import Judgement, State
+from shared.domain.rules import Mode, Rule, Rules
+from tests.fakes.clock import FakeClock
+
+NOTE = Note(Judgement("app:1", State.PASS))
+RULES = Rules()
+
+
+class Rig:
+    def __init__(self, *, max_things: int = 10) -> None:
+        self.clock = FakeClock()
+        self.recent: Recent[str, Note] = Recent(clock=self.clock, max_things=max_things)
+        self.entry = Entry(sealed=b"", record=None, order=0, ends=2**63)
+        self.entry.checked = self.clock.monotonic()
+
+    def keep(self, key: str = "app:1", *, life: int = 60_000) -> None:
+        until = self.clock.now() + life
+        self.recent.keep(key, NOTE, until=until, entries=[self.entry], rules=RULES)
+
+    def kept(self, key: str = "app:1", rules: Rules = RULES) -> bool:
+        return self.recent.get(key, rules=rules) is not None
+
+
+@pytest.fixture
+def rig() -> Rig:
+    rig = Rig()
+    rig.keep()
+    return rig
+
+
+def test_it_is_good_while_its_entries_are_fresh(rig: Rig) -> None:
+    assert rig.kept()
+    rig.clock.advance(int(RECHECK * 1000) + 1)
+    assert not rig.kept()
+    rig.entry.checked = rig.clock.monotonic()
+    assert rig.kept()
+
+
+def test_a_doubted_or_forgotten_entry_ends_it_at_once(rig: Rig) -> None:
+    rig.entry.checked = NEVER
+    assert not rig.kept()
+
+
+def test_a_lost_entry_ends_it(rig: Rig) -> None:
+    rig.entry.lost = True
+    assert not rig.kept()
+
+
+def test_it_ends_when_time_alone_changes_the_answer() -> None:
+    rig = Rig()
+    rig.keep(life=1_000)
+    rig.clock.advance(999)
+    assert rig.kept()
+    rig.clock.advance(1)
+    assert not rig.kept()
+
+
+def test_other_rules_end_all_of_it(rig: Rig) -> None:
+    changed = Rules(default=Rule(mode=Mode.DENY))
+    assert not rig.kept(rules=changed)
+    rig.recent.keep("b", NOTE, until=2**63, entries=[], rules=changed)
+    assert not rig.kept()
+
+
+def test_it_is_bounded_and_the_oldest_go_first() -> None:
+    rig = Rig(max_things=3)
+    for number in range(10):
+        rig.keep(str(number))
+    assert [number for number in range(10) if rig.kept(str(number))] == [7, 8, 9]
