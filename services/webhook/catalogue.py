@@ -57,6 +57,8 @@ class Missing(msgspec.Struct, frozen=True):
     """The manifests without a verdict, where the digest is known."""
     note: str = ""
     """Why the last try did not tell."""
+    resting: bool = False
+    """That try failed a moment ago and is tried again by itself: asking would add another."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -91,8 +93,9 @@ class Catalogue:
         if not isinstance(pointer, Pointer):
             error_key = last_error_key(unresolved(reference), self._image.question)
             error = self._fetch((error_key,))[0]
-            note = error.message if isinstance(error, Verdict) else ""
-            return Missing(Need.REQUEST, (key,), note=note)
+            if isinstance(error, Verdict):
+                return Missing(Need.REQUEST, (key,), note=error.message, resting=True)
+            return Missing(Need.REQUEST, (key,))
         if pointer.digest is None:
             return self._known(State.ERROR, pointer.message)
         immutable = self._rules.immutable(reference)
@@ -152,26 +155,33 @@ class Catalogue:
         question = self._image.question
         subjects = [subject for digest in digests for subject in self._of(digest, tags)]
         errors = [last_error_key(subject, question) for subject in subjects]
-        note = ""
+        passing = []
         for record in self._fetch(errors):
             if isinstance(record, Verdict) and record.error is ErrorKind.TRANSIENT:
-                note = record.message
+                passing.append(record.message)
             elif isinstance(record, Verdict):
                 return self._known(State.ERROR, record.message, (record,))
         keys = (*(verdict_key(subject, question) for subject in subjects), *errors)
-        return Missing(Need.REQUEST, keys, tuple(subjects), note)
+        note = passing[-1] if passing else ""
+        return Missing(Need.REQUEST, keys, tuple(subjects), note, resting=bool(passing))
 
     def _combine(self, verdicts: list[Verdict]) -> Known:
         stale = [verdict for verdict in verdicts if verdict.stale(self._now)]
         for verdict in verdicts:
             if verdict not in stale:
                 self._until = min(self._until, verdict.stale_at)
-        if stale:
+        if stale and not self._failed_lately(stale):
             self._refresh = Need.REQUEST
         failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
         known = self._known(State.FAIL if failed else State.PASS, "", tuple(verdicts))
         subjects = tuple(verdict.subject for verdict in stale)
         return msgspec.structs.replace(known, subjects=subjects)
+
+    def _failed_lately(self, stale: list[Verdict]) -> bool:
+        """Whether asking about all of these failed, and that error's time is not over."""
+        question = self._image.question
+        errors = self._fetch([last_error_key(each.subject, question) for each in stale])
+        return all(isinstance(error, Verdict) for error in errors)
 
     def _of(self, digest: str, tags: tuple[str | None, ...]) -> list[Subject]:
         repository = self._image.reference.repository

@@ -168,7 +168,7 @@ class Knowledge:
             return answer, trouble
 
     async def _ask(self, image: Image, missing: Missing, patience: Patience, end: float) -> Asked:
-        if not patience.asks:
+        if not patience.asks or missing.resting:
             return Asked.UNDER_WAY
         return await self._requests.ask(
             image,

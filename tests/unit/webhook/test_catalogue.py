@@ -26,6 +26,7 @@ from shared.domain.verdict import (
     Verdict,
     error_verdict,
     last_error_key,
+    unresolved,
     verdict_key,
 )
 
@@ -189,7 +190,23 @@ def test_an_error_is_the_answer_only_where_there_is_no_verdict() -> None:
 def test_a_passing_fault_is_still_pending_and_says_what_happened() -> None:
     answer = Shelf().point(A).erred(A, ErrorKind.TRANSIENT).judge()
     assert isinstance(answer, Missing)
-    assert answer.note == "because"
+    assert (answer.note, answer.resting) == ("because", True)
+    assert isinstance(asked := Shelf().point(A).judge(), Missing)
+    assert not asked.resting
+
+
+def test_what_just_failed_is_not_asked_again_before_its_error_ends() -> None:
+    stale = Shelf().point(A).judged(A, age=3_600_000).erred(A, ErrorKind.ANALYSIS_FAILED)
+    answer = stale.judge()
+    assert isinstance(answer, Known)
+    assert (answer.judgement.state, answer.refresh) == (State.PASS, None)
+    shelf = Shelf()
+    nobody = unresolved(parse_reference("app:1"))
+    error = error_verdict(nobody, QUESTION, kind=ErrorKind.TRANSIENT, message="away", now=NOW)
+    shelf.records[last_error_key(nobody, QUESTION)] = error
+    unknown = shelf.judge()
+    assert isinstance(unknown, Missing)
+    assert (unknown.note, unknown.resting) == ("away", True)
 
 
 def test_an_index_is_as_good_as_the_worst_manifest_a_runtime_could_choose() -> None:
