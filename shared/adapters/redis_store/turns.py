@@ -17,7 +17,7 @@ PATIENCE = 2.0
 CLOSE_GRACE = 1.0
 CANCEL_PAUSE = 0.05
 LATE = 0.005
-EXTENSIONS = 3
+EXTENSIONS = 10
 SILENT = f"no answer within {CALL_LIMIT} s: is it hung, or overloaded?"
 
 
