@@ -30,6 +30,22 @@ MANIFEST_TYPES = frozenset(
         "application/vnd.docker.distribution.manifest.v2+json",
     }
 )
+LAYER_TYPES = frozenset(
+    {
+        "application/vnd.oci.image.layer.v1.tar",
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    }
+)
+"""What every containerd takes for a layer (its `IsLayerType`)."""
+
 ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -131,7 +147,8 @@ def require_known(media_type: str, *, name: str) -> None:
 
 
 def check_body(media_type: str, body: bytes, *, name: str) -> None:
-    """Raises PermanentFailure (untrusted) unless the body is what its media type says."""
+    """Raises PermanentFailure (untrusted) unless the body is what its media type says, and
+    (refused) for an image that is not made of layers alone."""
     content = _read(body, name=name)
     is_index = media_type in INDEX_TYPES
     foreign = ("config", "layers", "fsLayers") if is_index else ("manifests", "fsLayers")
@@ -143,6 +160,14 @@ def check_body(media_type: str, body: bytes, *, name: str) -> None:
     layers = content.get("layers", [])
     if not isinstance(layers, list) or len(layers) > limits.MAX_LAYERS:
         raise untrusted(f"{name}: its manifest has more than {limits.MAX_LAYERS} layers")
+    for number, layer in enumerate(layers, start=1):
+        # containerd leaves such a one out and a scanner may unpack it: it hides what is below.
+        kind = layer.get("mediaType") if isinstance(layer, dict) else None
+        if not isinstance(kind, str) or kind not in LAYER_TYPES:
+            raise refused(
+                f"{name}: layer {number} of {len(layers)} is of a type that not every runtime "
+                "unpacks; push it as an OCI image or a Docker image of schema 2"
+            )
 
 
 def entries_of(body: bytes, *, name: str) -> list[Entry]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.adapters.registry.manifests import Entry, check_body, entries_of
 from shared.domain.errors import ErrorKind, PermanentFailure
-from tests.fakes.images import OCI_INDEX, OCI_MANIFEST, encode
+from tests.fakes.images import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, encode
 
 DIGEST = f"sha256:{'a' * 64}"
 HERE = ("linux/amd64",)
@@ -133,6 +133,46 @@ def test_an_index_that_could_be_read_in_two_ways_is_untrusted(body: bytes) -> No
     with pytest.raises(PermanentFailure) as caught:
         read(body)
     assert caught.value.kind is ErrorKind.UNTRUSTED
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {},
+        {"mediaType": ""},
+        {"mediaType": None},
+        {"mediaType": [OCI_LAYER]},
+        {"mediaType": "application/vnd.sylabs.sif.layer.v1.sif"},
+        {"mediaType": "application/vnd.docker.image.rootfs.diff.tar.zstd"},
+        {"mediaType": f"{OCI_LAYER}+encrypted"},
+        {"mediaType": OCI_LAYER.upper()},
+        "layer",
+        None,
+    ],
+)
+def test_a_layer_that_some_runtime_leaves_out_makes_it_no_image_we_can_judge(
+    layer: object,
+) -> None:
+    layers = [{"mediaType": OCI_LAYER}, layer]
+    with pytest.raises(PermanentFailure, match="layer"):
+        check_body(OCI_MANIFEST, encode({"config": {}, "layers": layers}), name="app")
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/vnd.oci.image.layer.v1.tar",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        OCI_LAYER,
+        DOCKER_LAYER,
+    ],
+)
+def test_layers_that_every_runtime_unpacks_are_taken(media_type: str) -> None:
+    body = encode({"config": {}, "layers": [{"mediaType": media_type}]})
+    check_body(OCI_MANIFEST, body, name="app")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
