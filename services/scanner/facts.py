@@ -3,6 +3,8 @@
 Runs in the child process: both texts come from outside and may be large.
 """
 
+import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +15,11 @@ from services.scanner.records import UNKNOWN_DISTRO, AnalysisFailed, ImageFacts,
 T = TypeVar("T")
 
 MAX_PACKAGES = 100_000
+
+_CONFIG_NAMES = {
+    name.casefold(): name for name in ("architecture", "config", "history", "os", "rootfs")
+}
+_RUN_AS_NAMES = {name.casefold(): name for name in ("User", "ExposedPorts")}
 
 
 class _Metadata(msgspec.Struct):
@@ -55,6 +62,10 @@ class _Step(msgspec.Struct):
     created_by: str | None = None
 
 
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written."""
+
+
 class _Config(msgspec.Struct):
     config: _RunAs | None = None
     history: list[_Step] | None = None
@@ -66,6 +77,7 @@ def read_facts(
 ) -> ImageFacts:
     """Raises AnalysisFailed when one of the texts is not what it should be."""
     listed = _decode(listing, _Listing, "syft's output")
+    _check_one_meaning(config)
     described = _decode(config, _Config, "the image's config")
     if len(listed.artifacts) > MAX_PACKAGES:
         raise AnalysisFailed(f"the image has more than {MAX_PACKAGES} packages")
@@ -103,6 +115,35 @@ def _package(artifact: _Artifact) -> Package:
         source=source if isinstance(source, str) and source else artifact.name,
         source_version=version if isinstance(version, str) and version else artifact.version,
     )
+
+
+def _check_one_meaning(config: bytes) -> None:
+    """Runtimes read a config with Go, which takes `Config` for `config` and the last of two.
+
+    Raises AnalysisFailed for one that would run as somebody else than was read here.
+    """
+    try:
+        document = json.loads(config.decode(), object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
+        raise AnalysisFailed(f"the image's config cannot be read: {error}") from error
+    _check_names(document, _CONFIG_NAMES)
+    for name, value in document if isinstance(document, _Pairs) else ():
+        if name == "config":
+            _check_names(value, _RUN_AS_NAMES)
+
+
+def _check_names(part: object, names: Mapping[str, str]) -> None:
+    seen: set[str] = set()
+    for name, _ in part if isinstance(part, _Pairs) else ():
+        exact = names.get(name.casefold())
+        if exact is None:
+            continue
+        if name != exact or name in seen:
+            raise AnalysisFailed(
+                f"the image's config names {exact} twice or in another spelling, so that a "
+                "runtime may read something else: build the image again"
+            )
+        seen.add(name)
 
 
 def _decode(text: bytes, kind: type[T], what: str) -> T:

@@ -45,6 +45,29 @@ def read(
     )
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        b'{"config": {"User": "app"}, "Config": {"User": "root"}}',
+        b'{"config": {"User": "app"}, "config": {"User": "root"}}',
+        b'{"config": {"User": "app", "user": "root"}}',
+        b'{"config": {"User": "app", "U\xc5\xbfer": "root"}}',
+        b'{"config": {"User": "app", "User": "root"}}',
+        b'{"config": {"User": "app"}, "\xff": 1}',
+        b'{"config": {"User": "app"}, "history": [], "History": [{"created_by": "USER root"}]}',
+    ],
+)
+def test_a_config_that_a_runtime_reads_otherwise_fails_the_analysis(config: bytes) -> None:
+    listing = json.dumps(LISTING).encode()
+    with pytest.raises(AnalysisFailed, match="config"):
+        read_facts(listing=listing, config=config, dockerfile=None, layers=1)
+
+
+def test_labels_may_be_named_as_fields_of_the_config_are() -> None:
+    labels = {"user": "x", "User": "y", "config": "z", "Config": "z"}
+    assert read(config={"config": {"User": "app", "Labels": labels}}).user == "app"
+
+
 def test_all_that_evaluation_needs_is_there() -> None:
     found = read()
 
