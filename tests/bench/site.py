@@ -17,6 +17,48 @@ from tests.servers.redis import RedisServer
 READY_WITHIN = 30.0
 
 
+class Programs:
+    """Our processes by name: started, killed, and at the end stopped by their own ids."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+
+    def __getitem__(self, name: str) -> asyncio.subprocess.Process:
+        return self._running[name]
+
+    async def start(self, name: str, module: str, *arguments: str, **environment: str) -> None:
+        """Run `python -m module` beside the others."""
+        self._running[name] = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            *arguments,
+            env=self._environment | environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+
+    async def start_worker(self, name: str) -> None:
+        """One more worker, ready to take steps."""
+        port = free_ports(name)[name]
+        await self.start(name, "services.worker", IMAGEGATE_HEALTH_PORT=str(port))
+        await _ready(port)
+
+    async def stop(self) -> None:
+        """End them, the last one first."""
+        for process in reversed(self._running.values()):
+            if process.returncode is not None:
+                continue
+            process.terminate()
+            try:
+                async with asyncio.timeout(10):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
 class Site(msgspec.Struct):
     """Where everything answers."""
 
@@ -27,6 +69,10 @@ class Site(msgspec.Struct):
     """URL of the fake Anchore, which takes orders at /_control/."""
     registry: FakeRegistry
     folder: Path
+    programs: Programs
+    """anchore, webhook0, ..., worker0, ..."""
+    redis: RedisServer
+    rabbit: RabbitServer
 
     async def order(self, lever: str, **arguments: object) -> None:
         """Pull a lever of the fake Anchore."""
@@ -75,18 +121,19 @@ async def site(
             "IMAGEGATE_LOG_LEVEL": "WARNING",
             **(environment or {}),
         }
-        await _start(
-            stack, "tests.fakes.anchore", "--port", str(ports["anchore"]), environment=shared
-        )
+        programs = Programs(shared)
+        stack.push_async_callback(programs.stop)
+        await programs.start("anchore", "tests.fakes.anchore", "--port", str(ports["anchore"]))
         for number in range(webhooks):
-            own = {
-                "IMAGEGATE_PORT": str(ports[f"reviews{number}"]),
-                "IMAGEGATE_HEALTH_PORT": str(ports[f"health{number}"]),
-            }
-            await _start(stack, "services.webhook", environment=shared | own)
+            await programs.start(
+                f"webhook{number}",
+                "services.webhook",
+                IMAGEGATE_PORT=str(ports[f"reviews{number}"]),
+                IMAGEGATE_HEALTH_PORT=str(ports[f"health{number}"]),
+            )
         for number in range(workers):
-            own = {"IMAGEGATE_HEALTH_PORT": str(ports[f"worker{number}"])}
-            await _start(stack, "services.worker", environment=shared | own)
+            name = f"worker{number}"
+            await programs.start(name, "services.worker", IMAGEGATE_HEALTH_PORT=str(ports[name]))
         health = [port for name, port in ports.items() if name.startswith(("health", "worker"))]
         await asyncio.gather(*(_ready(port) for port in health))
         yield Site(
@@ -95,33 +142,10 @@ async def site(
             anchore=anchore,
             registry=registry,
             folder=folder,
+            programs=programs,
+            redis=redis,
+            rabbit=rabbit,
         )
-
-
-async def _start(
-    stack: AsyncExitStack, module: str, *arguments: str, environment: dict[str, str]
-) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-
-    async def stop() -> None:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(10):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-
-    stack.push_async_callback(stop)
 
 
 async def _ready(port: int) -> None:

@@ -1,0 +1,74 @@
+"""imagegate as an operator runs it, every part a process: workers die, and no image is lost."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from shared.runtime.tls import client_context
+from tests.bench.site import Site, site
+from tests.fakes.images import tiny_image
+from tests.house import eventually, pod, review_of
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+
+IMAGES = 16
+ANALYSIS = 5.0
+"""Seconds."""
+
+DRAIN = 10.0
+"""Seconds in which a worker must be gone that has only short steps in hand."""
+
+
+class Caller:
+    """Asks a webhook as the API server does."""
+
+    def __init__(self, running: Site, session: aiohttp.ClientSession) -> None:
+        self._running = running
+        self._session = session
+
+    async def allowed(self, image: str) -> bool:
+        port = self._running.webhooks[0]
+        url = f"https://127.0.0.1:{port}/validate?timeout=5s"
+        body = json.dumps(review_of(pod(image), user="system:node:n"))
+        headers = {"Content-Type": "application/json"}
+        async with self._session.post(url, data=body, headers=headers) as answer:
+            response = (await answer.json())["response"]
+        assert response["allowed"] or response["status"]["code"] == 429, response
+        return bool(response["allowed"])
+
+    async def all_allowed(self, images: list[str]) -> bool:
+        return all(await asyncio.gather(*(self.allowed(image) for image in images)))
+
+
+async def test_a_worker_killed_in_mid_scan_and_one_told_to_stop_lose_no_image(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, webhooks=1, workers=2) as running:
+        context = client_context(running.ca)
+        connector = aiohttp.TCPConnector(ssl=context, limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            caller = Caller(running, session)
+            await running.order("settle_after", seconds=ANALYSIS)
+            contents = [tiny_image(config={"Labels": {"n": str(n)}}) for n in range(IMAGES)]
+            images = [
+                str(running.registry.put(content, f"team/app:{n}"))
+                for n, content in enumerate(contents)
+            ]
+            for image in images:
+                assert not await caller.allowed(image)
+                await asyncio.sleep(0.05)
+            running.programs["worker0"].kill()
+            await asyncio.sleep(1.0)
+            told = running.programs["worker1"]
+            told.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(DRAIN):
+                assert await told.wait() == 0
+            await running.programs.start_worker("worker2")
+            await eventually(lambda: caller.all_allowed(images), within=30)
+            submits = (await running.anchore_state())["submits"]
+            assert set(submits) == {content.digest for content in contents}
+            assert max(submits.values()) <= 2
