@@ -11,7 +11,7 @@ import msgspec
 from services.worker.ledger import Ledger
 from shared.domain.errors import PermanentFailure
 from shared.domain.pointer import DAY, Index, Pointer
-from shared.domain.reference import ImageReference
+from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
 from shared.domain.verdict import Subject
 from shared.ports.clock import Clock
@@ -87,6 +87,12 @@ class Pointing:
             reference = by_digest
         resolved = await self._resolver.resolve(by_digest)
         return await self._manifests(reference, digest, resolved.is_index)
+
+    async def read(self, subject: Subject) -> None:
+        """Read the manifest whole: what a scanner and a runtime could read in two ways is not
+        submitted (docs/design/registry.md, "One meaning"). Raises StepFailure."""
+        reference = parse_reference(f"{subject.repository}@{subject.digest}")
+        await self._resolver.manifest(reference, subject.digest)
 
     async def _manifests(
         self, reference: ImageReference, digest: str, is_index: bool

@@ -126,6 +126,7 @@ class Scan:
         try:
             state = await self._scanner.analysis(subject, step.question)
             if state is Analysis.UNKNOWN or (state is Analysis.FAILED and hop == 0):
+                await self._pointing.read(subject)
                 state = await self._scanner.submit(subject, step.question)
             if state is Analysis.DONE:
                 await self._finish(step, subject, chain)

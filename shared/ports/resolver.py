@@ -29,3 +29,6 @@ class DigestResolver(Protocol):
 
     async def index(self, reference: ImageReference, digest: str, *, asked_at: int) -> Index:
         """The manifests of an index, nested ones flattened, each body hashed."""
+
+    async def manifest(self, reference: ImageReference, digest: str) -> tuple[str, bytes]:
+        """Media type and body of one image, hashed against `digest`, with one meaning only."""

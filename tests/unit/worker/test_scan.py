@@ -33,7 +33,7 @@ from shared.ports.claims import Claim, Hold
 from shared.runtime.clock import SystemClock
 from tests.fakes.anchore import FakeAnchore
 from tests.fakes.clock import FakeClock
-from tests.fakes.images import index_of, tiny_image
+from tests.fakes.images import Content, index_of, tiny_image
 from tests.fakes.registry import FakeRegistry, answer
 from tests.fakes.sealing import PlainSealer
 
@@ -159,6 +159,35 @@ async def test_a_request_writes_the_pointer_submits_by_digest_and_follows_with_a
     )
     assert delay == 1
     assert await rig.held()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        CONTENT.manifest + b" ",
+        CONTENT.manifest.replace(b'"layers"', b'"Layers"'),
+    ],
+)
+async def test_a_manifest_whose_body_is_not_what_it_seems_is_never_submitted(
+    rig: Rig, body: bytes
+) -> None:
+    rig.registry.replace_body(CONTENT.digest, body)
+    await rig.scan.request(rig.step())
+    error = await rig.error()
+    assert error is not None
+    assert error.error is ErrorKind.UNTRUSTED
+    assert not rig.anchore.store.submits
+
+
+async def test_a_manifest_with_a_second_reading_is_never_submitted(rig: Rig) -> None:
+    hidden = CONTENT.manifest.replace(b'"layers"', b'"Layers": [], "layers"')
+    content = Content(CONTENT.media_type, hidden, CONTENT.blobs)
+    reference = rig.registry.put(content, "team/hidden:1")
+    await rig.scan.request(rig.step(reference=reference))
+    error = await rig.error(Subject(reference.repository, content.digest, "1"))
+    assert error is not None
+    assert error.error is ErrorKind.UNTRUSTED
+    assert not rig.anchore.store.submits
 
 
 async def test_the_state_is_asked_first_and_a_known_analysis_is_evaluated_at_once(
