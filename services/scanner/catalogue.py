@@ -17,7 +17,6 @@ from services.scanner.records import AnalysisFailed, AnalysisStatus, Failure, Im
 from services.scanner.refusals import Refusal, registry_refusal
 from shared.domain.errors import InvalidReference, StepFailure
 from shared.domain.reference import ImageReference, parse_reference
-from shared.domain.verdict import Subject
 from shared.ports.clock import Clock
 from shared.ports.content import ImageContent
 from shared.ports.resolver import DigestResolver
@@ -85,12 +84,11 @@ class Catalogue:
         return image
 
     async def image_of_tag(self, digest: str, tag: str) -> tuple[Image, str]:
-        """The record of a digest, and the full tag, which belongs to it: it was submitted under
-        this tag, or the registry says so now. Raises Refusal (404) where Engine would take
-        anybody's word for it."""
+        """The record of a digest, and the full tag it was submitted under. Raises Refusal (404)
+        for any other tag, where Engine would take anybody's word for it."""
         image, reference = await self.image(digest), read_tag(tag)
         if all(one.fulltag != reference.tagged for one in image.tags):
-            await self._adopt(reference, digest)
+            raise Refusal(404, f"{digest} was not submitted under the tag {reference.tagged}")
         return image, reference.tagged
 
     async def list_images(
@@ -119,33 +117,6 @@ class Catalogue:
 
     async def _find(self, digest: str) -> Image | None:
         return await self._database.run(images.find, digest)
-
-    async def _adopt(self, reference: ImageReference, digest: str) -> None:
-        try:
-            async with asyncio.timeout(self._registry_seconds):
-                belongs = await self._names(reference, digest)
-        except (StepFailure, TimeoutError) as error:
-            why = str(error) or f"no answer in {self._registry_seconds:g} s"
-            raise Refusal(
-                404, f"whether the tag {reference.tagged} belongs to {digest} is not known: {why}"
-            ) from error
-        if not belongs:
-            raise Refusal(404, f"the tag {reference.tagged} does not belong to {digest}")
-        await self._database.run(
-            images.add_tag, digest=digest, fulltag=reference.tagged, now=self._clock.now()
-        )
-
-    async def _names(self, reference: ImageReference, digest: str) -> bool:
-        """Whether the tag names the digest, itself or through an index; the tag that imagegate
-        makes of a digest names it wherever the repository has it."""
-        if reference.tagged == Subject(reference.repository, digest).scan_tag:
-            await self._content.manifest(reference, digest)
-            return True
-        found = await self._resolver.resolve(reference)
-        if not found.is_index:
-            return found.digest == digest
-        index = await self._resolver.index(reference, found.digest, asked_at=self._clock.now())
-        return any(manifest.digest == digest for manifest in index.manifests)
 
     async def _ask_registry(self, reference: ImageReference, digest: str | None) -> tuple[str, str]:
         """(digest, image id), as the registry has them; it must have the manifest."""

@@ -14,7 +14,6 @@ from shared.domain.verdict import Outcome, Question, Subject, judge
 from shared.ports.scanner import Analysis
 from shared.runtime.clock import SystemClock
 from tests.fakes.anchore_replay import recording
-from tests.fakes.images import index_of
 from tests.fakes.registry import FakeRegistry, answer
 from tests.functional.scanner.conftest import Client, Open
 from tests.functional.scanner.images import (
@@ -113,47 +112,31 @@ async def test_without_detail_the_answer_is_short(scanner: Client, registry: Fak
     assert entry["detail"] == {}
 
 
-async def test_a_tag_that_does_not_belong_to_the_digest_is_refused(
+async def test_a_tag_that_the_digest_was_not_submitted_under_is_refused(
     scanner: Client, registry: FakeRegistry
 ) -> None:
-    reference = await scanner.analysed(registry, GOOD)
-    other = registry.put(debian_image(BASE_FILES), "team/other:9")
-
-    status, body = await scanner.check(other, GOOD.digest)
-    assert status == 404
-    assert body["message"] == f"the tag {other.tagged} does not belong to {GOOD.digest}"
-    nobodys = msgspec.structs.replace(reference, tag="nosuch")
-    status, body = await scanner.check(nobodys, GOOD.digest)
-    assert status == 404
-    assert "is not known" in body["message"]
-    assert "pass" not in str(body)
-
-
-async def test_a_tag_that_the_registry_names_the_digest_by_belongs_to_it(
-    scanner: Client, registry: FakeRegistry
-) -> None:
-    reference = await scanner.analysed(registry, GOOD)
+    await scanner.analysed(registry, GOOD)
     second = registry.put(GOOD, "team/second:2")
-    many = registry.put(index_of((GOOD, "linux/amd64")), "team/many:1")
-    made = Subject(reference.repository, GOOD.digest).scan_tag
-
-    for tag in (second.tagged, many.tagged, made):
-        assert (await scanner.get(f"/v1/images/{GOOD.digest}/check", tag=tag))[0] == 200
     asked = len(registry.requests)
-    assert (await scanner.check(second, GOOD.digest))[0] == 200
+
+    status, body = await scanner.check(second, GOOD.digest)
+    assert status == 404
+    assert body["message"] == f"{GOOD.digest} was not submitted under the tag {second.tagged}"
     assert len(registry.requests) == asked
 
+    await scanner.submit(second, GOOD.digest)
+    assert (await scanner.check(second, GOOD.digest))[0] == 200
 
-async def test_the_tag_made_of_another_digest_belongs_to_nothing_else(
+
+async def test_a_digest_is_not_submitted_under_a_repository_that_does_not_have_it(
     scanner: Client, registry: FakeRegistry
 ) -> None:
     reference = await scanner.analysed(registry, GOOD)
-    made = Subject(reference.repository, "sha256:" + "0" * 64).scan_tag
-
-    assert (await scanner.get(f"/v1/images/{GOOD.digest}/check", tag=made))[0] == 404
-    elsewhere = Subject(f"{registry.host}/team/elsewhere", GOOD.digest).scan_tag
     registry.fault("manifests", answer(404, "MANIFEST_UNKNOWN"))
-    assert (await scanner.get(f"/v1/images/{GOOD.digest}/check", tag=elsewhere))[0] == 404
+
+    elsewhere = msgspec.structs.replace(reference, path="team/elsewhere")
+    assert (await scanner.submit(elsewhere, GOOD.digest))[0] == 400
+    assert (await scanner.check(elsewhere, GOOD.digest))[0] == 404
 
 
 @pytest.mark.parametrize(
