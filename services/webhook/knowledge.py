@@ -87,8 +87,11 @@ class Knowledge:
         self._on_waiting = on_waiting
         self._behind: set[asyncio.Task[Asked]] = set()
 
-    def glance(self, image: Image) -> Glimpse | None:
-        """What the near cache alone can answer, without waiting for anything."""
+    def glance(self, image: Image, *, asks: bool = True) -> Glimpse | None:
+        """What the near cache alone can answer, without waiting for anything.
+
+        `asks`: have what is stale asked again behind the answer.
+        """
         entries: list[Entry] = []
 
         def fetch(keys: Sequence[str]) -> list[msgspec.Struct | None]:
@@ -105,7 +108,8 @@ class Knowledge:
             return None
         if isinstance(answer, Missing):
             return None
-        self._renew(image, answer)
+        if asks:
+            self._renew(image, answer)
         # What is to be asked again is looked at in each review, so that it is asked again.
         until = 0 if answer.refresh else min(answer.until, *(entry.ends for entry in entries))
         return Glimpse(answer.judgement, until, entries)
@@ -137,7 +141,8 @@ class Knowledge:
         if isinstance(answer, Missing):
             return self._not_known(image, answer, trouble)
         self._requests.forget(image)
-        self._renew(image, answer)
+        if patience.asks:
+            self._renew(image, answer)
         return answer.judgement
 
     async def _look(

@@ -86,7 +86,8 @@ class Reviewer:
         decided = self._decisions.get(shapes, rules=rules)
         if decided is not None:
             return decided.thing
-        known = [self._known(shape, rules) for shape in dict.fromkeys(shapes)]
+        asks = not request.dry_run
+        known = [self._known(shape, rules, asks=asks) for shape in dict.fromkeys(shapes)]
         unknown = [each for each in known if isinstance(each, Image)]
         resting = [each for each in known if isinstance(each, Resting)]
         notes = [each.thing for each in resting]
@@ -115,7 +116,7 @@ class Reviewer:
         entries = [entry for each in resting for entry in each.entries]
         self._decisions.keep(shapes, decision, until=until, entries=entries, rules=rules)
 
-    def _known(self, shape: Shape, rules: Rules) -> Resting[Note] | Image:
+    def _known(self, shape: Shape, rules: Rules, *, asks: bool) -> Resting[Note] | Image:
         """What is known at once of an image, or what has to be learned."""
         kept = self._notes.get(shape, rules=rules)
         if kept is not None:
@@ -123,7 +124,7 @@ class Reviewer:
         image = self._image(*shape, rules)
         if isinstance(image, Judgement):
             return Resting(note(image, self._clock.now()), FOREVER, ())
-        glimpse = self._knowledge.glance(image)
+        glimpse = self._knowledge.glance(image, asks=asks)
         if glimpse is None:
             return image
         made = note(glimpse.judgement, self._clock.now())

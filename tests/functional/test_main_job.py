@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from services.worker.ledger import Ledger
+from shared.domain.pointer import Pointer
+from shared.domain.reference import ImageReference
 from shared.domain.rules import Mode
+from shared.domain.verdict import Outcome, Question, Subject, Verdict
+from shared.runtime.clock import SystemClock
 from tests.fakes.images import index_of, tiny_image
 from tests.fakes.registry import answer as registry_answers
 from tests.fakes.registry import hang
+from tests.fakes.sealing import PlainSealer
 from tests.house import CONTROLLER, House, eventually, house, pod, review_of
 
 
@@ -22,6 +28,17 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
 def image(home: House, name: str = "team/app:1", **config: object) -> str:
     """Push a small image of its own; what a pod writes to name it."""
     return str(home.registry.put(tiny_image(config={"Labels": {"name": name}, **config}), name))
+
+
+async def known_since(home: House, reference: ImageReference, digest: str, seconds: int) -> None:
+    """Pointer and passing verdict of `seconds` ago, as a worker wrote them."""
+    at = SystemClock().now() - 1000 * seconds
+    sealer = PlainSealer()
+    ledger = Ledger(store=home.backends.store, sealer=sealer, unsealer=sealer)
+    await ledger.write_pointer(Pointer(reference.tagged, asked_at=at, digest=digest))
+    subject = Subject(reference.repository, digest, reference.tag)
+    verdict = Verdict(subject, Question(), Outcome.PASS, evaluated_at=at)
+    await ledger.write_verdict(verdict, chain="")
 
 
 async def test_a_good_image_is_scanned_once_and_passes_from_the_store_afterwards(
@@ -156,6 +173,19 @@ async def test_a_dry_run_is_allowed_with_a_warning_and_leaves_no_trace(home: Hou
     assert not home.registry.requests
     assert not home.anchore.store.calls
     assert await home.backends.claims.oldest() == {}
+
+
+async def test_a_dry_run_of_a_known_image_has_nothing_asked_again(home: House) -> None:
+    content = tiny_image()
+    reference = home.registry.put(content, "team/stale:1")
+    await known_since(home, reference, content.digest, seconds=4000)
+    assert (await home.review(str(reference), dry_run=True)).allowed
+    assert (await home.review(str(reference), dry_run=True)).allowed
+    await asyncio.sleep(0.2)
+    assert not home.registry.requests
+    assert not home.anchore.store.calls
+    assert (await home.review(str(reference))).allowed
+    await eventually(lambda: bool(home.registry.requests))
 
 
 async def test_a_dry_run_of_an_image_that_fails_is_denied(home: House) -> None:
