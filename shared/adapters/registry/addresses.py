@@ -37,6 +37,8 @@ _TRANSLATED = (
     IPv6Network("64:ff9b:1::/48"),
     IPv6Network("::/96"),
 )
+# Site-local, and translation prefixes whose place of the IPv4 address only their owner knows.
+_LOCAL = (IPv6Network("fec0::/10"), IPv6Network("64:ff9b:1::/48"))
 _UNSPECIFIED = (ip_network("0.0.0.0/8"), ip_network("::/128"))
 
 
@@ -98,7 +100,7 @@ class AddressGuard(AbstractResolver):
         forms = tuple(_forms(address))
         if any(_never(form) for form in forms):
             return "link-local, metadata and reserved addresses are never asked"
-        if all(form.is_global for form in forms) or (host, port) in named_sockets(self._rules()):
+        if all(_is_public(form) for form in forms) or (host, port) in named_sockets(self._rules()):
             return ""
         return (
             "loopback and private addresses are asked only for hosts that the rules name: "
@@ -123,6 +125,11 @@ def _forms(address: Address) -> Iterator[Address]:
         yield from address.teredo
     if any(address in network for network in _TRANSLATED) and int(address) > 1:
         yield IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def _is_public(address: Address) -> bool:
+    local = isinstance(address, IPv6Address) and any(address in network for network in _LOCAL)
+    return address.is_global and not local
 
 
 def _never(address: Address) -> bool:

@@ -59,9 +59,9 @@ class Target(msgspec.Struct, frozen=True):
         return self.base.with_path(path, encoded=True)
 
     def trusts_realm(self, realm: URL, rules: Rules) -> bool:
-        """Whether this registry's credentials may go to `realm`."""
-        origin = origin_of(realm)
-        if origin == origin_of(self.base) or origin in named_origins(rules):
+        """Whether this registry's credentials may go to `realm`, and its token come back."""
+        origin, own, named = origin_of(realm), origin_of(self.base), named_origins(rules)
+        if origin == own or (origin in named and own in named):
             return True
         known = _REALMS.get(self.reference.host)
         return known is not None and origin == ("https", known, 443)
