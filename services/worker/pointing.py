@@ -39,7 +39,8 @@ class Pointing:
     async def point(self, reference: ImageReference) -> Pointer:
         """Ask the registry what the tag names; write and return the pointer.
 
-        An answer that is final (not found, unauthorised, refused) is a pointer too. Raises
+        An answer that is final (not found, unauthorised, refused, an index that cannot be
+        believed) is a pointer too: the tag no longer stands for what it named before. Raises
         TransientFailure, and then moves nothing.
         """
         tagged = msgspec.structs.replace(reference, digest=None)
@@ -47,17 +48,17 @@ class Pointing:
         before = await self._ledger.pointer(tagged)
         try:
             resolved = await self._resolver.resolve(tagged)
+            if resolved.is_index:
+                await self._ensure_index(tagged, resolved.digest, asked_at)
         except PermanentFailure as error:
             pointer = Pointer(
                 reference=tagged.tagged,
                 asked_at=asked_at,
-                previous=before.digest if before else None,
+                previous=_previous(before, None),
                 error=error.kind,
                 message=str(error)[:512],
             )
         else:
-            if resolved.is_index:
-                await self._ensure_index(tagged, resolved.digest, asked_at)
             pointer = Pointer(
                 reference=tagged.tagged,
                 asked_at=asked_at,
@@ -114,7 +115,7 @@ class Pointing:
         return index
 
 
-def _previous(before: Pointer | None, digest: str) -> str | None:
+def _previous(before: Pointer | None, digest: str | None) -> str | None:
     """The digest before the tag moved; stays known while the tag stays where it is."""
     if before is None:
         return None

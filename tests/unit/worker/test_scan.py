@@ -355,6 +355,35 @@ async def test_a_tag_that_is_gone_keeps_the_digest_it_had_as_previous(rig: Rig) 
     )
 
 
+async def test_the_previous_digest_outlives_any_number_of_errors(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    rig.registry.fault("manifests", answer(404, "MANIFEST_UNKNOWN"))
+    for _ in range(2):
+        rig.clock.advance(1_000)
+        await rig.scan.request(rig.step())
+    pointer = await rig.ledger.pointer(rig.reference)
+    assert pointer is not None
+    assert pointer.previous == CONTENT.digest
+
+
+async def test_a_tag_that_moved_to_an_index_nobody_can_read_no_longer_names_the_old_digest(
+    rig: Rig,
+) -> None:
+    await rig.scan.request(rig.step())
+    rig.clock.advance(1_000)
+    index = index_of((CONTENT, "linux/amd64"))
+    rig.registry.put(index, "team/app:1")
+    rig.registry.replace_body(index.digest, b'{"manifests": 1}')
+    await rig.scan.request(rig.step())
+    pointer = await rig.ledger.pointer(rig.reference)
+    assert pointer is not None
+    assert (pointer.digest, pointer.error, pointer.previous) == (
+        None,
+        ErrorKind.UNTRUSTED,
+        CONTENT.digest,
+    )
+
+
 async def test_a_pointer_is_ordered_by_the_time_the_registry_was_asked(rig: Rig) -> None:
     await rig.scan.request(rig.step())
     pointer = await rig.ledger.pointer(rig.reference)
