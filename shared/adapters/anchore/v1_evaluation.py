@@ -44,7 +44,7 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
         digests=tuple(dict.fromkeys(_digests(named))),
         tag=tag,
         policy_id=str(entry.get("policyId", "")),
-        mapped=isinstance(result.get("matched_mapping_rule"), dict),
+        mapped=bool(_part(result, "matched_mapping_rule")),
         problems=_bounded(problems),
         findings=blacklisted + whitelisted + findings,
         evaluated_at=_evaluated_at(entry, asked_at),

@@ -223,6 +223,7 @@ async def test_a_tag_that_is_not_the_digests_cannot_be_told_from_the_answer(
         ("with", 'detail.result.final_action="perhaps"', "unknown final action 'perhaps'"),
         ("with", 'detail.result.final_action="stop"', "stop and no row says so"),
         ("with", "detail.result.matched_mapping_rule=true", "no mapping of policy"),
+        ("with", "detail.result.matched_mapping_rule={}", "no mapping of policy"),
         ("with", 'detail.result.evaluation_problems="none"', "whether there were evaluation"),
         ("with", 'detail.result.evaluation_problems=["odd"]', "problem: odd"),
         ("with", 'detail.policy={"id": "fake-baseline"}', "was changed while Anchore evaluated"),
