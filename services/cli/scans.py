@@ -132,6 +132,8 @@ class Scans:
     async def _submit_one(self, image: Image, digest: str, dockerfile: bytes) -> None:
         reference, question = image.reference, image.question
         subject = Subject(reference.repository, digest, reference.tag)
+        # As a worker does: what could be read in two ways is not submitted.
+        await self._resolver.manifest(reference, digest)
         await self._scanner.submit(subject, question, dockerfile=dockerfile)
 
     async def _manifests(self, reference: ImageReference) -> tuple[str, ...]:

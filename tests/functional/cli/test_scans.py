@@ -130,6 +130,15 @@ async def world() -> AsyncIterator[World]:
         yield world
 
 
+async def test_a_manifest_whose_body_is_something_else_is_never_submitted(world: World) -> None:
+    content = tiny_image()
+    reference = world.registry.put(content, "team/app:1.0")
+    world.registry.replace_body(content.digest, content.manifest + b" ")
+    with pytest.raises(PermanentFailure, match="something else under this digest"):
+        await world.scans().start(str(reference), dockerfile=DOCKERFILE)
+    assert not world.anchore.store.submits
+
+
 async def test_without_a_dockerfile_only_a_request_is_queued(world: World) -> None:
     reference = world.registry.put(tiny_image(), "team/app:1.0")
     started = await world.scans().start(str(reference), dockerfile=None)
