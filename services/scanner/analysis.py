@@ -11,7 +11,9 @@ import msgspec
 
 from services.scanner.judges import Judges
 from services.scanner.judging import Facts, Failed, ReadFacts
+from services.scanner.layers import check_layers
 from services.scanner.layout import blob_path, pull_layout
+from services.scanner.manifest import Manifest
 from services.scanner.records import AnalysisFailed, Image, ImageFacts
 from services.scanner.syft import SyftLimits, run_syft
 from shared.domain.reference import parse_reference
@@ -71,6 +73,7 @@ class Analyst:
             listing = await run_syft(
                 self._syft, layout=layout, scratch=folder, limits=self._limits.syft
             )
+            await self._check_layers(layout, manifest)
             answer = await self._judges.ask(
                 ReadFacts(
                     listing=str(listing),
@@ -83,6 +86,18 @@ class Analyst:
             return answer.facts
         reason = answer.details if isinstance(answer, Failed) else type(answer).__name__
         raise AnalysisFailed(f"the results could not be read: {reason}")
+
+    async def _check_layers(self, layout: Path, manifest: Manifest) -> None:
+        """After Syft, which has unpacked them within its limits."""
+        limits = self._limits.syft
+        try:
+            async with asyncio.timeout(limits.seconds):
+                await check_layers(layout, manifest, max_bytes=limits.disk)
+        except TimeoutError as error:
+            raise AnalysisFailed(
+                f"the layers could not be read in {limits.seconds:g} s: raise "
+                "IMAGEGATE_SCANNER_ANALYSIS_SECONDS if the image must be scanned"
+            ) from error
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:

@@ -20,6 +20,8 @@ _CONFIG_NAMES = {
     name.casefold(): name for name in ("architecture", "config", "history", "os", "rootfs")
 }
 _RUN_AS_NAMES = {name.casefold(): name for name in ("User", "ExposedPorts")}
+_ROOTFS_NAMES = {name.casefold(): name for name in ("diff_ids", "type")}
+_INNER_NAMES = {"config": _RUN_AS_NAMES, "rootfs": _ROOTFS_NAMES}
 
 
 class _Metadata(msgspec.Struct):
@@ -128,8 +130,7 @@ def _check_one_meaning(config: bytes) -> None:
         raise AnalysisFailed(f"the image's config cannot be read: {error}") from error
     _check_names(document, _CONFIG_NAMES)
     for name, value in document if isinstance(document, _Pairs) else ():
-        if name == "config":
-            _check_names(value, _RUN_AS_NAMES)
+        _check_names(value, _INNER_NAMES.get(name, {}))
 
 
 def _check_names(part: object, names: Mapping[str, str]) -> None:

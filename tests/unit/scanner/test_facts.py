@@ -54,6 +54,7 @@ def read(
         b'{"config": {"User": "app", "U\xc5\xbfer": "root"}}',
         b'{"config": {"User": "app", "User": "root"}}',
         b'{"config": {"User": "app"}, "\xff": 1}',
+        b'{"config": {"User": "app"}, "rootfs": {"diff_ids": [], "Diff_ids": ["x"]}}',
         b'{"config": {"User": "app"}, "history": [], "History": [{"created_by": "USER root"}]}',
     ],
 )
