@@ -70,7 +70,8 @@ _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i38
 _ARM = {"armhf": "v7", "armel": "v6"}
 
 
-_PLAIN_VARIANTS = {"amd64": ("", "v1"), "arm64": ("", "8", "v8")}
+# What every containerd takes for none; older ones take amd64's v1 for another platform.
+_PLAIN_VARIANTS = {"amd64": ("",), "arm64": ("", "8", "v8")}
 
 
 class _Platform(msgspec.Struct):

@@ -80,7 +80,8 @@ def test_a_platform_outside_ascii_hides_no_entry(platform: dict[str, str]) -> No
     ("platform", "exact"),
     [
         ({"os": "linux", "architecture": "amd64"}, True),
-        ({"os": "linux", "architecture": "x86_64", "variant": "v1"}, True),
+        ({"os": "linux", "architecture": "x86_64"}, True),
+        ({"os": "linux", "architecture": "amd64", "variant": "v1"}, False),
         ({"os": "linux", "architecture": "arm64", "variant": "v8"}, True),
         ({"os": "linux", "architecture": "aarch64", "variant": "8"}, True),
         ({"os": "linux", "architecture": "amd64", "variant": "v3"}, False),
