@@ -4,6 +4,7 @@ The order of operations, and what breaks when it is changed, is docs/design/prot
 A step does its part once and ends; what must wait is the follow-up's business.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -12,9 +13,14 @@ import msgspec
 from services.worker.budget import PollBudget
 from services.worker.ledger import Ledger
 from services.worker.pointing import Pointing
-from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure
+from shared.domain.errors import (
+    ErrorKind,
+    PermanentFailure,
+    StepFailure,
+    TransientFailure,
+)
 from shared.domain.reference import parse_reference
-from shared.domain.retry import DELAYS, poll_delay
+from shared.domain.retry import MAX_POLL, poll_delay
 from shared.domain.step import Lane, Step, StepKind, Why
 from shared.domain.verdict import (
     Outcome,
@@ -31,8 +37,14 @@ from shared.ports.scanner import Analysis, Scanner
 
 log = logging.getLogger(__name__)
 
-LEASE_LIFE = (DELAYS[-1] + 60) * 1000
-"""Milliseconds: longer than the longest delay and a step's budget together."""
+LEASE_LIFE = (MAX_POLL + 60) * 1000
+"""Milliseconds: longer than the longest poll, the wait in a busy lane and a step's budget
+together. A lost message blocks its image for as long. A retry that waits longer finds its record
+gone and goes on (adoption), or another chain's and ends."""
+
+SCANNER_BUDGET = 15.0
+"""Seconds that the scanner has for one step: less than the step's own budget, so that a scanner
+which hangs is written down too."""
 
 MAX_TOKEN_WAIT = 1.0
 """Seconds; a longer wait for the polling budget goes back to a delay queue, not to a slot."""
@@ -58,9 +70,11 @@ class Scan:
         budget: PollBudget,
         clock: Clock,
         analysis_limit: float = 3600.0,
+        scanner_budget: float = SCANNER_BUDGET,
         on_verdict: Callable[[Verdict, float], None] = lambda verdict, seconds: None,
     ) -> None:
-        """`analysis_limit` (seconds): longer than that no analysis is waited for.
+        """`analysis_limit` (seconds): longer than that no analysis is waited for;
+        `scanner_budget` (seconds): what the scanner has for one step.
 
         `on_verdict` is told of each verdict and the seconds since it was first wanted.
         """
@@ -73,6 +87,7 @@ class Scan:
         self._budget = budget
         self._clock = clock
         self._analysis_limit = analysis_limit
+        self._scanner_budget = scanner_budget
         self._on_verdict = on_verdict
 
     async def resolve(self, step: Step) -> None:
@@ -123,28 +138,48 @@ class Scan:
         A failure is written down for those who wait, and ends the scan record with it: whoever
         asks meanwhile need not wait for this chain's next attempt.
         """
+        step = msgspec.structs.replace(step, began=step.began or self._clock.now())
         try:
-            state = await self._scanner.analysis(subject, step.question)
-            if state is Analysis.UNKNOWN or (state is Analysis.FAILED and hop == 0):
-                await self._pointing.read(subject)
-                state = await self._scanner.submit(subject, step.question)
-            if state is Analysis.DONE:
-                await self._finish(step, subject, chain)
+            async with asyncio.timeout(self._scanner_budget):
+                done = await self._look(step, subject, chain, hop)
+        except (StepFailure, TimeoutError) as error:
+            failure = error if isinstance(error, StepFailure) else self._silent()
+            await self._write_error(step, subject, failure.kind, str(failure), chain=chain)
+            if isinstance(failure, PermanentFailure):
                 return
-            if state is Analysis.FAILED:
-                reason = await self._scanner.failure_reason(subject, step.question)
-                message = f"the analysis failed: {reason or 'the scanner does not say why'}"
-                raise PermanentFailure(message, kind=ErrorKind.ANALYSIS_FAILED)
-            age = (self._clock.now() - step.first_seen) / 1000
-            if age > self._analysis_limit:
-                message = f"no analysis after {age:.0f} s: see whether the scanner's analyzers work"
-                raise PermanentFailure(message, kind=ErrorKind.ANALYSIS_FAILED)
-        except StepFailure as error:
-            await self._write_error(step, subject, error.kind, str(error), chain=chain)
-            if isinstance(error, PermanentFailure):
-                return
-            raise
-        await self._follow(self._next_check(step, subject, chain, hop), poll_delay(age))
+            raise failure from error
+        if not done:
+            await self._follow(
+                self._next_check(step, subject, chain, hop), poll_delay(self._age(step))
+            )
+
+    async def _look(self, step: Step, subject: Subject, chain: str, hop: int) -> bool:
+        """Whether there is a verdict now; raises StepFailure."""
+        state = await self._scanner.analysis(subject, step.question)
+        if state is Analysis.UNKNOWN or (state is Analysis.FAILED and hop == 0):
+            await self._pointing.read(subject)
+            state = await self._scanner.submit(subject, step.question)
+        if state is Analysis.DONE:
+            await self._finish(step, subject, chain)
+            return True
+        if state is Analysis.FAILED:
+            reason = await self._scanner.failure_reason(subject, step.question)
+            message = f"the analysis failed: {reason or 'the scanner does not say why'}"
+            raise PermanentFailure(message, kind=ErrorKind.ANALYSIS_FAILED)
+        age = self._age(step)
+        if age > self._analysis_limit:
+            message = f"no analysis after {age:.0f} s: see whether the scanner's analyzers work"
+            raise PermanentFailure(message, kind=ErrorKind.ANALYSIS_FAILED)
+        return False
+
+    def _age(self, step: Step) -> float:
+        """Seconds since its chain began; what waited for a worker before counts for nothing."""
+        return (self._clock.now() - step.began) / 1000
+
+    def _silent(self) -> TransientFailure:
+        return TransientFailure(
+            f"the scanner did not answer in {self._scanner_budget:g} s: see whether it hangs"
+        )
 
     def _next_check(self, step: Step, subject: Subject, chain: str, hop: int) -> Step:
         return msgspec.structs.replace(

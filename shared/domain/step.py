@@ -63,6 +63,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     chain: str = ""
     """The chain of checks this step belongs to; its first is the request's id."""
     hop: int = 0
+    began: int = 0
+    """When the chain first looked at the scanner; 0: not yet."""
     attempt: int = 0
     """Failed tries of this step so far."""
     history: tuple[str, ...] = ()

@@ -45,7 +45,13 @@ class Rig:
     """A scan over a fake Anchore and a fake registry; follow-ups are kept instead of queued."""
 
     def __init__(
-        self, anchore: FakeAnchore, registry: FakeRegistry, clock: FakeClock, *, polls: float
+        self,
+        anchore: FakeAnchore,
+        registry: FakeRegistry,
+        clock: FakeClock,
+        *,
+        polls: float,
+        scanner_budget: float,
     ) -> None:
         self.anchore, self.registry, self.clock = anchore, registry, clock
         self.leases = MemoryScanLeases(clock=clock)
@@ -56,6 +62,7 @@ class Rig:
         self.budget = PollBudget(rate=polls, clock=clock)
         self.followed: list[tuple[Step, int]] = []
         self.numbers: Iterator[int] = iter(range(1000))
+        self.scanner_budget = scanner_budget
 
     async def build(self, stack: AsyncExitStack) -> "Rig":
         rules = Rules(registries=(RegistryRule(self.registry.host, insecure=True),))
@@ -76,6 +83,7 @@ class Rig:
             follow=self.follow,
             budget=self.budget,
             clock=self.clock,
+            scanner_budget=self.scanner_budget,
         )
         self.reference = self.registry.put(CONTENT, "team/app:1")
         return self
@@ -120,13 +128,14 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(*, polls: float = 20.0) -> AsyncIterator[Rig]:
+async def rigged(*, polls: float = 20.0, scanner_budget: float = 15.0) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=None))
         registry = await stack.enter_async_context(FakeRegistry())
         # The fake Anchore's answers carry the real time, which orders verdicts.
         clock = FakeClock(now=SystemClock().now())
-        yield await Rig(anchore, registry, clock, polls=polls).build(stack)
+        rig = Rig(anchore, registry, clock, polls=polls, scanner_budget=scanner_budget)
+        yield await rig.build(stack)
 
 
 @pytest.fixture
@@ -259,6 +268,46 @@ async def test_a_check_whose_record_is_gone_adopts_the_scan(rig: Rig) -> None:
     await rig.scan.check(rig.next_check())
     assert rig.next_check().hop == 2
     assert await rig.held()
+
+
+async def test_an_image_whose_message_was_lost_may_be_asked_for_again_within_two_minutes(
+    rig: Rig,
+) -> None:
+    await rig.scan.request(rig.step())
+    rig.clock.advance(2 * MINUTE)
+    assert not await rig.held()
+    again = rig.step()
+    await rig.scan.request(again)
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+    assert rig.next_check().chain == again.id
+
+
+async def test_an_analysis_is_timed_from_its_own_beginning_however_long_its_request_lay(
+    rig: Rig,
+) -> None:
+    request = rig.step()
+    rig.clock.advance(180 * MINUTE)
+    await rig.scan.request(request)
+    assert await rig.error() is None
+    rig.clock.advance(59 * MINUTE)
+    await rig.scan.check(rig.next_check())
+    assert await rig.error() is None
+    rig.clock.advance(2 * MINUTE)
+    await rig.scan.check(rig.next_check())
+    assert await rig.error() is not None
+
+
+async def test_a_scanner_that_hangs_is_written_down_and_leaves_the_scan_to_whoever_asks_next() -> (
+    None
+):
+    async with rigged(scanner_budget=0.2) as rig:
+        rig.anchore.store.fault("*", "hang")
+        with pytest.raises(TransientFailure, match="did not answer in"):
+            await rig.scan.request(rig.step())
+        error = await rig.error()
+        assert error is not None
+        assert error.error is ErrorKind.TRANSIENT
+        assert not await rig.held()
 
 
 async def test_a_check_of_a_foreign_chain_ends(rig: Rig) -> None:
