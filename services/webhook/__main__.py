@@ -4,7 +4,7 @@ import sys
 
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import serve_webhook
-from shared.domain.errors import InvalidSettings
+from shared.domain.errors import InvalidRules, InvalidSettings
 from shared.runtime.lifecycle import run
 from shared.runtime.logging import configure_logging
 from shared.runtime.settings import read_settings
@@ -18,7 +18,7 @@ def main() -> int:
         return run(
             lambda life: serve_webhook(settings, life), drain_deadline=settings.imagegate_drain
         )
-    except InvalidSettings as error:
+    except (InvalidSettings, InvalidRules) as error:
         sys.stderr.write(f"imagegate webhook: {error}\n")
         return 2
 

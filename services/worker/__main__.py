@@ -4,7 +4,7 @@ import sys
 
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import serve_worker
-from shared.domain.errors import InvalidSettings
+from shared.domain.errors import InvalidRules, InvalidSettings
 from shared.runtime.lifecycle import run
 from shared.runtime.logging import configure_logging
 from shared.runtime.settings import read_settings
@@ -18,7 +18,7 @@ def main() -> int:
         return run(
             lambda life: serve_worker(settings, life), drain_deadline=settings.imagegate_drain
         )
-    except InvalidSettings as error:
+    except (InvalidSettings, InvalidRules) as error:
         sys.stderr.write(f"imagegate worker: {error}\n")
         return 2
 

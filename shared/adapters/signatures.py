@@ -172,7 +172,8 @@ def load_ring(folder: Path) -> KeyRing:
     if not files:
         raise InvalidSettings(
             f"{folder} holds no public signing key (worker.pub or worker-<key id>.pub): start a "
-            "worker there first, or copy the public keys of the workers into it"
+            "worker there first, copy the public keys of the workers into it, or correct "
+            "IMAGEGATE_KEYS"
         )
     if len(files) > MAX_KEYS:
         raise InvalidSettings(f"{folder} holds more than {MAX_KEYS} public keys; remove old ones")
@@ -222,7 +223,11 @@ def _read(path: Path, *, secret: bool) -> bytes:
             return file.read(MAX_FILE_BYTES)
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()
-        raise InvalidSettings(f"the signing key {path} cannot be read: {reason}") from error
+        hint = ""
+        if path.suffix == ".key" and isinstance(error, FileNotFoundError):
+            new = f"imagegate keys new --out {path.parent}"
+            hint = f"; make it with `{new}`, or correct IMAGEGATE_KEYS"
+        raise InvalidSettings(f"the signing key {path} cannot be read: {reason}{hint}") from error
 
 
 def _public_bytes(key: Ed25519PublicKey) -> bytes:

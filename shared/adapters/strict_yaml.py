@@ -131,7 +131,9 @@ def read_yaml(path: Path) -> Value:
             content = opened.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()
-        raise InvalidRules(f"{file}: cannot be read: {reason}") from error
+        raise InvalidRules(
+            f"{file}: cannot be read: {reason}; write the file, or correct IMAGEGATE_RULES"
+        ) from error
     if len(content) > MAX_BYTES:
         raise InvalidRules(f"{file}: is larger than {MAX_BYTES} bytes")
     try:

@@ -1,5 +1,6 @@
 """Serving an aiohttp application on a port or a Unix socket, as a context manager."""
 
+import errno
 import os
 import socket
 import ssl
@@ -43,10 +44,7 @@ async def serve(
         try:
             await site.start()
         except OSError as error:
-            raise InvalidSettings(
-                f"cannot listen on {host}:{port}: {error.strerror or error}; stop what uses it or "
-                "choose another port"
-            ) from error
+            raise InvalidSettings(f"cannot listen on {host}:{port}: {_why(error)}") from error
         bound = int(runner.addresses[0][1])
         shown = f"[{host}]" if ":" in host else host
         yield Bound(host, bound, f"{'https' if tls else 'http'}://{shown}:{bound}")
@@ -85,6 +83,16 @@ async def _runner(
         yield runner
     finally:
         await runner.cleanup()
+
+
+def _why(error: OSError) -> str:
+    """In the system's own words: asyncio's repeat the address."""
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}; name an address of this machine"
+    reason = os.strerror(error.errno).lower() if error.errno else str(error)
+    if error.errno == errno.EADDRINUSE:
+        return f"{reason}; stop what uses it or choose another port"
+    return f"{reason}; choose another address or port"
 
 
 def _listen_privately(path: Path) -> socket.socket:

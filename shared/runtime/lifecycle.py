@@ -117,6 +117,10 @@ def run(serve: Callable[[Lifecycle], Awaitable[int]], *, drain_deadline: float =
     async def main() -> int:
         life = Lifecycle(drain_deadline=drain_deadline)
         life.listen_to_signals()
-        return await serve(life)
+        try:
+            return await serve(life)
+        finally:
+            # After an error at the start nobody else tells the tasks that this is the end.
+            await life.cancel_tasks()
 
     return uvloop.run(main())

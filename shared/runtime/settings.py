@@ -131,8 +131,9 @@ def _convert(value: Any, wanted: Any, source: str) -> Any:
     try:
         return msgspec.convert(value, wanted, strict=False, dec_hook=_own_types)
     except msgspec.ValidationError as error:
-        got = type(value).__name__
-        raise InvalidSettings(f"{source} must be {_wanted(wanted)}, not this {got}") from error
+        # The value itself may be a secret: what a text holds is not repeated.
+        got = "" if isinstance(value, str) else f", not this {type(value).__name__}"
+        raise InvalidSettings(f"{source} must be {_wanted(wanted)}{got}") from error
 
 
 def _own_types(wanted: type, value: Any) -> Any:
@@ -177,5 +178,8 @@ def _bounds(notes: tuple[Any, ...]) -> str:
 def required(value: str, name: str, example: str) -> str:
     """`value`, or InvalidSettings that says how to set it: for what only some commands need."""
     if not value:
-        raise InvalidSettings(f"{name} is not set: set it, for instance to {example}")
+        raise InvalidSettings(
+            f"{name} is not set: set it, for instance to {example}, or {name}_FILE to a file that "
+            "holds it"
+        )
     return value

@@ -89,16 +89,22 @@ def days_left(certificate: Path, *, now: datetime | None = None) -> float:
     """Days until the (first) certificate of a file ends; below zero when it has ended."""
     try:
         ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError) as error:
-        raise InvalidSettings(f"{certificate} is not a PEM certificate: {error}") from error
+    except OSError as error:
+        raise InvalidSettings(
+            f"cannot read the certificate {certificate}: {error.strerror}"
+        ) from error
+    except ValueError as error:
+        raise InvalidSettings(f"{certificate} does not begin with a PEM certificate") from error
     return (ends - (now or datetime.now(UTC))) / timedelta(days=1)
 
 
 def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
     try:
         context.load_verify_locations(ca)
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidSettings(f"{ca} is not a file of PEM certificates: {error}") from error
+    except ssl.SSLError as error:
+        raise InvalidSettings(f"the CA file {ca} holds no PEM certificate") from error
+    except OSError as error:
+        raise InvalidSettings(f"cannot read the CA file {ca}: {error.strerror}") from error
 
 
 @contextmanager

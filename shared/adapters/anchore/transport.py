@@ -175,7 +175,7 @@ class AnchoreTransport:
         text = f"Anchore at {self._client.base_url} cannot be asked ({call.operation}): {why}"
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return f"{text}; set ANCHORE_CA to the CA that signed its certificate"
-        return text
+        return f"{text}; is it running, and is ANCHORE_URL right?"
 
     async def _exchange(self, call: Call, seconds: float) -> tuple[httpx.Response, Answer]:
         headers = {"x-anchore-account": call.account} if call.account else {}

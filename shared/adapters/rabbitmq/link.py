@@ -36,7 +36,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
         address = urlsplit(self.url)
         if address.scheme not in ("amqp", "amqps") or not address.hostname:
             raise InvalidSettings(
-                "the broker's address must look like amqp://user:password@host:5672/ or amqps://..."
+                "AMQP_URL must look like amqp://user:password@host:5672/ or amqps://..."
             )
 
     @property
@@ -73,7 +73,11 @@ class Link:
     def connection(self) -> AbstractConnection:
         """The connection; raises QueueUnavailable when there is none."""
         if self._connection is None:
-            raise QueueUnavailable(f"no broker at {self._settings.place}: {self._problem}")
+            problem = self._problem.rstrip(" .")
+            raise QueueUnavailable(
+                f"no broker at {self._settings.place}: {problem}; is it running, and are user, "
+                "password and virtual host of AMQP_URL right?"
+            )
         return self._connection
 
     @property

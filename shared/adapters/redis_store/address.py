@@ -56,11 +56,11 @@ def parse_address(url: str, *, ca_file: Path | None = None) -> RedisAddress:
         database = int(parts.path.strip("/") or 0)
     except ValueError:
         # What urlsplit says may hold the password: neither said nor chained.
-        raise InvalidSettings(f"the Redis URL cannot be read: write it as {SHAPE}") from None
+        raise InvalidSettings(f"REDIS_URL cannot be read: write it as {SHAPE}") from None
     if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-        raise InvalidSettings(f"the Redis URL must name a scheme and a host: {SHAPE}")
+        raise InvalidSettings(f"REDIS_URL must name a scheme and a host: {SHAPE}")
     if parts.query or parts.fragment:
-        raise InvalidSettings(f"the Redis URL takes no options after ? or #: {SHAPE}")
+        raise InvalidSettings(f"REDIS_URL takes no options after ? or #: {SHAPE}")
     tls = parts.scheme == "rediss"
     if ca_file is not None:
         _check_ca_file(ca_file, tls=tls)

@@ -53,11 +53,11 @@ def store_error(error: Exception, *, doing: str, address: object) -> StoreError:
     """Our error for one of `RAISED`; `doing` is what failed, as in "cannot <doing>"."""
     text = str(error) or type(error).__name__
     code = text.partition(" ")[0]
-    said = f"cannot {doing}, Redis at {address}: {text}"
+    said = f"cannot {doing}, Redis at {address}: {text.rstrip(' .?')}"
     if isinstance(error, MaxConnectionsError):
         return StoreError(f"{said}: all our own connections are in use")
     if isinstance(error, _MISCONFIGURED) or _UNAUTHENTICATED in text:
-        return StoreMisconfigured(f"{said}: check the user, password and ACL of the Redis URL")
+        return StoreMisconfigured(f"{said}: check the user, password and ACL of REDIS_URL")
     if isinstance(error, _REFUSED) or code in _REFUSED_CODES:
         return StoreRefused(f"{said}: reads go on; make the server writable or give it memory")
     if isinstance(error, _UNREACHABLE) or code in _UNREACHABLE_CODES:

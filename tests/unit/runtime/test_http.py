@@ -29,13 +29,6 @@ async def test_a_site_says_where_it_answers_and_is_gone_at_the_end() -> None:
         await asyncio.open_connection("127.0.0.1", bound.port)
 
 
-async def test_a_taken_port_is_named_with_what_to_do() -> None:
-    async with serve(hello()) as bound:
-        with pytest.raises(InvalidSettings, match=rf"127\.0\.0\.1:{bound.port}.*another port"):
-            async with serve(hello(), port=bound.port):
-                pass
-
-
 async def test_a_client_that_goes_away_ends_its_handler() -> None:
     ended = asyncio.Event()
     began = asyncio.Event()
@@ -99,4 +92,23 @@ async def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
 async def test_a_path_that_is_too_long_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="cannot make the socket"):
         async with serve_unix(hello(), tmp_path / ("x" * 200)):
+            pass
+
+
+async def test_a_port_in_use_is_named_once_with_what_to_do() -> None:
+    async with serve(hello()) as bound:
+        with pytest.raises(InvalidSettings) as caught:
+            async with serve(hello(), port=bound.port):
+                pass
+    assert str(caught.value) == (
+        f"cannot listen on 127.0.0.1:{bound.port}: address already in use; stop what uses it or "
+        "choose another port"
+    )
+
+
+async def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(
+        InvalidSettings, match=r"192\.0\.2\.1:0: .*; choose another address or port"
+    ):
+        async with serve(hello(), host="192.0.2.1"):
             pass

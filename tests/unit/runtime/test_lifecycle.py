@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.domain.errors import InvalidSettings
 from shared.runtime.lifecycle import Lifecycle, run
 
 
@@ -149,6 +150,19 @@ async def test_a_signal_stops_the_process_and_its_exit_code_is_zero(
     assert await process.stdout.readline() == b"ready\n"
     process.send_signal(number)
     assert await process.wait() == 0
+
+
+def test_an_error_at_the_start_is_the_only_thing_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def serve(life: Lifecycle) -> int:
+        life.watch(for_ever(), name="listen")
+        await asyncio.sleep(0)
+        raise InvalidSettings("cannot listen on 127.0.0.1:1")
+
+    with pytest.raises(InvalidSettings, match="cannot listen"):
+        run(serve)
+    assert caplog.text == ""
 
 
 def test_run_gives_the_exit_code_on_uvloop() -> None:

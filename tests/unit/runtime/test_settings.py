@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from shared.domain.errors import InvalidSettings
-from shared.runtime.settings import Secret, read_settings
+from shared.runtime.settings import Secret, read_settings, required
 
 
 class Colour(StrEnum):
@@ -133,6 +133,18 @@ def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, text: str, words: li
     with pytest.raises(InvalidSettings) as caught:
         read({}, write(tmp_path, text))
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_wrong_text_is_not_said_to_be_a_text() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        read({"PORT": "abc"})
+    assert str(caught.value) == "PORT must be a whole number at least 1 and at most 65535"
+
+
+def test_what_only_some_commands_need_is_named_with_both_ways_to_set_it() -> None:
+    assert required("redis://x", "REDIS_URL", "redis://localhost") == "redis://x"
+    with pytest.raises(InvalidSettings, match=r"REDIS_URL is not set.*redis://localhost.*_FILE"):
+        required("", "REDIS_URL", "redis://localhost")
 
 
 def test_a_value_never_stands_in_the_message() -> None:

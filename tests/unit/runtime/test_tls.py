@@ -163,10 +163,18 @@ def test_files_that_are_no_pair_are_named(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("no certificate")
     with pytest.raises(InvalidSettings, match="not a certificate and its key"):
         server_context(CertificateFiles(tmp_path / "x", tmp_path / "x"))
-    with pytest.raises(InvalidSettings, match="PEM certificates"):
+    with pytest.raises(InvalidSettings, match=r"CA file .*x holds no PEM certificate"):
         client_context(tmp_path / "x")
-    with pytest.raises(InvalidSettings, match="PEM certificate"):
+    with pytest.raises(InvalidSettings, match="x does not begin with a PEM certificate"):
         days_left(tmp_path / "x")
+
+
+def test_files_that_are_not_there_are_said_to_be_missing_not_wrong(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    with pytest.raises(InvalidSettings, match=r"cannot read the CA file .*gone: No such file"):
+        client_context(gone)
+    with pytest.raises(InvalidSettings, match=r"cannot read the certificate .*gone: No such file"):
+        days_left(gone)
 
 
 def test_processes_that_start_at_once_agree_on_one_certificate_and_its_key(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""A process that cannot start: exit code 2, one line that names what was wrong, no secret."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.functional.cli.commands import imagegate
+
+SECRET = "hunter2"
+SERVERS = {
+    "REDIS_URL": f"redis://:{SECRET}@127.0.0.1:1/0",
+    "AMQP_URL": f"amqp://guest:{SECRET}@127.0.0.1:1/",
+    "ANCHORE_URL": "http://127.0.0.1:1",
+    "ANCHORE_PASSWORD": SECRET,
+}
+
+
+@pytest.mark.parametrize("what", ["webhook", "worker", "scanner"])
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ("defualt: {mode: enforce}", ":2: unknown key 'defualt'; the nearest valid one is"),
+        ("default: {mode: enforc}", ":2: default.mode: 'enforc' is not one of"),
+        ("registries: [", "rules.yaml:"),
+    ],
+)
+async def test_a_wrong_rules_file_is_one_line(
+    tmp_path: Path, what: str, rules: str, words: str
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(f"apiVersion: imagegate.dev/v1\n{rules}\n")
+    ran = await imagegate(what, state=tmp_path, IMAGEGATE_RULES=str(file), **SERVERS)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran
+    assert ran.err.startswith(f"imagegate {what}: {tmp_path}")
+    assert words in ran.err
+
+
+@pytest.mark.parametrize(
+    ("what", "wrong", "words"),
+    [
+        ("webhook", {"REDIS_URL": ""}, "REDIS_URL is not set"),
+        ("worker", {"AMQP_URL": ""}, "AMQP_URL is not set"),
+        ("worker", {"ANCHORE_URL": ""}, "ANCHORE_URL is not set"),
+        ("webhook", {"REDIS_URL": f"http://:{SECRET}@h"}, "REDIS_URL must name a scheme"),
+        ("worker", {"AMQP_URL": f"redis://x:{SECRET}@h"}, "AMQP_URL must look like amqp://"),
+        ("worker", {"ANCHORE_URL": f"http://u:{SECRET}@h"}, "ANCHORE_URL must not hold"),
+        ("worker", {"IMAGEGATE_KEYS": "/nowhere"}, "imagegate keys new --out /nowhere"),
+        ("webhook", {"IMAGEGATE_KEYS": "/nowhere"}, "correct IMAGEGATE_KEYS"),
+        ("webhook", {"IMAGEGATE_RULES": "/nowhere"}, "correct IMAGEGATE_RULES"),
+        ("webhook", {"IMAGEGATE_PORT": "abc"}, "IMAGEGATE_PORT must be a whole number"),
+        ("worker", {"REDIS_URL_FILE": "/nowhere"}, "REDIS_URL and REDIS_URL_FILE are both set"),
+    ],
+)
+async def test_a_wrong_setting_is_one_line_without_a_secret(
+    tmp_path: Path, what: str, wrong: dict[str, str], words: str
+) -> None:
+    ran = await imagegate(what, state=tmp_path, **{**SERVERS, "IMAGEGATE_PORT": "0", **wrong})
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran
+    assert ran.err.startswith(f"imagegate {what}: ")
+    assert words in ran.err
+    assert SECRET not in ran.err
