@@ -129,7 +129,7 @@ class NearCache:
         return entries
 
     async def read(self, keys: Sequence[str], *, fresh: bool = False) -> Look:
-        """The records of `keys`; `fresh` does not take an absent record's word for it."""
+        """The records of `keys`; `fresh`: as the store has them now, should it answer."""
         began = self._clock.monotonic()
         trouble = None
         for _ in range(MAX_ROUNDS):
@@ -144,8 +144,7 @@ class NearCache:
         entry = self._entries.get(key)
         if entry is None:
             return False
-        needed = began if fresh and entry.record is None else began - RECHECK
-        return entry.checked >= needed
+        return entry.checked >= (began if fresh else began - RECHECK)
 
     def _look(self, keys: Sequence[str], trouble: StoreError | None) -> Look:
         now = self._clock.now()
