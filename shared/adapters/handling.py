@@ -23,6 +23,12 @@ RESOLVE_LIFE = 5.0
 """Seconds that a resolve step lives at most: nobody waits longer."""
 
 
+CLOCKS_APART = 5_000
+"""Milliseconds that the clocks of asker and worker may differ, as the store allows a record
+(`shared.ports.verdicts.MAX_AHEAD`). The deadline is the asker's time, and a worker whose clock is
+half a second ahead would else drop every question."""
+
+
 class QueueEvent(StrEnum):
     """What happened to a delivery, for counters."""
 
@@ -114,7 +120,7 @@ class Handling:
         """The broker's expiry does not touch what is prefetched already (broker-facts.md 8.2)."""
         if self.lane is not Lane.RESOLVE or step.deadline is None:
             return False
-        return step.deadline < self._clock.now()
+        return step.deadline + CLOCKS_APART < self._clock.now()
 
     def _failed(self, step: Step, why: str, error: Exception | None = None) -> None:
         log.error(

@@ -13,7 +13,7 @@ import aio_pika
 import msgspec
 import pytest
 
-from shared.adapters.handling import QueueEvent
+from shared.adapters.handling import CLOCKS_APART, QueueEvent
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.domain.errors import QueueFull
@@ -398,12 +398,22 @@ async def test_a_resolve_step_in_time_is_delivered(subject: Subject) -> None:
 
 async def test_a_resolve_step_whose_asker_is_gone_is_not_handled(subject: Subject) -> None:
     got = Recorder()
-    past = SystemClock().now() - 1
+    past = SystemClock().now() - CLOCKS_APART - 1
     async with consuming(subject.queue, Lane.RESOLVE, got):
         await subject.queue.publish(a_step(Lane.RESOLVE, deadline=past))
         await until(lambda: subject.events[QueueEvent.EXPIRED, Lane.RESOLVE] == 1)
     assert not got.steps
     assert await dead(subject.queue) == 0
+
+
+async def test_a_resolve_step_is_handled_by_a_worker_whose_clock_is_a_little_ahead(
+    subject: Subject,
+) -> None:
+    got = Recorder()
+    soon = SystemClock().now() + 500 - 3_000
+    async with consuming(subject.queue, Lane.RESOLVE, got):
+        await subject.queue.publish(a_step(Lane.RESOLVE, deadline=soon), expires_in=0.5)
+        await until(lambda: bool(got.ended))
 
 
 async def test_drain_lets_handlers_end_takes_no_more_and_returns(subject: Subject) -> None:
