@@ -16,6 +16,8 @@ from shared.domain.rules import Rules
 from shared.ports.clock import Clock
 
 MAX_RECENT = 20_000
+MAX_BYTES = 32 * 2**20
+"""Of near-cache entries, which live as long as something here rests on them."""
 
 Thing = TypeVar("Thing", Note, Decision)
 Key = TypeVar("Key")
@@ -28,14 +30,19 @@ class Resting(msgspec.Struct, Generic[Thing], frozen=True):
     until: int
     """When time alone changes it (ms)."""
     entries: tuple[Entry, ...]
+    size: int
 
 
 class Recent(Generic[Key, Thing]):
     """Things by key, under the rules they were made under; bounded, the oldest go first."""
 
-    def __init__(self, *, clock: Clock, max_things: int = MAX_RECENT) -> None:
+    def __init__(
+        self, *, clock: Clock, max_things: int = MAX_RECENT, max_bytes: int = MAX_BYTES
+    ) -> None:
         self._clock = clock
         self._max_things = max_things
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._things: dict[Key, Resting[Thing]] = {}
         self._rules: Rules | None = None
 
@@ -56,10 +63,18 @@ class Recent(Generic[Key, Thing]):
         """Keep `thing` for the next reviews."""
         if rules is not self._rules:
             self._things.clear()
+            self._bytes = 0
             self._rules = rules
-        resting = Resting(thing, until, tuple(entries))
-        self._things.pop(key, None)
+        held = tuple(entries)
+        resting = Resting(thing, until, held, sum(entry.size for entry in held))
+        self._forget(key)
         self._things[key] = resting
-        if len(self._things) > self._max_things:
-            del self._things[next(iter(self._things))]
+        self._bytes += resting.size
+        while len(self._things) > self._max_things or self._bytes > self._max_bytes:
+            self._forget(next(iter(self._things)))
         return resting
+
+    def _forget(self, key: Key) -> None:
+        resting = self._things.pop(key, None)
+        if resting is not None:
+            self._bytes -= resting.size

@@ -14,9 +14,11 @@ RULES = Rules()
 
 
 class Rig:
-    def __init__(self, *, max_things: int = 10) -> None:
+    def __init__(self, *, max_things: int = 10, max_bytes: int = 10_000) -> None:
         self.clock = FakeClock()
-        self.recent: Recent[str, Note] = Recent(clock=self.clock, max_things=max_things)
+        self.recent: Recent[str, Note] = Recent(
+            clock=self.clock, max_things=max_things, max_bytes=max_bytes
+        )
         self.entry = Entry(sealed=b"", record=None, order=0, ends=2**63)
         self.entry.checked = self.clock.monotonic()
 
@@ -74,3 +76,11 @@ def test_it_is_bounded_and_the_oldest_go_first() -> None:
     for number in range(10):
         rig.keep(str(number))
     assert [number for number in range(10) if rig.kept(str(number))] == [7, 8, 9]
+
+
+def test_it_is_bounded_in_the_bytes_that_it_keeps_alive() -> None:
+    rig = Rig(max_bytes=3_000)
+    rig.entry.size = 1_000
+    for number in (1, 2, 2, 3, 4, 5):
+        rig.keep(str(number))
+    assert [number for number in range(10) if rig.kept(str(number))] == [3, 4, 5]
