@@ -30,7 +30,11 @@ class Resting(msgspec.Struct, Generic[Thing], frozen=True):
     until: int
     """When time alone changes it (ms)."""
     entries: tuple[Entry, ...]
-    size: int
+
+    @property
+    def size(self) -> int:
+        """Bytes that it keeps alive; the same ever after."""
+        return sum(entry.size for entry in self.entries)
 
 
 class Recent(Generic[Key, Thing]):
@@ -65,8 +69,7 @@ class Recent(Generic[Key, Thing]):
             self._things.clear()
             self._bytes = 0
             self._rules = rules
-        held = tuple(entries)
-        resting = Resting(thing, until, held, sum(entry.size for entry in held))
+        resting = Resting(thing, until, tuple(entries))
         self._forget(key)
         self._things[key] = resting
         self._bytes += resting.size
