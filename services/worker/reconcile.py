@@ -20,12 +20,18 @@ from shared.ports.steps import StepQueue
 log = logging.getLogger(__name__)
 
 OVERDUE = 15_000
-"""Milliseconds without being begun; a busy lane's steps are copied at most this often."""
+"""Milliseconds without being begun."""
 
 FORGET = 3_600_000
 """Milliseconds after which nobody waits for it any more: it is asked for again when needed."""
 
 BATCH = 200
+
+BUSY = 200
+"""Steps ready in a lane from which on what is overdue there is taken to stand in the line: copies
+would make the line longer the slower it is, until the lane is full and refuses everybody. A step
+that was lost meanwhile is asked for again by whoever waits for it, or published once the line
+is short."""
 
 
 class Reconciler:
@@ -59,9 +65,13 @@ class Reconciler:
     async def once(self) -> int:
         """One round; how many steps were published again."""
         published = 0
+        # First, because what is named and not published waits for its next turn.
+        busy = {lane.lane for lane in (await self._queue.depths()).lanes if lane.ready >= BUSY}
         for step in await self._claims.overdue(age=self._overdue, limit=BATCH):
             if step.kind is StepKind.RESOLVE or self._clock.now() - step.first_seen > FORGET:
                 await self._claims.begin(step.claim)
+                continue
+            if step.lane in busy:
                 continue
             await self._queue.publish(msgspec.structs.replace(step, id=uuid.uuid4().hex))
             published += 1

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from services.worker.dispatch import Dispatch, Follower, StepOutcome, Steps
-from services.worker.reconcile import Reconciler
+from services.worker.reconcile import BUSY, Reconciler
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
 from shared.domain.errors import (
@@ -25,6 +25,7 @@ from shared.domain.verdict import Question
 from shared.ports.claims import Claim
 from shared.ports.steps import Depths, Handler, Settle
 from tests.fakes.clock import FakeClock
+from tests.house import eventually
 
 REQUEST = Step(
     id="1",
@@ -187,6 +188,10 @@ async def test_a_step_that_waits_for_its_follow_ups_confirm_can_be_cancelled() -
     assert not rig.ends
 
 
+async def acked(step: Step) -> Settle:
+    return Settle.ACK
+
+
 class Reconciling:
     """A reconciler over memory claims and a memory queue."""
 
@@ -207,6 +212,9 @@ class Reconciling:
         depths = await self.queue.depths()
         return {lane.lane: lane.ready for lane in depths.lanes if lane.ready}
 
+    async def empty(self) -> bool:
+        return not await self.ready()
+
 
 async def test_what_was_claimed_but_never_begun_is_published_again() -> None:
     rig = Reconciling()
@@ -224,6 +232,21 @@ async def test_what_was_begun_is_not_published_again() -> None:
     await rig.claims.begin("claim")
     rig.clock.advance(60_000)
     assert await rig.reconciler.once() == 0
+
+
+async def test_what_stands_in_a_long_line_is_not_copied_until_the_line_is_short() -> None:
+    rig = Reconciling()
+    await rig.wanted()
+    for number in range(BUSY):
+        await rig.queue.publish(msgspec.structs.replace(REQUEST, id=str(number)))
+    rig.clock.advance(15_001)
+    assert await rig.reconciler.once() == 0
+    taking = asyncio.create_task(rig.queue.consume(Lane.ADMISSION, acked, concurrency=8))
+    await eventually(rig.empty, within=5)
+    await rig.queue.drain(timeout=1)
+    await taking
+    rig.clock.advance(15_001)
+    assert await rig.reconciler.once() == 1
 
 
 async def test_what_nobody_can_still_wait_for_is_forgotten() -> None:
