@@ -4,11 +4,14 @@
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
 from shared.domain.errors import StoreError, StoreUnreachable
+
+log = logging.getLogger(__name__)
 
 MAX_KEYS = 256
 """Keys of one MGET: about 0.4 MB of verdicts."""
@@ -75,6 +78,10 @@ class MergedReads:
         except asyncio.CancelledError:
             self._fail(reads, StoreUnreachable(CLOSED))
             raise
+        except Exception as error:
+            # Whatever it was, nobody may wait for ever.
+            log.exception("reading records failed")
+            self._fail(reads, StoreError(f"cannot read records: {error!r}"))
         else:
             for read in reads:
                 if not read.answer.done():

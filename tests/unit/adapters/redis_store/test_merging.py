@@ -149,6 +149,17 @@ async def test_an_error_that_is_not_the_servers_absence_hits_only_its_own_round(
     assert await second == [b"record of second"]
 
 
+async def test_a_failure_that_nobody_foresaw_leaves_nobody_waiting() -> None:
+    server = Server()
+    server.errors = [ValueError("a mistake")]
+    reads = MergedReads(fetch=server.fetch)
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreError, match="a mistake"):
+            await reads.read([b"a"])
+        assert await reads.read([b"a"]) == _records([b"a"])
+    await reads.aclose()
+
+
 async def test_closing_tells_everybody_who_waits() -> None:
     server = Server()
     server.open.clear()
