@@ -101,8 +101,8 @@ def need(answer: Known | Missing) -> Need:
     return answer.need
 
 
-def amd64(digest: str, **more: str) -> Manifest:
-    return Manifest(digest, "linux", "amd64", **more)
+def amd64(digest: str, *, variant: str = "") -> Manifest:
+    return Manifest(digest, "linux", "amd64", variant)
 
 
 def test_a_tag_never_seen_is_requested_and_its_pointer_awaited() -> None:
