@@ -59,6 +59,8 @@ class Missing(msgspec.Struct, frozen=True):
     """Why the last try did not tell."""
     resting: bool = False
     """That try failed a moment ago and is tried again by itself: asking would add another."""
+    asked_at: int = 0
+    """Where the registry has to be asked again: when it was asked last, by a worker's clock."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -74,8 +76,13 @@ class Known(msgspec.Struct, frozen=True):
 class Catalogue:
     """Judges an image from records; `fetch` gives the records of keys, absent ones as None."""
 
-    def __init__(self, *, image: Image, rules: Rules, now: int, fetch: Fetch) -> None:
+    def __init__(
+        self, *, image: Image, rules: Rules, now: int, fetch: Fetch, renewed: int | None = None
+    ) -> None:
+        """`renewed`: a pointer later than this one (`asked_at`) was written while this review
+        waited, so that it is young whatever the clocks say."""
         self._image = image
+        self._renewed = renewed
         self._rules = rules
         self._now = now
         self._fetch = fetch
@@ -102,11 +109,14 @@ class Catalogue:
         young_until = pointer.young_until(always=self._image.always, immutable=immutable)
         if self._now < young_until:
             self._until = young_until
-        elif self._image.always:
-            return Missing(Need.RESOLVE, (key,))
-        else:
+        elif self._image.always and not self._is_renewed(pointer):
+            return Missing(Need.RESOLVE, (key,), asked_at=pointer.asked_at)
+        elif not self._image.always:
             self._refresh = Need.RESOLVE
         return self._judge_digest(pointer.digest, (reference.tag,), is_index=pointer.is_index)
+
+    def _is_renewed(self, pointer: Pointer) -> bool:
+        return self._renewed is not None and pointer.asked_at > self._renewed
 
     def _judge_digest(
         self, digest: str, tags: tuple[str | None, ...], *, is_index: bool | None

@@ -119,16 +119,19 @@ class Knowledge:
         answer, trouble = await self._look(image)
         resolve_until = min(patience.until, self._clock.monotonic() + RESOLVE_WAIT)
         asked: dict[Need, Asked] = {}
+        renewed: int | None = None
         while isinstance(answer, Missing):
             keys = answer.keys
             with self._waiters.on(keys) as changed:
-                answer, trouble = await self._look(image, fresh=True)
+                answer, trouble = await self._look(image, fresh=True, renewed=renewed)
                 if isinstance(answer, Known) or trouble is not None:
                     break
                 if answer.keys != keys:
                     continue  # it waits for something else by now: register for that first
                 resolving = answer.need is Need.RESOLVE
                 until = resolve_until if resolving else patience.until
+                if resolving and renewed is None:
+                    renewed = answer.asked_at
                 if answer.need not in asked:
                     asked[answer.need] = await self._ask(image, answer, patience, until)
                 if asked[answer.need] in DOWN:
@@ -136,7 +139,7 @@ class Knowledge:
                 if not self._may_wait(patience, resolving, Asked.FIRST in asked.values()):
                     break
                 if not await self._wait(changed, until):
-                    answer, trouble = await self._look(image, fresh=True)
+                    answer, trouble = await self._look(image, fresh=True, renewed=renewed)
                     break
         if isinstance(answer, Missing):
             return self._not_known(image, answer, trouble)
@@ -146,7 +149,7 @@ class Knowledge:
         return answer.judgement
 
     async def _look(
-        self, image: Image, *, fresh: bool = False
+        self, image: Image, *, fresh: bool = False, renewed: int | None = None
     ) -> tuple[Known | Missing, StoreError | None]:
         """One whole look-up; the trouble, if the store could not be asked about all of it."""
         held: dict[str, msgspec.Struct | None] = {}
@@ -159,9 +162,15 @@ class Knowledge:
             return [held[key] for key in keys]
 
         while True:
-            now = self._clock.now()
+            catalogue = Catalogue(
+                image=image,
+                rules=self._rules(),
+                now=self._clock.now(),
+                fetch=fetch,
+                renewed=renewed,
+            )
             try:
-                answer = Catalogue(image=image, rules=self._rules(), now=now, fetch=fetch).judge()
+                answer = catalogue.judge()
             except _NotHeld as missing:
                 look = await self._cache.read(missing.keys, fresh=fresh)
                 held.update(zip(missing.keys, look.records, strict=True))

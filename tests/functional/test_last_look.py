@@ -73,3 +73,16 @@ async def test_what_was_written_while_a_review_waited_is_seen_though_nobody_anno
     if known != "all, with an old pointer":
         await rig.judge()
     assert (await waiting).state is State.PASS
+
+
+async def test_a_pointer_renewed_while_a_review_waited_counts_whatever_the_workers_clock_says() -> (
+    None
+):
+    rig = Rig()
+    await rig.point(age=20 * OLD_POINTER)
+    await rig.judge()
+    waiting = asyncio.create_task(rig.waited_for())
+    await asyncio.sleep(0.1)
+    await rig.point(age=2 * OLD_POINTER)  # asked just now, by a clock a minute behind
+    assert (await waiting).state is State.PASS
+    assert (await rig.waited_for()).state is State.REGISTRY_AWAY
