@@ -10,14 +10,17 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from shared.domain.errors import (
     InvalidReference,
     PermanentFailure,
     QueueError,
     StoreError,
+    StoreUnreachable,
     TransientFailure,
 )
-from shared.domain.retry import retry_delay
+from shared.domain.retry import MAX_ATTEMPTS, retry_delay
 from shared.domain.step import Step, StepKind, failed
 from shared.ports.steps import Settle, StepQueue
 
@@ -96,6 +99,11 @@ class Dispatch:
         try:
             async with asyncio.timeout(self._budget):
                 await self._work[step.kind](step)
+        except StoreUnreachable as error:
+            # No fault of the step's, and every step's: an outage must not make dead letters of
+            # all that was under way. Its last attempt is kept until the store is back.
+            kept = msgspec.structs.replace(step, attempt=min(step.attempt, MAX_ATTEMPTS - 2))
+            return await self._again(kept, str(error), None)
         except (TransientFailure, StoreError) as error:
             after = error.retry_after if isinstance(error, TransientFailure) else None
             return await self._again(step, str(error), after)

@@ -19,7 +19,7 @@ from shared.domain.errors import (
     StoreUnreachable,
     TransientFailure,
 )
-from shared.domain.retry import MAX_ATTEMPTS
+from shared.domain.retry import DELAYS, MAX_ATTEMPTS
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
 from shared.ports.claims import Claim
@@ -144,6 +144,16 @@ async def test_the_last_attempt_ends_among_the_dead_letters() -> None:
         step = rig.queue.published[-1][0]
     assert await rig.dispatch.handle(step) is Settle.DEAD
     assert len(rig.queue.published) == MAX_ATTEMPTS - 1
+
+
+async def test_a_store_that_is_away_for_long_makes_no_dead_letters() -> None:
+    rig = Rig(StoreUnreachable("away"))
+    step, delay = REQUEST, 0
+    for _ in range(20):
+        assert await rig.dispatch.handle(step) is Settle.ACK
+        step, delay = rig.queue.published[-1]
+    assert (step.attempt, delay) == (MAX_ATTEMPTS - 1, DELAYS[-1])
+    assert set(rig.ends) == {StepOutcome.RETRIED}
 
 
 async def test_a_step_that_takes_too_long_is_cut_off_and_tried_again() -> None:
