@@ -24,6 +24,7 @@ from shared.domain.verdict import (
     scan_key,
     verdict_key,
 )
+from shared.ports.clock import Clock
 from shared.ports.signing import Sealer, Unsealer
 from shared.ports.verdicts import Put, VerdictStore
 
@@ -35,8 +36,11 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 class Ledger:
     """Reads and writes pointers, indexes and verdicts; raises StoreError."""
 
-    def __init__(self, *, store: VerdictStore, sealer: Sealer, unsealer: Unsealer) -> None:
+    def __init__(
+        self, *, store: VerdictStore, sealer: Sealer, unsealer: Unsealer, clock: Clock
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._sealer = sealer
         self._unsealer = unsealer
 
@@ -88,10 +92,12 @@ class Ledger:
             return None
         kind, _ = record_type(key)
         try:
-            return self._unsealer.unseal(sealed, record, kind=kind, key=key)[0]
+            opened, body = self._unsealer.unseal(sealed, record, kind=kind, key=key)
         except InvalidSignature as error:
             log.warning("a stored record is not believed: %s", error)
             return None
+        # The store forgets what has ended; somebody who writes to it may have put it back.
+        return opened if body.ends > self._clock.now() else None
 
     async def _write(
         self,

@@ -64,7 +64,7 @@ def run_worker(
 ) -> None:
     """Have `life` watch every lane and the reconciler; drain with `ports.queue.drain`."""
     clock = SystemClock()
-    ledger = Ledger(store=ports.store, sealer=ports.sealer, unsealer=ports.unsealer)
+    ledger = Ledger(store=ports.store, sealer=ports.sealer, unsealer=ports.unsealer, clock=clock)
     follower = Follower(queue=ports.queue)
     scan = Scan(
         scanner=ports.scanner,

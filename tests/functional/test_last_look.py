@@ -34,7 +34,7 @@ class Rig:
         self.clock = SystemClock()
         backends = memory_backends()
         sealer = PlainSealer()
-        self.ledger = Ledger(store=backends.store, sealer=sealer, unsealer=sealer)
+        self.ledger = Ledger(store=backends.store, sealer=sealer, unsealer=sealer, clock=self.clock)
         self.knowledge = Knowledge(
             cache=NearCache(store=backends.store, unsealer=sealer, clock=self.clock),
             requests=Requests(claims=backends.claims, queue=backends.queue, clock=self.clock),

@@ -32,9 +32,10 @@ def image(home: House, name: str = "team/app:1", **config: object) -> str:
 
 async def known_since(home: House, reference: ImageReference, digest: str, seconds: int) -> None:
     """Pointer and passing verdict of `seconds` ago, as a worker wrote them."""
-    at = SystemClock().now() - 1000 * seconds
+    clock = SystemClock()
+    at = clock.now() - 1000 * seconds
     sealer = PlainSealer()
-    ledger = Ledger(store=home.backends.store, sealer=sealer, unsealer=sealer)
+    ledger = Ledger(store=home.backends.store, sealer=sealer, unsealer=sealer, clock=clock)
     await ledger.write_pointer(Pointer(reference.tagged, asked_at=at, digest=digest))
     subject = Subject(reference.repository, digest, reference.tag)
     verdict = Verdict(subject, Question(), Outcome.PASS, evaluated_at=at)

@@ -302,7 +302,10 @@ class World:
         process = Process()
         queue = process.calls(lambda: self.queue)
         ledger = Ledger(
-            store=process.calls(lambda: self.redis.store), sealer=self.sealer, unsealer=self.sealer
+            store=process.calls(lambda: self.redis.store),
+            sealer=self.sealer,
+            unsealer=self.sealer,
+            clock=self.clock,
         )
         pointing = Pointing(
             resolver=process.calls(Registry), ledger=ledger, rules=Rules, clock=self.clock
@@ -461,7 +464,9 @@ class World:
             await self.finish_standing()
 
     async def verdict(self) -> Verdict | None:
-        ledger = Ledger(store=self.redis.store, sealer=self.sealer, unsealer=self.sealer)
+        ledger = Ledger(
+            store=self.redis.store, sealer=self.sealer, unsealer=self.sealer, clock=self.clock
+        )
         return await ledger.verdict(SUBJECT, QUESTION)
 
     def in_flight(self, kind: StepKind) -> list[Step]:

@@ -16,9 +16,10 @@ from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.errors import ErrorKind, TransientFailure
-from shared.domain.pointer import MINUTE, Pointer
+from shared.domain.pointer import DAY, MINUTE, Pointer, pointer_key
 from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
+from shared.domain.signing import Kind
 from shared.domain.step import Lane, Step, StepKind, Why
 from shared.domain.verdict import (
     Outcome,
@@ -58,7 +59,7 @@ class Rig:
         self.claims = MemoryRequestClaims(clock=clock, leases=self.leases)
         self.store = MemoryVerdictStore(clock=clock, leases=self.leases)
         sealer = PlainSealer()
-        self.ledger = Ledger(store=self.store, sealer=sealer, unsealer=sealer)
+        self.ledger = Ledger(store=self.store, sealer=sealer, unsealer=sealer, clock=clock)
         self.budget = PollBudget(rate=polls, clock=clock)
         self.followed: list[tuple[Step, int]] = []
         self.numbers: Iterator[int] = iter(range(1000))
@@ -431,6 +432,20 @@ async def test_a_tag_that_moved_to_an_index_nobody_can_read_no_longer_names_the_
         ErrorKind.UNTRUSTED,
         CONTENT.digest,
     )
+
+
+async def test_a_record_that_ended_and_was_put_back_counts_for_nothing(rig: Rig) -> None:
+    pointer = Pointer(rig.reference.tagged, rig.clock.now(), "sha256:" + "e" * 64)
+    key = pointer_key(rig.reference)
+    sealed = PlainSealer().seal(
+        pointer, kind=Kind.POINTER, key=key, order=pointer.asked_at, ends=pointer.ends_at
+    )
+    rig.clock.advance(8 * DAY)
+    await rig.store.put(sealed, key=key, ends=rig.clock.now() + DAY)
+    await rig.scan.request(rig.step())
+    found = await rig.ledger.pointer(rig.reference)
+    assert found is not None
+    assert (found.digest, found.previous) == (CONTENT.digest, None)
 
 
 async def test_a_pointer_is_ordered_by_the_time_the_registry_was_asked(rig: Rig) -> None:
