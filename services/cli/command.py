@@ -1,9 +1,11 @@
 """What every command shares: one console, one way to fail, exit codes."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Coroutine
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,7 +21,7 @@ from shared.runtime.settings import read_settings
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
 
 FALLBACK_WIDTH = 140
-"""Columns where no terminal tells: a file or a pipe."""
+"""Columns where neither a terminal nor COLUMNS tells: a file or a pipe."""
 
 
 class Exit(IntEnum):
@@ -31,8 +33,9 @@ class Exit(IntEnum):
 
 
 def console() -> Console:
-    """Standard output, as wide as the terminal."""
-    return Console(width=None if sys.stdout.isatty() else FALLBACK_WIDTH)
+    """Standard output, as wide as the terminal or COLUMNS says."""
+    wide = shutil.get_terminal_size((FALLBACK_WIDTH, 25)).columns
+    return Console(width=None if sys.stdout.isatty() else wide)
 
 
 def settings() -> CliSettings:
@@ -52,6 +55,15 @@ def run(work: Coroutine[Any, Any, Exit | None]) -> None:
         raise typer.Exit(130) from None
     if code:
         raise typer.Exit(int(code))
+
+
+def own_name() -> str:
+    """What to type to run this very command again: PATH need not have it."""
+    script = Path(sys.executable).with_name("imagegate")
+    if not script.exists():
+        return "imagegate"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
 def fail(message: str) -> NoReturn:

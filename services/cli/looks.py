@@ -1,6 +1,7 @@
 """`imagegate queue`, `imagegate verdicts`, `imagegate status`."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
 import typer
@@ -21,9 +22,17 @@ def queue(output: OutputOption = Output.TABLE) -> None:
     run(_look(output, lambda ops: ops.queue(), print_queue))
 
 
-def verdicts(output: OutputOption = Output.TABLE, limit: LimitOption = 100) -> None:
-    """What the store knows of images, the newest first."""
-    run(_look(output, lambda ops: ops.verdicts(limit=limit), print_verdicts))
+def verdicts(
+    image: Annotated[
+        str, typer.Argument(help="Only of this: the beginning of a reference or a digest.")
+    ] = "",
+    *,
+    output: OutputOption = Output.TABLE,
+    limit: LimitOption = 100,
+) -> None:
+    """What the store knows of images, the newest first; of one image everything."""
+    show = partial(print_verdicts, image=image)
+    run(_look(output, lambda ops: ops.verdicts(limit=limit, image=image), show))
 
 
 def status(output: OutputOption = Output.TABLE) -> None:

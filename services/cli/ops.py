@@ -11,12 +11,10 @@ from typing import Protocol
 
 import msgspec
 
+from services.cli.rows import VerdictRow, keys_about, row_of, untrusted_row
 from shared.domain.errors import ImagegateError, InvalidSignature
-from shared.domain.pointer import Pointer
 from shared.domain.records import record_type
-from shared.domain.signing import Body
 from shared.domain.step import Lane
-from shared.domain.verdict import Verdict
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.clock import Clock
 from shared.ports.scanner import Scanner, ScannerInfo
@@ -27,6 +25,14 @@ from shared.ports.verdicts import VerdictStore
 PING_TIMEOUT = 5.0
 READ_AT_ONCE = 200
 PREFIXES = ("verdict:", "error:", "pointer:")
+
+
+MAX_KEYS = 10_000
+"""Keys of each kind that are looked through for one image."""
+
+
+class NobodyWorks(ImagegateError):
+    """The queue answers, but a lane has no worker: what is asked for would wait for ever."""
 
 
 class LaneReport(msgspec.Struct, frozen=True):
@@ -47,25 +53,6 @@ class QueueReport(msgspec.Struct, frozen=True):
     delayed: dict[int, int]
     """How many wait, by delay in seconds."""
     dead: int
-
-
-class VerdictRow(msgspec.Struct, frozen=True):
-    """One record about an image."""
-
-    image: str
-    """`host/path:tag`, or `host/path@digest` without a tag."""
-    digest: str
-    outcome: str
-    """pass, fail, error; `not believed` for a record that nobody we trust signed."""
-    at: int
-    """When the scanner evaluated or the registry was asked (ms); 0 when unknown."""
-    age: float
-    """Seconds since then."""
-    stale: bool
-    reasons: tuple[str, ...] = ()
-    policy: str = ""
-    revision: str = ""
-    scan_id: str = ""
 
 
 class PartReport(msgspec.Struct, frozen=True):
@@ -91,8 +78,11 @@ class OpsView(Protocol):
     async def queue(self) -> QueueReport:
         """Depths and ages, now."""
 
-    async def verdicts(self, *, limit: int) -> tuple[VerdictRow, ...]:
-        """At most `limit` records of each kind, the newest first."""
+    async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
+        """At most `limit` records of each kind, the newest first; of `image` only, if given.
+
+        An image is named as `services.cli.rows.keys_about` says.
+        """
 
     async def status(self) -> StatusReport:
         """Asks every part; a dead one is a line of the report, never an error."""
@@ -145,28 +135,43 @@ class Ops:
         )
         return QueueReport(lanes=lanes, delayed=depths.delayed, dead=depths.dead)
 
-    async def verdicts(self, *, limit: int) -> tuple[VerdictRow, ...]:
+    async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
         """Verdicts, errors beside them, and tags that the registry did not give."""
-        rows: list[VerdictRow] = []
+        keys: list[str] = []
         for prefix in PREFIXES:
-            keys = await self._store.keys(prefix, limit=limit)
-            for start in range(0, len(keys), READ_AT_ONCE):
-                some = keys[start : start + READ_AT_ONCE]
-                found = await self._store.read(some)
-                opened = (self._row(key, sealed) for key, sealed in zip(some, found, strict=True))
-                rows += [row for row in opened if row is not None]
+            keys += await self._store.keys(prefix, limit=MAX_KEYS if image else limit)
+        if image:
+            keys = keys_about(image, keys)[:limit]
+        rows: list[VerdictRow] = []
+        for start in range(0, len(keys), READ_AT_ONCE):
+            some = keys[start : start + READ_AT_ONCE]
+            found = await self._store.read(some)
+            opened = (self._row(key, sealed) for key, sealed in zip(some, found, strict=True))
+            rows += [row for row in opened if row is not None]
         return tuple(sorted(rows, key=lambda row: (-row.at, row.image)))
 
     async def status(self) -> StatusReport:
-        """Real questions to store, queue and scanner, side by side."""
+        """Real questions to store, queue and scanner, side by side; and whether anybody works."""
         parts = await asyncio.gather(
             _part("store", self._store.ping),
             _part("queue", self._queue.ping),
             _part("scanner", self._scanner.info),
+            _part("workers", self._workers),
         )
         return StatusReport(
             ok=all(part.ok for part in parts), parts=tuple(parts), facts=dict(self._facts())
         )
+
+    async def _workers(self) -> str:
+        """How many take steps of every lane; raises NobodyWorks."""
+        lanes = (await self._queue.depths()).lanes
+        idle = [str(lane.lane) for lane in lanes if not lane.consumers]
+        if idle:
+            raise NobodyWorks(
+                f"nobody takes steps of {', '.join(idle)}: start `imagegate worker`, or look at "
+                "its log and its /readyz"
+            )
+        return f"{min(lane.consumers for lane in lanes)} at every lane"
 
     def _row(self, key: str, sealed: bytes | None) -> VerdictRow | None:
         if sealed is None:
@@ -175,50 +180,8 @@ class Ops:
         try:
             record, body = self._unsealer.unseal(sealed, wanted, kind=kind, key=key)
         except InvalidSignature as error:
-            reasons = (str(error),)
-            name = key.partition(":")[2]
-            return VerdictRow(name, "", "not believed", 0, 0.0, False, reasons=reasons)
-        return _row_of(record, body, self._clock.now())
-
-
-def _row_of(record: msgspec.Struct, body: Body, now: int) -> VerdictRow | None:
-    if body.ends <= now:
-        return None
-    if isinstance(record, Verdict):
-        return _verdict_row(record, now)
-    if isinstance(record, Pointer) and record.error is not None:
-        return VerdictRow(
-            image=record.reference,
-            digest="",
-            outcome="error",
-            at=record.asked_at,
-            age=_seconds(now - record.asked_at),
-            stale=False,
-            reasons=(record.message or str(record.error),),
-        )
-    return None
-
-
-def _verdict_row(verdict: Verdict, now: int) -> VerdictRow:
-    subject = verdict.subject
-    tagged = f"{subject.repository}:{subject.tag}"
-    reasons = tuple(finding.message for finding in verdict.stops)
-    return VerdictRow(
-        image=tagged if subject.tag else f"{subject.repository}@{subject.digest}",
-        digest=subject.digest,
-        outcome=str(verdict.outcome),
-        at=verdict.evaluated_at,
-        age=_seconds(now - verdict.evaluated_at),
-        stale=verdict.stale(now),
-        reasons=reasons or ((verdict.message,) if verdict.message else ()),
-        policy=verdict.policy_id,
-        revision=verdict.revision,
-        scan_id=verdict.scan_id,
-    )
-
-
-def _seconds(milliseconds: int) -> float:
-    return max(0, milliseconds) / 1000
+            return untrusted_row(key, str(error))
+        return row_of(record, body, self._clock.now())
 
 
 async def _part(name: str, ask: Callable[[], Awaitable[object]]) -> PartReport:
@@ -238,4 +201,4 @@ async def _part(name: str, ask: Callable[[], Awaitable[object]]) -> PartReport:
 def _told(answer: object) -> str:
     if isinstance(answer, ScannerInfo):
         return f"{answer.name} {answer.version}, API {answer.api}"
-    return "answers"
+    return answer if isinstance(answer, str) else "answers"

@@ -14,7 +14,8 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from services.cli.ops import OpsView, QueueReport, StatusReport, VerdictRow
+from services.cli.ops import OpsView, QueueReport, StatusReport
+from services.cli.rows import VerdictRow
 from services.cli.scans import MAX_DOCKERFILE, ImageState, ScanStarted, ScansView
 from shared.domain.errors import ImagegateError
 
@@ -45,7 +46,8 @@ def ops_app(*, ops: OpsView, scans: ScansView) -> web.Application:
 
     async def verdicts(request: web.Request) -> object:
         limit = msgspec.convert(request.query.get("limit", "100"), int, strict=False)
-        return await ops.verdicts(limit=max(1, min(limit, MAX_LIMIT)))
+        image = request.query.get("image", "")
+        return await ops.verdicts(limit=max(1, min(limit, MAX_LIMIT)), image=image)
 
     async def status(_: web.Request) -> object:
         return await ops.status()
@@ -78,9 +80,10 @@ class OpsClient:
         """See `OpsView`."""
         return await self._ask("GET", "/queue", QueueReport)
 
-    async def verdicts(self, *, limit: int) -> tuple[VerdictRow, ...]:
+    async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
         """See `OpsView`."""
-        return await self._ask("GET", "/verdicts", tuple[VerdictRow, ...], limit=str(limit))
+        wanted = tuple[VerdictRow, ...]
+        return await self._ask("GET", "/verdicts", wanted, limit=str(limit), image=image)
 
     async def status(self) -> StatusReport:
         """See `OpsView`."""

@@ -59,7 +59,9 @@ def review(
 
     async def ask() -> Exit:
         objects = _objects(file, image, namespace)
-        trusted = client_context(ca or settings().state_folder / CERTIFICATE)
+        if not webhook.startswith("https://"):
+            fail(f"--webhook must be https://HOST:PORT, not {webhook}")
+        trusted = client_context(ca or _own_certificate())
         asker = Asker(user)
         async with webhook_client(webhook, tls=trusted) as client:
             judged = [await _judge(client, one, asker, namespace) for one in objects]
@@ -73,6 +75,16 @@ def review(
         return Exit.GOOD if all(answer.allowed for answer in answers) else Exit.BAD
 
     run(ask())
+
+
+def _own_certificate() -> Path:
+    certificate = settings().state_folder / CERTIFICATE
+    if not certificate.exists():
+        fail(
+            f"no webhook made its certificate here ({certificate}): start `imagegate up` or "
+            "`imagegate webhook`, or name the CA of yours with --ca"
+        )
+    return certificate
 
 
 def _objects(file: Path | None, image: str | None, namespace: str) -> list[Manifest]:

@@ -163,9 +163,7 @@ class WebhookClient:
         except TimeoutError as error:
             raise WebhookUnavailable(f"{self.url} did not answer in {TIMEOUT} s") from error
         except aiohttp.ClientError as error:
-            raise WebhookUnavailable(
-                f"{self.url} cannot be reached: {error}; is the webhook running?"
-            ) from error
+            raise WebhookUnavailable(f"{self.url} cannot be reached: {_why(error)}") from error
         took = time.perf_counter() - began
         if status != 200:
             raise WebhookUnavailable(
@@ -204,6 +202,17 @@ def _read(content: bytes, *, uid: str, url: str) -> Answer:
     if envelope.response.uid != uid:
         raise WebhookUnavailable(f"{url} answered another review than was asked")
     return envelope.response
+
+
+def _why(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = error.certificate_error
+        return f"its certificate is not the one to expect ({reason}); name its CA with --ca"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return (
+            f"{error.strerror or error}; is the webhook running, and its address right (--webhook)?"
+        )
+    return f"{error}; is the webhook running, and its address right (--webhook)?"
 
 
 def _pull_policy(image: object) -> str:

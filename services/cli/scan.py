@@ -81,9 +81,16 @@ async def verdict_of(
         if state.state not in UNDECIDED and (new or state.known_at >= began - CLOCKS_APART):
             return state
         if clock.monotonic() > deadline:
-            why = f": {state.message}" if state.message else ""
-            raise NotJudged(f"{image} is not judged after {timeout:g} s ({state.state}){why}")
+            raise NotJudged(_not_yet(image, state, timeout))
         await asyncio.sleep(poll)
+
+
+def _not_yet(image: str, state: ImageState, timeout: float) -> str:
+    look = "`imagegate status` and `imagegate queue` show what it waits for"
+    if state.state not in UNDECIDED:
+        return f"{image}: no newer verdict after {timeout:g} s, the last is {state.state}; {look}"
+    why = f": {state.message}" if state.message else ""
+    return f"{image} is not judged after {timeout:g} s ({state.state}){why}; {look}"
 
 
 def _read(path: Path) -> bytes:

@@ -25,6 +25,7 @@ from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
 
 MAX_DOCKERFILE = 256 * 1024
+NOTHING = "nothing was queued; `imagegate status` says what is wrong"
 
 
 class ScanStarted(msgspec.Struct, frozen=True):
@@ -91,9 +92,9 @@ class Scans:
             submitted = await self._submit(wanted, dockerfile)
         asked = await self._requests.ask(wanted, Need.REQUEST, lane=Lane.PREWARM, why=Why.OPERATOR)
         if asked is Asked.STORE_DOWN:
-            raise StoreUnreachable("the verdict store does not answer: nothing was queued")
+            raise StoreUnreachable(f"the verdict store does not answer: {NOTHING}")
         if asked is Asked.QUEUE_DOWN:
-            raise QueueUnavailable("the queue takes no request: nothing was queued")
+            raise QueueUnavailable(f"the queue takes no request: {NOTHING}")
         return ScanStarted(str(wanted.reference), asked is Asked.UNDER_WAY, submitted)
 
     async def state(self, image: str) -> ImageState:

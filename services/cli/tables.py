@@ -7,10 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.ops import QueueReport, StatusReport, VerdictRow
+from services.cli.ops import QueueReport, StatusReport
+from services.cli.rows import NOT_BELIEVED, VerdictRow
 from shared.runtime.logging import one_line
 
-STYLES = {"pass": "green", "fail": "red", "error": "yellow", "not believed": "bold red"}
+STYLES = {"pass": "green", "fail": "red", "error": "yellow", NOT_BELIEVED: "bold red"}
+
+WIDE = 110
+"""Columns from which on a table has room for what is nice to know."""
 
 
 class Output(StrEnum):
@@ -42,44 +46,80 @@ def print_json(console: Console, report: object) -> None:
 def print_queue(console: Console, report: QueueReport) -> None:
     """Lanes, delayed steps, dead letters."""
     table = Table(title="Queue", title_justify="left")
+    # RabbitMQ does not tell it over AMQP: a column of question marks would only puzzle.
+    told = any(lane.unacknowledged is not None for lane in report.lanes)
     table.add_column("lane")
-    for heading in ("ready", "in hand", "workers", "oldest"):
+    for heading in ("ready", *(("in hand",) if told else ()), "workers", "oldest"):
         table.add_column(heading, justify="right")
     for lane in report.lanes:
         in_hand = "?" if lane.unacknowledged is None else str(lane.unacknowledged)
         oldest = "-" if lane.oldest is None else age(lane.oldest)
-        table.add_row(str(lane.lane), str(lane.ready), in_hand, str(lane.consumers), oldest)
+        workers = Text(str(lane.consumers), style="" if lane.consumers else "red")
+        cells = (str(lane.lane), str(lane.ready), *((in_hand,) if told else ()), workers, oldest)
+        table.add_row(*cells)
     console.print(table)
     waiting = [f"{count} for {delay} s" for delay, count in report.delayed.items() if count]
     console.print(f"delayed: {', '.join(waiting) or 'none'}")
     console.print(f"dead letters: {report.dead or 'none'}", style="red" if report.dead else "")
 
 
-def verdict_table(rows: tuple[VerdictRow, ...], *, title: str = "Verdicts") -> Table:
-    """One line a record: image, outcome, age, why."""
+def verdict_table(rows: tuple[VerdictRow, ...], *, width: int, title: str = "Verdicts") -> Table:
+    """One line a record: image, outcome, age, why; where `width` columns allow it, more."""
     table = Table(title=title, title_justify="left")
-    for heading in ("image", "outcome", "age", "digest", "policy", "why"):
+    wide = width >= WIDE
+    for heading in ("image", "outcome", "age", *(("digest", "policy") if wide else ()), "why"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "age" else "left")
     for row in rows:
         more = f" (and {len(row.reasons) - 1} more)" if len(row.reasons) > 1 else ""
         why = f"{one_line(row.reasons[0], limit=200)}{more}" if row.reasons else ""
+        digest = row.digest.removeprefix("sha256:")[:12]
         table.add_row(
             plain(row.image),
             plain(row.outcome, style=STYLES.get(row.outcome, "")),
             f"{age(row.age)}{', stale' if row.stale else ''}" if row.at else "",
-            row.digest.removeprefix("sha256:")[:12],
-            plain(row.policy, limit=40),
+            *((digest, plain(row.policy, limit=40)) if wide else ()),
             Text(why),
         )
     return table
 
 
-def print_verdicts(console: Console, rows: tuple[VerdictRow, ...]) -> None:
-    """The records, or that there are none."""
-    if rows:
-        console.print(verdict_table(rows))
+def print_verdicts(console: Console, rows: tuple[VerdictRow, ...], *, image: str = "") -> None:
+    """The records, or that there are none; everything about `image` where it names just one."""
+    if image and rows and len({row.image for row in rows}) == 1:
+        for row in rows:
+            _print_whole(console, row)
+    elif rows:
+        console.print(verdict_table(rows, width=console.width))
+    elif image:
+        console.print(plain(f"nothing is known of {image}: try `imagegate verdicts`, or scan it"))
     else:
         console.print("no verdicts yet: review a pod, or run `imagegate scan IMAGE`")
+    strange = sum(row.outcome == NOT_BELIEVED for row in rows)
+    if strange:
+        console.print(
+            f"{strange} not believed: not signed by a key that this command trusts. Let "
+            "IMAGEGATE_KEYS name the folder with the workers' public keys; if it does, somebody "
+            "else writes into the store",
+            style="yellow",
+        )
+
+
+def _print_whole(console: Console, row: VerdictRow) -> None:
+    when = f", {age(row.age)} ago{', stale' if row.stale else ''}" if row.at else ""
+    console.print(
+        plain(row.outcome, style=STYLES.get(row.outcome, "")),
+        plain(f"{row.image}{when}", limit=1000),
+        soft_wrap=True,
+    )
+    facts = {
+        "digest": row.digest,
+        "policy": row.policy,
+        "revision": row.revision,
+        "scan": row.scan_id,
+    }
+    lines = [f"{name}: {fact}" for name, fact in facts.items() if fact]
+    for line in (*lines, *(row.findings or row.reasons)):
+        console.print(plain(f"  {line}", limit=2000), soft_wrap=True)
 
 
 def print_status(console: Console, report: StatusReport) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from services.cli.command import console, fail
+from services.cli.command import console, fail, own_name
 from services.cli.ops_http import SOCKET, ops_app
 from services.cli.reviews import webhook_client
 from services.cli.show.images import show_images, write_layouts
@@ -149,4 +149,4 @@ def _invite(out: Console, url: str, registry: str) -> None:
     out.print()
     out.print(f"Serving on {url} until Ctrl-C. In another terminal:")
     for command in (f"review --image {registry}/team/good:1.0", "queue", "verdicts", "status"):
-        out.print(f"  imagegate {command}", highlight=False, soft_wrap=True)
+        out.print(f"  {own_name()} {command}", highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from services.cli.ops import Ops
+from services.cli.ring import RingWhenWanted
 from services.cli.scans import Scans
 from services.cli.settings import CliSettings
 from services.scanner.settings import ScannerSettings
@@ -95,6 +96,7 @@ async def direct_backend(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scan
     """Both halves of a backend on the servers that the settings name."""
     clock = SystemClock()
     rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+    keys = settings.imagegate_keys or settings.state_folder / "keys"
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(RedisLinks(url=settings.redis_url.value))
         queue = await stack.enter_async_context(
@@ -117,7 +119,7 @@ async def direct_backend(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scan
             resolver=await stack.enter_async_context(
                 RegistryClient(rules=lambda: rules, clock=clock)
             ),
-            unsealer=load_ring(settings.imagegate_keys or settings.state_folder / "keys"),
+            unsealer=RingWhenWanted(lambda: load_ring(keys)),
         )
         # The commands that need the broker say that it is away; `status` shows it as a line.
         with suppress(QueueUnavailable):

@@ -57,7 +57,9 @@ class Child:
     async def ended(self) -> None:
         """Wait for its end, which is always a failure; raises ChildFailed."""
         code = await self._process.wait()
-        raise ChildFailed(f"{self.program.name} ended with {code}: {self._last_words()}")
+        killed = f"was killed by signal {-code}"
+        how = killed if code < 0 else f"ended with exit code {code}"
+        raise ChildFailed(f"{self.program.name} {how}; its last words: {self._last_words()}")
 
     async def answer(self) -> None:
         """Wait until it is ready; raises ChildFailed."""
@@ -89,7 +91,9 @@ class Child:
                 continue
 
     def _last_words(self) -> str:
-        return self.program.log.read_text("utf-8", "replace")[-LAST_WORDS:].strip()
+        """The last line of its log, which is gone with the folder."""
+        lines = self.program.log.read_text("utf-8", "replace").splitlines()
+        return lines[-1][-LAST_WORDS:] if lines else "none"
 
 
 @asynccontextmanager

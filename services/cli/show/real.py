@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from services.cli.backend import open_backend
-from services.cli.command import console, fail
+from services.cli.command import console, fail, own_name
 from services.cli.reviews import webhook_client
 from services.cli.settings import CliSettings
 from services.cli.show.children import Program, free_ports, started
@@ -217,8 +217,8 @@ def _invite(out: Console, plan: Plan) -> None:
     webhook = plan.url("webhook 2", scheme="https")
     image = f"{plan.registry}/team/good:1.0"
     lines += [
-        f"imagegate review --image {image} --webhook {webhook}",
-        *(f"imagegate {command}" for command in ("queue", "verdicts", "status")),
+        f"{own_name()} review --image {image} --webhook {webhook}",
+        *(f"{own_name()} {command}" for command in ("queue", "verdicts", "status")),
     ]
     for line in lines:
         out.print(f"  {line}", highlight=False, soft_wrap=True)

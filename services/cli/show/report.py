@@ -2,14 +2,14 @@
 
 import time
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, JustifyMethod
+from rich.table import Column, Table
 from rich.text import Text
 
 from services.cli.reviews import Reviewed
 from services.cli.show.images import ShowImage
 from services.cli.show.stage import Outcome, Result, Traffic
-from services.cli.tables import plain, verdict_table
+from services.cli.tables import WIDE, plain, verdict_table
 
 WHY = 110
 
@@ -24,8 +24,13 @@ class Narrator:
 
     def say(self, text: str) -> None:
         """One line of progress, with the seconds since the beginning."""
-        seconds = time.monotonic() - self._began
-        self._console.print(Text(f"{seconds:6.1f} s  {text}"), soft_wrap=True)
+        seconds = f"{time.monotonic() - self._began:6.1f} s"
+        if not self._console.is_terminal:
+            self._console.print(Text(f"{seconds}  {text}"), soft_wrap=True)
+            return
+        lines = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
+        lines.add_row(seconds, Text(text))
+        self._console.print(lines)
 
     def sent_dockerfile(self, image: ShowImage) -> None:
         """See `Audience`."""
@@ -52,11 +57,11 @@ class Narrator:
 def print_result(console: Console, result: Result) -> None:
     """The tables: answers, what happened behind them, what is in the store now."""
     console.print()
-    console.print(_answers(result))
+    console.print(_answers(result, wide=console.width >= WIDE))
     console.print()
     console.print(_behind(result.traffic))
     console.print()
-    console.print(verdict_table(result.verdicts, title="The store now"))
+    console.print(verdict_table(result.verdicts, width=console.width, title="The store now"))
     for outcome in result.outcomes:
         for surprise in outcome.surprises:
             text = f"{outcome.image.name}: {surprise}. It says: {outcome.final.answer.message}"
@@ -65,19 +70,18 @@ def print_result(console: Console, result: Result) -> None:
         console.print("Every answer was the expected one.", style="green")
 
 
-def _answers(result: Result) -> Table:
+def _answers(result: Result, *, wide: bool) -> Table:
     table = Table(title="Reviews: each pod twice", title_justify="left")
-    for heading in ("image", "what it is", "decision", "from", "took", "why"):
-        table.add_column(heading, justify="right" if heading == "took" else "left")
+    about = ("what it is",) if wide else ()
+    for heading in ("image", *about, "decision", "from", "took", "why"):
+        justify: JustifyMethod = "right" if heading == "took" else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for outcome in result.outcomes:
         image, final = outcome.image, outcome.final
-        about = f"{image.about}; by {'a person' if image.asker == 'person' else 'a controller'}"
-        if image.dockerfile:
-            about += ". Its Dockerfile was sent before by imagegate scan --dockerfile"
         source = "store" if outcome.known_before else "scan"
         table.add_row(
             Text(image.reference),
-            Text(about),
+            *((Text(_about(image)),) if wide else ()),
             _coloured(final),
             source,
             f"{outcome.seconds:.1f} s" if source == "scan" else _took(final.took),
@@ -86,8 +90,16 @@ def _answers(result: Result) -> Table:
         if outcome.again is not None:
             again = outcome.again
             source = "-" if again.answer.pending else "store"
-            table.add_row("", "", _coloured(again), source, _took(again.took), "")
+            blank = [""] * (2 if wide else 1)
+            table.add_row(*blank, _coloured(again), source, _took(again.took), "")
     return table
+
+
+def _about(image: ShowImage) -> str:
+    about = f"{image.about}; by {'a person' if image.asker == 'person' else 'a controller'}"
+    if image.dockerfile:
+        about += ". Its Dockerfile was sent before by imagegate scan --dockerfile"
+    return about
 
 
 def _behind(traffic: Traffic) -> Table:

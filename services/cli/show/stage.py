@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from services.cli.ops import VerdictRow
 from services.cli.reviews import Reviewed
+from services.cli.rows import VerdictRow
 from services.cli.show.images import ShowImage, dockerfile_of
 from services.cli.show.pods import review_of_image
 from shared.ports.clock import Clock

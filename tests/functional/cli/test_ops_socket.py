@@ -14,9 +14,9 @@ from services.cli.ops import (
     PartReport,
     QueueReport,
     StatusReport,
-    VerdictRow,
 )
 from services.cli.ops_http import OpsClient, OpsUnavailable, ops_app, ops_client
+from services.cli.rows import VerdictRow
 from services.cli.scans import ImageState, ScanStarted
 from shared.domain.decision import State
 from shared.domain.errors import QueueUnavailable, StoreUnreachable
@@ -37,14 +37,16 @@ class Told:
         self._down = down
         self.started: list[tuple[str, bytes | None]] = []
         self.limits: list[int] = []
+        self.images: list[str] = []
 
     async def queue(self) -> QueueReport:
         if self._down:
             raise QueueUnavailable("no broker\nat all")
         return QUEUE
 
-    async def verdicts(self, *, limit: int) -> tuple[VerdictRow, ...]:
+    async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
         self.limits.append(limit)
+        self.images.append(image)
         return (ROW,)
 
     async def status(self) -> StatusReport:
@@ -73,14 +75,14 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
     told = Told()
     async with socket_of(told, tmp_path) as client:
         assert await client.queue() == QUEUE
-        assert await client.verdicts(limit=7) == (ROW,)
+        assert await client.verdicts(limit=7, image="a.example/b:1@sha256:a b&c") == (ROW,)
         assert await client.status() == STATUS
         assert await client.state("a.example/b:1") == STATE
         dockerfile = bytes(range(256)) * 1024
         await client.start("a.example/b:1", dockerfile=dockerfile)
         await client.start("a.example/b:2", dockerfile=None)
     assert told.started == [("a.example/b:1", dockerfile), ("a.example/b:2", None)]
-    assert told.limits == [7]
+    assert (told.limits, told.images) == ([7], ["a.example/b:1@sha256:a b&c"])
 
 
 async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
@@ -170,7 +172,6 @@ async def test_some_servers_are_not_enough(tmp_path: Path) -> None:
 async def test_named_servers_that_are_away_are_errors_or_lines_never_tracebacks(
     tmp_path: Path,
 ) -> None:
-    await imagegate("keys", "new", "--out", str(tmp_path / "keys"), state=tmp_path)
     away = {
         "REDIS_URL": "redis://127.0.0.1:1",
         "AMQP_URL": "amqp://guest:guest@127.0.0.1:1/",
@@ -182,9 +183,19 @@ async def test_named_servers_that_are_away_are_errors_or_lines_never_tracebacks(
         imagegate("scan", "a.example/b:1", state=tmp_path, **away),
     )
     assert status.code == 1
-    assert status.out.count('"ok": false') == 4
+    assert status.out.count('"ok": false') == 5
     for ran in (queue, scan):
         assert (ran.code, ran.err.count("\n")) == (2, 1), ran
+    assert "`imagegate status` says what is wrong" in scan.err
+
+
+async def test_verdicts_of_one_image_are_told_whole(tmp_path: Path) -> None:
+    told = Told()
+    async with socket_of(told, tmp_path):
+        ran = await imagegate("verdicts", "a.example/b", state=tmp_path)
+    assert ran.code == 0
+    assert ran.out.startswith("fail a.example/b:1, 2 s ago, stale\n  digest: sha256:aaa")
+    assert told.images == ["a.example/b"]
 
 
 async def test_keys_are_made_once_and_never_overwritten(tmp_path: Path) -> None:

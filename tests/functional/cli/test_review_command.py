@@ -102,7 +102,8 @@ async def test_a_webhook_that_is_away_is_an_error_of_one_line(tmp_path: Path) ->
         "review", "--image", GOOD, "--webhook", "https://127.0.0.1:1", state=tmp_path
     )
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("error: https://127.0.0.1:1 cannot be reached")
+    assert ran.err.startswith("error: https://127.0.0.1:1 cannot be reached: Connect")
+    assert "is the webhook running, and its address right" in ran.err
     assert ran.err.count("\n") == 1
 
 
@@ -110,6 +111,15 @@ async def test_without_its_certificate_the_missing_file_is_named(tmp_path: Path)
     ran = await imagegate("review", "--image", GOOD, state=tmp_path)
     assert ran.code == 2
     assert str(tmp_path / "webhook.crt") in ran.err
+    assert "start `imagegate up`" in ran.err
+    assert "--ca" in ran.err
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8443", "127.0.0.1:8443", "webhook"])
+async def test_an_address_that_is_not_https_is_named(tmp_path: Path, url: str) -> None:
+    ran = await imagegate("review", "--image", GOOD, "--webhook", url, state=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"--webhook must be https://HOST:PORT, not {url}" in ran.err
 
 
 async def test_a_webhook_of_another_certificate_is_not_believed(tmp_path: Path) -> None:
@@ -121,7 +131,8 @@ async def test_a_webhook_of_another_certificate_is_not_believed(tmp_path: Path) 
             state=tmp_path,
         )
     assert ran.code == 2
-    assert "cannot be reached" in ran.err
+    assert "its certificate is not the one to expect" in ran.err
+    assert "--ca" in ran.err
     assert not fake.requests
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.cli.ops import VerdictRow
 from services.cli.reviews import webhook_client
+from services.cli.rows import VerdictRow
 from services.cli.show.images import show_images
 from services.cli.show.report import Narrator, print_result
 from services.cli.show.stage import Result, Stage, Traffic

@@ -1,7 +1,11 @@
+import asyncio
+from collections.abc import AsyncIterator
+
 import msgspec
 import pytest
 
-from services.cli.ops import Ops, VerdictRow
+from services.cli.ops import Ops
+from services.cli.rows import VerdictRow
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -22,6 +26,7 @@ from shared.domain.verdict import (
     verdict_key,
 )
 from shared.ports.scanner import Analysis, ScannerInfo
+from shared.ports.steps import Settle
 from tests.fakes.clock import FakeClock
 from tests.fakes.sealing import PlainSealer
 
@@ -166,6 +171,7 @@ async def test_a_verdict_is_a_row_with_its_reasons(world: World) -> None:
         reasons=("ssh", "telnet"),
         policy="prod",
         scan_id="s1",
+        findings=("stop: ssh (packages/blacklist)", "stop: telnet (packages/blacklist)"),
     )
 
 
@@ -201,7 +207,7 @@ async def test_a_record_that_nobody_we_trust_signed_is_shown_as_such(world: Worl
     await world.put_verdict(Outcome.PASS)
     (row,) = await world.ops().verdicts(limit=10)
     assert row.outcome == "not believed"
-    assert row.image.startswith(f"a.example/b@{DIGEST}")
+    assert (row.image, row.digest) == ("a.example/b:1", DIGEST)
     assert "not signed by us" in row.reasons[0]
 
 
@@ -211,13 +217,48 @@ async def test_the_limit_holds_for_each_kind(world: World) -> None:
     assert len(await world.ops().verdicts(limit=2)) == 2
 
 
-async def test_the_status_asks_every_part_and_a_dead_one_is_a_line(world: World) -> None:
+async def test_one_image_is_looked_for_among_more_than_the_limit(world: World) -> None:
+    for tag in ("1", "2", "3"):
+        await world.put_verdict(Outcome.PASS, tag=tag)
+    (row,) = await world.ops().verdicts(limit=1, image="a.example/b:3")
+    assert row.image == "a.example/b:3"
+
+
+async def do_nothing(step: Step) -> Settle:
+    return Settle.ACK
+
+
+@pytest.fixture
+async def worked(world: World) -> AsyncIterator[World]:
+    """A world with a worker at every lane."""
+    async with asyncio.TaskGroup() as group:
+        consuming = [
+            group.create_task(world.queue.consume(lane, do_nothing, concurrency=1)) for lane in Lane
+        ]
+        await asyncio.sleep(0)
+        yield world
+        for task in consuming:
+            task.cancel()
+
+
+async def test_the_status_says_that_nobody_works(world: World) -> None:
+    report = await world.ops().status()
+    assert not report.ok
+    (down,) = [part for part in report.parts if not part.ok]
+    assert down.name == "workers"
+    assert "nobody takes steps of resolve, admission" in down.detail
+    assert "start `imagegate worker`" in down.detail
+
+
+async def test_the_status_asks_every_part_and_a_dead_one_is_a_line(worked: World) -> None:
+    world = worked
     report = await world.ops().status()
     assert report.ok
     assert {part.name: part.detail for part in report.parts} == {
         "store": "answers",
         "queue": "answers",
         "scanner": "anchore 1.1.0, API v1",
+        "workers": "1 at every lane",
     }
     assert report.facts == {"webhook": "https://127.0.0.1:8443"}
     world.scanner.down = True

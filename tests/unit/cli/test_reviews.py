@@ -13,7 +13,7 @@ from services.cli.reviews import (
 )
 from services.cli.show.images import show_images
 from services.cli.show.pods import PERSON, review_of_image
-from shared.domain.review import Status, decode_review
+from shared.domain.review import Status, decode_review, pod_of
 from shared.domain.workload import image_places
 
 DIGEST = f"sha256:{'a' * 64}"

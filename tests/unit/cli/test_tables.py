@@ -10,17 +10,32 @@ from services.cli.ops import (
     PartReport,
     QueueReport,
     StatusReport,
-    VerdictRow,
 )
+from services.cli.rows import VerdictRow
 from services.cli.tables import age, print_json, print_queue, print_status, print_verdicts
 from shared.domain.step import Lane
 
 DIGEST = "sha256:0123456789abcdef" + "0" * 48
 
 
-def printed(show: Callable[[Console], None]) -> str:
+FAILED = VerdictRow(
+    image="a.example/b:1",
+    digest=DIGEST,
+    outcome="fail",
+    at=1,
+    age=120,
+    stale=True,
+    reasons=("CVE-1", "CVE-2", "CVE-3"),
+    policy="prod",
+    scan_id="s1",
+    findings=("stop: CVE-1 (v/p)", "stop: CVE-2 (v/p)", "stop: CVE-3 (v/p)", "warn: old (v/f)"),
+)
+STRANGE = VerdictRow("a.example/c:1", DIGEST, "not believed", 0, 0.0, False, ("not signed",))
+
+
+def printed(show: Callable[[Console], None], *, width: int = 160) -> str:
     out = io.StringIO()
-    show(Console(file=out, width=160))
+    show(Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -34,7 +49,7 @@ def test_ages_are_shown_in_the_unit_that_people_use(seconds: float, text: str) -
 
 def test_the_queue_shows_each_lane_what_waits_and_what_died() -> None:
     lanes = (
-        LaneReport(Lane.ADMISSION, ready=3, unacknowledged=None, consumers=2, oldest=12.0),
+        LaneReport(Lane.ADMISSION, ready=3, unacknowledged=4, consumers=2, oldest=12.0),
         LaneReport(Lane.CHECK, ready=0, unacknowledged=1, consumers=2, oldest=None),
     )
     report = QueueReport(lanes=lanes, delayed={1: 0, 5: 4}, dead=2)
@@ -42,12 +57,19 @@ def test_the_queue_shows_each_lane_what_waits_and_what_died() -> None:
     assert [part.strip() for part in text.splitlines()[4].split("│")[1:-1]] == [
         "admission",
         "3",
-        "?",
+        "4",
         "2",
         "12 s",
     ]
     assert "delayed: 4 for 5 s" in text
     assert "dead letters: 2" in text
+
+
+def test_what_the_broker_does_not_tell_is_no_column() -> None:
+    lane = LaneReport(Lane.CHECK, ready=1, unacknowledged=None, consumers=2, oldest=None)
+    text = printed(lambda console: print_queue(console, QueueReport((lane,), {}, 0)))
+    assert "in hand" not in text
+    assert "?" not in text
 
 
 def test_an_empty_queue_says_none() -> None:
@@ -57,20 +79,43 @@ def test_an_empty_queue_says_none() -> None:
 
 
 def test_a_verdict_shows_its_first_reason_and_counts_the_others() -> None:
-    row = VerdictRow(
-        image="a.example/b:1",
-        digest=DIGEST,
-        outcome="fail",
-        at=1,
-        age=120,
-        stale=True,
-        reasons=("CVE-1", "CVE-2", "CVE-3"),
-        policy="prod",
-    )
-    text = printed(lambda console: print_verdicts(console, (row,)))
+    text = printed(lambda console: print_verdicts(console, (FAILED,)))
     assert "CVE-1 (and 2 more)" in text
     assert "2 min, stale" in text
     assert "0123456789ab" in text
+
+
+def test_the_one_image_that_was_asked_for_is_shown_with_every_finding() -> None:
+    text = printed(lambda console: print_verdicts(console, (FAILED,), image="a.example/b"))
+    assert "fail a.example/b:1, 2 min ago, stale" in text
+    for line in (f"digest: {DIGEST}", "policy: prod", "scan: s1", *FAILED.findings):
+        assert f"  {line}\n" in text
+
+
+def test_more_images_than_one_are_a_table_even_when_asked_for() -> None:
+    text = printed(lambda console: print_verdicts(console, (FAILED, STRANGE), image="a.example"))
+    assert "CVE-1 (and 2 more)" in text
+    assert "CVE-2" not in text
+
+
+def test_an_image_of_which_nothing_is_known_is_said() -> None:
+    text = printed(lambda console: print_verdicts(console, (), image="a.example/x"))
+    assert "nothing is known of a.example/x" in text
+
+
+def test_what_is_not_believed_comes_with_what_to_look_at() -> None:
+    text = printed(lambda console: print_verdicts(console, (FAILED, STRANGE)))
+    assert "1 not believed" in text
+    assert "IMAGEGATE_KEYS" in text
+
+
+def test_a_narrow_terminal_gets_what_matters_whole() -> None:
+    text = printed(lambda console: print_verdicts(console, (FAILED,)), width=80)
+    assert "digest" not in text
+    assert "a.example/b:1" in text
+    assert "CVE-1 (and 2 more)" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_what_a_scanner_or_stranger_wrote_is_no_markup_and_no_second_line() -> None:
