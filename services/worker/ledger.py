@@ -112,8 +112,9 @@ class Ledger:
     ) -> None:
         sealed = self._sealer.seal(record, kind=kind, key=key, order=order, ends=ends)
         put = await self._store.put(sealed, key=key, ends=ends, scan=scan, chain=chain)
-        if put is Put.AHEAD:
+        wrong = {Put.AHEAD: "its time is ahead of", Put.ENDED: "its end is past on"}.get(put)
+        if wrong is not None:
             raise TransientFailure(
-                f"{key}: its time is ahead of the store's clock: set the clocks of Anchore, "
-                "the workers and Redis by NTP"
+                f"{key}: {wrong} the store's clock: set the clocks of Anchore, the workers and "
+                "Redis by NTP"
             )

@@ -13,6 +13,8 @@ class Put(StrEnum):
     """The store holds one that is as new or newer."""
     AHEAD = "ahead"
     """Its order is more than `MAX_AHEAD` ahead of the store's clock."""
+    ENDED = "ended"
+    """Its end is past on the store's clock; what the store holds stays."""
 
 
 MAX_AHEAD = 5_000

@@ -125,6 +125,14 @@ async def test_a_clock_a_little_ahead_is_borne(world: World) -> None:
     assert await _put(world, sealed(world.now() + MAX_AHEAD - 1_000)) is Put.WRITTEN
 
 
+async def test_a_record_whose_end_is_past_takes_nothing_away(world: World) -> None:
+    now = world.now()
+    await _put(world, sealed(now - 1, "good"))
+    put = await world.store.put(sealed(now, "late"), key=KEY, ends=now - 1)
+    assert put is Put.ENDED
+    assert await world.store.read([KEY]) == [sealed(now - 1, "good")]
+
+
 async def test_bytes_that_no_sealer_made_are_a_programming_error(world: World) -> None:
     with pytest.raises(ValueError, match="16 digits"):
         await _put(world, b"12345 no order")

@@ -36,6 +36,8 @@ class MemoryVerdictStore:
         order = order_of(sealed, key=key)
         if order > self._clock.now() + MAX_AHEAD:
             return Put.AHEAD
+        if ends <= self._clock.now():
+            return Put.ENDED
         held = self._records.get(key)
         older = held is not None and order <= order_of(held, key=key)
         if not older:

@@ -63,6 +63,7 @@ PUT = (
     + """
 local order = string.sub(ARGV[1], 1, 16)
 if tonumber(order) > now() + tonumber(ARGV[4]) then return 'ahead' end
+if tonumber(ARGV[2]) <= now() then return 'ended' end
 local held = redis.call('GETRANGE', KEYS[1], 0, 15)
 local answer = 'older'
 if not (string.match(held, '^%d+$') and #held == 16 and held >= order) then

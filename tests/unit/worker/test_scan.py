@@ -457,6 +457,14 @@ async def test_a_pointer_is_ordered_by_the_time_the_registry_was_asked(rig: Rig)
     assert await rig.ledger.pointer(rig.reference) == pointer
 
 
+async def test_a_worker_whose_clock_is_behind_says_so_instead_of_forgetting_what_it_wrote(
+    rig: Rig,
+) -> None:
+    gone = Pointer(rig.reference.tagged, rig.clock.now() - MINUTE, error=ErrorKind.NOT_FOUND)
+    with pytest.raises(TransientFailure, match="its end is past on the store's clock"):
+        await rig.ledger.write_pointer(gone)
+
+
 async def test_an_index_has_every_manifest_that_counts_scanned(rig: Rig) -> None:
     one, two = tiny_image(config={"A": "1"}), tiny_image(config={"A": "2"})
     index = index_of(
