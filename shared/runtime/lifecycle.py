@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+CANCEL_GRACE = 5.0
+CANCELS = 2
+
 Drain = Callable[[float], Awaitable[object]]
 """Given the seconds it may take: finish what is in flight, take nothing more."""
 
@@ -29,12 +32,14 @@ Drain = Callable[[float], Awaitable[object]]
 class Lifecycle:
     """What one process has running, and whether it is to stop."""
 
-    def __init__(self, *, drain_deadline: float = 25.0) -> None:
+    def __init__(self, *, drain_deadline: float = 25.0, cancel_grace: float = CANCEL_GRACE) -> None:
+        """`cancel_grace` (seconds): what a cancelled task has to clean up, each time."""
         self.stopping = asyncio.Event()
         """Set once: not ready any more, take no more work."""
         self.failure = ""
         """Why the process stops by itself; empty after a signal or `stop`."""
         self._drain_deadline = drain_deadline
+        self._cancel_grace = cancel_grace
         self._hurry = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -70,12 +75,20 @@ class Lifecycle:
         return 1 if self.failure else 0
 
     async def cancel_tasks(self) -> None:
-        """Cancel what is still running and wait until it has ended."""
+        """Cancel what is still running and wait until it has ended, but not for ever.
+
+        Libraries swallow a cancellation that comes at the wrong moment (Python 3.11's wait_for),
+        so it comes twice.
+        """
         self.stopping.set()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        tasks = {task for task in self._tasks if task is not asyncio.current_task()}
+        for _ in range(CANCELS):
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                _, tasks = await asyncio.wait(tasks, timeout=self._cancel_grace)
         for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            log.error("task does not end, the process stops without it: %s", task.get_name())
 
     async def _drain(self, drain: Drain) -> None:
         deadline = self._drain_deadline

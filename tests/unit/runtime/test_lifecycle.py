@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -172,3 +173,20 @@ def test_run_gives_the_exit_code_on_uvloop() -> None:
         return 40 + await life.until_stopped()
 
     assert run(serve) == 40
+
+
+async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    life = Lifecycle(cancel_grace=0.05)
+    began = asyncio.Event()
+
+    async def stubborn() -> None:
+        began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    task = life.watch(stubborn(), name="stubborn")
+    await began.wait()
+    async with asyncio.timeout(5):
+        await life.cancel_tasks()
+    assert task.cancelled()
