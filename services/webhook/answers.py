@@ -120,9 +120,10 @@ def decide(
         not_yet = tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
         warnings = (*not_yet, *warnings)[:MAX_WARNINGS]
         return Decision(True, worst.state, warnings=warnings, audit=audit)
-    if rule.mode is Mode.WARN:
+    lax = rule.mode in (Mode.WARN, Mode.AUDIT) and worst.state is not State.INVALID
+    if lax and rule.mode is Mode.WARN:
         return Decision(True, worst.state, warnings=(*lines, *warnings)[:MAX_WARNINGS], audit=audit)
-    if rule.mode is Mode.AUDIT:
+    if lax:
         audit["message"] = lines[0]
         return Decision(True, worst.state, warnings=warnings, audit=audit)
     return Decision(

@@ -182,6 +182,14 @@ def test_mode_warn_says_it_and_mode_audit_notes_it() -> None:
     assert "openssh-server is installed" in audited.audit["message"]
 
 
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.WARN, Mode.AUDIT])
+def test_what_is_no_reference_is_denied_in_every_mode(mode: Mode) -> None:
+    invalid = Judgement(image="NO/reference", state=State.INVALID, message="not a reference")
+    pending = judgement(State.PENDING)
+    decision = decide([pending, invalid], rule=Rule(mode=mode), now=NOW)
+    assert (decision.allowed, decision.code) == (False, 403)
+
+
 def test_warn_findings_old_verdicts_and_moving_tags_are_warnings_of_an_allowed_pod() -> None:
     old = verdict(Outcome.PASS, finding(Action.WARN, "no HEALTHCHECK"), age=2 * DAY)
     decision = decide([judgement(State.PASS, old)], rule=RULE, now=NOW)
