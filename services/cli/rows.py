@@ -67,7 +67,8 @@ def untrusted_row(key: str, why: str) -> VerdictRow:
 def keys_about(image: str, keys: Sequence[str]) -> list[str]:
     """Those of `keys` whose record is about `image`, or the beginning of a reference or digest.
 
-    `nginx` is `docker.io/library/nginx` too, as in a pod; the registry's host may be left out.
+    `nginx` is `docker.io/library/nginx` too, as in a pod; the registry's host and the path before
+    the last part may be left out.
     Where a reference is met exactly, what only begins so (`app:1`, `app:10`) is left out.
     """
     beginnings = _beginnings(image)
@@ -76,7 +77,8 @@ def keys_about(image: str, keys: Sequence[str]) -> list[str]:
     about: list[str] = []
     for key in keys:
         name, repository, of_digest = _named(key)
-        texts = (name, name.partition("/")[2], f"{repository}@{of_digest}")
+        by_digest = f"{repository}@{of_digest}"
+        texts = (name, name.partition("/")[2], name.rpartition("/")[2], by_digest)
         if any(text in beginnings for text in texts):
             exact.append(key)
         elif any(text.startswith(beginnings) for text in texts) or (

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from services.cli.command import console, fail, own_name
 from services.cli.ops_http import SOCKET, ops_app
+from services.cli.review import WEBHOOK
 from services.cli.reviews import webhook_client
 from services.cli.show.images import show_images, write_layouts
 from services.cli.show.meter import OwnMeter
@@ -106,7 +107,7 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
             if options.once:
                 life.stop("the show is over")
             elif not life.stopping.is_set():
-                _invite(out, url, host)
+                _invite(out, url, f"{host}/team/good:1.0", options)
             code = await life.until_stopped(
                 drain=lambda seconds: running.queue.drain(timeout=seconds)
             )
@@ -145,8 +146,13 @@ def _introduce(narrator: Narrator, running: Embedded, url: str, state: Path) -> 
     narrator.say("stores: in this process, gone with it; `make run-real` has Redis and RabbitMQ")
 
 
-def _invite(out: Console, url: str, registry: str) -> None:
+def _invite(out: Console, url: str, image: str, options: UpOptions) -> None:
     out.print()
     out.print(f"Serving on {url} until Ctrl-C. In another terminal:")
-    for command in (f"review --image {registry}/team/good:1.0", "queue", "verdicts", "status"):
-        out.print(f"  {own_name()} {command}", highlight=False, soft_wrap=True)
+    where = "" if url == WEBHOOK else f" --webhook {url}"
+    commands = (f"review --image {image}{where}", "queue", "verdicts", "status")
+    lines = [f"{own_name()} {command}" for command in commands]
+    if options.state is not None:
+        lines.insert(0, f"export IMAGEGATE_STATE={options.state.absolute()}")
+    for line in lines:
+        out.print(f"  {line}", highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ class Serving(msgspec.Struct, frozen=True):
     url: str
     registry: str
     printed: str
+    invited: list[str]
+    """The commands it names at the end."""
 
 
 def start(state: Path, *options: str) -> subprocess.Popen[str]:
@@ -60,12 +63,13 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     state = tmp_path_factory.mktemp("up")
     process = start(state)
     try:
-        printed = read_until(process, "Serving on")
+        printed = read_until(process, "imagegate status")
         registry = re.search(r"registry: 5 images on http://(\S+),", printed)
         url = re.search(r"Serving on (\S+) until", printed)
         assert registry is not None
         assert url is not None
-        yield Serving(state, url[1], registry[1], printed)
+        invited = printed.partition("In another terminal:\n")[2].splitlines()
+        yield Serving(state, url[1], registry[1], printed, [line.strip() for line in invited])
         code, out = stop(process, signal.SIGINT)
         assert code == 0, out
         assert not (state / "ops.sock").exists()
@@ -81,6 +85,15 @@ def test_the_show_gets_every_expected_answer_from_the_real_parts(serving: Servin
     assert "Anchore: image_check" in text
     assert "step request in lane admission" in text
     assert "`make run-real` has Redis and RabbitMQ" in text
+
+
+async def test_the_commands_it_names_can_be_typed_as_they_stand(serving: Serving) -> None:
+    state, invited = serving.state, serving.invited
+    assert invited[0] == f"export IMAGEGATE_STATE={state}"
+    review = shlex.split(invited[1])
+    assert Path(REPOSITORY, review[0]).name == "imagegate"
+    ran = await imagegate(*review[1:], state=state)
+    assert (ran.code, ran.err) == (0, "")
 
 
 async def test_verdicts_shows_what_the_store_knows(serving: Serving) -> None:

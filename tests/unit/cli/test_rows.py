@@ -24,6 +24,7 @@ KEYS = (
         ("registry.corp:5000/team/app:v1", (3,)),
         (f"registry.corp:5000/team/app@sha256:{OTHER}", (2,)),
         ("team/gone:v1", (4,)),
+        ("gone", (4,)),
         (GOOD[:12], (0, 3)),
         (f"sha256:{OTHER}", (1, 2)),
         (f"nginx:1.2@sha256:{GOOD}", (0,)),
