@@ -115,7 +115,7 @@ class Requests:
             if await self._claims.claim(key, step, life=life, scans=scans) is not Claim.TAKEN:
                 return Asked.UNDER_WAY
         except StoreError as error:
-            log.warning("cannot claim %s: %s", key, error)
+            log.warning("not asked for: %s", error)
             return Asked.STORE_DOWN
         try:
             await self._queue.publish(step, expires_in=within if resolving else None)
