@@ -6,13 +6,13 @@ from the Unix socket of a running `imagegate up`.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from services.cli.rows import VerdictRow, keys_about, row_of, untrusted_row
-from shared.domain.errors import ImagegateError, InvalidSignature
+from shared.domain.errors import ImagegateError, InvalidSignature, StoreError
 from shared.domain.records import record_type
 from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims, ScanLeases
@@ -53,6 +53,8 @@ class QueueReport(msgspec.Struct, frozen=True):
     delayed: dict[int, int]
     """How many wait, by delay in seconds."""
     dead: int
+    ages_known: bool = True
+    """Whether the store could be asked what waits longest."""
 
 
 class PartReport(msgspec.Struct, frozen=True):
@@ -113,14 +115,12 @@ class Ops:
         self._facts = facts
 
     async def queue(self) -> QueueReport:
-        """Depths as the broker tells them; ages as the store remembers them."""
-        depths, wanted, scanned = await asyncio.gather(
-            self._queue.depths(), self._claims.oldest(), self._leases.oldest()
-        )
+        """Depths as the broker tells them; ages as the store remembers them, if it answers."""
+        depths, seen_at = await asyncio.gather(self._queue.depths(), self._first_seen())
         now = self._clock.now()
 
         def oldest(lane: Lane) -> float | None:
-            seen = [when[lane] for when in (wanted, scanned) if lane in when]
+            seen = [when[lane] for when in seen_at or () if lane in when]
             return max(0, now - min(seen)) / 1000 if seen else None
 
         lanes = tuple(
@@ -133,7 +133,16 @@ class Ops:
             )
             for depth in depths.lanes
         )
-        return QueueReport(lanes=lanes, delayed=depths.delayed, dead=depths.dead)
+        return QueueReport(
+            lanes=lanes, delayed=depths.delayed, dead=depths.dead, ages_known=seen_at is not None
+        )
+
+    async def _first_seen(self) -> Sequence[dict[Lane, int]] | None:
+        """By lane, what waits longest; None while the store is away: depths are worth it alone."""
+        try:
+            return await asyncio.gather(self._claims.oldest(), self._leases.oldest())
+        except StoreError:
+            return None
 
     async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
         """Verdicts, errors beside them, and tags that the registry did not give."""

@@ -53,11 +53,14 @@ def print_queue(console: Console, report: QueueReport) -> None:
         table.add_column(heading, justify="right")
     for lane in report.lanes:
         in_hand = "?" if lane.unacknowledged is None else str(lane.unacknowledged)
-        oldest = "-" if lane.oldest is None else age(lane.oldest)
+        unknown = "-" if report.ages_known else "?"
+        oldest = unknown if lane.oldest is None else age(lane.oldest)
         workers = Text(str(lane.consumers), style="" if lane.consumers else "red")
         cells = (str(lane.lane), str(lane.ready), *((in_hand,) if told else ()), workers, oldest)
         table.add_row(*cells)
     console.print(table)
+    if not report.ages_known:
+        console.print("ages are not known: the store does not answer", style="red")
     waiting = [f"{count} for {delay} s" for delay, count in report.delayed.items() if count]
     console.print(f"delayed: {', '.join(waiting) or 'none'}")
     console.print(f"dead letters: {report.dead or 'none'}", style="red" if report.dead else "")

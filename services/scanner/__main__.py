@@ -5,23 +5,15 @@ import sys
 
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import serve_scanner
-from shared.domain.errors import InvalidRules, InvalidSettings
-from shared.runtime.lifecycle import Lifecycle, run
-from shared.runtime.logging import configure_logging
-from shared.runtime.settings import read_settings
+from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.process import run_process
 
 log = logging.getLogger("services.scanner")
 
 
 def main() -> int:
     """Run until SIGTERM; the exit code."""
-    try:
-        settings = read_settings(ScannerSettings)
-        configure_logging(style=settings.imagegate_log, level=settings.imagegate_log_level)
-        return run(lambda life: _serve(settings, life))
-    except (InvalidSettings, InvalidRules) as error:
-        sys.stderr.write(f"imagegate scanner: {error}\n")
-        return 2
+    return run_process("scanner", ScannerSettings, _serve)
 
 
 async def _serve(settings: ScannerSettings, life: Lifecycle) -> int:

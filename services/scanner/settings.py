@@ -2,13 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from shared.domain.errors import InvalidSettings
+from shared.runtime.process import ProcessSettings
 from shared.runtime.settings import Secret
-from shared.runtime.state import StateSettings
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -22,7 +22,7 @@ Memory = Annotated[int, msgspec.Meta(ge=GIB)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
-class ScannerSettings(StateSettings, frozen=True, kw_only=True):
+class ScannerSettings(ProcessSettings, frozen=True, kw_only=True):
     """Everything the scanner can be told. Sizes in bytes, times in seconds."""
 
     imagegate_scanner_host: str = "127.0.0.1"
@@ -55,8 +55,6 @@ class ScannerSettings(StateSettings, frozen=True, kw_only=True):
     imagegate_scanner_evaluation_seconds: Seconds = 10.0
     path: str = os.defpath
     """Where a `syft` of your own is looked for: PATH."""
-    imagegate_log: Literal["json", "console"] = "json"
-    imagegate_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     def __post_init__(self) -> None:
         user, password = self.imagegate_scanner_user, self.imagegate_scanner_password

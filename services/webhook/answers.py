@@ -186,8 +186,8 @@ def _error(judgement: Judgement, now: int) -> str:
 
 def _pending(judgement: Judgement, now: int) -> str:
     seconds = max(0, now - (judgement.since or now)) // SECOND
-    note = f" Last try: {shown(judgement.message, 90)}." if judgement.message else ""
-    return f"not judged yet, its scan is under way since {seconds} s: try again.{note}"
+    note = f". Last try: {abridged(judgement.message, 120)}" if judgement.message else ""
+    return f"not judged yet, its scan is under way since {seconds} s: try again{note}"
 
 
 def _registry_away(judgement: Judgement, now: int) -> str:

@@ -1,18 +1,18 @@
 """The webhook's settings: environment variables by the fields' names, in capitals."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from shared.runtime.process import ProcessSettings
 from shared.runtime.settings import Secret
-from shared.runtime.state import StateSettings
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=30)]
 
 
-class WebhookSettings(StateSettings, frozen=True, kw_only=True):
+class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     """Everything a webhook process can be told."""
 
     redis_url: Secret = Secret("")
@@ -41,7 +41,3 @@ class WebhookSettings(StateSettings, frozen=True, kw_only=True):
     imagegate_budget: Seconds = 4.5
     """Seconds a whole review may take."""
     imagegate_max_waiters: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 200
-    imagegate_drain: Annotated[float, msgspec.Meta(gt=0, le=600)] = 20.0
-    """Seconds between SIGTERM and the end of what is in flight."""
-    imagegate_log: Literal["json", "console"] = "json"
-    imagegate_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

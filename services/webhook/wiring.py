@@ -1,9 +1,7 @@
 """The webhook's composition root: settings in, a serving webhook out."""
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -22,14 +20,14 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file import load_rules
 from shared.adapters.signatures import ensure_keys, load_ring
-from shared.domain.errors import ImagegateError, InvalidSettings
+from shared.domain.errors import InvalidSettings
 from shared.domain.rules import Rules
 from shared.ports.claims import RequestClaims
 from shared.ports.signing import Unsealer
 from shared.ports.steps import StepQueue
 from shared.ports.verdicts import VerdictStore
 from shared.runtime.clock import SystemClock
-from shared.runtime.health import health_app
+from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
@@ -40,9 +38,6 @@ log = logging.getLogger(__name__)
 
 CONFIRM = 0.1
 """Seconds that a review waits for the broker's confirm."""
-
-FIRST_TRY = 2.0
-"""Seconds that a first question to a store may take before the webhook is ready without it."""
 
 
 class WebhookPorts(msgspec.Struct, frozen=True):
@@ -96,9 +91,8 @@ async def run_webhook(
         scanner=settings.imagegate_scanner,
     )
     app = webhook_app(reviewer=reviewer, metrics=own, clock=clock, budget=settings.imagegate_budget)
-    tried = Tried({"store": ports.store.ping, "queue": ports.queue.ping})
+    tried = FirstTry({"store": ports.store.ping, "queue": ports.queue.ping})
     async with AsyncExitStack() as stack:
-        life.watch(ports.store.listen(cache), name="listen to announcements")
         reviews = await stack.enter_async_context(
             serve(
                 app,
@@ -115,6 +109,7 @@ async def run_webhook(
                 port=settings.imagegate_health_port,
             )
         )
+        life.watch(ports.store.listen(cache), name="listen to announcements")
         await tried.once()
         log.info("webhook answers", extra={"reviews": reviews.url, "health": health.url})
         yield WebhookSites(reviews, health)
@@ -139,43 +134,6 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
         )
         await stack.enter_async_context(run_webhook(settings, life, ports=ports, rules=rules))
         return await life.until_stopped()
-
-
-class Tried:
-    """Ready once each store was tried once; afterwards no dependency takes it away.
-
-    Three unready webhooks would refuse every pod of the cluster, known ones too
-    (docs/design/behaviour.md 1).
-    """
-
-    def __init__(self, pings: dict[str, Callable[[], Awaitable[None]]]) -> None:
-        self._pings = pings
-        self._done = False
-
-    async def once(self) -> None:
-        """Ask each store once, for a short time, and say what is away."""
-        await asyncio.gather(*(self._ping(name, ping) for name, ping in self._pings.items()))
-        self._done = True
-
-    async def check(self) -> None:
-        """Raises while the first try is under way."""
-        if not self._done:
-            raise InvalidSettings("the stores are being tried for the first time")
-
-    async def _ping(self, name: str, ping: Callable[[], Awaitable[None]]) -> None:
-        """Again and again for a short time: a connection takes a moment to be made."""
-        reason = "no answer"
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_TRY):
-                while True:
-                    try:
-                        await ping()
-                    except ImagegateError as error:
-                        reason = str(error)
-                        await asyncio.sleep(0.05)
-                    else:
-                        return
-        log.warning("the %s is away, serving without it: %s", name, reason)
 
 
 def _certificate(settings: WebhookSettings) -> CertificateFiles:

@@ -1,18 +1,18 @@
 """The worker's settings: environment variables by the fields' names, in capitals."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from shared.runtime.process import ProcessSettings
 from shared.runtime.settings import Secret
-from shared.runtime.state import StateSettings
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Slots = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
-class WorkerSettings(StateSettings, frozen=True, kw_only=True):
+class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
     """Everything a worker process can be told."""
 
     redis_url: Secret = Secret("")
@@ -40,7 +40,3 @@ class WorkerSettings(StateSettings, frozen=True, kw_only=True):
     """Steps at a time in each of the lanes for people: resolve, admission, check."""
     imagegate_prewarm_slots: Slots = 16
     """Steps at a time in each of the lanes for prewarm."""
-    imagegate_drain: Annotated[float, msgspec.Meta(gt=0, le=600)] = 25.0
-    """Seconds between SIGTERM and the end of what is in flight."""
-    imagegate_log: Literal["json", "console"] = "json"
-    imagegate_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -32,7 +32,7 @@ from shared.ports.signing import Sealer, Unsealer
 from shared.ports.steps import StepQueue
 from shared.ports.verdicts import VerdictStore
 from shared.runtime.clock import SystemClock
-from shared.runtime.health import health_app
+from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
@@ -132,6 +132,7 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
                 port=settings.imagegate_health_port,
             )
         )
+        await FirstTry(checks).once()
         run_worker(settings, life, ports=ports, rules=rules, metrics=metrics)
         log.info("worker takes steps", extra={"health": health.url})
         return await life.until_stopped(drain=lambda seconds: ports.queue.drain(timeout=seconds))

@@ -1,15 +1,20 @@
 """The plain port: `/livez`, `/readyz` and `/metrics`, apart from the port that does the work."""
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from shared.domain.errors import ImagegateError
+from shared.domain.errors import ImagegateError, InvalidSettings
 from shared.runtime.logging import one_line
 from shared.runtime.metrics import CONTENT_TYPE, Metrics
 
+log = logging.getLogger(__name__)
+
 CHECK_TIMEOUT = 2.0
+TRY_AGAIN = 0.1
 
 Check = Callable[[], Awaitable[object]]
 """Returns when ready (`store.ping`, `scanner.info`); raises when not, and the error says why."""
@@ -61,3 +66,41 @@ async def _reason(check: Check) -> str:
     except Exception as error:  # whatever a check raises, the probe gets an answer
         return type(error).__name__
     return ""
+
+
+class FirstTry:
+    """Asks each dependency once at the start, and says what is away.
+
+    `check` makes a process ready that is to be ready without its dependencies afterwards: three
+    unready webhooks would refuse every pod of the cluster, known ones too
+    (docs/design/behaviour.md 1).
+    """
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._done = False
+
+    async def once(self) -> None:
+        """Ask all of them, for two seconds at most."""
+        await asyncio.gather(*(self._try(name, check) for name, check in self._checks.items()))
+        self._done = True
+
+    async def check(self) -> None:
+        """Raises while the first try is under way."""
+        if not self._done:
+            raise InvalidSettings("what it depends on is being tried for the first time")
+
+    async def _try(self, name: str, check: Check) -> None:
+        """Again and again for a short time: a connection takes a moment to be made."""
+        reason = "no answer"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                while True:
+                    try:
+                        await check()
+                    except ImagegateError as error:
+                        reason = str(error)
+                        await asyncio.sleep(TRY_AGAIN)
+                    else:
+                        return
+        log.warning("%s is away, going on without it: %s", name, reason)

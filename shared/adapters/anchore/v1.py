@@ -121,10 +121,11 @@ class AnchoreV1:
         if listed.status != 200 or not isinstance(listed.body, list):
             raise self._refusals.of_call(proof, listed)
         service = answer.body.get("service") if isinstance(answer.body, dict) else None
-        number = service.get("version") if isinstance(service, dict) else None
+        told = service if isinstance(service, dict) else {}
         return ScannerInfo(
-            name="Anchore Engine",
-            version=one_line(str(number or "unknown"), limit=40),
+            # Engine does not name itself; what only speaks its API may.
+            name=one_line(str(told.get("name") or "Anchore Engine"), limit=40),
+            version=one_line(str(told.get("version") or "unknown"), limit=40),
             api="v1",
         )
 

@@ -9,7 +9,7 @@ from services.cli.rows import VerdictRow
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
-from shared.domain.errors import ErrorKind, TransientFailure
+from shared.domain.errors import ErrorKind, StoreUnreachable, TransientFailure
 from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.signing import Kind
@@ -145,6 +145,21 @@ async def test_the_queue_tells_depths_and_the_age_of_the_oldest_wish(world: Worl
     assert lanes[Lane.PREWARM].oldest is None
     assert report.delayed[5] == 1
     assert report.dead == 0
+
+
+class ClaimsAway(MemoryRequestClaims):
+    """Request claims in a store that does not answer."""
+
+    async def oldest(self) -> dict[Lane, int]:
+        raise StoreUnreachable("away")
+
+
+async def test_the_queue_tells_depths_also_while_the_store_is_away() -> None:
+    world = World()
+    world.claims = ClaimsAway(clock=world.clock, leases=world.leases)
+    report = await world.ops().queue()
+    assert len(report.lanes) == len(Lane)
+    assert not report.ages_known
 
 
 async def test_a_scan_under_way_gives_its_lane_an_age_too(world: World) -> None:

@@ -2,10 +2,11 @@ import asyncio
 from typing import Any
 
 import aiohttp
+import pytest
 
-from shared.domain.errors import StoreUnreachable
+from shared.domain.errors import InvalidSettings, StoreUnreachable
 from shared.runtime.clock import SystemClock
-from shared.runtime.health import Check, health_app
+from shared.runtime.health import Check, FirstTry, health_app
 from shared.runtime.http import serve
 from shared.runtime.metrics import Metrics
 
@@ -66,3 +67,31 @@ def test_the_systems_clock_counts_milliseconds_and_seconds() -> None:
     clock = SystemClock()
     assert 1_700_000_000_000 < clock.now() < 9_999_999_999_999
     assert clock.monotonic() <= clock.monotonic()
+
+
+async def test_a_first_try_is_over_when_each_dependency_was_asked_and_stays_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked: list[str] = []
+
+    async def answers() -> None:
+        asked.append("answers")
+
+    async def comes_late() -> None:
+        asked.append("late")
+        if asked.count("late") < 3:
+            raise StoreUnreachable("not yet")
+
+    async def is_away() -> None:
+        raise StoreUnreachable("Redis is down")
+
+    tried = FirstTry({"queue": answers, "anchore": comes_late, "store": is_away})
+    with pytest.raises(InvalidSettings):
+        await tried.check()
+    await tried.once()
+    await tried.check()
+    assert asked.count("answers") == 1
+    assert asked.count("late") == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "store is away, going on without it: Redis is down"
+    ]
