@@ -6,7 +6,7 @@ from shared.ports.clock import Clock
 
 
 class PollBudget:
-    """`rate` tokens a second, of which at most a second's worth is saved up."""
+    """`rate` tokens a second, of which a second's worth is saved up, at least one whole token."""
 
     def __init__(self, *, rate: float, clock: Clock) -> None:
         self._rate = rate
@@ -17,7 +17,7 @@ class PollBudget:
     async def take(self, *, within: float) -> bool:
         """Take a token, waiting for it at most `within` seconds; False: not in that time."""
         now = self._clock.monotonic()
-        self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
+        self._tokens = min(max(1.0, self._rate), self._tokens + (now - self._at) * self._rate)
         self._at = now
         wait = (1 - self._tokens) / self._rate
         if wait > within:

@@ -520,3 +520,13 @@ async def test_a_poll_budget_gives_its_rate_and_no_more() -> None:
     assert [await budget.take(within=0) for _ in range(3)] == [True, True, False]
     clock.advance(3_600_000)
     assert [await budget.take(within=0) for _ in range(21)] == [True] * 20 + [False]
+
+
+async def test_a_poll_budget_of_less_than_one_a_second_saves_up_for_a_whole_token() -> None:
+    clock = FakeClock()
+    budget = PollBudget(rate=0.25, clock=clock)
+    assert not await budget.take(within=1)
+    clock.advance(3_000)
+    assert [await budget.take(within=1) for _ in range(2)] == [True, False]
+    clock.advance(3_600_000)
+    assert [await budget.take(within=1) for _ in range(2)] == [True, False]
