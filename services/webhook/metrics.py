@@ -1,6 +1,7 @@
 """What a webhook counts."""
 
 from shared.domain.decision import Decision, State
+from shared.ports.clock import Clock
 from shared.runtime.metrics import Metrics
 
 
@@ -49,6 +50,6 @@ class WebhookMetrics:
         """A record was not believed."""
         self._signatures.add()
 
-    def certificate_days(self, days: float) -> None:
-        """The serving certificate's remaining life."""
-        self._certificate.set(days * 86_400)
+    def certificate_ends(self, ends: int, clock: Clock) -> None:
+        """When the serving certificate ends (ms); each scrape is told what remains."""
+        self._certificate.read_from(lambda: (ends - clock.now()) / 1000)

@@ -21,6 +21,7 @@ from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file import load_rules
 from shared.adapters.signatures import ensure_keys, load_ring
 from shared.domain.errors import InvalidSettings
+from shared.domain.pointer import DAY
 from shared.domain.rules import Rules
 from shared.ports.claims import RequestClaims
 from shared.ports.signing import Unsealer
@@ -65,7 +66,7 @@ async def run_webhook(
     metrics = Metrics()
     own = WebhookMetrics(metrics)
     files = _certificate(settings)
-    own.certificate_days(days_left(files.certificate))
+    own.certificate_ends(clock.now() + round(days_left(files.certificate) * DAY), clock)
     waiters = Waiters()
     cache = NearCache(
         store=ports.store,
