@@ -248,14 +248,10 @@ def _audit(notes: Sequence[Note], state: State, rule: Rule, now: int) -> dict[st
     judged = [each for each in notes if each.evaluated_at]
     if not judged:
         return audit
-    oldest = min(judged, key=_evaluated_at)
+    oldest = min(judged, key=lambda each: each.evaluated_at)
     policies = {policy for each in judged for policy in each.policies}
     audit["policy"] = ",".join(sorted(policies))[:FIRST_LINE]
     audit["verdict-age-seconds"] = str(max(0, now - oldest.evaluated_at) // SECOND)
     if oldest.scan_id:
         audit["scan-id"] = oldest.scan_id
     return audit
-
-
-def _evaluated_at(each: Note) -> int:
-    return each.evaluated_at

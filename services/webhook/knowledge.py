@@ -46,7 +46,7 @@ class Patience(msgspec.Struct, frozen=True):
     """How a review waits for an image that is not known."""
 
     until: float
-    """The review's deadline, monotonic seconds."""
+    """When its wait is over (monotonic seconds): the last look comes after it."""
     asks: bool = True
     """False for a dry run: it leaves no trace."""
     waits: bool = True

@@ -87,14 +87,14 @@ class NearCache:
         self._store_rests_until = 0.0
         self._trouble: StoreError | None = None
         self._on_bad_signature = on_bad_signature
-        self.on_change = on_change
+        self._on_change = on_change
 
     # The listener's half.
 
     def changed(self, key: str) -> None:
         """An announcement: whatever is held or being read of `key` must be asked for again."""
         self._doubt(key)
-        self.on_change(key)
+        self._on_change(key)
 
     def gap(self) -> None:
         """Announcements may have been missed."""
@@ -102,7 +102,7 @@ class NearCache:
             self._doubt(key)
         self._reads.clear()
         self._store_rests_until = 0.0
-        self.on_change(None)
+        self._on_change(None)
 
     def _doubt(self, key: str) -> None:
         self._reads.pop(key, None)
@@ -161,7 +161,7 @@ class NearCache:
 
     async def _fill(self, keys: list[str]) -> StoreError | None:
         """Read `keys` into the cache, sharing reads under way; the trouble if there was any."""
-        if self._clock.monotonic() < self._store_rests_until:
+        if self._resting():
             return self._trouble
         shared = [self._reads[key] for key in keys if key in self._reads]
         own = [key for key in keys if key not in self._reads]

@@ -12,11 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from services.webhook.catalogue import Image, Need
-from shared.domain.errors import (
-    QueueError,
-    QueueUnconfirmed,
-    StoreError,
-)
+from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError
 from shared.domain.step import Lane, Step, StepKind, Why
 from shared.domain.verdict import Subject, scan_key
 from shared.ports.claims import Claim, RequestClaims

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from shared.domain.errors import InvalidSignature, TransientFailure
-from shared.domain.pointer import Index, Pointer, index_key
+from shared.domain.pointer import Index, Pointer, index_key, pointer_key
 from shared.domain.records import record_type
 from shared.domain.reference import ImageReference
 from shared.domain.signing import Kind
@@ -34,7 +34,10 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 class Ledger:
-    """Reads and writes pointers, indexes and verdicts; raises StoreError."""
+    """Reads and writes pointers, indexes and verdicts.
+
+    Raises StoreError, and TransientFailure for a record that the store's clock refuses.
+    """
 
     def __init__(
         self, *, store: VerdictStore, sealer: Sealer, unsealer: Unsealer, clock: Clock
@@ -46,7 +49,7 @@ class Ledger:
 
     async def pointer(self, reference: ImageReference) -> Pointer | None:
         """What the registry last said of the reference's tag."""
-        return await self._read(f"pointer:{reference.tagged}", Pointer)
+        return await self._read(pointer_key(reference), Pointer)
 
     async def index(self, digest: str) -> Index | None:
         """The manifests of an index."""

@@ -13,14 +13,10 @@ import msgspec
 from services.worker.budget import PollBudget
 from services.worker.ledger import Ledger
 from services.worker.pointing import Pointing
-from shared.domain.errors import (
-    ErrorKind,
-    PermanentFailure,
-    StepFailure,
-    TransientFailure,
-)
+from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure, TransientFailure
 from shared.domain.reference import parse_reference
 from shared.domain.retry import MAX_POLL, poll_delay
+from shared.domain.rules import Requirement
 from shared.domain.step import Lane, Step, StepKind, Why
 from shared.domain.verdict import (
     Outcome,
@@ -48,8 +44,6 @@ which hangs is written down too."""
 
 MAX_TOKEN_WAIT = 1.0
 """Seconds; a longer wait for the polling budget goes back to a delay queue, not to a slot."""
-
-CHECK_LANE = {Lane.ADMISSION: Lane.CHECK, Lane.CHECK: Lane.CHECK}
 
 Follow = Callable[[Step, int], Awaitable[None]]
 """Publishes a follow-up after a delay in seconds, and returns once the broker confirmed it."""
@@ -186,7 +180,7 @@ class Scan:
             step,
             id=f"{chain}.{subject.digest[7:19]}.{hop + 1}",
             kind=StepKind.CHECK,
-            lane=CHECK_LANE.get(step.lane, Lane.CHECK_PREWARM),
+            lane=_check_lane(step),
             subject=subject,
             chain=chain,
             hop=hop + 1,
@@ -196,7 +190,7 @@ class Scan:
         )
 
     async def _finish(self, step: Step, subject: Subject, chain: str) -> None:
-        if step.question.requirement == "analysis":
+        if step.question.requirement == Requirement.ANALYSIS:
             verdict = Verdict(
                 subject=subject,
                 question=step.question,
@@ -226,7 +220,7 @@ class Scan:
             chain=chain,
             hop=hop,
             life=LEASE_LIFE,
-            lane=CHECK_LANE.get(step.lane, Lane.CHECK_PREWARM),
+            lane=_check_lane(step),
             first_seen=step.first_seen,
         )
         if hold is not Hold.HELD:
@@ -246,3 +240,9 @@ class Scan:
         )
         await self._ledger.write_verdict(verdict, chain=chain)
         self._on_verdict(verdict, (self._clock.now() - step.first_seen) / 1000)
+
+
+def _check_lane(step: Step) -> Lane:
+    """The lane of the checks that follow `step`, as urgent as it is."""
+    urgent = step.lane in (Lane.ADMISSION, Lane.CHECK)
+    return Lane.CHECK if urgent else Lane.CHECK_PREWARM

@@ -1,8 +1,7 @@
 """The error tree. Adapters map their library's errors to these, `raise ... from error`.
 
-The classes under `StepFailure` carry the one class each failure of a step has
-(docs/design/behaviour.md 5): permanent (a typed error verdict), transient (the delay
-ladder), bad message (the dead letters).
+A failure of a step has one class (docs/design/behaviour.md 5): `PermanentFailure` (a typed
+error verdict), `TransientFailure` (the delay ladder), `InvalidStep` (the dead letters).
 """
 
 from enum import StrEnum
@@ -64,7 +63,7 @@ class StoreUnreachable(StoreError):
 
 
 class StoreMisconfigured(StoreUnreachable):
-    """Our password or rights are refused: as unreachable, but said and counted apart."""
+    """Our password or rights are refused: as unreachable, but said apart."""
 
 
 class StoreRefused(StoreError):

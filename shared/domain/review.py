@@ -37,7 +37,6 @@ class RequestOf(msgspec.Struct, Generic[Object], rename="camel"):
 
     uid: str
     kind: GroupVersionKind = msgspec.field(default_factory=GroupVersionKind)
-    sub_resource: str = ""
     name: str = ""
     namespace: str = ""
     operation: str = ""
