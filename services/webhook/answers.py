@@ -1,24 +1,20 @@
-"""From judgements to a decision: what is allowed, and what a person reads.
+"""From judgements to a decision: what is allowed, with which code, warnings and audit.
 
-The table of answers is docs/design/behaviour.md 3; what Kubernetes keeps of messages and
-warnings is docs/design/field-notes.md 1c. The first line must say image, reason and next
-step by itself: it is what `kubectl describe` shows of the owner.
+The table of answers is docs/design/behaviour.md 3; what Kubernetes keeps of warnings is
+docs/design/field-notes.md 1c. What a denial says: `services.webhook.wording`.
 """
 
 import math
-import re
 from collections.abc import Sequence
 
 import msgspec
 
+from services.webhook.wording import FIRST_LINE, line_of, message_of, shown
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.pointer import DAY, SECOND
 from shared.domain.rules import Mode, Rule
 from shared.domain.verdict import Outcome
-from shared.runtime.logging import one_line
 
-FIRST_LINE = 256
-MAX_LINES = 10
 MAX_WARNINGS = 12
 EXPECTED_SCAN = 10 * SECOND
 """Assumed before anything was measured."""
@@ -38,26 +34,10 @@ CODES = {
 }
 """Worst first: what cannot be cured by asking again decides."""
 
-_LINK = re.compile(r"(?: - )?https?://[^\s)]+")
-"""Left out of the first line, where each character counts; the lines below have it."""
-
 _ORDER = {state: place for place, state in enumerate(CODES)}
 _GOOD = (State.PASS, State.EXEMPT)
 NOT_YET = (State.PENDING, State.ERROR, State.STORE_DOWN, State.QUEUE_DOWN, State.REGISTRY_AWAY)
 """States that a dry run lets pass with a warning: nothing runs."""
-
-
-def shown(text: str, limit: int = 200) -> str:
-    """Text from outside on one bounded line, whatever it holds."""
-    return one_line(text, limit=limit)
-
-
-def abridged(text: str, limit: int) -> str:
-    """The beginning and the end of a long text: scanners say what they saw at its end."""
-    if len(text) <= limit:
-        return shown(text, limit)
-    half = (limit - 3) // 2
-    return shown(f"{text[:half]} … {text[len(text) - half :]}", limit)
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -115,7 +95,7 @@ def decide(
     bad.sort(key=lambda judgement: _ORDER[judgement.state])
     worst = bad[0]
     audit = _audit(notes, worst.state, rule, now)
-    lines = [_line(judgement, now) for judgement in bad]
+    lines = [line_of(judgement, now) for judgement in bad]
     if dry_run and all(judgement.state in NOT_YET for judgement in bad):
         not_yet = tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
         warnings = (*not_yet, *warnings)[:MAX_WARNINGS]
@@ -130,92 +110,10 @@ def decide(
         allowed=False,
         state=worst.state,
         code=CODES[worst.state],
-        message=_message(lines, worst),
+        message=message_of(lines, worst),
         audit=audit,
         retry_after=0 if by_system else _retry_after(worst, now),
     )
-
-
-def _message(lines: Sequence[str], worst: Judgement) -> str:
-    stops = [
-        finding
-        for verdict in worst.verdicts
-        if verdict.outcome is Outcome.FAIL
-        for finding in verdict.stops
-    ]
-    if len(stops) == 1 and stops[0].message in lines[0]:
-        stops = []  # the first line says all of it
-    below = [
-        f"  {finding.action}: {shown(finding.message)} ({finding.gate}/{finding.trigger})"
-        for finding in stops
-    ]
-    below += lines[1:]
-    dropped = sum(verdict.findings_dropped for verdict in worst.verdicts)
-    more = max(0, len(below) - MAX_LINES) + dropped
-    below = below[:MAX_LINES]
-    if more:
-        below.append(f"  ... and {more} more")
-    return "\n".join((lines[0], *below))
-
-
-def _line(judgement: Judgement, now: int) -> str:
-    """One judgement within 256 characters: image, reason, next step."""
-    text = _TEXTS[judgement.state](judgement, now)
-    image = shown(judgement.image, max(40, FIRST_LINE - len(text) - 8))
-    return f"image {image}: {text}"[:FIRST_LINE]
-
-
-def _fail(judgement: Judgement, now: int) -> str:
-    failed = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.FAIL]
-    if not failed:
-        return shown(judgement.message)
-    stops = [finding for verdict in failed for finding in verdict.stops]
-    policy = shown(failed[0].policy_id or "the active policy", 40)
-    first = (
-        abridged(_LINK.sub("", stops[0].message), 110)
-        if stops
-        else "the policy's final action is stop"
-    )
-    more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
-    return f"refused by policy {policy}: {first}{more}. Details: imagegate verdicts"
-
-
-def _error(judgement: Judgement, now: int) -> str:
-    return f"could not be judged: {shown(judgement.message, 150)}"
-
-
-def _pending(judgement: Judgement, now: int) -> str:
-    seconds = max(0, now - (judgement.since or now)) // SECOND
-    note = f". Last try: {abridged(judgement.message, 120)}" if judgement.message else ""
-    return f"not judged yet, its scan is under way since {seconds} s: try again{note}"
-
-
-def _registry_away(judgement: Judgement, now: int) -> str:
-    return "the registry does not say what the tag names now: try again, or pin a digest"
-
-
-def _store_down(judgement: Judgement, now: int) -> str:
-    return "not judged yet, and imagegate's verdict store (Redis) does not answer: try again later"
-
-
-def _queue_down(judgement: Judgement, now: int) -> str:
-    return "not judged yet, and imagegate's queue (RabbitMQ) takes no request: try again later"
-
-
-def _as_said(judgement: Judgement, now: int) -> str:
-    return shown(judgement.message)
-
-
-_TEXTS = {
-    State.INVALID: _as_said,
-    State.REFUSED: _as_said,
-    State.FAIL: _fail,
-    State.ERROR: _error,
-    State.STORE_DOWN: _store_down,
-    State.QUEUE_DOWN: _queue_down,
-    State.REGISTRY_AWAY: _registry_away,
-    State.PENDING: _pending,
-}
 
 
 def _retry_after(worst: Judgement, now: int) -> int:

@@ -1,0 +1,116 @@
+"""What a person reads of an image that is not known to be good: a denial, or a warning.
+
+The cases are docs/design/behaviour.md 3; what Kubernetes keeps of messages is
+docs/design/field-notes.md 1c. The first line must say image, reason and next step by itself:
+it is what `kubectl describe` shows of the owner.
+"""
+
+import re
+from collections.abc import Sequence
+
+from shared.domain.decision import Judgement, State
+from shared.domain.pointer import SECOND
+from shared.domain.verdict import Outcome
+from shared.runtime.logging import one_line
+
+FIRST_LINE = 256
+MAX_LINES = 10
+
+_LINK = re.compile(r"(?: - )?https?://[^\s)]+")
+"""Left out of the first line, where each character counts; the lines below have it."""
+
+
+def shown(text: str, limit: int = 200) -> str:
+    """Text from outside on one bounded line, whatever it holds."""
+    return one_line(text, limit=limit)
+
+
+def abridged(text: str, limit: int) -> str:
+    """The beginning and the end of a long text: scanners say what they saw at its end."""
+    if len(text) <= limit:
+        return shown(text, limit)
+    half = (limit - 3) // 2
+    return shown(f"{text[:half]} … {text[len(text) - half :]}", limit)
+
+
+def message_of(lines: Sequence[str], worst: Judgement) -> str:
+    """The whole message: the first of `lines`, then what stops in `worst`, then the others."""
+    stops = [
+        finding
+        for verdict in worst.verdicts
+        if verdict.outcome is Outcome.FAIL
+        for finding in verdict.stops
+    ]
+    if len(stops) == 1 and stops[0].message in lines[0]:
+        stops = []  # the first line says all of it
+    below = [
+        f"  {finding.action}: {shown(finding.message)} ({finding.gate}/{finding.trigger})"
+        for finding in stops
+    ]
+    below += lines[1:]
+    dropped = sum(verdict.findings_dropped for verdict in worst.verdicts)
+    more = max(0, len(below) - MAX_LINES) + dropped
+    below = below[:MAX_LINES]
+    if more:
+        below.append(f"  ... and {more} more")
+    return "\n".join((lines[0], *below))
+
+
+def line_of(judgement: Judgement, now: int) -> str:
+    """One judgement within 256 characters: image, reason, next step."""
+    text = _TEXTS[judgement.state](judgement, now)
+    image = shown(judgement.image, max(40, FIRST_LINE - len(text) - 8))
+    return f"image {image}: {text}"[:FIRST_LINE]
+
+
+def _fail(judgement: Judgement, now: int) -> str:
+    failed = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.FAIL]
+    if not failed:
+        return shown(judgement.message)
+    stops = [finding for verdict in failed for finding in verdict.stops]
+    policy = shown(failed[0].policy_id or "the active policy", 40)
+    first = (
+        abridged(_LINK.sub("", stops[0].message), 110)
+        if stops
+        else "the policy's final action is stop"
+    )
+    more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
+    return f"refused by policy {policy}: {first}{more}. Details: imagegate verdicts"
+
+
+def _error(judgement: Judgement, now: int) -> str:
+    return f"could not be judged: {shown(judgement.message, 150)}"
+
+
+def _pending(judgement: Judgement, now: int) -> str:
+    seconds = max(0, now - (judgement.since or now)) // SECOND
+    note = f". Last try: {abridged(judgement.message, 120)}" if judgement.message else ""
+    return f"not judged yet, its scan is under way since {seconds} s: try again{note}"
+
+
+def _registry_away(judgement: Judgement, now: int) -> str:
+    return "the registry does not say what the tag names now: try again, or pin a digest"
+
+
+def _store_down(judgement: Judgement, now: int) -> str:
+    return "not judged yet, and imagegate's verdict store (Redis) does not answer: try again later"
+
+
+def _queue_down(judgement: Judgement, now: int) -> str:
+    return "not judged yet, and imagegate's queue (RabbitMQ) takes no request: try again later"
+
+
+def _as_said(judgement: Judgement, now: int) -> str:
+    return shown(judgement.message)
+
+
+_TEXTS = {
+    State.INVALID: _as_said,
+    State.REFUSED: _as_said,
+    State.FAIL: _fail,
+    State.ERROR: _error,
+    State.STORE_DOWN: _store_down,
+    State.QUEUE_DOWN: _queue_down,
+    State.REGISTRY_AWAY: _registry_away,
+    State.PENDING: _pending,
+}
