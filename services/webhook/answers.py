@@ -91,21 +91,20 @@ def decide(
     warnings = _warnings(notes)
     if not bad:
         audit = _audit(notes, State.PASS, rule, now)
-        return Decision(True, State.PASS, warnings=warnings, audit=audit)
+        return _allowed(State.PASS, warnings, audit, notes)
     bad.sort(key=lambda judgement: _ORDER[judgement.state])
     worst = bad[0]
     audit = _audit(notes, worst.state, rule, now)
     lines = [line_of(judgement, now) for judgement in bad]
     if dry_run and all(judgement.state in NOT_YET for judgement in bad):
         not_yet = tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
-        warnings = (*not_yet, *warnings)[:MAX_WARNINGS]
-        return Decision(True, worst.state, warnings=warnings, audit=audit)
+        return _allowed(worst.state, (*not_yet, *warnings), audit, notes)
     lax = rule.mode in (Mode.WARN, Mode.AUDIT) and worst.state is not State.INVALID
     if lax and rule.mode is Mode.WARN:
-        return Decision(True, worst.state, warnings=(*lines, *warnings)[:MAX_WARNINGS], audit=audit)
+        return _allowed(worst.state, (*lines, *warnings), audit, notes)
     if lax:
         audit["message"] = lines[0]
-        return Decision(True, worst.state, warnings=warnings, audit=audit)
+        return _allowed(worst.state, warnings, audit, notes)
     return Decision(
         allowed=False,
         state=worst.state,
@@ -128,6 +127,13 @@ def _retry_after(worst: Judgement, now: int) -> int:
         return 0
     remaining = max(EXPECTED_SCAN - passed, SECOND)
     return min(10, max(1, math.ceil(remaining / 5 / SECOND)))
+
+
+def _allowed(
+    state: State, warnings: tuple[str, ...], audit: dict[str, str], notes: Sequence[Note]
+) -> Decision:
+    unpinned = sum(1 for each in notes if each.unpinned)
+    return Decision(True, state, warnings=warnings[:MAX_WARNINGS], audit=audit, unpinned=unpinned)
 
 
 def _warnings(notes: Sequence[Note]) -> tuple[str, ...]:

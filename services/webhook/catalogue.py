@@ -13,6 +13,7 @@ from shared.domain.decision import Judgement, State
 from shared.domain.errors import ErrorKind
 from shared.domain.pointer import Index, Pointer, index_key, pointer_key
 from shared.domain.reference import ImageReference
+from shared.domain.revision import Revision, revision_key
 from shared.domain.rules import Rules
 from shared.domain.verdict import (
     Outcome,
@@ -176,7 +177,13 @@ class Catalogue:
         return Missing(Need.REQUEST, keys, tuple(subjects), note, resting=bool(passing))
 
     def _combine(self, verdicts: list[Verdict]) -> Known:
-        stale = [verdict for verdict in verdicts if verdict.stale(self._now)]
+        revision = self._fetch([revision_key(self._image.question)])[0]
+        stale = [
+            verdict
+            for verdict in verdicts
+            if verdict.stale(self._now)
+            or (isinstance(revision, Revision) and revision.outdates(verdict))
+        ]
         for verdict in verdicts:
             if verdict not in stale:
                 self._until = min(self._until, verdict.stale_at)

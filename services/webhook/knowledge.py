@@ -136,7 +136,7 @@ class Knowledge:
                     asked[answer.need] = await self._ask(image, answer, patience, until)
                 if asked[answer.need] in DOWN:
                     return _unanswered(image, State(asked[answer.need]), "")
-                if not self._may_wait(patience, resolving, Asked.FIRST in asked.values()):
+                if not self._may_wait(patience, resolving, asked[answer.need] is Asked.FIRST):
                     break
                 if not await self._wait(changed, until):
                     answer, trouble = await self._look(image, fresh=True, renewed=renewed)

@@ -17,6 +17,9 @@ class WebhookMetrics:
             for allowed in (True, False)
             for state in State
         }
+        self._unpinned = metrics.counter(
+            "imagegate_unpinned_pods_total", "Reviews allowed with an image named by its tag alone."
+        ).of()
         self._seconds = metrics.histogram(
             "imagegate_review_seconds", "From a review's first byte read to its answer."
         )
@@ -36,6 +39,8 @@ class WebhookMetrics:
     def reviewed(self, decision: Decision, seconds: float) -> None:
         """A review was answered."""
         self._counts[decision.allowed, decision.state](1)
+        if decision.allowed and decision.unpinned:
+            self._unpinned(1)
         self._seconds.observe(seconds)
 
     def refused(self, status: int) -> None:

@@ -127,6 +127,11 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
         await stack.enter_async_context(queue.connect())
         # On one machine whoever starts first makes the keys; a named folder is only read.
         keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
+        if settings.imagegate_keys is None and not links.address.is_loopback:
+            log.warning(
+                "IMAGEGATE_KEYS is not set: verdicts that workers on other machines sign are not "
+                "believed; copy the workers' *.pub into a folder and name it in IMAGEGATE_KEYS"
+            )
         ports = WebhookPorts(
             store=RedisVerdictStore(links=links),
             claims=RedisRequestClaims(links=links),

@@ -13,6 +13,7 @@ from shared.domain.errors import InvalidSignature, TransientFailure
 from shared.domain.pointer import Index, Pointer, index_key, pointer_key
 from shared.domain.records import record_type
 from shared.domain.reference import ImageReference
+from shared.domain.revision import Revision, revision_key
 from shared.domain.signing import Kind
 from shared.domain.verdict import (
     MAX_AGE,
@@ -34,7 +35,7 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 class Ledger:
-    """Reads and writes pointers, indexes and verdicts.
+    """Reads and writes pointers, indexes, revisions and verdicts.
 
     Raises StoreError, and TransientFailure for a record that the store's clock refuses.
     """
@@ -58,6 +59,10 @@ class Ledger:
     async def verdict(self, subject: Subject, question: Question) -> Verdict | None:
         """The verdict of a manifest, if one that counts is there."""
         return await self._read(verdict_key(subject, question), Verdict)
+
+    async def revision(self, question: Question) -> Revision | None:
+        """Which policy the question is answered by, as far as anybody saw."""
+        return await self._read(revision_key(question), Revision)
 
     async def write_pointer(self, pointer: Pointer) -> None:
         """Move a tag's pointer, unless the registry was asked later by somebody else."""
@@ -87,6 +92,16 @@ class Ledger:
             ends=verdict.ends_at,
             scan=scan_key(verdict.subject, verdict.question),
             chain=chain,
+        )
+
+    async def write_revision(self, revision: Revision) -> None:
+        """Note which policy answers, unless a later answer named another."""
+        await self._write(
+            revision,
+            kind=Kind.REVISION,
+            key=revision_key(revision.question),
+            order=revision.seen_at,
+            ends=revision.ends_at,
         )
 
     async def _read(self, key: str, record: type[Record]) -> Record | None:

@@ -16,6 +16,7 @@ from services.worker.pointing import Pointing
 from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure, TransientFailure
 from shared.domain.reference import parse_reference
 from shared.domain.retry import MAX_POLL, poll_delay
+from shared.domain.revision import revision_of
 from shared.domain.rules import Requirement
 from shared.domain.step import Lane, Step, StepKind, Why
 from shared.domain.verdict import (
@@ -121,7 +122,7 @@ class Scan:
             return
         if step.why is not Why.OPERATOR:
             known = await self._ledger.verdict(subject, step.question)
-            if known is not None and not known.stale(self._clock.now()):
+            if known is not None and await self._still_good(known):
                 await self._leases.release(scan_key(subject, step.question), chain=step.id)
                 return
         await self._advance(step, subject, step.id, 0)
@@ -201,8 +202,25 @@ class Scan:
         else:
             evaluation = await self._scanner.evaluate(subject, step.question)
             verdict = judge(subject, step.question, evaluation, scan_id=chain)
+            await self._note_revision(verdict)
         await self._ledger.write_verdict(await self._turned(verdict), chain=chain)
         self._on_verdict(verdict, (self._clock.now() - step.first_seen) / 1000)
+
+    async def _still_good(self, verdict: Verdict) -> bool:
+        """Whether nothing need be asked again: it is fresh, and made by today's policy."""
+        if verdict.stale(self._clock.now()):
+            return False
+        revision = await self._ledger.revision(verdict.question)
+        return revision is None or not revision.outdates(verdict)
+
+    async def _note_revision(self, verdict: Verdict) -> None:
+        """Write down which policy answered, when it is another than before or ends soon."""
+        named = revision_of(verdict)
+        if named is None or verdict.outcome is Outcome.ERROR:
+            return
+        before = await self._ledger.revision(verdict.question)
+        if before is None or before.changes_to(named):
+            await self._ledger.write_revision(named)
 
     async def _turned(self, verdict: Verdict) -> Verdict:
         """Remember when a fail replaced a pass."""

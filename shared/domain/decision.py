@@ -55,5 +55,7 @@ class Decision(msgspec.Struct, frozen=True):
     message: str = ""
     warnings: tuple[str, ...] = ()
     audit: dict[str, str] = msgspec.field(default_factory=dict)
+    unpinned: int = 0
+    """Images of it whose tag can move before the kubelet pulls them."""
     retry_after: int = 0
     """Seconds; 0: none."""

@@ -3,6 +3,7 @@
 import msgspec
 
 from shared.domain.pointer import Index, Pointer
+from shared.domain.revision import Revision
 from shared.domain.signing import Kind
 from shared.domain.verdict import Verdict
 
@@ -11,6 +12,7 @@ _BY_PREFIX: dict[str, tuple[Kind, type[msgspec.Struct]]] = {
     "index": (Kind.INDEX, Index),
     "verdict": (Kind.VERDICT, Verdict),
     "error": (Kind.VERDICT, Verdict),
+    "revision": (Kind.REVISION, Revision),
 }
 
 

@@ -85,13 +85,16 @@ async def _runner(
         await runner.cleanup()
 
 
+PORT_SETTINGS = "IMAGEGATE_PORT, IMAGEGATE_HEALTH_PORT, or --port and --health-port of `up`"
+
+
 def _why(error: OSError) -> str:
     """In the system's own words: asyncio's repeat the address."""
     if isinstance(error, socket.gaierror):
         return f"{error.strerror}; name an address of this machine"
     reason = os.strerror(error.errno).lower() if error.errno else str(error)
     if error.errno == errno.EADDRINUSE:
-        return f"{reason}; stop what uses it or choose another port"
+        return f"{reason}; stop what uses it or choose another port ({PORT_SETTINGS})"
     return f"{reason}; choose another address or port"
 
 

@@ -30,6 +30,11 @@ class RedisAddress:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}/{self.database}"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine's own."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
     def connection_options(self) -> dict[str, Any]:
         """How redis-py makes a connection to it."""
         options: dict[str, Any] = {

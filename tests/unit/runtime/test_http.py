@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from shared.domain.errors import InvalidSettings
-from shared.runtime.http import serve, serve_unix
+from shared.runtime.http import PORT_SETTINGS, serve, serve_unix
 
 
 def hello() -> web.Application:
@@ -102,7 +102,7 @@ async def test_a_port_in_use_is_named_once_with_what_to_do() -> None:
                 pass
     assert str(caught.value) == (
         f"cannot listen on 127.0.0.1:{bound.port}: address already in use; stop what uses it or "
-        "choose another port"
+        f"choose another port ({PORT_SETTINGS})"
     )
 
 

@@ -200,6 +200,7 @@ def test_warn_findings_old_verdicts_and_moving_tags_are_warnings_of_an_allowed_p
     )
     pinned = judgement(State.PASS, verdict(Outcome.PASS), image="app@sha256:" + "a" * 64)
     assert decide([pinned], rule=RULE, now=NOW).warnings == ()
+    assert (decision.unpinned, decide([pinned], rule=RULE, now=NOW).unpinned) == (1, 0)
 
 
 def test_warnings_stay_within_what_kubernetes_keeps_whole() -> None:

@@ -18,6 +18,7 @@ from shared.domain.pointer import (
     pointer_key,
 )
 from shared.domain.reference import parse_reference
+from shared.domain.revision import Revision, revision_key
 from shared.domain.rules import RegistryRule, Rules
 from shared.domain.verdict import (
     Outcome,
@@ -176,6 +177,18 @@ def test_of_tag_and_digest_the_first_valid_verdict_holds_wherever_the_tag_moved(
 
 def test_a_stale_verdict_is_served_and_asked_again_behind_the_answer() -> None:
     answer = Shelf().point(A).judged(A, age=3_600_000).judge()
+    assert isinstance(answer, Known)
+    assert (answer.judgement.state, answer.refresh) == (State.PASS, Need.REQUEST)
+    assert answer.subjects == (Subject(REPOSITORY, A, "1"),)
+
+
+def test_a_verdict_of_an_old_policy_is_served_and_asked_again_behind_the_answer() -> None:
+    shelf = Shelf().point(A).judged(A, age=5_000)
+    key = verdict_key(Subject(REPOSITORY, A, "1"), QUESTION)
+    verdict = shelf.records[key]
+    shelf.records[key] = msgspec.structs.replace(verdict, revision="old")
+    shelf.records[revision_key(QUESTION)] = Revision(QUESTION, "baseline", "new", seen_at=NOW)
+    answer = shelf.judge()
     assert isinstance(answer, Known)
     assert (answer.judgement.state, answer.refresh) == (State.PASS, Need.REQUEST)
     assert answer.subjects == (Subject(REPOSITORY, A, "1"),)

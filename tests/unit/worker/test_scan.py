@@ -18,6 +18,7 @@ from shared.adapters.registry.client import RegistryClient
 from shared.domain.errors import ErrorKind, TransientFailure
 from shared.domain.pointer import DAY, MINUTE, Pointer, pointer_key
 from shared.domain.reference import ImageReference
+from shared.domain.revision import Revision
 from shared.domain.rules import RegistryRule, Rules
 from shared.domain.signing import Kind
 from shared.domain.step import Lane, Step, StepKind, Why
@@ -327,6 +328,32 @@ async def test_a_good_verdict_ends_a_request_unless_an_operator_asks(rig: Rig) -
     assert not await rig.held()
     await rig.scan.request(rig.step(why=Why.OPERATOR))
     assert rig.anchore.store.calls["image_check"] == checks + 1
+
+
+async def test_the_policy_that_answered_is_written_down_and_outdates_older_verdicts(
+    rig: Rig,
+) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(rig.step())
+    verdict, revision = await rig.verdict(), await rig.ledger.revision(QUESTION)
+    assert verdict is not None
+    assert revision is not None
+    assert (revision.revision, revision.policy_id) == (verdict.revision, verdict.policy_id)
+
+    checks = rig.anchore.store.calls["image_check"]
+    newer = msgspec.structs.replace(revision, revision="f" * 64, seen_at=verdict.evaluated_at + 1)
+    await rig.ledger.write_revision(newer)
+    await rig.scan.request(rig.step())
+    assert rig.anchore.store.calls["image_check"] == checks + 1
+
+
+async def test_an_older_answer_does_not_bring_an_old_policy_back(rig: Rig) -> None:
+    newer = Revision(QUESTION, "p", "new", seen_at=rig.clock.now())
+    await rig.ledger.write_revision(newer)
+    await rig.ledger.write_revision(
+        msgspec.structs.replace(newer, revision="old", seen_at=newer.seen_at - 1)
+    )
+    assert await rig.ledger.revision(QUESTION) == newer
 
 
 async def test_an_analysis_that_failed_is_an_error_with_the_scanners_reason(rig: Rig) -> None:
