@@ -1,6 +1,6 @@
 """Rules: what applies to which image (docs/design/behaviour.md 4).
 
-The default rule, registries and platforms; selectors and exceptions will stand beside them.
+The default rule, registries and platforms.
 How a file becomes `Rules`: `shared.adapters.rules_file`.
 """
 

@@ -45,19 +45,9 @@ class PodSpec(msgspec.Struct, rename="camel"):
     volumes: list[Volume] | None = None
 
 
-class ObjectMeta(msgspec.Struct, rename="camel"):
-    """The parts of an object's metadata that a decision reads."""
-
-    name: str = ""
-    namespace: str = ""
-    generate_name: str = ""
-    deletion_timestamp: str | None = None
-
-
 class Pod(msgspec.Struct):
     """The parts of a `v1.Pod` that a decision reads."""
 
-    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
     spec: PodSpec = msgspec.field(default_factory=PodSpec)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from shared.domain.errors import ImagegateError, InvalidSettings
+from shared.domain.errors import ImagegateError
 from shared.runtime.logging import one_line
 from shared.runtime.metrics import CONTENT_TYPE, Metrics
 
@@ -88,7 +88,7 @@ class FirstTry:
     async def check(self) -> None:
         """Raises while the first try is under way."""
         if not self._done:
-            raise InvalidSettings("what it depends on is being tried for the first time")
+            raise ImagegateError("what it depends on is being tried for the first time")
 
     async def _try(self, name: str, check: Check) -> None:
         """Again and again for a short time: a connection takes a moment to be made."""

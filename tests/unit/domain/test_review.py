@@ -38,7 +38,7 @@ def test_a_review_of_a_pod_is_read() -> None:
     assert bytes(request.old_object) == b"null"
 
 
-@pytest.mark.parametrize("unreadable", [None, [], {"spec": 1}, {"metadata": {"name": 5}}, "x"])
+@pytest.mark.parametrize("unreadable", [None, [], {"spec": 1}, {"spec": {"containers": 5}}, "x"])
 def test_an_object_that_is_no_pod_leaves_the_rest_of_the_review_readable(
     unreadable: object,
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared.domain.errors import InvalidSettings, StoreUnreachable
+from shared.domain.errors import ImagegateError, StoreUnreachable
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import Check, FirstTry, health_app
 from shared.runtime.http import serve
@@ -86,7 +86,7 @@ async def test_a_first_try_is_over_when_each_dependency_was_asked_and_stays_over
         raise StoreUnreachable("Redis is down")
 
     tried = FirstTry({"queue": answers, "anchore": comes_late, "store": is_away})
-    with pytest.raises(InvalidSettings):
+    with pytest.raises(ImagegateError):
         await tried.check()
     await tried.once()
     await tried.check()

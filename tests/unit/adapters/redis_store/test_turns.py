@@ -126,14 +126,14 @@ async def test_a_program_error_is_not_taken_for_the_servers() -> None:
 
 
 async def test_a_server_that_answers_slowly_to_too_many_is_our_own_overload() -> None:
-    turns = Turns(size=1, address="here", patience=0.3)
+    turns = Turns(size=1, address="here", patience=0.6)
 
     async def slow() -> None:
-        await asyncio.sleep(0.08)
+        await asyncio.sleep(0.04)
 
-    calls = [asyncio.create_task(turns.call(slow, doing="work")) for _ in range(12)]
+    calls = [asyncio.create_task(turns.call(slow, doing="work")) for _ in range(40)]
     got = await asyncio.gather(*calls, return_exceptions=True)
-    assert got[:3] == [None] * 3
+    assert got[:2] == [None] * 2
     assert type(got[-1]) is StoreError
     assert "overloaded" in str(got[-1])
 
