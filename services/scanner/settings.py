@@ -8,14 +8,13 @@ import msgspec
 
 from shared.domain.errors import InvalidSettings
 from shared.runtime.process import ProcessSettings
-from shared.runtime.settings import Secret
+from shared.runtime.settings import Port, Secret
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 MIB = 1024**2
 GIB = 1024**3
 
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Few = Annotated[int, msgspec.Meta(ge=1, le=32)]
 Bytes = Annotated[int, msgspec.Meta(ge=MIB)]
 Memory = Annotated[int, msgspec.Meta(ge=GIB)]

@@ -11,7 +11,7 @@ import msgspec
 
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import ErrorKind
-from shared.domain.pointer import Index, Pointer, index_key, pointer_key
+from shared.domain.pointer import FOREVER, Index, Pointer, index_key, pointer_key
 from shared.domain.reference import ImageReference
 from shared.domain.revision import Revision, revision_key
 from shared.domain.rules import Rules
@@ -24,8 +24,6 @@ from shared.domain.verdict import (
     unresolved,
     verdict_key,
 )
-
-FOREVER = 2**63
 
 Records = Sequence[msgspec.Struct | None]
 Fetch = Callable[[Sequence[str]], Records]

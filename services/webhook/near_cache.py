@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from shared.domain.errors import InvalidSignature, StoreError, StoreUnreachable
+from shared.domain.pointer import FOREVER
 from shared.domain.records import record_type
 from shared.ports.clock import Clock
 from shared.ports.signing import Unsealer
@@ -214,7 +215,7 @@ class NearCache:
             self._forget(next(iter(self._entries)))
 
     def _open(self, key: str, sealed: bytes | None) -> Entry:
-        absent = Entry(sealed=None, record=None, order=0, ends=2**63)
+        absent = Entry(sealed=None, record=None, order=0, ends=FOREVER)
         if sealed is None:
             return absent
         kind, record = record_type(key)

@@ -91,7 +91,7 @@ class Requests:
         key = _claim_key(image, need)
         now = self._clock.monotonic()
         request = self._remembered.get(key)
-        if request is not None and now < request.tried + ASKED_AGAIN:
+        if request is not None and self.asked_lately(image, need):
             return Asked.UNDER_WAY if request.outcome is Asked.FIRST else request.outcome
         if request is None:
             request = Request(self._clock.now(), now, Asked.UNDER_WAY)

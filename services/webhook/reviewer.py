@@ -11,12 +11,13 @@ from typing import TypeAlias
 import msgspec
 
 from services.webhook.answers import Note, decide, note
-from services.webhook.catalogue import FOREVER, Image
+from services.webhook.catalogue import Image
 from services.webhook.knowledge import Knowledge, Patience
 from services.webhook.recent import Recent, Resting
 from services.webhook.wording import FIRST_LINE, shown
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.errors import InvalidObject, InvalidReference
+from shared.domain.pointer import FOREVER
 from shared.domain.reference import parse_reference
 from shared.domain.review import AdmissionRequest, pod_of
 from shared.domain.rules import Mode, Rules

@@ -6,9 +6,8 @@ from typing import Annotated
 import msgspec
 
 from shared.runtime.process import ProcessSettings
-from shared.runtime.settings import Secret
+from shared.runtime.settings import Port, Secret
 
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=30)]
 
 

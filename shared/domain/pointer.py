@@ -11,6 +11,7 @@ from shared.domain.reference import ImageReference
 SECOND = 1000
 MINUTE = 60 * SECOND
 DAY = 24 * 60 * MINUTE
+FOREVER = 2**63
 
 POINTER_MAX_AGE = 7 * DAY
 YOUNG_ALWAYS = 10 * SECOND

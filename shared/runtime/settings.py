@@ -18,6 +18,9 @@ from shared.domain.errors import InvalidSettings
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+"""Of TCP; 0 chooses a free one."""
+
 MAX_FILE = 1024 * 1024
 
 
