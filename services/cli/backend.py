@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from services.cli.ops import OpsView
 from services.cli.ops_http import SOCKET, OpsUnavailable, ops_client
 from services.cli.scans import ScansView
 from services.cli.settings import CliSettings
 from services.cli.wiring import direct_backend
+from services.console.view import OpsView
 
 
 class Backend(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from services.cli.backend import open_backend
 from services.cli.command import Exit, OutputOption, console, run, settings
-from services.cli.ops import OpsView
 from services.cli.tables import Output, print_json, print_queue, print_status, print_verdicts
+from services.console.view import OpsView
 
 Report = TypeVar("Report")
 

@@ -1,7 +1,7 @@
 """The operator's questions over a Unix socket: how commands work beside `imagegate up`.
 
 The socket has mode 0600 in the state folder: who may connect may ask. Answers are the structs
-of `services.cli.ops` and `services.cli.scans` as JSON; an error is `{"error": "..."}`.
+of `services.console.ops` and `services.cli.scans` as JSON; an error is `{"error": "..."}`.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from services.cli.ops import OpsView, QueueReport, StatusReport
-from services.cli.rows import VerdictRow
 from services.cli.scans import MAX_DOCKERFILE, ImageState, ScanStarted, ScansView
+from services.console.rows import VerdictRow
+from services.console.view import OpsView, QueueReport, StatusReport
 from shared.domain.errors import ImagegateError
 
 SOCKET = "ops.sock"

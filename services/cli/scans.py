@@ -18,8 +18,9 @@ from shared.domain.errors import ErrorKind, PermanentFailure, QueueUnavailable, 
 from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
-from shared.domain.step import Lane, Why
+from shared.domain.step import Lane
 from shared.domain.verdict import Subject
+from shared.domain.why import Why
 from shared.ports.clock import Clock
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.ops import QueueReport, StatusReport
-from services.cli.rows import NOT_BELIEVED, VerdictRow
+from services.console.rows import NOT_BELIEVED, VerdictRow
+from services.console.view import QueueReport, StatusReport
 from shared.runtime.logging import one_line
 
 STYLES = {"pass": "green", "fail": "red", "error": "yellow", NOT_BELIEVED: "bold red"}

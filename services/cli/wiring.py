@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from services.cli.ops import Ops
 from services.cli.ring import RingWhenWanted
 from services.cli.scans import Scans
 from services.cli.settings import CliSettings
+from services.console.ops import Ops
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import serve_scanner
 from services.webhook.knowledge import Knowledge

@@ -17,7 +17,8 @@ from services.webhook.waiters import Waiters
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import StoreError
 from shared.domain.rules import Rules
-from shared.domain.step import Lane, Why
+from shared.domain.step import Lane
+from shared.domain.why import Why
 from shared.ports.clock import Clock
 
 log = logging.getLogger(__name__)

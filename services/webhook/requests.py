@@ -13,8 +13,9 @@ import msgspec
 
 from services.webhook.catalogue import Image, Need
 from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError
-from shared.domain.step import Lane, Step, StepKind, Why
+from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Subject, scan_key
+from shared.domain.why import Why
 from shared.ports.claims import Claim, RequestClaims
 from shared.ports.clock import Clock
 from shared.ports.steps import StepQueue
@@ -153,5 +154,4 @@ class Requests:
 
 
 def _claim_key(image: Image, need: Need) -> str:
-    """By reference and question: protocol.md, "Keys"."""
-    return f"{need}:{image.reference}|{image.question.label}"
+    return request_claim(StepKind(need), image.reference, image.question)

@@ -18,7 +18,7 @@ from shared.domain.reference import parse_reference
 from shared.domain.retry import MAX_POLL, poll_delay
 from shared.domain.revision import revision_of
 from shared.domain.rules import Requirement
-from shared.domain.step import Lane, Step, StepKind, Why
+from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import (
     Outcome,
     Subject,
@@ -28,6 +28,7 @@ from shared.domain.verdict import (
     scan_key,
     unresolved,
 )
+from shared.domain.why import Why
 from shared.ports.claims import Hold, RequestClaims, ScanLeases
 from shared.ports.clock import Clock
 from shared.ports.scanner import Analysis, Scanner

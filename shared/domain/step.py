@@ -9,7 +9,9 @@ from enum import StrEnum
 import msgspec
 
 from shared.domain.errors import InvalidStep
+from shared.domain.reference import ImageReference
 from shared.domain.verdict import Question, Subject
+from shared.domain.why import Why
 
 VERSION = 1
 MAX_HISTORY = 20
@@ -31,15 +33,6 @@ class StepKind(StrEnum):
     RESOLVE = "resolve"
     REQUEST = "request"
     CHECK = "check"
-
-
-class Why(StrEnum):
-    """Who wanted the step."""
-
-    ADMISSION = "admission"
-    PREWARM = "prewarm"
-    REFRESH = "refresh"
-    OPERATOR = "operator"
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -97,3 +90,12 @@ def failed(step: Step, reason: str) -> Step:
     """The same step for its next attempt, remembering why this one failed."""
     history = (*step.history, reason[:200])[-MAX_HISTORY:]
     return msgspec.structs.replace(step, attempt=step.attempt + 1, history=history)
+
+
+def request_claim(kind: StepKind, reference: ImageReference, question: Question) -> str:
+    """The key of the request claim: by reference and question (protocol.md, "Keys").
+
+    Whoever publishes such a step claims this key, so that a review and a push event of one image
+    make one step.
+    """
+    return f"{kind}:{reference}|{question.label}"

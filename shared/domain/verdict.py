@@ -11,6 +11,7 @@ import msgspec
 from shared.domain.errors import ErrorKind
 from shared.domain.pointer import DAY, FRESH_ERROR, MINUTE
 from shared.domain.reference import ImageReference
+from shared.domain.why import Why
 
 MAX_FINDINGS = 200
 MAX_MESSAGE = 512
@@ -101,6 +102,8 @@ class Verdict(msgspec.Struct, frozen=True):
     error: ErrorKind | None = None
     message: str = ""
     scan_id: str = ""
+    why: Why = Why.ADMISSION
+    """Who wanted the scan that it came of; for show, nothing is decided by it."""
 
     @property
     def fresh_for(self) -> int:

@@ -1,5 +1,7 @@
 """What one process handed to the queue and got from it, counted: cheap, and only for show."""
 
+from collections import Counter
+
 import msgspec
 
 from shared.domain.step import Lane, Step, StepKind
@@ -23,6 +25,7 @@ class Carried:
 
     def __init__(self) -> None:
         self._steps: dict[tuple[Lane, StepKind], CarriedSteps] = {}
+        self._in_hand: Counter[Lane] = Counter()
 
     def published(self, step: Step, *, delay: int) -> None:
         """Count a step that the queue took."""
@@ -33,6 +36,18 @@ class Carried:
         """Count a step that a handler got."""
         seen = self._of(step)
         self._put(seen, delivered=seen.delivered + 1)
+
+    def taken(self, lane: Lane) -> None:
+        """A delivery came in: the broker waits for its settlement."""
+        self._in_hand[lane] += 1
+
+    def settled(self, lane: Lane) -> None:
+        """Its settlement was sent, or it went back to the broker."""
+        self._in_hand[lane] -= 1
+
+    def in_hand(self) -> dict[Lane, int]:
+        """How many deliveries of each lane are not settled yet."""
+        return {lane: self._in_hand[lane] for lane in Lane}
 
     def steps(self) -> tuple[CarriedSteps, ...]:
         """All counters so far, by lane and kind in the order of their enumerations."""

@@ -39,6 +39,53 @@ class Depths(msgspec.Struct, frozen=True):
     dead: int
 
 
+MAX_LETTER = 64 * 1024
+"""Bytes of a dead letter's message that are kept for people; steps are far smaller."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message that could not be handled, kept for people to see."""
+
+    id: str
+    """Names it among the dead letters for as long as it is there."""
+    lane: str
+    """Where it died: a `Lane`, or whatever name the broker tells."""
+    reason: str
+    """`rejected` (a handler or reader gave it up), `delivery_limit`, or the broker's own word."""
+    died_at: int | None
+    """When (ms); None where the broker does not tell."""
+    body: bytes
+    """The message, at most MAX_LETTER bytes of it."""
+    step: Step | None = None
+    """The message as a step; its `history` says why it failed before. None: it is no step."""
+
+
+class DeadLetters(Protocol):
+    """What no attempt could settle (docs/design/broker-facts.md 1 and 8.7).
+
+    Guarantees: looking changes nothing but the broker's own count of looks; nothing is lost when
+    whoever looks, requeues or drops dies half-way; a letter that was requeued or dropped is gone
+    once the call has returned; requeueing may deliver a step twice, never not at all.
+
+    Errors: QueueUnavailable; of `requeue` also QueueFull and QueueUnconfirmed.
+    """
+
+    async def letters(self, *, limit: int) -> list[DeadLetter]:
+        """At most `limit` dead letters, the oldest first."""
+
+    async def letter(self, letter_id: str) -> DeadLetter | None:
+        """The dead letter of that id, or None when it is not there (any more)."""
+
+    async def requeue(self, letter_id: str) -> bool:
+        """Publish its step to its lane as a first attempt, confirmed, and then remove it.
+
+        False when it is not there. Raises InvalidStep for a message that is no step.
+        """
+
+    async def drop(self, letter_id: str) -> bool:
+        """Remove it for good; False when it is not there."""
+
+
 class StepQueue(Protocol):
     """Lanes, delays and dead letters (docs/design/behaviour.md 5, broker-facts.md 7).
 

@@ -17,8 +17,9 @@ from shared.adapters.handling import CLOCKS_APART, QueueEvent
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.domain.errors import QueueFull
-from shared.domain.step import VERSION, Lane, Step, StepKind, Why
+from shared.domain.step import VERSION, Lane, Step, StepKind
 from shared.domain.verdict import Question
+from shared.domain.why import Why
 from shared.ports.carried import Carried, CarriedSteps
 from shared.ports.steps import Handler, LaneDepth, Settle, StepQueue
 from shared.runtime.clock import SystemClock

@@ -33,8 +33,9 @@ from shared.domain.errors import QueueUnconfirmed
 from shared.domain.pointer import Index
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
-from shared.domain.step import Lane, Step, StepKind, Why
+from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Evaluation, Question, Subject, Verdict, verdict_key
+from shared.domain.why import Why
 from shared.ports.resolver import Resolved
 from shared.ports.scanner import Analysis, ScannerInfo
 from shared.ports.steps import Depths, Handler, LaneDepth, Settle

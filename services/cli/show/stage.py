@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import msgspec
 
 from services.cli.reviews import Reviewed
-from services.cli.rows import VerdictRow
 from services.cli.show.images import ShowImage, dockerfile_of
 from services.cli.show.pods import review_of_image
+from services.console.rows import VerdictRow
 from shared.ports.clock import Clock
 
 ASK_AGAIN = 0.3

@@ -9,15 +9,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from services.cli.ops import (
-    LaneReport,
-    PartReport,
-    QueueReport,
-    StatusReport,
-)
 from services.cli.ops_http import OpsClient, OpsUnavailable, ops_app, ops_client
-from services.cli.rows import VerdictRow
 from services.cli.scans import ImageState, ScanStarted
+from services.console.rows import VerdictRow
+from services.console.view import LaneReport, PartReport, QueueReport, StatusReport
 from shared.domain.decision import State
 from shared.domain.errors import QueueUnavailable, StoreUnreachable
 from shared.domain.step import Lane

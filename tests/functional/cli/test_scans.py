@@ -30,8 +30,9 @@ from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
 from shared.domain.signing import Kind
-from shared.domain.step import Lane, Step, StepKind, Why
+from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, Verdict, verdict_key
+from shared.domain.why import Why
 from shared.ports.claims import Claim
 from shared.ports.steps import StepQueue
 from shared.runtime.clock import SystemClock

@@ -6,10 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from services.cli.reviews import webhook_client
-from services.cli.rows import VerdictRow
 from services.cli.show.images import show_images
 from services.cli.show.report import Narrator, print_result
 from services.cli.show.stage import Result, Stage, Traffic
+from services.console.rows import VerdictRow
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve
 from shared.runtime.tls import client_context, ensure_certificate, server_context

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from services.cli.ops import Ops
-from services.cli.rows import VerdictRow
+from services.console.ops import Ops
+from services.console.rows import VerdictRow
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore

@@ -1,6 +1,6 @@
 import pytest
 
-from services.cli.rows import keys_about
+from services.console.rows import keys_about
 
 GOOD, OTHER = "a" * 64, "b" * 64
 KEYS = (

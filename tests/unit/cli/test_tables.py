@@ -5,14 +5,9 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from services.cli.ops import (
-    LaneReport,
-    PartReport,
-    QueueReport,
-    StatusReport,
-)
-from services.cli.rows import VerdictRow
 from services.cli.tables import age, print_json, print_queue, print_status, print_verdicts
+from services.console.rows import VerdictRow
+from services.console.view import LaneReport, PartReport, QueueReport, StatusReport
 from shared.domain.step import Lane
 
 DIGEST = "sha256:0123456789abcdef" + "0" * 48

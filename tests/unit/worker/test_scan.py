@@ -21,7 +21,7 @@ from shared.domain.reference import ImageReference
 from shared.domain.revision import Revision
 from shared.domain.rules import RegistryRule, Rules
 from shared.domain.signing import Kind
-from shared.domain.step import Lane, Step, StepKind, Why
+from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import (
     Outcome,
     Question,
@@ -31,6 +31,7 @@ from shared.domain.verdict import (
     scan_key,
     unresolved,
 )
+from shared.domain.why import Why
 from shared.ports.claims import Claim, Hold
 from shared.runtime.clock import SystemClock
 from tests.fakes.anchore import FakeAnchore

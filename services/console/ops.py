@@ -1,17 +1,14 @@
 """What an operator looks at: the queue, the verdicts, the parts. On ports only.
 
-`OpsView` is what the commands know; `Ops` answers it from the ports, `services.cli.ops_http`
-from the Unix socket of a running `imagegate up`.
+`OpsView` is what the commands know; `Ops` answers it from the ports.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
 
-import msgspec
-
-from services.cli.rows import VerdictRow, keys_about, row_of, untrusted_row
+from services.console.rows import VerdictRow, keys_about, row_of, untrusted_row
+from services.console.view import LaneReport, PartReport, QueueReport, StatusReport
 from shared.domain.errors import ImagegateError, InvalidSignature, StoreError
 from shared.domain.records import record_type
 from shared.domain.step import Lane
@@ -33,61 +30,6 @@ MAX_KEYS = 10_000
 
 class NobodyWorks(ImagegateError):
     """The queue answers, but a lane has no worker: what is asked for would wait for ever."""
-
-
-class LaneReport(msgspec.Struct, frozen=True):
-    """One lane: how much stands there, and for how long the oldest has been wanted."""
-
-    lane: Lane
-    ready: int
-    unacknowledged: int | None
-    consumers: int
-    oldest: float | None
-    """Seconds; None where nothing is under way."""
-
-
-class QueueReport(msgspec.Struct, frozen=True):
-    """The whole queue."""
-
-    lanes: tuple[LaneReport, ...]
-    delayed: dict[int, int]
-    """How many wait, by delay in seconds."""
-    dead: int
-    ages_known: bool = True
-    """Whether the store could be asked what waits longest."""
-
-
-class PartReport(msgspec.Struct, frozen=True):
-    """One dependency: whether it answers, what it says of itself, how long that took (ms)."""
-
-    name: str
-    ok: bool
-    detail: str
-    took: float
-
-
-class StatusReport(msgspec.Struct, frozen=True):
-    """All parts, and facts worth a line."""
-
-    ok: bool
-    parts: tuple[PartReport, ...]
-    facts: dict[str, str]
-
-
-class OpsView(Protocol):
-    """What the commands ask. Errors: ImagegateError."""
-
-    async def queue(self) -> QueueReport:
-        """Depths and ages, now."""
-
-    async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
-        """At most `limit` records of each kind, the newest first; of `image` only, if given.
-
-        An image is named as `services.cli.rows.keys_about` says.
-        """
-
-    async def status(self) -> StatusReport:
-        """Asks every part; a dead one is a line of the report, never an error."""
 
 
 class Ops:

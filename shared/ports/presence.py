@@ -1,0 +1,62 @@
+"""Which of our processes are alive, and what each has in hand: for people.
+
+Only for show. A process that cannot say that it lives goes on all the same.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from shared.domain.step import Lane
+
+BEAT_EVERY = 2.0
+"""Seconds between two beats of a process."""
+
+GONE_AFTER = 15_000
+"""Milliseconds without a beat after which a process counts as gone."""
+
+
+class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a process says of itself."""
+
+    name: str
+    """Tells it from all others: `worker@HOST:PID:RANDOM`."""
+    service: str
+    """`webhook`, `worker`, `intake`, `console`, `scanner`."""
+    version: str
+    started: int
+    """When (ms)."""
+    stopping: bool = False
+    away: tuple[str, ...] = ()
+    """Which of the things that it depends on do not answer it: `store`, `queue`, `anchore`."""
+    delivered: dict[Lane, int] = {}
+    """Steps that were handed to its handlers since it started, by lane."""
+    in_hand: dict[Lane, int] = {}
+    """Deliveries that it has not settled yet, by lane."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """A process that was heard lately."""
+
+    beat: Beat
+    seen: int
+    """Milliseconds since its last beat, on the store's clock."""
+
+
+class Presence(Protocol):
+    """The processes that were heard in the last GONE_AFTER milliseconds.
+
+    Guarantees: a beat replaces the one before it of the same name; who says goodbye is gone at
+    once, who falls silent after GONE_AFTER; bounded (the longest silent go above 1 000).
+
+    Errors: StoreError.
+    """
+
+    async def beat(self, beat: Beat) -> None:
+        """This process lives."""
+
+    async def goodbye(self, name: str) -> None:
+        """This process ends."""
+
+    async def alive(self) -> list[Alive]:
+        """All of them, by service and name; a beat that cannot be read is left out."""
