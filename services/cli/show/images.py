@@ -39,6 +39,8 @@ class ShowImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dockerfile: str = ""
     """A file of the show's data, sent to the scanner before the image is asked about."""
     pushed: bool = True
+    warmed: bool = False
+    """Nobody asks about it until its push event has had it judged."""
     asker: Literal["controller", "person"] = "controller"
     code: int = 200
     says: tuple[str, ...] = ()

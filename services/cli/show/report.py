@@ -8,7 +8,7 @@ from rich.text import Text
 
 from services.cli.reviews import Reviewed
 from services.cli.show.images import ShowImage
-from services.cli.show.stage import Outcome, Result, Traffic
+from services.cli.show.stage import Outcome, Result, Traffic, Warmed
 from services.cli.tables import WIDE, plain, verdict_table
 
 WHY = 110
@@ -53,6 +53,14 @@ class Narrator:
                 f"asked {outcome.asked} times"
             )
 
+    def warmed(self, warmed: Warmed) -> None:
+        """See `Audience`."""
+        self.say(
+            f"{warmed.image.name}: judged {warmed.seconds:.1f} s after its push event, before "
+            f"anybody asked; the first pod with it: {_decision(warmed.first)} "
+            f"after {_took(warmed.first.took)}"
+        )
+
 
 def print_result(console: Console, result: Result) -> None:
     """The tables: answers, what happened behind them, what is in the store now."""
@@ -62,16 +70,20 @@ def print_result(console: Console, result: Result) -> None:
     console.print(_behind(result.traffic))
     console.print()
     console.print(verdict_table(result.verdicts, width=console.width, title="The store now"))
-    for outcome in result.outcomes:
-        for surprise in outcome.surprises:
-            text = f"{outcome.image.name}: {surprise}. It says: {outcome.final.answer.message}"
+    answers = [
+        *((each.image, each.surprises, each.final) for each in result.outcomes),
+        *((each.image, each.surprises, each.first) for each in result.warmed),
+    ]
+    for image, surprises, reviewed in answers:
+        for surprise in surprises:
+            text = f"{image.name}: {surprise}. It says: {reviewed.answer.message}"
             console.print(plain(text, style="bold red", limit=600))
     if result.as_expected:
         console.print("Every answer was the expected one.", style="green")
 
 
 def _answers(result: Result, *, wide: bool) -> Table:
-    table = Table(title="Reviews: each pod twice", title_justify="left")
+    table = Table(title="Reviews: each pod twice, the pushed one once", title_justify="left")
     about = ("what it is",) if wide else ()
     for heading in ("image", *about, "decision", "from", "took", "why"):
         justify: JustifyMethod = "right" if heading == "took" else "left"
@@ -92,6 +104,15 @@ def _answers(result: Result, *, wide: bool) -> Table:
             source = "-" if again.answer.pending else "store"
             blank = [""] * (2 if wide else 1)
             table.add_row(*blank, _coloured(again), source, _took(again.took), "")
+    for warmed in result.warmed:
+        table.add_row(
+            Text(warmed.image.reference),
+            *((Text(_about(warmed.image)),) if wide else ()),
+            _coloured(warmed.first),
+            "push",
+            _took(warmed.first.took),
+            _why(warmed.first),
+        )
     return table
 
 

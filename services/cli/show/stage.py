@@ -20,6 +20,9 @@ from shared.ports.clock import Clock
 ASK_AGAIN = 0.3
 """Seconds between two reviews of a pod that is not decided yet."""
 
+WARM_LOOK = 0.05
+"""Seconds between two looks for the verdict of a pushed image."""
+
 
 class Webhook(Protocol):
     """Answers reviews."""
@@ -42,6 +45,13 @@ class Scans(Protocol):
 
     async def start(self, image: str, *, dockerfile: bytes | None) -> object:
         """Have `image` judged, with a Dockerfile if there is one."""
+
+
+class Intake(Protocol):
+    """Hears of pushes."""
+
+    async def pushed(self, image: ShowImage, digest: str) -> None:
+        """`image` was pushed with this digest."""
 
 
 class Traffic(msgspec.Struct, frozen=True):
@@ -76,6 +86,9 @@ class Audience(Protocol):
     def decided(self, outcome: "Outcome") -> None:
         """A pod was decided for the first time."""
 
+    def warmed(self, warmed: "Warmed") -> None:
+        """An image was judged before anybody asked, and then asked about."""
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """What became of one image's pod."""
@@ -99,17 +112,34 @@ class Outcome(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(text for one in answers for text in _surprises(self.image, one)))
 
 
+class Warmed(msgspec.Struct, frozen=True):
+    """What became of a pushed image that nobody had asked about."""
+
+    image: ShowImage
+    seconds: float
+    """From its push event to its verdict; the patience where there was none."""
+    first: Reviewed
+    """The first review with it, after that."""
+
+    @property
+    def surprises(self) -> tuple[str, ...]:
+        """How the first answer differs from what the show's data expects."""
+        return tuple(_surprises(self.image, self.first))
+
+
 class Result(msgspec.Struct, frozen=True):
     """The whole show."""
 
     outcomes: tuple[Outcome, ...]
+    warmed: tuple[Warmed, ...]
     traffic: Traffic
     verdicts: tuple[VerdictRow, ...]
 
     @property
     def as_expected(self) -> bool:
         """Whether every answer was the expected one."""
-        return all(not outcome.surprises and outcome.again for outcome in self.outcomes)
+        decided = all(not outcome.surprises and outcome.again for outcome in self.outcomes)
+        return decided and not any(warmed.surprises for warmed in self.warmed)
 
 
 class Stage:
@@ -121,6 +151,8 @@ class Stage:
         webhooks: Sequence[Webhook],
         store: Store,
         scans: Scans,
+        intake: Intake | None = None,
+        digests: Mapping[str, str] = {},
         meter: Meter,
         registry: str,
         audience: Audience,
@@ -128,13 +160,14 @@ class Stage:
         patience: float = 120.0,
         again_after: float = ASK_AGAIN,
     ) -> None:
-        """`registry` is `host:port`; `patience` is how long (s) a pod may stay undecided.
-
-        `again_after` (s) lies between two reviews of it.
+        """`registry` is `host:port`, `digests` what was pushed there by `path:tag`; `patience` is
+        how long (s) a pod may stay undecided, `again_after` (s) lies between two reviews of it.
         """
         self._webhooks = itertools.cycle(webhooks)
         self._store = store
         self._scans = scans
+        self._intake = intake
+        self._digests = digests
         self._meter = meter
         self._registry = registry
         self._audience = audience
@@ -143,7 +176,10 @@ class Stage:
         self._again_after = again_after
 
     async def run(self, images: Sequence[ShowImage]) -> Result:
-        """The whole show; all pods are created at once, as a rollout would."""
+        """The whole show; all pods are created at once, as a rollout would.
+
+        After them comes what is pushed meanwhile.
+        """
         before = await self._meter.traffic()
         known = {row.image for row in await self._store.verdicts(limit=1000)}
         for image in images:
@@ -152,13 +188,19 @@ class Stage:
                 await self._scans.start(reference, dockerfile=dockerfile_of(image))
                 self._audience.sent_dockerfile(image)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._until_decided(image, known)) for image in images]
+            tasks = [
+                group.create_task(self._until_decided(image, known))
+                for image in images
+                if not image.warmed
+            ]
         outcomes = [await self._once_more(task.result()) for task in tasks]
+        warmed = [await self._warm(image) for image in images if image.warmed and self._intake]
         after = await self._meter.traffic()
         own = {f"{self._registry}/{image.reference}" for image in images}
         verdicts = await self._store.verdicts(limit=1000)
         return Result(
             tuple(outcomes),
+            tuple(warmed),
             after.since(before),
             tuple(row for row in verdicts if row.image in own),
         )
@@ -184,6 +226,25 @@ class Stage:
 
     async def _once_more(self, outcome: Outcome) -> Outcome:
         return msgspec.structs.replace(outcome, again=await self._ask(outcome.image))
+
+    async def _warm(self, image: ShowImage) -> Warmed:
+        """Its push event, its verdict, and only then the first review with it."""
+        began = self._clock.monotonic()
+        assert self._intake is not None
+        await self._intake.pushed(image, self._digests[image.reference])
+        for _ in range(round(self._patience / WARM_LOOK)):
+            if await self._judged(image):
+                break
+            await asyncio.sleep(WARM_LOOK)
+        seconds = self._clock.monotonic() - began
+        reviewed = await next(self._webhooks).ask(review_of_image(image, registry=self._registry))
+        warmed = Warmed(image=image, seconds=seconds, first=reviewed)
+        self._audience.warmed(warmed)
+        return warmed
+
+    async def _judged(self, image: ShowImage) -> bool:
+        rows = await self._store.verdicts(limit=1000)
+        return any(row.image == f"{self._registry}/{image.reference}" for row in rows)
 
     async def _ask(self, image: ShowImage) -> Reviewed:
         review = review_of_image(image, registry=self._registry)

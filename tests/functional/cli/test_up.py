@@ -64,7 +64,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     process = start(state)
     try:
         printed = read_until(process, "imagegate status")
-        registry = re.search(r"registry: 5 images on http://(\S+),", printed)
+        registry = re.search(r"registry: 6 images on http://(\S+),", printed)
         url = re.search(r"Serving on (\S+) until", printed)
         assert registry is not None
         assert url is not None
