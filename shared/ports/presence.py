@@ -15,6 +15,9 @@ BEAT_EVERY = 2.0
 GONE_AFTER = 15_000
 """Milliseconds without a beat after which a process counts as gone."""
 
+MAX_PRESENT = 1_000
+"""Processes that are remembered; above it the longest silent go."""
+
 
 class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a process says of itself."""
@@ -47,7 +50,7 @@ class Presence(Protocol):
     """The processes that were heard in the last GONE_AFTER milliseconds.
 
     Guarantees: a beat replaces the one before it of the same name; who says goodbye is gone at
-    once, who falls silent after GONE_AFTER; bounded (the longest silent go above 1 000).
+    once, who falls silent after GONE_AFTER; bounded (the longest silent go above MAX_PRESENT).
 
     Errors: StoreError.
     """

@@ -16,7 +16,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.servers)])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """Store, claims and leases of each adapter."""
+    """Everything that the store has for us, of each adapter."""
     if request.param == "memory":
         yield memory_world()
         return

@@ -1,4 +1,4 @@
-"""What the suites of store, claims and leases run against: one world for each adapter."""
+"""What the suites of everything in the store run against: one world for each adapter."""
 
 import asyncio
 import time
@@ -6,32 +6,49 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
+from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.domain.signing import assemble
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
 from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.decisions import DecisionLog, DecisionRecord
+from shared.ports.presence import Beat, Presence
 from shared.ports.verdicts import VerdictStore
 from tests.fakes.clock import FakeClock
 from tests.servers.redis import RedisServer
 
 REMEMBERED = 20
 """How many steps the claims of a world remember."""
+DECISIONS = 200
+"""How many decisions are kept, about."""
+PRESENT = 10
+"""How many processes are remembered."""
+GONE_AFTER = 1_000
+"""Milliseconds of silence after which one is gone."""
 MINUTE = 60_000
 
 
 @dataclass(kw_only=True)
 class World:
-    """The three ports over the same server, and their time."""
+    """The ports over the same server, and their time."""
 
     store: VerdictStore
     claims: RequestClaims
     leases: ScanLeases
+    decisions: DecisionLog
+    presence: Presence
     now: Callable[[], int]
     """The server's clock, in milliseconds."""
     clock: FakeClock | None = None
@@ -51,6 +68,8 @@ def memory_world() -> World:
         store=MemoryVerdictStore(clock=clock, leases=leases),
         claims=MemoryRequestClaims(clock=clock, leases=leases, max_remembered=REMEMBERED),
         leases=leases,
+        decisions=MemoryDecisionLog(clock=clock, max_decisions=DECISIONS),
+        presence=MemoryPresence(clock=clock, gone_after=GONE_AFTER, max_present=PRESENT),
         now=clock.now,
         clock=clock,
     )
@@ -64,6 +83,8 @@ async def redis_world(server: RedisServer) -> AsyncIterator[World]:
             store=RedisVerdictStore(links=links),
             claims=RedisRequestClaims(links=links, max_remembered=REMEMBERED),
             leases=RedisScanLeases(links=links),
+            decisions=RedisDecisionLog(links=links, max_decisions=DECISIONS),
+            presence=RedisPresence(links=links, gone_after=GONE_AFTER, max_present=PRESENT),
             now=lambda: time.time_ns() // 1_000_000,
         )
 
@@ -120,3 +141,26 @@ def step(name: str, *, lane: Lane = Lane.ADMISSION, first_seen: int = 1) -> Step
         claim=f"claim:{name}",
         v=1,
     )
+
+
+def decision(name: str, **changes: Any) -> DecisionRecord:
+    """An allowed pod of that name, but for `changes`."""
+    plain = DecisionRecord(
+        at=1,
+        allowed=True,
+        state="pass",
+        code=200,
+        kind="Pod",
+        namespace="team",
+        name=name,
+        user="alice",
+        operation="CREATE",
+        images=("registry.test/team/app:1",),
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def beat(name: str, *, service: str = "worker", **changes: Any) -> Beat:
+    """A process of that name that is well, but for `changes`."""
+    plain = Beat(name=name, service=service, version="1.0", started=1)
+    return msgspec.structs.replace(plain, **changes)

@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
+from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.domain.errors import StoreError
 from shared.domain.step import Lane
 from shared.ports.claims import Claim, Hold
 from shared.ports.verdicts import Put
-from tests.contract.stores import MINUTE, sealed, step
+from tests.contract.stores import MINUTE, beat, decision, sealed, step
 from tests.servers.rabbitmq import free_ports
 from tests.servers.redis import RedisServer
 
@@ -33,6 +35,8 @@ class Redis:
         self.store = RedisVerdictStore(links=links)
         self.claims = RedisRequestClaims(links=links)
         self.leases = RedisScanLeases(links=links)
+        self.decisions = RedisDecisionLog(links=links)
+        self.presence = RedisPresence(links=links)
 
     async def put(self, key: str = KEY, *, order: int = 1) -> Put:
         return await self.store.put(sealed(order), key=key, ends=now() + MINUTE)
@@ -52,12 +56,16 @@ READS: Calls = {
     "read": lambda redis: redis.store.read([KEY]),
     "keys": lambda redis: redis.store.keys("", limit=5),
     "ping": lambda redis: redis.store.ping(),
+    "recent decisions": lambda redis: redis.decisions.recent(limit=5),
+    "alive": lambda redis: redis.presence.alive(),
 }
 WRITES: Calls = {
     "put": lambda redis: redis.put(order=99),
     "hold": lambda redis: redis.hold(),
     "claim": lambda redis: redis.claim("another"),
     "overdue": lambda redis: redis.claims.overdue(age=0, limit=5),
+    "decisions": lambda redis: redis.decisions.write([decision("a"), decision("b")]),
+    "beat": lambda redis: redis.presence.beat(beat("a")),
 }
 OTHERS: Calls = {
     "release": lambda redis: redis.leases.release(SCAN, chain="chain"),
@@ -65,6 +73,7 @@ OTHERS: Calls = {
     "begin": lambda redis: redis.claims.begin("claim"),
     "oldest step": lambda redis: redis.claims.oldest(),
     "oldest scan": lambda redis: redis.leases.oldest(),
+    "goodbye": lambda redis: redis.presence.goodbye("nobody"),
 }
 CALLS = READS | WRITES | OTHERS
 

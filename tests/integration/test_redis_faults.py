@@ -42,7 +42,8 @@ pytestmark = pytest.mark.servers
 LISTED_RIGHTS = (
     "+mget +evalsha +script|load +ping +scan +subscribe",
     "+get +set +del +exists +getrange +publish +pexpire +time",
-    "+hget +hmget +hset +hdel +hexists +hlen +zadd +zrem +zscore +zrange +zrangebyscore",
+    "+hget +hmget +hset +hdel +hexists +hlen +zadd +zrem +zcard +zscore +zrange +zrangebyscore",
+    "+xadd +xrevrange",
 )
 """As in shared/adapters/redis_store/scripts.py."""
 

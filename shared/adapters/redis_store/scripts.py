@@ -11,6 +11,11 @@ Keys (behind the prefix), all times in milliseconds:
     leases:when         sorted set: when each scan record ends
     leases:seen:<lane>  sorted set: when each scan was first seen
     changed             channel: the keys of records that changed, nothing else
+    decisions           stream, field decision: the last decisions of all webhooks, about 2 000
+    beats               hash: what each process last said of itself, by its name
+    beats:when          sorted set: when that was
+
+The last three are for people: bounded, and read by nothing that decides.
 
 A script gets the first names of `steps` and `leases` and derives the others from them; that
 holds in Redis Cluster too when the prefix has a hash tag.
@@ -20,7 +25,8 @@ A Redis user of our own needs these rights, with the prefix `ig1:`, and no other
 
     ~ig1:* &ig1:* +mget +evalsha +script|load +ping +scan +subscribe
     +get +set +del +exists +getrange +publish +pexpire +time
-    +hget +hmget +hset +hdel +hexists +hlen +zadd +zrem +zscore +zrange +zrangebyscore
+    +hget +hmget +hset +hdel +hexists +hlen +zadd +zrem +zcard +zscore +zrange +zrangebyscore
+    +xadd +xrevrange
 """
 
 from shared.domain.step import Lane
@@ -163,3 +169,76 @@ return oldest
 """
 OLDEST_STEPS = _COMMON + _OLDEST
 OLDEST_LEASES = _COMMON + "forget_ended(KEYS[1])" + _OLDEST
+
+# KEYS: decisions. ARGV: most, decision, decision, ... A full server refuses the first XADD.
+DECIDED = """
+for index = 2, #ARGV do
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'decision', ARGV[index])
+end
+"""
+
+# KEYS: decisions. ARGV: first id, limit, longest entry. Returns id, decision, id, decision, ...
+RECENT = """
+local recent = {}
+for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', ARGV[1], 'COUNT', ARGV[2])) do
+  local fields = entry[2]
+  if fields[1] == 'decision' and #fields[2] <= tonumber(ARGV[3]) then
+    table.insert(recent, entry[1])
+    table.insert(recent, fields[2])
+  end
+end
+return recent
+"""
+
+_BEATS = """
+local function forget_beats(names)
+  for _, name in ipairs(names) do
+    redis.call('HDEL', KEYS[1], name)
+    redis.call('ZREM', KEYS[2], name)
+  end
+end
+"""
+
+# KEYS: beats, beats:when. ARGV: name, beat, gone after, most.
+# A time ahead of the clock is from before the clock went back, or from a stranger. The keys end
+# by themselves when nobody beats any more.
+BEAT = (
+    _COMMON
+    + _BEATS
+    + """
+local time = now()
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], time, ARGV[1])
+local gone = time - ARGV[3]
+forget_beats(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', gone, 'LIMIT', 0, 1000))
+forget_beats(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. time, '+inf', 'LIMIT', 0, 1000))
+local over = math.min(redis.call('ZCARD', KEYS[2]) - ARGV[4], 1000)
+if over > 0 then forget_beats(redis.call('ZRANGE', KEYS[2], 0, over - 1)) end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+"""
+)
+
+# KEYS: beats, beats:when. ARGV: name.
+GOODBYE = _BEATS + "forget_beats({ARGV[1]})"
+
+# KEYS: beats, beats:when. ARGV: gone after, most, longest beat.
+# Returns name, beat, silence (ms), name, ...
+ALIVE = (
+    _COMMON
+    + """
+local alive = {}
+local time = now()
+local heard = redis.call('ZRANGE', KEYS[2], time, '(' .. (time - ARGV[1]),
+  'BYSCORE', 'REV', 'LIMIT', 0, ARGV[2], 'WITHSCORES')
+for index = 1, #heard, 2 do
+  local beat = redis.call('HGET', KEYS[1], heard[index])
+  if beat and #beat <= tonumber(ARGV[3]) then
+    table.insert(alive, heard[index])
+    table.insert(alive, beat)
+    table.insert(alive, time - heard[index + 1])
+  end
+end
+return alive
+"""
+)

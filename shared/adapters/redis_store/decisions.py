@@ -1,0 +1,52 @@
+"""The last decisions of all webhooks: a bounded stream in Redis."""
+
+from collections.abc import Sequence
+
+from shared.adapters.entries import MAX_DECISION_BYTES, decision_id, read_entry, write_decision
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.scripts import DECIDED, RECENT
+from shared.ports.decisions import MAX_DECISIONS, DecisionRecord, StoredDecision
+
+
+class RedisDecisionLog:
+    """A `shared.ports.decisions.DecisionLog`. Raises StoreError as the store does.
+
+    A batch whose answer was lost on the way is sent once more, and may then stand there twice.
+    """
+
+    def __init__(self, *, links: RedisLinks, max_decisions: int = MAX_DECISIONS) -> None:
+        self._links = links
+        self._max_decisions = max_decisions
+        self._stream = f"{links.prefix}decisions"
+
+    async def write(self, decisions: Sequence[DecisionRecord]) -> None:
+        kept = decisions[-self._max_decisions :]
+        if not kept:
+            return
+        await self._links.run(
+            DECIDED,
+            keys=[self._stream],
+            args=[self._max_decisions, *map(write_decision, kept)],
+            doing="write decisions",
+        )
+
+    async def recent(self, *, limit: int, after: str = "") -> list[StoredDecision]:
+        if limit <= 0:
+            return []
+        found: list[bytes] = await self._links.run(
+            RECENT,
+            keys=[self._stream],
+            args=[_first_after(after), min(limit, self._max_decisions), MAX_DECISION_BYTES],
+            doing="read decisions",
+        )
+        return [
+            StoredDecision(name.decode(), decision)
+            for name, written in zip(found[::2], found[1::2], strict=True)
+            if (decision := read_entry(written, DecisionRecord)) is not None
+        ]
+
+
+def _first_after(after: str) -> str:
+    """The smallest id above `after`; what is no id stands for the beginning."""
+    named = decision_id(after)
+    return f"{named[0]}-{named[1] + 1}" if named else "-"
