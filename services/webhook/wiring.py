@@ -20,7 +20,6 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file import load_rules
 from shared.adapters.signatures import ensure_keys, load_ring
-from shared.domain.errors import InvalidSettings
 from shared.domain.pointer import DAY
 from shared.domain.rules import Rules
 from shared.ports.claims import RequestClaims
@@ -33,7 +32,13 @@ from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import required
-from shared.runtime.tls import CertificateFiles, days_left, ensure_certificate, server_context
+from shared.runtime.tls import (
+    CertificateFiles,
+    certificate_pair,
+    days_left,
+    ensure_certificate,
+    server_context,
+)
 
 log = logging.getLogger(__name__)
 
@@ -143,11 +148,9 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
 
 
 def _certificate(settings: WebhookSettings) -> CertificateFiles:
-    certificate, key = settings.imagegate_certificate, settings.imagegate_certificate_key
-    if certificate is None and key is None:
-        return ensure_certificate(settings.state_folder)
-    if certificate is None or key is None:
-        raise InvalidSettings(
-            "IMAGEGATE_CERTIFICATE and IMAGEGATE_CERTIFICATE_KEY belong together: set both"
-        )
-    return CertificateFiles(certificate, key)
+    named = certificate_pair(
+        settings.imagegate_certificate,
+        settings.imagegate_certificate_key,
+        setting="IMAGEGATE_CERTIFICATE",
+    )
+    return named or ensure_certificate(settings.state_folder)

@@ -75,6 +75,28 @@ def server_context(files: CertificateFiles, *, client_ca: Path | None = None) ->
     return context
 
 
+def certificate_pair(
+    certificate: Path | None, key: Path | None, *, setting: str
+) -> CertificateFiles | None:
+    """What the settings `setting` and `setting`_KEY name, None when neither is set.
+
+    Raises InvalidSettings when only one is.
+    """
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise InvalidSettings(f"{setting} and {setting}_KEY belong together: set both, or neither")
+    return CertificateFiles(certificate, key)
+
+
+def optional_context(
+    certificate: Path | None, key: Path | None, *, setting: str
+) -> ssl.SSLContext | None:
+    """TLS with that pair, or None for plain HTTP when neither is set; raises InvalidSettings."""
+    files = certificate_pair(certificate, key, setting=setting)
+    return server_context(files) if files is not None else None
+
+
 def client_context(ca: Path, *, own: CertificateFiles | None = None) -> ssl.SSLContext:
     """Trusts `ca` and nothing else; `own` is what this client shows of itself."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -20,6 +20,7 @@ from shared.runtime.tls import (
     client_context,
     days_left,
     ensure_certificate,
+    optional_context,
     server_context,
 )
 
@@ -182,3 +183,34 @@ def test_processes_that_start_at_once_agree_on_one_certificate_and_its_key(tmp_p
         made = list(pool.map(lambda _: ensure_certificate(tmp_path), range(16)))
     assert set(made) == {made[0]}
     server_context(made[0])  # raises when the key is not the certificate's
+
+
+async def test_a_site_whose_certificate_is_optional_speaks_tls_with_the_pair_that_is_named(
+    tmp_path: Path,
+) -> None:
+    files = ensure_certificate(tmp_path)
+    tls = optional_context(files.certificate, files.key, setting="IMAGEGATE_INTAKE_CERTIFICATE")
+    async with serve(hello(), tls=tls) as bound:
+        assert bound.url.startswith("https://")
+        assert await get(bound.url, client_context(files.certificate)) == "hello"
+
+
+def test_without_certificate_and_key_an_optional_site_speaks_plain_http() -> None:
+    assert optional_context(None, None, setting="IMAGEGATE_INTAKE_CERTIFICATE") is None
+
+
+def test_a_certificate_without_its_key_or_a_key_alone_is_refused_by_name(tmp_path: Path) -> None:
+    files = ensure_certificate(tmp_path)
+    for certificate, key in ((files.certificate, None), (None, files.key)):
+        with pytest.raises(
+            InvalidSettings, match="IMAGEGATE_CONSOLE_CERTIFICATE_KEY belong together: set both"
+        ):
+            optional_context(certificate, key, setting="IMAGEGATE_CONSOLE_CERTIFICATE")
+
+
+def test_a_named_pair_that_is_none_is_refused_also_where_it_is_optional(tmp_path: Path) -> None:
+    files = ensure_certificate(tmp_path / "own")
+    other = ensure_certificate(tmp_path / "other")
+    for key in (other.key, tmp_path / "gone"):
+        with pytest.raises(InvalidSettings, match="not a certificate and its key"):
+            optional_context(files.certificate, key, setting="IMAGEGATE_INTAKE_CERTIFICATE")
