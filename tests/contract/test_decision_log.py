@@ -91,7 +91,7 @@ async def test_nothing_was_written_after_an_id_of_the_future(world: World, after
 async def test_the_oldest_go_and_the_newest_stay(world: World) -> None:
     for start in range(0, 5 * DECISIONS, DECISIONS // 2):
         await world.decisions.write([decision(f"{start + n}") for n in range(DECISIONS // 2)])
-    names = await _names(world)
+    names = await _names(world, limit=DECISIONS)
     assert names == [f"{n}" for n in range(5 * DECISIONS - 1, 4 * DECISIONS - 1, -1)]
 
 

@@ -46,7 +46,7 @@ class RedisServer(ServerProcess):
         """The address with somebody's name and password."""
         return self.url.replace("://", f"://{user}:{password}@", 1)
 
-    def command(self, *words: str | int) -> Any:
+    def command(self, *words: str | bytes | int) -> Any:
         """What the server answers to a command of its administrator."""
         with self._administrator() as client:
             return client.execute_command(*words)
