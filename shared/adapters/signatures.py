@@ -211,14 +211,24 @@ def _load_public(path: Path) -> tuple[Ed25519PublicKey, Role]:
     return key, Role(name["role"])
 
 
+def open_to_others(mode: int, *, ours: bool) -> bool:
+    """Whether a private key file of these permission bits can be read or changed by more than us.
+
+    A file of somebody else reaches us through its group alone: so Kubernetes hands a Secret to a
+    process that is not root (owner root, group `fsGroup`, mode 0440).
+    """
+    return bool(mode & (0o077 if ours else 0o037))
+
+
 def _read(path: Path, *, secret: bool) -> bytes:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if secret and stat.S_IMODE(mode) & 0o077:
+            found = os.fstat(file.fileno())
+            mode = stat.S_IMODE(found.st_mode)
+            if secret and open_to_others(mode, ours=found.st_uid == os.geteuid()):
                 raise InvalidSettings(
-                    f"{path} can be read by others (mode {stat.S_IMODE(mode):04o}): whoever has it "
-                    f"can sign verdicts; chmod 600 {path}, or make new keys if others may have it"
+                    f"{path} can be read by others (mode {mode:04o}): whoever has it can sign "
+                    f"verdicts; chmod 600 {path}, or make new keys if others may have it"
                 )
             return file.read(MAX_FILE_BYTES)
     except OSError as error:
