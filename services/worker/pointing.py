@@ -89,6 +89,11 @@ class Pointing:
         resolved = await self._resolver.resolve(by_digest)
         return await self._manifests(reference, digest, resolved.is_index)
 
+    async def lags(self, reference: ImageReference, announced: str) -> bool:
+        """Whether the tag, as the registry said it last, does not name the announced digest."""
+        pointer = await self._ledger.pointer(reference)
+        return pointer is None or pointer.digest != announced
+
     async def read(self, subject: Subject) -> None:
         """Read the manifest whole: what a scanner and a runtime could read in two ways is not
         submitted (docs/design/registry.md, "One meaning"). Raises StepFailure."""

@@ -44,6 +44,10 @@ SCANNER_BUDGET = 15.0
 """Seconds that the scanner has for one step: less than the step's own budget, so that a scanner
 which hangs is written down too."""
 
+TAG_LAG = 1
+"""Seconds after which a registry is asked once more that announced a push and did not show it yet
+(docs/adr/0009)."""
+
 MAX_TOKEN_WAIT = 1.0
 """Seconds; a longer wait for the polling budget goes back to a delay queue, not to a slot."""
 
@@ -105,6 +109,9 @@ class Scan:
             if isinstance(error, PermanentFailure):
                 return
             raise
+        if step.announced and await self._pointing.lags(reference, step.announced):
+            await self._follow(msgspec.structs.replace(step, announced=""), TAG_LAG)
+            return
         for subject in subjects:
             await self._begin(step, subject)
 
@@ -187,6 +194,7 @@ class Scan:
             chain=chain,
             hop=hop + 1,
             claim="",
+            announced="",
             attempt=0,
             history=(),
         )

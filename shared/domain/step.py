@@ -15,6 +15,8 @@ from shared.domain.why import Why
 
 VERSION = 1
 MAX_HISTORY = 20
+REQUEUED = "requeued by an operator"
+"""The line of a history that parts one life of a step from the next."""
 
 
 class Lane(StrEnum):
@@ -49,6 +51,9 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     why: Why = Why.ADMISSION
     claim: str = ""
     """The request claim to delete when the step begins."""
+    announced: str = ""
+    """The digest that a push event says the tag names: nothing is believed of it, but where the
+    registry says otherwise it is asked once more (request)."""
     deadline: int | None = None
     """When nobody waits for the answer any more (resolve)."""
     subject: Subject | None = None
@@ -90,6 +95,27 @@ def failed(step: Step, reason: str) -> Step:
     """The same step for its next attempt, remembering why this one failed."""
     history = (*step.history, reason[:200])[-MAX_HISTORY:]
     return msgspec.structs.replace(step, attempt=step.attempt + 1, history=history)
+
+
+def anew(step: Step, *, step_id: str, now: int) -> Step:
+    """The same work as a first attempt, for an operator who wants a dead letter tried again.
+
+    It is wanted since `now` (ms), so that no age says for how long it lay dead, and its analysis
+    has its whole time again. No claim is its own any more: whoever holds that one wants something
+    else. Chain and hop stay: a check whose scan record is gone adopts it, one whose scan went on
+    without it ends (docs/design/protocol.md).
+    """
+    history = (*step.history, REQUEUED)[-MAX_HISTORY:]
+    return msgspec.structs.replace(
+        step,
+        id=step_id,
+        first_seen=now,
+        claim="",
+        deadline=None,
+        began=0,
+        attempt=0,
+        history=history,
+    )
 
 
 def request_claim(kind: StepKind, reference: ImageReference, question: Question) -> str:

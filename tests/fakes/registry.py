@@ -98,6 +98,10 @@ class FakeRegistry:
         self._tags[f"{reference.path}:{reference.tag}"] = [content.digest]
         return reference
 
+    def remove(self, reference: ImageReference) -> None:
+        """Nobody pushed this tag; the manifest stays."""
+        del self._tags[f"{reference.path}:{reference.tag}"]
+
     def alternate(self, reference: ImageReference, *contents: Content) -> None:
         """Each question by tag is answered with the next of `contents`, round and round."""
         for content in contents:

@@ -1,0 +1,69 @@
+"""A push that was announced before its tag was written is asked about once more."""
+
+import msgspec
+import pytest
+
+from services.worker.scan import TAG_LAG
+from shared.domain.pointer import Pointer, pointer_key
+from shared.domain.step import Lane, Step
+from shared.domain.why import Why
+from tests.fakes.images import index_of, tiny_image
+from tests.unit.worker.test_scan import CONTENT, Rig, rigged
+
+OLD = tiny_image(config={"User": "before"})
+
+
+async def announced(rig: Rig, digest: str = CONTENT.digest) -> Step:
+    """The step of a push event, after a worker has begun it."""
+    step = msgspec.structs.replace(rig.step(why=Why.PREWARM), lane=Lane.PREWARM, announced=digest)
+    await rig.scan.request(step)
+    return step
+
+
+async def named(rig: Rig) -> str | None:
+    pointer = await rig.ledger._read(pointer_key(rig.reference), Pointer)
+    assert pointer is not None
+    return pointer.digest
+
+
+async def test_a_tag_that_names_what_was_announced_is_scanned_at_once() -> None:
+    async with rigged() as rig:
+        await announced(rig)
+        assert rig.anchore.store.submits[CONTENT.digest] == 1
+        assert rig.next_check().announced == ""
+
+
+async def test_an_index_is_compared_by_its_own_digest() -> None:
+    async with rigged() as rig:
+        index = index_of((CONTENT, "linux/amd64"))
+        rig.registry.put(index, "team/app:1")
+        await announced(rig, index.digest)
+        assert rig.anchore.store.submits[CONTENT.digest] == 1
+
+
+@pytest.mark.parametrize("before", ["an older image", "nothing"])
+async def test_a_tag_that_lags_is_asked_about_again_and_what_it_named_is_not_scanned(
+    before: str,
+) -> None:
+    async with rigged() as rig:
+        if before == "nothing":
+            rig.registry.remove(rig.reference)
+        else:
+            rig.registry.put(OLD, "team/app:1")
+        step = await announced(rig)
+        assert rig.followed == [(msgspec.structs.replace(step, announced=""), TAG_LAG)]
+        assert not rig.anchore.store.submits
+        rig.registry.put(CONTENT, "team/app:1")
+        rig.clock.advance(TAG_LAG * 1000)
+        await rig.scan.request(rig.followed[0][0])
+        assert await named(rig) == CONTENT.digest
+        assert rig.anchore.store.submits[CONTENT.digest] == 1
+
+
+async def test_a_lie_costs_one_more_question_and_then_the_registry_is_believed() -> None:
+    async with rigged() as rig:
+        await announced(rig, OLD.digest)
+        await rig.scan.request(rig.followed[0][0])
+        assert len(rig.registry.asked("manifests", method="HEAD")) == 2
+        assert await named(rig) == CONTENT.digest
+        assert set(rig.anchore.store.submits) == {CONTENT.digest}
