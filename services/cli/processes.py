@@ -1,7 +1,8 @@
-"""`imagegate webhook`, `worker` and `scanner`: one process each, told by its environment."""
+"""`imagegate webhook`, `worker`, `intake`, `scanner`: one process each, told by its environment."""
 
 import typer
 
+from services.intake.__main__ import main as intake_main
 from services.scanner.__main__ import main as scanner_main
 from services.webhook.__main__ import main as webhook_main
 from services.worker.__main__ import main as worker_main
@@ -15,6 +16,11 @@ def webhook() -> None:
 def worker() -> None:
     """Take steps from the queue (REDIS_URL, AMQP_URL, ANCHORE_URL)."""
     raise typer.Exit(worker_main())
+
+
+def intake() -> None:
+    """Take push events from registries and pipelines (REDIS_URL, AMQP_URL)."""
+    raise typer.Exit(intake_main())
 
 
 def scanner() -> None:

@@ -85,7 +85,10 @@ async def _runner(
         await runner.cleanup()
 
 
-PORT_SETTINGS = "IMAGEGATE_PORT, IMAGEGATE_HEALTH_PORT, or --port and --health-port of `up`"
+PORT_SETTINGS = (
+    "IMAGEGATE_PORT, IMAGEGATE_INTAKE_PORT, IMAGEGATE_CONSOLE_PORT, IMAGEGATE_HEALTH_PORT, or "
+    "--port and --health-port of `up`"
+)
 
 
 def _why(error: OSError) -> str:

@@ -15,7 +15,7 @@ SERVERS = {
 }
 
 
-@pytest.mark.parametrize("what", ["webhook", "worker", "scanner"])
+@pytest.mark.parametrize("what", ["webhook", "worker", "intake", "scanner"])
 @pytest.mark.parametrize(
     ("rules", "words"),
     [
@@ -48,6 +48,10 @@ async def test_a_wrong_rules_file_is_one_line(
         ("webhook", {"IMAGEGATE_KEYS": "/nowhere"}, "correct IMAGEGATE_KEYS"),
         ("webhook", {"IMAGEGATE_RULES": "/nowhere"}, "correct IMAGEGATE_RULES"),
         ("webhook", {"IMAGEGATE_PORT": "abc"}, "IMAGEGATE_PORT must be a whole number"),
+        ("intake", {}, "set IMAGEGATE_EVENTS_TOKEN or IMAGEGATE_EVENTS_HMAC"),
+        ("intake", {"IMAGEGATE_EVENTS_TOKEN": SECRET}, "has 7 characters, it needs 16 at least"),
+        ("intake", {"IMAGEGATE_EVENTS_HMAC": f"{16 * 'a'}\n{SECRET}"}, "secret 2 of 2 has 7"),
+        ("intake", {"IMAGEGATE_INTAKE_MAX_BODY": "1"}, "at least 1024"),
         ("worker", {"REDIS_URL_FILE": "/nowhere"}, "REDIS_URL and REDIS_URL_FILE are both set"),
     ],
 )

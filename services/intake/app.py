@@ -1,0 +1,194 @@
+"""The edge that registries and pipelines call: bytes in, a short sum of what became of them out.
+
+`POST /events/distribution` and `POST /events/generic`, each with credentials of its own. 202 means
+that what is worth a scan was handed on; 503, that it could not be and has to be sent again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from services.intake.complaints import Complaints
+from services.intake.credentials import Credentials
+from services.intake.distribution import read_envelope
+from services.intake.generic import read_event
+from services.intake.metrics import IntakeMetrics
+from services.intake.prewarm import Prewarm
+from services.intake.pushes import Found, Ignored, InvalidEvent, Source, Taken, Tally
+from shared.ports.clock import Clock
+
+log = logging.getLogger(__name__)
+
+BODY_TIMEOUT = 5.0
+RETRY_AFTER = 5
+"""Seconds; a broker that was restarted is back by then."""
+
+SHOWN = 5
+"""Images that one log line names."""
+
+ADVICE = {
+    Ignored.UNREADABLE: "push events that are none were ignored: see what is sent to this URL",
+    Ignored.NO_REFERENCE: "push events name nothing that a pod could name and were ignored: does "
+    "the URL need ?registry=HOST, with the host as pods write it?",
+}
+
+
+class Answered(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The body of an answer: how many events became what."""
+
+    queued: int
+    under_way: int
+    ignored: int
+    remembered: int = 0
+    replayed: int = 0
+    away: int = 0
+    reasons: dict[Ignored, int] = {}
+    """Why those were ignored."""
+
+
+class Endpoint:
+    """One way in: who may send, and how a body is read."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        credentials: Credentials,
+        read: Callable[[web.Request, bytes], Found],
+        prewarm: Prewarm,
+        metrics: IntakeMetrics,
+        complaints: Complaints,
+        clock: Clock,
+        max_body: int,
+    ) -> None:
+        self._source = source
+        self._credentials = credentials
+        self._read = read
+        self._prewarm = prewarm
+        self._metrics = metrics
+        self._complaints = complaints
+        self._clock = clock
+        self._max_body = max_body
+
+    async def handle(self, http: web.Request) -> web.Response:
+        """Answer one call."""
+        began = self._clock.monotonic()
+        try:
+            answer = await self._take(http)
+        except InvalidEvent as error:
+            answer = self._refusal(http, error)
+        except Exception:
+            log.exception("push events could not be handled")
+            answer = _json(500, {"error": "imagegate failed; its log says why"})
+        self._metrics.answered(self._source, answer.status, self._clock.monotonic() - began)
+        return answer
+
+    async def _take(self, http: web.Request) -> web.Response:
+        given = http.headers.get(self._credentials.header, "")
+        if not self._credentials.may_be(given):
+            raise self._unauthorised()
+        body = await _body(http, self._max_body)
+        if not self._credentials.hold(given, body):
+            raise self._unauthorised()
+        tally = await self._prewarm.take(self._read(http, body))
+        self._metrics.tallied(self._source, tally)
+        self._tell(tally)
+        away = tally.taken[Taken.AWAY] > 0
+        answer = _json(503 if away else 202, _answered(tally))
+        if away:
+            answer.headers["Retry-After"] = str(RETRY_AFTER)
+        return answer
+
+    def _unauthorised(self) -> InvalidEvent:
+        message = f"credentials are missing or wrong: send {self._credentials.wanted}"
+        return InvalidEvent(message, status=401)
+
+    def _refusal(self, http: web.Request, error: InvalidEvent) -> web.Response:
+        reason = str(error)
+        if error.status == 401 and not self._credentials.configured:
+            reason = f"{self._credentials.setting} is not set: nobody can send events here"
+        self._complaints.say(
+            f"{self._source} {error.status}",
+            "push event refused",
+            source=self._source,
+            status=error.status,
+            sender=http.remote,
+            reason=reason,
+        )
+        answer = _json(error.status, {"error": str(error)[:500]})
+        if error.status == 401:
+            answer.headers["WWW-Authenticate"] = self._credentials.scheme
+        # What is left of the body is not worth reading: a stranger may send it without end.
+        answer.force_close()
+        return answer
+
+    def _tell(self, tally: Tally) -> None:
+        """One line a request; none for what asks for nothing (blobs, pulls)."""
+        for ignored, advice in ADVICE.items():
+            if tally.ignored[ignored]:
+                self._complaints.say(f"{self._source} {ignored}", advice, source=self._source)
+        if not tally.taken:
+            return
+        fields: dict[str, object] = {"source": self._source}
+        fields |= {str(taken): count for taken, count in tally.taken.items()}
+        if tally.images:
+            fields["images"] = ", ".join(tally.images[:SHOWN])
+        if tally.trouble:
+            fields["trouble"] = tally.trouble
+        log.log(logging.WARNING if tally.trouble else logging.INFO, "push events", extra=fields)
+
+
+def intake_app(*, distribution: Endpoint, generic: Endpoint, max_body: int) -> web.Application:
+    """The application with both ways in; `max_body` in bytes."""
+    app = web.Application(client_max_size=max_body)
+    app.router.add_post("/events/distribution", distribution.handle)
+    app.router.add_post("/events/generic", generic.handle)
+    return app
+
+
+def envelope_of(http: web.Request, body: bytes) -> Found:
+    """What a registry sent, with what the URL says of the registry's name."""
+    return read_envelope(body, registry=http.query.get("registry", ""))
+
+
+def event_of(_: web.Request, body: bytes) -> Found:
+    """What a pipeline sent; raises InvalidEvent."""
+    return read_event(body)
+
+
+async def _body(http: web.Request, limit: int) -> bytes:
+    """The whole body, bounded in size and time; raises InvalidEvent."""
+    if http.headers.get("Content-Encoding", "identity") != "identity":
+        raise InvalidEvent("send the events without Content-Encoding", status=415)
+    too_large = f"the body is larger than {limit} bytes (IMAGEGATE_INTAKE_MAX_BODY)"
+    if (http.content_length or 0) > limit:
+        raise InvalidEvent(too_large, status=413)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await http.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise InvalidEvent(too_large, status=413) from error
+    except TimeoutError as error:
+        message = f"the body did not come within {BODY_TIMEOUT:g} s"
+        raise InvalidEvent(message, status=408) from error
+
+
+def _answered(tally: Tally) -> Answered:
+    taken = tally.taken
+    return Answered(
+        queued=taken[Taken.QUEUED],
+        under_way=taken[Taken.UNDER_WAY],
+        ignored=tally.ignored.total(),
+        remembered=taken[Taken.REMEMBERED],
+        replayed=taken[Taken.REPLAYED],
+        away=taken[Taken.AWAY],
+        reasons=dict(tally.ignored),
+    )
+
+
+def _json(status: int, body: object) -> web.Response:
+    encoded = msgspec.json.encode(body)
+    return web.Response(status=status, body=encoded, content_type="application/json")

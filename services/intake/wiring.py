@@ -1,0 +1,170 @@
+"""The intake's composition root: settings in, open ears for registries out."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from ssl import SSLContext
+
+import msgspec
+
+from services.intake.app import Endpoint, envelope_of, event_of, intake_app
+from services.intake.complaints import Complaints
+from services.intake.credentials import BearerToken, BodySignature, require_any
+from services.intake.metrics import IntakeMetrics
+from services.intake.prewarm import Prewarm
+from services.intake.pushes import Source
+from services.intake.replays import Replays
+from services.intake.settings import IntakeSettings
+from shared.adapters.rabbitmq.queue import RabbitQueue
+from shared.adapters.redis_store.claims import RedisRequestClaims
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.rules_file import load_rules
+from shared.domain.errors import InvalidSettings
+from shared.domain.rules import Rules
+from shared.ports.claims import RequestClaims
+from shared.ports.clock import Clock
+from shared.ports.steps import StepQueue
+from shared.runtime.clock import SystemClock
+from shared.runtime.health import Check, FirstTry, health_app
+from shared.runtime.http import Bound, serve
+from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.metrics import Metrics
+from shared.runtime.settings import required
+from shared.runtime.tls import CertificateFiles, server_context
+
+log = logging.getLogger(__name__)
+
+CONFIRM = 0.1
+"""Seconds that a sender waits for the broker's confirm."""
+
+REPLAY_LIFE = {Source.DISTRIBUTION: 3600.0, Source.GENERIC: 60.0}
+"""Seconds. A registry's event has an id of its own. Two pushes of a tag may be announced by the
+same bytes of a pipeline; within a minute a pointer is young anyway."""
+
+
+class IntakePorts(msgspec.Struct, frozen=True):
+    """What an intake stands on."""
+
+    claims: RequestClaims
+    queue: StepQueue
+    store_ping: Check
+    """A real question to where the claims are kept."""
+
+
+class IntakeSites(msgspec.Struct, frozen=True):
+    """Where an intake answers."""
+
+    events: Bound
+    health: Bound | None
+
+
+@asynccontextmanager
+async def run_intake(
+    settings: IntakeSettings,
+    life: Lifecycle,
+    *,
+    ports: IntakePorts,
+    rules: Rules,
+    metrics: Metrics,
+    health: bool = True,
+) -> AsyncIterator[IntakeSites]:
+    """Take push events over `ports` until the context ends; counted in `metrics`.
+
+    `health`: probes and metrics on a port of its own, else whoever runs it shows them.
+    """
+    clock = SystemClock()
+    own = IntakeMetrics(metrics)
+    complaints = Complaints(log=log, clock=clock)
+    token = BearerToken(settings.imagegate_events_token)
+    signature = BodySignature(settings.imagegate_events_hmac)
+    require_any(token, signature)
+
+    def endpoint(source: Source) -> Endpoint:
+        registry = source is Source.DISTRIBUTION
+        return Endpoint(
+            source=source,
+            credentials=token if registry else signature,
+            read=envelope_of if registry else event_of,
+            prewarm=_prewarm(source, settings, ports, rules, clock),
+            metrics=own,
+            complaints=complaints,
+            clock=clock,
+            max_body=settings.imagegate_intake_max_body,
+        )
+
+    app = intake_app(
+        distribution=endpoint(Source.DISTRIBUTION),
+        generic=endpoint(Source.GENERIC),
+        max_body=settings.imagegate_intake_max_body,
+    )
+    tried = FirstTry({"store": ports.store_ping, "queue": ports.queue.ping})
+    async with AsyncExitStack() as stack:
+        events = await stack.enter_async_context(
+            serve(
+                app,
+                host=settings.imagegate_intake_host,
+                port=settings.imagegate_intake_port,
+                tls=_tls(settings),
+                shutdown=settings.imagegate_drain,
+            )
+        )
+        probes = None
+        if health:
+            probes = await stack.enter_async_context(
+                serve(
+                    health_app(
+                        ready={"start": tried.check}, metrics=metrics, stopping=life.stopping
+                    ),
+                    host=settings.imagegate_health_host,
+                    port=settings.imagegate_health_port,
+                )
+            )
+        await tried.once()
+        shown = {"events": events.url, "health": probes.url if probes else "elsewhere"}
+        log.info("intake answers", extra=shown)
+        yield IntakeSites(events, probes)
+
+
+async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
+    """An intake process on Redis and RabbitMQ; its exit code."""
+    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+    redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
+    amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
+    async with AsyncExitStack() as stack:
+        links = await stack.enter_async_context(RedisLinks(url=redis_url))
+        queue = RabbitQueue(amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM)
+        await stack.enter_async_context(queue.connect())
+        ports = IntakePorts(
+            claims=RedisRequestClaims(links=links), queue=queue, store_ping=links.ping
+        )
+        await stack.enter_async_context(
+            run_intake(settings, life, ports=ports, rules=rules, metrics=Metrics())
+        )
+        return await life.until_stopped()
+
+
+def _prewarm(
+    source: Source, settings: IntakeSettings, ports: IntakePorts, rules: Rules, clock: Clock
+) -> Prewarm:
+    return Prewarm(
+        claims=ports.claims,
+        queue=ports.queue,
+        clock=clock,
+        rules=lambda: rules,
+        scanner=settings.imagegate_scanner,
+        replays=Replays(clock=clock, life=REPLAY_LIFE[source]),
+        repositories=settings.imagegate_intake_repositories,
+    )
+
+
+def _tls(settings: IntakeSettings) -> SSLContext | None:
+    certificate = settings.imagegate_intake_certificate
+    key = settings.imagegate_intake_certificate_key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise InvalidSettings(
+            "IMAGEGATE_INTAKE_CERTIFICATE and IMAGEGATE_INTAKE_CERTIFICATE_KEY belong together: "
+            "set both"
+        )
+    return server_context(CertificateFiles(certificate, key))
