@@ -45,8 +45,13 @@ _REFUSED = (OutOfMemoryError, ReadOnlyError)
 # redis-py knows no class for these.
 _UNREACHABLE_CODES = ("BUSY",)
 _REFUSED_CODES = ("MISCONF", "NOREPLICAS")
-# Long commands before a password was given are refused as a breach of protocol.
-_UNAUTHENTICATED = "Protocol error: unauthenticated"
+_MISCONFIGURED_TEXTS = (
+    # A right that is missing inside a script: up to Redis 7.0, and after it.
+    "The user executing the script",
+    "ACL failure in script",
+    # Long commands before a password was given are refused as a breach of protocol.
+    "Protocol error: unauthenticated",
+)
 
 
 def store_error(error: Exception, *, doing: str, address: object) -> StoreError:
@@ -56,7 +61,7 @@ def store_error(error: Exception, *, doing: str, address: object) -> StoreError:
     said = f"cannot {doing}, Redis at {address}: {text.rstrip(' .?')}"
     if isinstance(error, MaxConnectionsError):
         return StoreError(f"{said}: all our own connections are in use")
-    if isinstance(error, _MISCONFIGURED) or _UNAUTHENTICATED in text:
+    if isinstance(error, _MISCONFIGURED) or any(part in text for part in _MISCONFIGURED_TEXTS):
         return StoreMisconfigured(f"{said}: check the user, password and ACL of REDIS_URL")
     if isinstance(error, _REFUSED) or code in _REFUSED_CODES:
         return StoreRefused(f"{said}: reads go on; make the server writable or give it memory")

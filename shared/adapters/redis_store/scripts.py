@@ -20,8 +20,9 @@ The last three are for people: bounded, and read by nothing that decides.
 A script gets the first names of `steps` and `leases` and derives the others from them; that
 holds in Redis Cluster too when the prefix has a hash tag.
 
-A Redis user of our own needs these rights, with the prefix `ig1:`, and no others
-(tests/integration/test_redis_faults.py shows that they are enough):
+A Redis user of our own for all services needs these rights, with the prefix `ig1:`, and no
+others (tests/integration/test_redis_faults.py shows that they are enough; a user for each
+service: docs/design/redis-rights.md):
 
     ~ig1:* &ig1:* +mget +evalsha +script|load +ping +scan +subscribe
     +get +set +del +exists +getrange +publish +pexpire +time
@@ -155,8 +156,10 @@ return named
 """
 )
 
-# KEYS: steps or leases. Returns lane, first seen, lane, first seen, ...
-_OLDEST = """
+# KEYS: steps. Returns lane, first seen, lane, first seen, ...
+OLDEST_STEPS = (
+    _COMMON
+    + """
 local oldest = {}
 for _, lane in ipairs(LANES) do
   local first = redis.call('ZRANGE', KEYS[1] .. ':seen:' .. lane, 0, 0, 'WITHSCORES')
@@ -167,8 +170,29 @@ for _, lane in ipairs(LANES) do
 end
 return oldest
 """
-OLDEST_STEPS = _COMMON + _OLDEST
-OLDEST_LEASES = _COMMON + "forget_ended(KEYS[1])" + _OLDEST
+)
+
+# KEYS: leases. Returns lane, first seen, ... What has ended is passed over and not removed (the
+# next hold does that): who only looks needs no right to write.
+OLDEST_LEASES = (
+    _COMMON
+    + """
+local time = now()
+local oldest = {}
+for _, lane in ipairs(LANES) do
+  local seen = redis.call('ZRANGE', KEYS[1] .. ':seen:' .. lane, 0, 999, 'WITHSCORES')
+  for index = 1, #seen, 2 do
+    local ends = redis.call('ZSCORE', KEYS[1] .. ':when', seen[index])
+    if ends and tonumber(ends) > time then
+      table.insert(oldest, lane)
+      table.insert(oldest, seen[index + 1])
+      break
+    end
+  end
+end
+return oldest
+"""
+)
 
 # KEYS: decisions. ARGV: most, decision, decision, ... A full server refuses the first XADD.
 DECIDED = """

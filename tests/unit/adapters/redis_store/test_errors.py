@@ -43,6 +43,8 @@ KINDS: list[tuple[Exception, type[StoreError]]] = [
     (AuthorizationError("not allowed"), StoreMisconfigured),
     (NoPermissionError("this user has no permissions"), StoreMisconfigured),
     (ResponseError("Protocol error: unauthenticated bulk length"), StoreMisconfigured),
+    (ResponseError("The user executing the script can't run this command"), StoreMisconfigured),
+    (ResponseError("ACL failure in script: User webhook has no permissions"), StoreMisconfigured),
     (ReadOnlyError("You can't write against a read only replica."), StoreRefused),
     (OutOfMemoryError("command not allowed"), StoreRefused),
     (ResponseError("NOREPLICAS Not enough good replicas to write."), StoreRefused),
