@@ -1,0 +1,70 @@
+// The parts: what answers, what it says of itself, how long that took.
+
+import { ask } from "./api.js";
+import { tell } from "./attention.js";
+import { make, outside, show } from "./text.js";
+
+const list = document.getElementById("parts-list");
+const factList = document.getElementById("facts");
+const EXPECTED = ["store", "queue", "scanner", "workers"];
+
+
+/** The places of the parts, before anything is known of them. */
+export function startParts() {
+  draw(EXPECTED.map((name) => ({ name, ok: null, detail: "asking …", took: null })));
+}
+
+/** Ask again; `inTrouble` are those of which the stream tells already. */
+export async function askParts(inTrouble) {
+  let status;
+  try {
+    status = await ask("status");
+  } catch (error) {
+    if (error.status !== 401) list.classList.add("old");
+    return;
+  }
+  list.classList.remove("old");
+  draw(status.parts);
+  factList.replaceChildren(
+    ...Object.entries(status.facts).map(([name, value]) =>
+      make("div", {}, outside("dt", "outside", name), outside("dd", "outside", value)),
+    ),
+  );
+  tell("parts", problems(status.parts, inTrouble()));
+}
+
+function draw(parts) {
+  const known = new Map([...list.children].map((item) => [item.dataset.part, item]));
+  list.replaceChildren(...parts.map((part) => filled(known.get(part.name) ?? place(part.name), part)));
+}
+
+function place(name) {
+  return make(
+    "li",
+    { "data-part": name },
+    outside("h3", "", name),
+    make("span", { class: "state" }),
+    make("span", { class: "took" }),
+    make("details", { class: "told" }, make("summary", { class: "cell outside" })),
+  );
+}
+
+function filled(item, part) {
+  const [, state, took, told] = item.children;
+  item.className = part.ok === null ? "wait" : part.ok ? "good" : "bad";
+  show(state, part.ok === null ? "–" : part.ok ? "answers" : "does not answer");
+  show(took, part.took === null ? "" : `${part.took < 10 ? part.took.toFixed(1) : Math.round(part.took)} ms`);
+  const summary = told.firstElementChild;
+  if (summary.dataset.said !== part.detail) {
+    summary.dataset.said = part.detail;
+    show(summary, part.detail);
+  }
+  return item;
+}
+
+function problems(parts, inTrouble) {
+  return parts
+    // Lanes without workers are told beside the lanes, with their names.
+    .filter((part) => !part.ok && !inTrouble.has(part.name) && part.name !== "workers")
+    .map((part) => ({ level: "bad", section: "parts", text: `The ${part.name} does not answer: ${part.detail}.` }));
+}

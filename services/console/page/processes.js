@@ -1,0 +1,79 @@
+// Who of us is alive, by service.
+
+import { tell } from "./attention.js";
+import { Rows, cell, facts, row } from "./rows.js";
+import { make, outside, set, several } from "./text.js";
+import { aim, ticks } from "./time.js";
+
+const SILENT = 6_000;
+/** Milliseconds without a beat that are worth saying: three were missed. */
+
+const rows = new Rows(document.getElementById("processes-list"));
+const aside = document.getElementById("processes-aside");
+const known = new Map();
+
+/** Show these (`Alive`), as they were seen at `at` (ms). */
+export function processes(alive, at) {
+  for (const each of alive) {
+    const process = known.get(each.beat.name) ?? { seen: ticks(at) };
+    known.set(each.beat.name, { ...process, alive: each, at });
+  }
+  const names = new Set(alive.map((each) => each.beat.name));
+  for (const name of known.keys()) {
+    if (!names.has(name)) known.delete(name);
+  }
+  rows.show(alive.slice(0, 300), { key: keyOf, build, empty: "Nobody was heard lately." });
+  for (const each of alive) aim(known.get(each.beat.name).seen, at - each.seen);
+  const versions = [...new Set(alive.map((each) => each.beat.version))];
+  set(aside, `${several(alive.length, "process", "processes")} alive${versions.length > 1 ? `, ${versions.length} versions` : ""}`);
+  tell("processes", problems(alive));
+}
+
+/** Whatever is shown in a closed row: it is built again when one of these changes. */
+function keyOf({ beat, seen }) {
+  return [beat.name, beat.version, beat.started, beat.stopping, beat.away, seen > SILENT].join("\n");
+}
+
+function build({ beat, seen }) {
+  const away = beat.away ?? [];
+  const state = beat.stopping ? "stopping" : away.length ? `without ${away.join(", ")}` : seen > SILENT ? "silent" : "alive";
+  const told = outside("span", `cell state ${state === "alive" ? "good" : "warn"}`, state);
+  const line = [
+    cell("service", beat.service),
+    cell("name", beat.name.split("@").slice(1).join("@") || beat.name),
+    told,
+    cell("version", beat.version),
+    make("span", { class: "cell up" }, "up ", ticks(beat.started, "for")),
+    make("span", { class: "cell seen" }, "seen ", known.get(beat.name).seen),
+  ];
+  return row("process-row", line, () => detailsOf(beat.name));
+}
+
+function detailsOf(name) {
+  const { beat } = known.get(name).alive;
+  return facts([
+    ["name", beat.name],
+    ["version", beat.version],
+    ["started", ticks(beat.started)],
+    ["away", (beat.away ?? []).join(", ")],
+    ["in hand", byLane(beat.in_hand)],
+    ["handed to it", byLane(beat.delivered)],
+  ]);
+}
+
+function byLane(numbers = {}) {
+  return Object.entries(numbers)
+    .map(([lane, number]) => `${lane} ${number}`)
+    .join(", ");
+}
+
+function problems(alive) {
+  return alive
+    .filter(({ beat }) => beat.away?.length)
+    .slice(0, 5)
+    .map(({ beat }) => ({
+      level: "warn",
+      section: "processes",
+      text: `${beat.name} has no answer from ${beat.away.join(", ")}.`,
+    }));
+}
