@@ -1,0 +1,103 @@
+"""Who gets in: the right token, the right signature, any of several while they change."""
+
+import hashlib
+import hmac
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.credentials import BearerToken, BodySignature, require_any
+from shared.domain.errors import InvalidSettings
+from shared.runtime.settings import Secret
+from tests.fakes.pushes import KEY, TOKEN, signed
+
+OTHER = "another-secret-of-enough-length"
+BODY = b'{"reference": "registry.corp/team/app:1"}'
+NONE = Secret("")
+
+
+@pytest.mark.parametrize("value", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"Bearer   {TOKEN} "])
+def test_the_right_token_gets_in(value: str) -> None:
+    assert BearerToken(Secret(TOKEN)).may_be(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        TOKEN,
+        "Bearer",
+        "Bearer ",
+        f"Basic {TOKEN}",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN.upper()}",
+        f"Bearer {TOKEN}\n{OTHER}",
+        "Bearer \udcff\udcfe",
+        "Bearer tökén",
+    ],
+)
+def test_any_other_token_does_not(value: str) -> None:
+    token = BearerToken(Secret(f"{TOKEN}\n{OTHER}"))
+    assert not token.may_be(value)
+    assert not token.hold(value, BODY)
+
+
+def test_each_of_several_tokens_gets_in_while_they_change() -> None:
+    token = BearerToken(Secret(f"\n  {TOKEN}  \r\n\n{OTHER}\n"))
+    assert token.may_be(f"Bearer {TOKEN}")
+    assert token.may_be(f"Bearer {OTHER}")
+
+
+def test_a_signature_by_any_of_the_keys_gets_in() -> None:
+    signature = BodySignature(Secret(f"{OTHER}\n{KEY}"))
+    for key in (KEY, OTHER):
+        assert signature.hold(signed(BODY, key)["X-Signature"], BODY)
+    assert signature.hold(signed(BODY)["X-Signature"].upper().replace("SHA256", "sha256"), BODY)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "sha256=",
+        "sha256=ff",
+        "sha256=\udcff",
+        signed(BODY)["X-Signature"].removeprefix("sha256="),
+        signed(BODY)["X-Signature"].replace("sha256", "sha1"),
+        signed(BODY, "not the key, but as long as one")["X-Signature"],
+        signed(BODY + b" ")["X-Signature"],
+        f"sha256={hashlib.sha256(BODY).hexdigest()}",
+        f"sha256={hmac.new(b'', BODY, hashlib.sha256).hexdigest()}",
+    ],
+)
+def test_any_other_signature_does_not(value: str) -> None:
+    assert not BodySignature(Secret(KEY)).hold(value, BODY)
+
+
+@given(st.text(max_size=100), st.binary(max_size=50))
+def test_no_guess_gets_in(value: str, body: bytes) -> None:
+    assert not BearerToken(Secret(TOKEN)).may_be(value)
+    assert not BodySignature(Secret(KEY)).hold(value, body)
+    assert not BodySignature(Secret(KEY)).hold(f"sha256={value}", body)
+
+
+def test_without_a_secret_nobody_gets_in() -> None:
+    empty = f"sha256={hmac.new(b'', BODY, hashlib.sha256).hexdigest()}"
+    for value in ("", "Bearer ", "Bearer", empty):
+        assert not BearerToken(NONE).may_be(value)
+        assert not BodySignature(NONE).may_be(value)
+        assert not BodySignature(NONE).hold(value, BODY)
+
+
+def test_one_secret_is_enough_and_none_is_said() -> None:
+    require_any(BearerToken(NONE), BodySignature(Secret(KEY)))
+    with pytest.raises(InvalidSettings, match="set IMAGEGATE_EVENTS_TOKEN or IMAGEGATE_EVENTS_HMA"):
+        require_any(BearerToken(NONE), BodySignature(Secret(" \n ")))
+
+
+def test_a_secret_that_can_be_guessed_is_refused_and_not_repeated() -> None:
+    with pytest.raises(InvalidSettings, match="secret 2 of 2 has 7 characters") as caught:
+        BodySignature(Secret(f"{KEY}\nhunter2"))
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,285 @@
+"""Asking before anybody wants it: the claim, then the queue, each of which may be away."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.prewarm import CLAIM_LIFE, Prewarm
+from services.intake.pushes import Found, Ignored, Push, Taken, Tally
+from services.intake.replays import Replays
+from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.queue import MemoryQueue
+from shared.domain.errors import (
+    QueueFull,
+    QueueUnavailable,
+    QueueUnconfirmed,
+    StoreError,
+    StoreRefused,
+    StoreUnreachable,
+)
+from shared.domain.reference import parse_reference
+from shared.domain.rules import Rules
+from shared.domain.step import Lane, Step, StepKind, request_claim
+from shared.domain.verdict import Question
+from shared.domain.why import Why
+from shared.ports.claims import Claim
+from tests.fakes.clock import FakeClock
+from tests.fakes.pushes import DIGEST
+
+APP = "registry.corp/team/app:1"
+AWAY = StoreUnreachable("Redis is away")
+REFUSALS = [QueueFull("full"), QueueUnavailable("no broker")]
+
+
+class Claims(MemoryRequestClaims):
+    """Claims that can be away or slow, and count what they are asked."""
+
+    trouble: StoreError | None = None
+    wait = 0.0
+    asked = 0
+    at_once = most_at_once = 0
+
+    async def claim(self, key: str, step: Step, *, life: int, scans: Sequence[str] = ()) -> Claim:
+        self.asked += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.wait)
+        finally:
+            self.at_once -= 1
+        if self.trouble is not None:
+            raise self.trouble
+        return await super().claim(key, step, life=life, scans=scans)
+
+    async def drop(self, key: str) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        await super().drop(key)
+
+
+class Queue(MemoryQueue):
+    """A queue that can refuse, and keeps what it took."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.trouble: Exception | None = None
+        self.steps: list[Step] = []
+
+    async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        await super().publish(step, delay=delay, expires_in=expires_in)
+        self.steps.append(step)
+
+
+class Rig:
+    def __init__(
+        self, *, rules: Rules | None = None, repositories: Sequence[str] = (), within: float = 0.4
+    ) -> None:
+        self.clock = FakeClock()
+        self.claims = Claims(clock=self.clock, leases=MemoryScanLeases(clock=self.clock))
+        self.queue = Queue(self.clock)
+        self.prewarm = Prewarm(
+            claims=self.claims,
+            queue=self.queue,
+            clock=self.clock,
+            rules=lambda: rules or Rules(),
+            scanner="anchore",
+            replays=Replays(clock=self.clock, life=60),
+            repositories=repositories,
+            within=within,
+        )
+
+    async def take(self, *pushes: Push) -> Tally:
+        return await self.prewarm.take(Found(pushes=pushes))
+
+    async def one(self, push: Push) -> Taken:
+        """What became of one push."""
+        taken = (await self.take(push)).taken
+        assert taken.total() == 1
+        return next(iter(taken))
+
+    async def overdue(self) -> list[Step]:
+        """What the reconciler would publish."""
+        self.clock.advance(15_000)
+        return await self.claims.overdue(age=15_000, limit=100)
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def push(image: str = APP, *, event: bytes = b"", announced: str = DIGEST) -> Push:
+    return Push(parse_reference(image), announced=announced, event=event)
+
+
+async def test_a_push_becomes_one_prewarm_request_by_its_tag(rig: Rig) -> None:
+    assert await rig.one(push()) is Taken.QUEUED
+    (step,) = rig.queue.steps
+    assert (step.kind, step.lane, step.why) == (StepKind.REQUEST, Lane.PREWARM, Why.PREWARM)
+    assert (step.reference, step.announced) == (APP, DIGEST)
+    assert step.claim == request_claim(StepKind.REQUEST, parse_reference(APP), Question())
+
+
+async def test_what_is_asked_for_and_not_begun_is_under_way(rig: Rig) -> None:
+    await rig.take(push())
+    assert await rig.one(push()) is Taken.UNDER_WAY
+    assert len(rig.queue.steps) == 1
+
+
+async def test_a_push_after_the_request_was_begun_is_asked_for_anew(rig: Rig) -> None:
+    await rig.take(push())
+    await rig.claims.begin(rig.queue.steps[0].claim)
+    assert await rig.one(push()) is Taken.QUEUED
+
+
+async def test_a_review_can_soon_ask_on_its_own_lane_while_the_prewarm_lane_is_long(
+    rig: Rig,
+) -> None:
+    await rig.take(push())
+    step = rig.queue.steps[0]
+    assert await rig.claims.claim(step.claim, step, life=1) is Claim.HELD
+    rig.clock.advance(CLAIM_LIFE)
+    assert await rig.claims.claim(step.claim, step, life=1) is Claim.TAKEN
+
+
+async def test_a_replay_asks_nobody(rig: Rig) -> None:
+    await rig.take(push(event=b"e"))
+    await rig.claims.begin(rig.queue.steps[0].claim)
+    rig.clock.advance(59_000)
+    assert await rig.one(push(event=b"e")) is Taken.REPLAYED
+    assert (rig.claims.asked, len(rig.queue.steps)) == (1, 1)
+
+
+async def test_another_event_of_the_same_image_is_no_replay(rig: Rig) -> None:
+    await rig.take(push(event=b"e"))
+    await rig.claims.begin(rig.queue.steps[0].claim)
+    assert await rig.one(push(event=b"f")) is Taken.QUEUED
+
+
+async def test_one_image_of_an_envelope_is_asked_for_once_by_its_last_event(rig: Rig) -> None:
+    tally = await rig.take(push(announced="sha256:old"), push("a.corp/b:1"), push())
+    assert tally.taken == {Taken.QUEUED: 2}
+    assert tally.ignored == {Ignored.REPEATED: 1}
+    assert rig.queue.steps[0].announced == DIGEST
+
+
+async def test_images_of_an_envelope_are_asked_for_side_by_side(rig: Rig) -> None:
+    rig.claims.wait = 0.01
+    await rig.take(*(push(f"a.corp/b:{n}") for n in range(1_000)))
+    assert 1 < rig.claims.most_at_once <= 256
+    assert len(rig.queue.steps) == 1_000
+
+
+@pytest.mark.parametrize("trouble", [AWAY, StoreRefused("read only")])
+async def test_while_the_store_is_away_it_is_published_without_a_claim(
+    rig: Rig, trouble: StoreError
+) -> None:
+    rig.claims.trouble = trouble
+    tally = await rig.take(push())
+    assert tally.taken == {Taken.QUEUED: 1}
+    assert tally.trouble == str(trouble)
+    assert len(rig.queue.steps) == 1
+
+
+@pytest.mark.parametrize("trouble", REFUSALS)
+async def test_while_the_queue_is_away_the_store_remembers_it_and_the_claim_is_free(
+    rig: Rig, trouble: Exception
+) -> None:
+    rig.queue.trouble = trouble
+    assert await rig.one(push()) is Taken.REMEMBERED
+    (step,) = await rig.overdue()
+    assert step.reference == APP
+    assert await rig.claims.claim(step.claim, step, life=1) is Claim.TAKEN
+
+
+async def test_an_unconfirmed_publish_keeps_its_claim(rig: Rig) -> None:
+    rig.queue.trouble = QueueUnconfirmed("silence")
+    assert await rig.one(push()) is Taken.REMEMBERED
+    rig.queue.trouble = None
+    assert await rig.one(push()) is Taken.UNDER_WAY
+    assert [step.reference for step in await rig.overdue()] == [APP]
+
+
+@pytest.mark.parametrize("trouble", [*REFUSALS, QueueUnconfirmed("silence")])
+async def test_with_both_away_it_is_not_taken_and_the_same_event_is_taken_later(
+    rig: Rig, trouble: Exception
+) -> None:
+    rig.claims.trouble, rig.queue.trouble = AWAY, trouble
+    tally = await rig.take(push(event=b"e"))
+    assert tally.taken == {Taken.AWAY: 1}
+    assert str(trouble) in tally.trouble
+    rig.claims.trouble = rig.queue.trouble = None
+    assert await rig.one(push(event=b"e")) is Taken.QUEUED
+
+
+async def test_of_an_envelope_that_comes_again_only_the_rest_is_asked_for(rig: Rig) -> None:
+    first = push("a.corp/b:1", event=b"1")
+    await rig.take(first)
+    rig.claims.trouble, rig.queue.trouble = AWAY, REFUSALS[0]
+    both = (first, push("a.corp/b:2", event=b"2"))
+    assert (await rig.take(*both)).taken == {Taken.REPLAYED: 1, Taken.AWAY: 1}
+    rig.claims.trouble = rig.queue.trouble = None
+    assert (await rig.take(*both)).taken == {Taken.REPLAYED: 1, Taken.QUEUED: 1}
+
+
+async def test_a_store_that_hangs_does_not_hold_the_answer() -> None:
+    rig = Rig(within=0.05)
+    rig.claims.wait = 60
+    async with asyncio.timeout(5):
+        tally = await rig.take(push(event=b"e"), push("a.corp/b:1"))
+    assert tally.taken == {Taken.AWAY: 2}
+    assert tally.trouble == "store and queue did not take it within 0.05 s"
+    assert rig.claims.at_once == 0
+    rig.claims.wait = 0
+    assert await rig.one(push(event=b"e")) is Taken.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("image", "allowed"),
+    [
+        ("registry.corp/team/app:1", True),
+        ("registry.corp/team/deep/er/app:1", True),
+        ("registry.corp/other/app:1", False),
+        ("registry.corp/teams/app:1", False),
+        ("registry.corp:5000/team/app:1", False),
+        ("evil.corp/registry.corp/team/app:1", False),
+        ("ghcr.io/owner/exact:1", True),
+        ("ghcr.io/owner/exact2:1", False),
+    ],
+)
+async def test_only_allowed_repositories_are_asked_for(image: str, allowed: bool) -> None:
+    rig = Rig(repositories=["registry.corp/team/**", "ghcr.io/owner/exact"])
+    tally = await rig.take(push(image))
+    assert tally.ignored[Ignored.NOT_ALLOWED] == (not allowed)
+    assert (rig.claims.asked, len(rig.queue.steps)) == ((1, 1) if allowed else (0, 0))
+
+
+async def test_a_registry_that_the_rules_do_not_allow_is_asked_for_nothing() -> None:
+    rig = Rig(rules=Rules(allow_registries=("registry.corp",)), repositories=["*"])
+    tally = await rig.take(push(), push("evil.corp/team/app:1"))
+    assert tally.ignored == {Ignored.NOT_ALLOWED: 1}
+    assert [step.reference for step in rig.queue.steps] == [APP]
+
+
+names = st.from_regex(r"[a-c]{1,2}\.corp(:5000)?/[a-c]{1,2}(/[a-c])?:[a-c]", fullmatch=True)
+
+
+@given(st.lists(names, max_size=20))
+def test_whatever_is_pushed_only_what_is_allowed_is_published_each_image_once(
+    images: list[str],
+) -> None:
+    rig = Rig(rules=Rules(allow_registries=("a.corp", "b.corp:5000")), repositories=["*/a/*"])
+
+    async def take() -> Tally:
+        return await rig.take(*(push(image) for image in images))
+
+    tally = asyncio.run(take())
+    right = {image for image in images if image.startswith(("a.corp/a/", "b.corp:5000/a/"))}
+    assert {step.reference for step in rig.queue.steps} == right
+    assert len(rig.queue.steps) == len(right) == len(tally.images)
+    assert tally.taken.total() + tally.ignored.total() == len(images)
