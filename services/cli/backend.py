@@ -1,39 +1,90 @@
-"""Whom the commands ask: the servers that the environment names, or a running `imagegate up`."""
+"""Whom the commands ask: a console, the servers that the environment names, or `imagegate up`.
+
+A console only reads: what changes something goes to the servers or to `imagegate up`.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
 
-from services.cli.ops_http import SOCKET, OpsUnavailable, ops_client
+from services.cli.ops_client import OpsClient, OpsUnavailable, console_client, socket_client
+from services.cli.ops_http import SOCKET
 from services.cli.scans import ScansView
 from services.cli.settings import CliSettings
-from services.cli.wiring import direct_backend
-from services.console.view import OpsView
+from services.cli.wiring import direct_letters, direct_ops, direct_scans
+from services.console.view import DeadLetterActions, OpsView
 
 
-class Backend(msgspec.Struct, frozen=True):
-    """Both halves of what commands ask."""
+class Letters(msgspec.Struct, frozen=True):
+    """Shows dead letters, and ends them."""
+
+    ops: OpsView
+    letters: DeadLetterActions
+
+
+class Scanning(msgspec.Struct, frozen=True):
+    """Has images scanned, and shows what came of it."""
 
     ops: OpsView
     scans: ScansView
 
 
 @asynccontextmanager
-async def open_backend(settings: CliSettings) -> AsyncIterator[Backend]:
-    """Direct when the servers are named, else the socket in the state folder.
+async def open_ops(settings: CliSettings) -> AsyncIterator[OpsView]:
+    """To look. Raises OpsUnavailable when there is nobody to ask."""
+    if settings.imagegate_console:
+        async with console_client(
+            settings.imagegate_console,
+            token=settings.console_token(),
+            ca=settings.imagegate_console_ca,
+        ) as client:
+            yield client
+    elif settings.names_servers():
+        async with direct_ops(settings) as ops:
+            yield ops
+    else:
+        async with _up(settings) as client:
+            yield client
 
-    Raises OpsUnavailable when there is neither.
-    """
-    if settings.direct:
-        async with direct_backend(settings) as (ops, scans):
-            yield Backend(ops, scans)
-        return
+
+@asynccontextmanager
+async def open_letters(settings: CliSettings) -> AsyncIterator[Letters]:
+    """To end dead letters. Raises OpsUnavailable when there is nobody who does."""
+    if settings.names_servers():
+        async with direct_letters(settings) as (ops, letters):
+            yield Letters(ops, letters)
+    else:
+        _no_console(settings, "REDIS_URL and AMQP_URL to end dead letters")
+        async with _up(settings) as client:
+            yield Letters(client, client)
+
+
+@asynccontextmanager
+async def open_scans(settings: CliSettings) -> AsyncIterator[Scanning]:
+    """To have images scanned. Raises OpsUnavailable when there is nobody who does."""
+    if settings.names_servers(scanner=True):
+        async with direct_scans(settings) as (ops, scans):
+            yield Scanning(ops, scans)
+    else:
+        _no_console(settings, "REDIS_URL, AMQP_URL and ANCHORE_URL to have images scanned")
+        async with _up(settings) as client:
+            yield Scanning(client, client)
+
+
+@asynccontextmanager
+async def _up(settings: CliSettings) -> AsyncIterator[OpsClient]:
     path = settings.state_folder / SOCKET
     if not path.exists():
         raise OpsUnavailable(
-            f"nobody to ask: start `imagegate up` (no socket {path}), or set REDIS_URL, AMQP_URL "
-            "and ANCHORE_URL"
+            f"nobody to ask: start `imagegate up` (no socket {path}), set REDIS_URL and AMQP_URL "
+            "(for `scan` and the scanner's state ANCHORE_URL too), or IMAGEGATE_CONSOLE to the "
+            "URL of a console"
         )
-    async with ops_client(path) as client:
-        yield Backend(client, client)
+    async with socket_client(path) as client:
+        yield client
+
+
+def _no_console(settings: CliSettings, instead: str) -> None:
+    if settings.imagegate_console:
+        raise OpsUnavailable(f"a console only shows, it changes nothing: set {instead}")

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from services.cli.backend import open_backend
+from services.cli.backend import open_ops
 from services.cli.command import Exit, OutputOption, console, run, settings
 from services.cli.tables import Output, print_json, print_queue, print_status, print_verdicts
 from services.console.view import OpsView
@@ -39,8 +39,8 @@ def status(output: OutputOption = Output.TABLE) -> None:
     """Ask each part for a real answer; exit code 1 when one is down."""
 
     async def look() -> Exit:
-        async with open_backend(settings()) as backend:
-            report = await backend.ops.status()
+        async with open_ops(settings()) as ops:
+            report = await ops.status()
         _print(report, output, print_status)
         return Exit.GOOD if report.ok else Exit.BAD
 
@@ -52,8 +52,8 @@ async def _look(
     ask: Callable[[OpsView], Awaitable[Report]],
     show: Callable[[Console, Report], None],
 ) -> None:
-    async with open_backend(settings()) as backend:
-        report = await ask(backend.ops)
+    async with open_ops(settings()) as ops:
+        report = await ask(ops)
     _print(report, output, show)
 
 

@@ -1,7 +1,8 @@
-"""`imagegate webhook`, `worker`, `intake`, `scanner`: one process each, told by its environment."""
+"""`imagegate webhook`, `worker`, `intake`, `console`, `scanner`: each told by its environment."""
 
 import typer
 
+from services.console.__main__ import main as console_main
 from services.intake.__main__ import main as intake_main
 from services.scanner.__main__ import main as scanner_main
 from services.webhook.__main__ import main as webhook_main
@@ -21,6 +22,11 @@ def worker() -> None:
 def intake() -> None:
     """Take push events from registries and pipelines (REDIS_URL, AMQP_URL)."""
     raise typer.Exit(intake_main())
+
+
+def console() -> None:
+    """Show queue, decisions and verdicts to people: an API and a page (REDIS_URL, AMQP_URL)."""
+    raise typer.Exit(console_main())
 
 
 def scanner() -> None:

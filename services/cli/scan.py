@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from services.cli.backend import open_backend
+from services.cli.backend import open_scans
 from services.cli.command import Exit, console, run, settings
 from services.cli.scans import MAX_DOCKERFILE, ImageState, ScansView
 from services.cli.tables import age, plain
@@ -42,7 +42,7 @@ def scan(
 
     async def ask() -> Exit:
         content = None if dockerfile is None else _read(dockerfile)
-        async with open_backend(settings()) as backend:
+        async with open_scans(settings()) as backend:
             scans, out = backend.scans, console()
             before = await scans.state(image)
             began = SystemClock().now()

@@ -2,18 +2,26 @@
 
 from pathlib import Path
 
+from services.console.session import TOKEN_FILE
 from shared.domain.errors import InvalidSettings
 from shared.runtime.settings import Secret
-from shared.runtime.state import StateSettings
+from shared.runtime.state import StateSettings, read_secret
 
 
 class CliSettings(StateSettings, frozen=True, kw_only=True):
     """A field `redis_url` is the variable REDIS_URL."""
 
+    imagegate_console: str = ""
+    """URL of a console: who only looks asks it."""
+    imagegate_console_token: Secret = Secret("")
+    """Its token; default: console.token in the state folder."""
+    imagegate_console_ca: Path | None = None
+    """CA file of its certificate; default: those that this machine trusts."""
     redis_url: Secret = Secret("")
     amqp_url: Secret = Secret("")
+    """With both the commands ask these servers; with neither the socket of `imagegate up`."""
     anchore_url: str = ""
-    """With all three the commands ask these servers; with none the socket of `imagegate up`."""
+    """For `scan`, and for the scanner's line of `status`."""
     anchore_user: str = "admin"
     anchore_password: Secret = Secret("")
     anchore_ca: Path | None = None
@@ -22,18 +30,31 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     """Folder of the public keys; default: keys/ in the state folder."""
     imagegate_scanner: str = "anchore"
 
-    @property
-    def direct(self) -> bool:
-        """Whether the servers are named; raises InvalidSettings when only some are."""
-        named = {
-            "REDIS_URL": bool(self.redis_url),
-            "AMQP_URL": bool(self.amqp_url),
-            "ANCHORE_URL": bool(self.anchore_url),
-        }
+    def names_servers(self, *, scanner: bool = False) -> bool:
+        """Whether Redis and RabbitMQ are named, and the scanner if it is needed.
+
+        Raises InvalidSettings when only some of these are.
+        """
+        named = {"REDIS_URL": bool(self.redis_url), "AMQP_URL": bool(self.amqp_url)}
+        if scanner:
+            named["ANCHORE_URL"] = bool(self.anchore_url)
         missing = [name for name, given in named.items() if not given]
         if missing and len(missing) < len(named):
             raise InvalidSettings(
-                f"{' and '.join(missing)} not set: set REDIS_URL, AMQP_URL and ANCHORE_URL, or "
-                "none of them to ask a running `imagegate up`"
+                f"{' and '.join(missing)} not set: set {', '.join(named)}, or none of them to ask "
+                "a running `imagegate up`"
             )
         return not missing
+
+    def console_token(self) -> str:
+        """The console's token; raises InvalidSettings when there is none to be had."""
+        if self.imagegate_console_token:
+            return self.imagegate_console_token.value
+        path = self.state_folder / TOKEN_FILE
+        try:
+            return read_secret(path)
+        except OSError as error:
+            raise InvalidSettings(
+                "IMAGEGATE_CONSOLE_TOKEN is not set: set it to the console's token, or "
+                f"IMAGEGATE_CONSOLE_TOKEN_FILE to the file that holds it (there is no {path})"
+            ) from error

@@ -20,6 +20,8 @@ from services.cli.show.registry import read_catalogue, registry_app
 from services.cli.show.report import Narrator
 from services.cli.show.stage import Stage
 from services.cli.wiring import Embedded, EmbeddedSettings, embedded
+from services.console.session import TOKEN_FILE
+from services.console.settings import ConsoleSettings
 from services.scanner.settings import ScannerSettings
 from services.webhook.settings import WebhookSettings
 from services.worker.settings import WorkerSettings
@@ -41,6 +43,7 @@ class UpOptions(msgspec.Struct, frozen=True):
     once: bool
     port: int
     health_port: int
+    console_port: int
     state: Path | None
 
 
@@ -51,6 +54,9 @@ def up(
     health_port: Annotated[
         int, typer.Option(min=0, max=65534, help="Of the webhook's probes; the worker's is next.")
     ] = 8081,
+    console_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the console; 0: a free one.")
+    ] = 8090,
     state: Annotated[
         Path | None, typer.Option(help="State folder: keys, certificate, socket.")
     ] = None,
@@ -62,7 +68,9 @@ def up(
     answer was the expected one.
     """
     configure_logging(style="console", level=log_level)
-    options = UpOptions(once=once, port=port, health_port=health_port, state=state)
+    options = UpOptions(
+        once=once, port=port, health_port=health_port, console_port=console_port, state=state
+    )
     try:
         code = run(lambda life: _serve(life, options, console()), drain_deadline=10.0)
     except ImagegateError as error:
@@ -86,11 +94,16 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
             running = await stack.enter_async_context(embedded(settings, life, facts=lambda: facts))
             url = f"https://127.0.0.1:{running.webhook.reviews.port}"
             facts |= {"webhook": url, "scanner": running.scanner_url}
+            facts["console"] = running.console.url
             facts["certificate"] = f"{certificate}, {days_left(certificate):.0f} days left"
             await stack.enter_async_context(
-                serve_unix(ops_app(ops=running.ops, scans=running.scans), state / SOCKET)
+                serve_unix(
+                    ops_app(ops=running.ops, scans=running.scans, letters=running.letters),
+                    state / SOCKET,
+                )
             )
             _introduce(narrator, running, url, state)
+            narrator.say(f"console: {running.console.url} ({_where_the_token_is(settings)})")
             client = await stack.enter_async_context(
                 webhook_client(url, tls=client_context(certificate))
             )
@@ -135,6 +148,11 @@ def _settings(options: UpOptions, *, registry: str, scratch: Path) -> EmbeddedSe
         scanner=replaced(
             read_settings(ScannerSettings), imagegate_state=scratch, imagegate_scanner_port=0
         ),
+        console=replaced(
+            read_settings(ConsoleSettings),
+            imagegate_state=state,
+            imagegate_console_port=options.console_port,
+        ),
         insecure_registry=registry,
     )
 
@@ -144,6 +162,13 @@ def _introduce(narrator: Narrator, running: Embedded, url: str, state: Path) -> 
     narrator.say(f"webhook: reviews on {url}, certificate {state / 'webhook.crt'}")
     narrator.say(f"probes and metrics: {running.webhook.health.url} {running.worker_health.url}")
     narrator.say("stores: in this process, gone with it; `make run-real` has Redis and RabbitMQ")
+
+
+def _where_the_token_is(settings: EmbeddedSettings) -> str:
+    console = settings.console
+    if console.imagegate_console_token:
+        return "token: that of IMAGEGATE_CONSOLE_TOKEN"
+    return f"token in {console.state_folder / TOKEN_FILE}"
 
 
 def _invite(out: Console, url: str, image: str, options: UpOptions) -> None:

@@ -10,6 +10,8 @@ from services.cli.ring import RingWhenWanted
 from services.cli.scans import Scans
 from services.cli.settings import CliSettings
 from services.console.ops import Ops
+from services.console.settings import ConsoleSettings
+from services.console.wiring import ConsolePorts, ops_of, run_console
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import serve_scanner
 from services.webhook.knowledge import Knowledge
@@ -24,11 +26,17 @@ from services.worker.wiring import WorkerPorts, run_worker
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.dead import MemoryDeadLetters
+from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.rabbitmq.dead import RabbitDeadLetters
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
+from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file import load_rules
@@ -36,12 +44,9 @@ from shared.adapters.signatures import KeyFiles, ensure_keys, load_ring, load_se
 from shared.domain.errors import QueueUnavailable
 from shared.domain.rules import RegistryRule, Rules
 from shared.domain.signing import Role
-from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
-from shared.ports.signing import Unsealer
-from shared.ports.steps import StepQueue
-from shared.ports.verdicts import VerdictStore
+from shared.ports.steps import DeadLetters
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import health_app
 from shared.runtime.http import Bound, serve
@@ -52,27 +57,26 @@ CONNECT = 3.0
 """Seconds that a broker gets before it counts as away."""
 
 
-class Ports(msgspec.Struct, frozen=True):
-    """What the operator's questions stand on."""
+class ScanTools(msgspec.Struct, frozen=True):
+    """What a scan needs beside what is looked at."""
 
-    store: VerdictStore
-    claims: RequestClaims
-    leases: ScanLeases
-    queue: StepQueue
-    scanner: Scanner
     resolver: DigestResolver
-    unsealer: Unsealer
+    scanner: Scanner
+    name: str
+    """What questions call the scanner."""
 
 
 class Embedded(msgspec.Struct, frozen=True):
     """Everything in one process, answering."""
 
     webhook: WebhookSites
+    console: Bound
     worker_health: Bound
     scanner_url: str
     metrics: Metrics
     """The worker's."""
     queue: MemoryQueue
+    letters: DeadLetters
     ops: Ops
     scans: Scans
 
@@ -83,6 +87,7 @@ class EmbeddedSettings(msgspec.Struct, frozen=True):
     webhook: WebhookSettings
     worker: WorkerSettings
     scanner: ScannerSettings
+    console: ConsoleSettings
     insecure_registry: str
 
 
@@ -92,39 +97,70 @@ def make_keys(folder: Path, *, role: Role) -> KeyFiles:
 
 
 @asynccontextmanager
-async def direct_backend(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]]:
-    """Both halves of a backend on the servers that the settings name."""
-    clock = SystemClock()
+async def direct_ops(settings: CliSettings) -> AsyncIterator[Ops]:
+    """The operator's questions to the servers that the settings name."""
+    async with _servers(settings) as ports:
+        yield ops_of(ports)
+
+
+@asynccontextmanager
+async def direct_letters(settings: CliSettings) -> AsyncIterator[tuple[Ops, DeadLetters]]:
+    """The same, and what ends dead letters."""
+    async with _servers(settings) as ports:
+        yield ops_of(ports), ports.letters
+
+
+@asynccontextmanager
+async def direct_scans(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]]:
+    """The same, and what has images scanned: needs ANCHORE_URL."""
     rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+    async with (
+        _servers(settings) as ports,
+        RegistryClient(rules=lambda: rules, clock=SystemClock()) as registry,
+        _anchore(settings) as scanner,
+    ):
+        tools = ScanTools(resolver=registry, scanner=scanner, name=settings.imagegate_scanner)
+        yield ops_of(ports), _scans(ports, tools, rules)
+
+
+@asynccontextmanager
+async def _servers(settings: CliSettings) -> AsyncIterator[ConsolePorts]:
+    clock = SystemClock()
     keys = settings.imagegate_keys or settings.state_folder / "keys"
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(RedisLinks(url=settings.redis_url.value))
         queue = await stack.enter_async_context(
             RabbitQueue(settings.amqp_url.value, clock=clock).connect()
         )
-        transport = await stack.enter_async_context(
-            AnchoreTransport(
-                url=settings.anchore_url,
-                user=settings.anchore_user,
-                password=settings.anchore_password.value,
-                ca_file=settings.anchore_ca,
-            )
-        )
-        ports = Ports(
+        scanner: Scanner | None = None
+        if settings.anchore_url:
+            scanner = await stack.enter_async_context(_anchore(settings))
+        # The commands that need the broker say that it is away; `status` shows it as a line.
+        with suppress(QueueUnavailable):
+            await queue.connected(timeout=CONNECT)
+        yield ConsolePorts(
             store=RedisVerdictStore(links=links),
             claims=RedisRequestClaims(links=links),
             leases=RedisScanLeases(links=links),
             queue=queue,
-            scanner=AnchoreV1(transport=transport, clock=clock),
-            resolver=await stack.enter_async_context(
-                RegistryClient(rules=lambda: rules, clock=clock)
-            ),
+            letters=RabbitDeadLetters(queue=queue, clock=clock),
+            decisions=RedisDecisionLog(links=links),
+            presence=RedisPresence(links=links),
             unsealer=RingWhenWanted(lambda: load_ring(keys)),
+            scanner=scanner,
         )
-        # The commands that need the broker say that it is away; `status` shows it as a line.
-        with suppress(QueueUnavailable):
-            await queue.connected(timeout=CONNECT)
-        yield _ops(ports), _scans(ports, rules, scanner_name=settings.imagegate_scanner)
+
+
+@asynccontextmanager
+async def _anchore(settings: CliSettings) -> AsyncIterator[AnchoreV1]:
+    transport = AnchoreTransport(
+        url=settings.anchore_url,
+        user=settings.anchore_user,
+        password=settings.anchore_password.value,
+        ca_file=settings.anchore_ca,
+    )
+    async with transport:
+        yield AnchoreV1(transport=transport, clock=SystemClock())
 
 
 @asynccontextmanager
@@ -140,38 +176,50 @@ async def embedded(
     leases = MemoryScanLeases(clock=clock)
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(RegistryClient(rules=lambda: rules, clock=clock))
-        scanner = await stack.enter_async_context(
+        serving = await stack.enter_async_context(
             serve_scanner(settings.scanner, registry=registry, clock=clock)
         )
         transport = await stack.enter_async_context(
             AnchoreTransport(
-                url=scanner.url,
+                url=serving.url,
                 user=settings.scanner.imagegate_scanner_user,
                 password=settings.scanner.imagegate_scanner_password.value,
                 on_call=counted.call,
             )
         )
+        scanner = AnchoreV1(transport=transport, clock=clock)
         queue = MemoryQueue(clock=clock, on_event=counted.event)
-        ports = Ports(
+        ports = ConsolePorts(
             store=MemoryVerdictStore(clock=clock, leases=leases),
             claims=MemoryRequestClaims(clock=clock, leases=leases),
             leases=leases,
             queue=queue,
-            scanner=AnchoreV1(transport=transport, clock=clock),
-            resolver=registry,
+            letters=MemoryDeadLetters(queue=queue, clock=clock),
+            decisions=MemoryDecisionLog(clock=clock),
+            presence=MemoryPresence(clock=clock),
             unsealer=load_ring(keys),
+            scanner=scanner,
         )
         run_worker(
             settings.worker,
             life,
-            ports=WorkerPorts(**msgspec.structs.asdict(ports), sealer=load_sealer(keys)),
+            ports=WorkerPorts(
+                store=ports.store,
+                claims=ports.claims,
+                leases=leases,
+                queue=queue,
+                scanner=scanner,
+                resolver=registry,
+                sealer=load_sealer(keys),
+                unsealer=ports.unsealer,
+            ),
             rules=rules,
             metrics=counted,
         )
         worker_health = await stack.enter_async_context(
             serve(
                 health_app(
-                    ready={"scanner": ports.scanner.info}, metrics=metrics, stopping=life.stopping
+                    ready={"scanner": scanner.info}, metrics=metrics, stopping=life.stopping
                 ),
                 host=settings.worker.imagegate_health_host,
                 port=settings.worker.imagegate_health_port,
@@ -187,14 +235,23 @@ async def embedded(
                 rules=rules,
             )
         )
+        ops = ops_of(ports, facts=facts)
+        console = await stack.enter_async_context(
+            run_console(settings.console, life, ops=ops, metrics=metrics)
+        )
+        tools = ScanTools(
+            resolver=registry, scanner=scanner, name=settings.webhook.imagegate_scanner
+        )
         yield Embedded(
             webhook=webhook,
+            console=console,
             worker_health=worker_health,
-            scanner_url=scanner.url,
+            scanner_url=serving.url,
             metrics=metrics,
             queue=queue,
-            ops=_ops(ports, facts=facts),
-            scans=_scans(ports, rules, scanner_name=settings.webhook.imagegate_scanner),
+            letters=ports.letters,
+            ops=ops,
+            scans=_scans(ports, tools, rules),
         )
 
 
@@ -208,20 +265,7 @@ def _embedded_rules(settings: EmbeddedSettings) -> Rules:
     return msgspec.structs.replace(rules, registries=registries, allow_registries=allowed)
 
 
-def _ops(ports: Ports, *, facts: Callable[[], Mapping[str, str]] = dict) -> Ops:
-    return Ops(
-        store=ports.store,
-        unsealer=ports.unsealer,
-        claims=ports.claims,
-        leases=ports.leases,
-        queue=ports.queue,
-        scanner=ports.scanner,
-        clock=SystemClock(),
-        facts=facts,
-    )
-
-
-def _scans(ports: Ports, rules: Rules, *, scanner_name: str) -> Scans:
+def _scans(ports: ConsolePorts, tools: ScanTools, rules: Rules) -> Scans:
     clock = SystemClock()
     requests = Requests(claims=ports.claims, queue=ports.queue, clock=clock)
     cache = NearCache(store=ports.store, unsealer=ports.unsealer, clock=clock)
@@ -232,9 +276,9 @@ def _scans(ports: Ports, rules: Rules, *, scanner_name: str) -> Scans:
         knowledge=knowledge,
         cache=cache,
         requests=requests,
-        resolver=ports.resolver,
-        scanner=ports.scanner,
+        resolver=tools.resolver,
+        scanner=tools.scanner,
         rules=lambda: rules,
         clock=clock,
-        scanner_name=scanner_name,
+        scanner_name=tools.name,
     )

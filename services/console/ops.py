@@ -1,4 +1,4 @@
-"""What an operator looks at: the queue, the verdicts, the parts. On ports only.
+"""What an operator looks at: queue, verdicts, parts, decisions, dead letters. On ports only.
 
 `OpsView` is what the commands know; `Ops` answers it from the ports.
 """
@@ -7,19 +7,25 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import msgspec
+
+from services.console.asking import heard
+from services.console.lanes import queue_report
+from services.console.letters import dead_row
 from services.console.rows import VerdictRow, keys_about, row_of, untrusted_row
-from services.console.view import LaneReport, PartReport, QueueReport, StatusReport
-from shared.domain.errors import ImagegateError, InvalidSignature, StoreError
+from services.console.view import DeadReport, DeadRow, PartReport, QueueReport, StatusReport
+from shared.domain.errors import ImagegateError, InvalidSignature
 from shared.domain.records import record_type
 from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.clock import Clock
+from shared.ports.decisions import DecisionLog, StoredDecision
+from shared.ports.presence import Alive, Presence
 from shared.ports.scanner import Scanner, ScannerInfo
 from shared.ports.signing import Unsealer
-from shared.ports.steps import StepQueue
+from shared.ports.steps import DeadLetters, StepQueue
 from shared.ports.verdicts import VerdictStore
 
-PING_TIMEOUT = 5.0
 READ_AT_ONCE = 200
 PREFIXES = ("verdict:", "error:", "pointer:")
 
@@ -32,8 +38,19 @@ class NobodyWorks(ImagegateError):
     """The queue answers, but a lane has no worker: what is asked for would wait for ever."""
 
 
+class Look(msgspec.Struct, frozen=True):
+    """What queue and store told at one time; the trouble of one hides nothing of the other."""
+
+    queue: QueueReport | None
+    """None: the broker did not answer."""
+    processes: tuple[Alive, ...] | None
+    """None: the store did not answer."""
+    trouble: dict[str, ImagegateError]
+    """`queue` or `store`, and why it did not answer."""
+
+
 class Ops:
-    """`OpsView` on the ports."""
+    """`OpsView` on the ports; without a scanner it is not asked."""
 
     def __init__(
         self,
@@ -43,7 +60,10 @@ class Ops:
         claims: RequestClaims,
         leases: ScanLeases,
         queue: StepQueue,
-        scanner: Scanner,
+        letters: DeadLetters,
+        decisions: DecisionLog,
+        presence: Presence,
+        scanner: Scanner | None,
         clock: Clock,
         facts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
@@ -52,39 +72,38 @@ class Ops:
         self._claims = claims
         self._leases = leases
         self._queue = queue
+        self._letters = letters
+        self._decisions = decisions
+        self._presence = presence
         self._scanner = scanner
         self._clock = clock
         self._facts = facts
 
+    async def look(self) -> Look:
+        """Depths as the broker tells them; ages and processes as the store remembers them."""
+        depths, seen, alive = await asyncio.gather(
+            heard(self._queue.depths()), heard(self._first_seen()), heard(self._presence.alive())
+        )
+        trouble: dict[str, ImagegateError] = {}
+        for part, answer in (("queue", depths), ("store", alive), ("store", seen)):
+            if isinstance(answer, ImagegateError):
+                trouble[part] = answer
+        first_seen = None if isinstance(seen, ImagegateError) else seen
+        processes = None if isinstance(alive, ImagegateError) else tuple(alive)
+        if isinstance(depths, ImagegateError):
+            return Look(None, processes, trouble)
+        report = queue_report(depths, first_seen=first_seen, alive=processes, now=self._clock.now())
+        return Look(report, processes, trouble)
+
     async def queue(self) -> QueueReport:
-        """Depths as the broker tells them; ages as the store remembers them, if it answers."""
-        depths, seen_at = await asyncio.gather(self._queue.depths(), self._first_seen())
-        now = self._clock.now()
+        """Depths and ages; only the broker's trouble is an error."""
+        look = await self.look()
+        if look.queue is None:
+            raise look.trouble["queue"]
+        return look.queue
 
-        def oldest(lane: Lane) -> float | None:
-            seen = [when[lane] for when in seen_at or () if lane in when]
-            return max(0, now - min(seen)) / 1000 if seen else None
-
-        lanes = tuple(
-            LaneReport(
-                lane=depth.lane,
-                ready=depth.ready,
-                unacknowledged=depth.unacknowledged,
-                consumers=depth.consumers,
-                oldest=oldest(depth.lane),
-            )
-            for depth in depths.lanes
-        )
-        return QueueReport(
-            lanes=lanes, delayed=depths.delayed, dead=depths.dead, ages_known=seen_at is not None
-        )
-
-    async def _first_seen(self) -> Sequence[dict[Lane, int]] | None:
-        """By lane, what waits longest; None while the store is away: depths are worth it alone."""
-        try:
-            return await asyncio.gather(self._claims.oldest(), self._leases.oldest())
-        except StoreError:
-            return None
+    async def _first_seen(self) -> Sequence[dict[Lane, int]]:
+        return await asyncio.gather(self._claims.oldest(), self._leases.oldest())
 
     async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
         """Verdicts, errors beside them, and tags that the registry did not give."""
@@ -103,15 +122,39 @@ class Ops:
 
     async def status(self) -> StatusReport:
         """Real questions to store, queue and scanner, side by side; and whether anybody works."""
-        parts = await asyncio.gather(
-            _part("store", self._store.ping),
-            _part("queue", self._queue.ping),
-            _part("scanner", self._scanner.info),
-            _part("workers", self._workers),
-        )
+        questions: dict[str, Callable[[], Awaitable[object]]] = {
+            "store": self._store.ping,
+            "queue": self._queue.ping,
+        }
+        if self._scanner is not None:
+            questions["scanner"] = self._scanner.info
+        questions["workers"] = self._workers
+        parts = await asyncio.gather(*(_part(name, ask) for name, ask in questions.items()))
         return StatusReport(
             ok=all(part.ok for part in parts), parts=tuple(parts), facts=dict(self._facts())
         )
+
+    async def dead(self, *, limit: int) -> DeadReport:
+        """Dead letters without their bodies, and how many there are."""
+        letters, depths = await asyncio.gather(
+            self._letters.letters(limit=limit), self._queue.depths()
+        )
+        now = self._clock.now()
+        rows = tuple(dead_row(letter, now=now) for letter in letters)
+        return DeadReport(total=max(depths.dead, len(rows)), letters=rows)
+
+    async def dead_letter(self, letter_id: str) -> DeadRow | None:
+        """One with its body, if it is there."""
+        letter = await self._letters.letter(letter_id)
+        return None if letter is None else dead_row(letter, now=self._clock.now(), whole=True)
+
+    async def decisions(self, *, limit: int, after: str = "") -> tuple[StoredDecision, ...]:
+        """The newest first."""
+        return tuple(await self._decisions.recent(limit=limit, after=after))
+
+    async def processes(self) -> tuple[Alive, ...]:
+        """By service and name."""
+        return tuple(await self._presence.alive())
 
     async def _workers(self) -> str:
         """How many take steps of every lane; raises NobodyWorks."""
@@ -137,19 +180,13 @@ class Ops:
 
 async def _part(name: str, ask: Callable[[], Awaitable[object]]) -> PartReport:
     began = time.perf_counter()
-    try:
-        async with asyncio.timeout(PING_TIMEOUT):
-            answer = await ask()
-    except TimeoutError:
-        ok, detail = False, f"no answer in {PING_TIMEOUT:g} s"
-    except ImagegateError as error:
-        ok, detail = False, str(error)
-    else:
-        ok, detail = True, _told(answer)
-    return PartReport(name, ok, detail, round((time.perf_counter() - began) * 1000, 1))
+    answer = await heard(ask())
+    ok = not isinstance(answer, ImagegateError)
+    took = round((time.perf_counter() - began) * 1000, 1)
+    return PartReport(name, ok, _told(answer), took)
 
 
 def _told(answer: object) -> str:
     if isinstance(answer, ScannerInfo):
         return f"{answer.name} {answer.version}, API {answer.api}"
-    return answer if isinstance(answer, str) else "answers"
+    return str(answer) if isinstance(answer, str | ImagegateError) else "answers"

@@ -5,7 +5,7 @@ Whoever counts something makes its own metric from the registry it is given.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 from prometheus_client import (
@@ -16,14 +16,18 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 MAX_SERIES = 200
 OTHER = "other"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+Told = Callable[[], Mapping[tuple[str, ...], float]]
+"""Values by the values of the labels, in the order of the labels."""
+
 _NAME = re.compile(r"imagegate_[a-z][a-z0-9_]*")
-_UNITS = ("_total", "_seconds", "_bytes", "_ratio", "_timestamp_seconds", "_count", "_info")
+_UNITS = ("_total", "_seconds", "_bytes", "_ratio", "_timestamp_seconds", "_count", "_info", "_up")
 
 
 class _Series:
@@ -88,6 +92,25 @@ class GaugeMetric:
         self._gauge.set_function(value)
 
 
+class _Gauges:
+    """Asked for all their values at each scrape; what is not told then is absent."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], told: Told) -> None:
+        self._name, self._text, self._labels, self._told = name, text, labels, told
+
+    def describe(self) -> Iterator[Metric]:
+        yield self._family()
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for labels, value in list(self._told().items())[:MAX_SERIES]:
+            family.add_metric(labels, value)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily(self._name, self._text, labels=self._labels)
+
+
 class Metrics:
     """The metrics of one process."""
 
@@ -119,6 +142,11 @@ class Metrics:
         """A gauge; its name ends in the unit."""
         gauge = Gauge(_checked(name, *_UNITS), text, labels, registry=self._registry)
         return GaugeMetric(gauge, _Series(len(labels)))
+
+    def gauges(self, name: str, text: str, labels: Sequence[str], told: Told) -> None:
+        """Gauges that may be unknown: `told` is asked at each scrape, what it leaves out is
+        absent then. Its name ends in the unit."""
+        self._registry.register(_Gauges(_checked(name, *_UNITS), text, labels, told))
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""

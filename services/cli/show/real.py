@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from services.cli.backend import open_backend
+from services.cli.backend import open_scans
 from services.cli.command import console, fail, own_name
 from services.cli.reviews import webhook_client
 from services.cli.settings import CliSettings
@@ -121,7 +121,7 @@ async def _show(
 ) -> bool:
     tls = client_context(plan.certificate.certificate)
     async with AsyncExitStack() as stack:
-        backend = await stack.enter_async_context(open_backend(plan.settings))
+        backend = await stack.enter_async_context(open_scans(plan.settings))
         webhooks = [
             await stack.enter_async_context(
                 webhook_client(plan.url(f"webhook {number}", scheme="https"), tls=tls)

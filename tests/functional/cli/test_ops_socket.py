@@ -9,19 +9,45 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from services.cli.ops_http import OpsClient, OpsUnavailable, ops_app, ops_client
+from services.cli.ops_client import OpsClient, OpsUnavailable, socket_client
+from services.cli.ops_http import ops_app
 from services.cli.scans import ImageState, ScanStarted
 from services.console.rows import VerdictRow
-from services.console.view import LaneReport, PartReport, QueueReport, StatusReport
+from services.console.view import (
+    DeadReport,
+    DeadRow,
+    LaneReport,
+    PartReport,
+    QueueReport,
+    StatusReport,
+)
 from shared.domain.decision import State
 from shared.domain.errors import QueueUnavailable, StoreUnreachable
 from shared.domain.step import Lane
+from shared.ports.decisions import DecisionRecord, StoredDecision
+from shared.ports.presence import Alive, Beat
 from shared.runtime.http import serve_unix
 from tests.functional.cli.commands import imagegate
 
 QUEUE = QueueReport((LaneReport(Lane.CHECK, 1, None, 2, 0.5),), {1: 2}, 3)
 ROW = VerdictRow("a.example/b:1", "sha256:" + "a" * 64, "fail", 5, 1.5, True, ("why",), "p")
 STATUS = StatusReport(False, (PartReport("store", False, "away", 1.0),), {"webhook": "url"})
+LETTER = DeadRow("a/b c", "check", "rejected", 3.5, "check", "a.example/b:1", "prewarm", 2, ("x",))
+DECISION = DecisionRecord(
+    at=5,
+    allowed=False,
+    state="fail",
+    code=403,
+    kind="Pod",
+    namespace="n",
+    name="p",
+    user="u",
+    operation="CREATE",
+    images=("a.example/b:1",),
+    dry_run=True,
+    times=3,
+)
+BEAT = Beat("worker@h:1:x", "worker", "0.1.0", 7, delivered={Lane.CHECK: 4})
 STATE = ImageState("a.example/b:1", State.FAIL, "no", ("sha256:a",), ("stop: x",), 7)
 
 
@@ -33,6 +59,7 @@ class Told:
         self.started: list[tuple[str, bytes | None]] = []
         self.limits: list[int] = []
         self.images: list[str] = []
+        self.ended: list[tuple[str, str]] = []
 
     async def queue(self) -> QueueReport:
         if self._down:
@@ -47,6 +74,28 @@ class Told:
     async def status(self) -> StatusReport:
         return STATUS
 
+    async def dead(self, *, limit: int) -> DeadReport:
+        self.limits.append(limit)
+        return DeadReport(9, (LETTER,))
+
+    async def dead_letter(self, letter_id: str) -> DeadRow | None:
+        return LETTER if letter_id == LETTER.id else None
+
+    async def decisions(self, *, limit: int, after: str = "") -> tuple[StoredDecision, ...]:
+        self.limits.append(limit)
+        return (StoredDecision(after or "1-0", DECISION),)
+
+    async def processes(self) -> tuple[Alive, ...]:
+        return (Alive(BEAT, 12),)
+
+    async def requeue(self, letter_id: str) -> bool:
+        self.ended.append(("requeue", letter_id))
+        return letter_id == LETTER.id
+
+    async def drop(self, letter_id: str) -> bool:
+        self.ended.append(("drop", letter_id))
+        return letter_id == LETTER.id
+
     async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
         if self._down:
             raise StoreUnreachable("no redis")
@@ -60,8 +109,8 @@ class Told:
 @asynccontextmanager
 async def socket_of(told: Told, state: Path) -> AsyncIterator[OpsClient]:
     async with (
-        serve_unix(ops_app(ops=told, scans=told), state / "ops.sock") as path,
-        ops_client(path) as client,
+        serve_unix(ops_app(ops=told, scans=told, letters=told), state / "ops.sock") as path,
+        socket_client(path) as client,
     ):
         yield client
 
@@ -72,12 +121,20 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         assert await client.queue() == QUEUE
         assert await client.verdicts(limit=7, image="a.example/b:1@sha256:a b&c") == (ROW,)
         assert await client.status() == STATUS
+        assert await client.dead(limit=8) == DeadReport(9, (LETTER,))
+        assert await client.dead_letter(LETTER.id) == LETTER
+        assert await client.dead_letter("gone") is None
+        assert await client.decisions(limit=9, after="4-2") == (StoredDecision("4-2", DECISION),)
+        assert await client.processes() == (Alive(BEAT, 12),)
+        assert await client.requeue(LETTER.id)
+        assert not await client.drop("gone")
         assert await client.state("a.example/b:1") == STATE
         dockerfile = bytes(range(256)) * 1024
         await client.start("a.example/b:1", dockerfile=dockerfile)
         await client.start("a.example/b:2", dockerfile=None)
     assert told.started == [("a.example/b:1", dockerfile), ("a.example/b:2", None)]
-    assert (told.limits, told.images) == ([7], ["a.example/b:1@sha256:a b&c"])
+    assert (told.limits, told.images) == ([7, 8, 9], ["a.example/b:1@sha256:a b&c"])
+    assert told.ended == [("requeue", LETTER.id), ("drop", "gone")]
 
 
 async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
@@ -91,11 +148,13 @@ async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("GET", "/verdicts?limit=many", b""),
-        ("POST", "/scans", b"{"),
-        ("POST", "/scans", b"\xff"),
-        ("POST", "/scans", b"[" * 100_000),
-        ("POST", "/scans", b'{"image": 1}'),
+        ("GET", "/api/verdicts?limit=many", b""),
+        ("GET", "/api/dead?limit=", b""),
+        ("GET", "/api/decisions?limit=1e99", b""),
+        ("POST", "/api/scans", b"{"),
+        ("POST", "/api/scans", b"\xff"),
+        ("POST", "/api/scans", b"[" * 100_000),
+        ("POST", "/api/scans", b'{"image": 1}'),
     ],
 )
 async def test_a_bad_question_is_refused(
@@ -117,11 +176,13 @@ async def test_the_limit_is_bounded(tmp_path: Path) -> None:
     async with socket_of(told, tmp_path) as client:
         await client.verdicts(limit=-5)
         await client.verdicts(limit=10**9)
-    assert told.limits == [1, 10_000]
+        await client.dead(limit=10**9)
+        await client.decisions(limit=10**9)
+    assert told.limits == [1, 10_000, 1_000, 2_000]
 
 
 async def test_a_socket_that_nobody_serves_is_named(tmp_path: Path) -> None:
-    async with ops_client(tmp_path / "ops.sock") as client:
+    async with socket_client(tmp_path / "ops.sock") as client:
         with pytest.raises(OpsUnavailable, match=r"ops\.sock.*is `imagegate up` running"):
             await client.queue()
 
@@ -132,7 +193,7 @@ async def test_an_answer_of_another_version_is_said(tmp_path: Path) -> None:
 
     app = web.Application()
     app.router.add_get("/{any:.*}", strange)
-    async with serve_unix(app, tmp_path / "s") as path, ops_client(path) as client:
+    async with serve_unix(app, tmp_path / "s") as path, socket_client(path) as client:
         with pytest.raises(OpsUnavailable, match="another version"):
             await client.queue()
 
@@ -155,13 +216,23 @@ async def test_without_servers_and_socket_the_commands_say_what_to_do(tmp_path: 
     ran = await imagegate("verdicts", state=tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert "start `imagegate up`" in ran.err
-    assert "REDIS_URL, AMQP_URL and ANCHORE_URL" in ran.err
+    assert "REDIS_URL and AMQP_URL" in ran.err
+    assert "IMAGEGATE_CONSOLE" in ran.err
 
 
 async def test_some_servers_are_not_enough(tmp_path: Path) -> None:
     ran = await imagegate("queue", state=tmp_path, REDIS_URL="redis://127.0.0.1:1")
     assert ran.code == 2
-    assert "AMQP_URL and ANCHORE_URL not set" in ran.err
+    assert "AMQP_URL not set: set REDIS_URL, AMQP_URL, or none of them" in ran.err
+    ran = await imagegate(
+        "scan",
+        "a.example/b:1",
+        state=tmp_path,
+        REDIS_URL="redis://127.0.0.1:1",
+        AMQP_URL="amqp://guest:guest@127.0.0.1:1/",
+    )
+    assert ran.code == 2
+    assert "ANCHORE_URL not set" in ran.err
 
 
 async def test_named_servers_that_are_away_are_errors_or_lines_never_tracebacks(

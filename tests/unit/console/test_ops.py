@@ -7,6 +7,9 @@ import pytest
 from services.console.ops import Ops
 from services.console.rows import VerdictRow
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.dead import MemoryDeadLetters
+from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.errors import ErrorKind, StoreUnreachable, TransientFailure
@@ -75,6 +78,9 @@ class World:
         self.claims = MemoryRequestClaims(clock=self.clock, leases=self.leases)
         self.store = MemoryVerdictStore(clock=self.clock, leases=self.leases)
         self.queue = MemoryQueue(clock=self.clock)
+        self.letters = MemoryDeadLetters(queue=self.queue, clock=self.clock)
+        self.decisions = MemoryDecisionLog(clock=self.clock)
+        self.presence = MemoryPresence(clock=self.clock)
         self.scanner = StubScanner()
 
     def ops(self) -> Ops:
@@ -84,6 +90,9 @@ class World:
             claims=self.claims,
             leases=self.leases,
             queue=self.queue,
+            letters=self.letters,
+            decisions=self.decisions,
+            presence=self.presence,
             scanner=self.scanner,
             clock=self.clock,
             facts=lambda: {"webhook": "https://127.0.0.1:8443"},

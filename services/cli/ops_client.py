@@ -1,0 +1,205 @@
+"""The operator's questions over HTTP: to a console, or to the socket of `imagegate up`."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import msgspec
+
+from services.cli.scans import ImageState, ScanStarted
+from services.console.rows import VerdictRow
+from services.console.view import DeadReport, DeadRow, QueueReport, StatusReport
+from shared.domain.errors import ImagegateError, InvalidSettings
+from shared.ports.decisions import StoredDecision
+from shared.ports.presence import Alive
+from shared.runtime.tls import client_context
+
+TIMEOUT = 30.0
+MAX_ANSWER = 32 * 1024 * 1024
+
+Answer = TypeVar("Answer")
+
+
+class OpsUnavailable(ImagegateError):
+    """Nobody answered, or with an error of its own."""
+
+
+class ScanWanted(msgspec.Struct, frozen=True):
+    """The body of POST /api/scans."""
+
+    image: str
+    dockerfile: bytes | None = None
+
+
+class _Error(msgspec.Struct, frozen=True):
+    error: str
+
+
+class _Server(msgspec.Struct, frozen=True):
+    """Whom a client asks, and what to tell a person when that does not work."""
+
+    base: str
+    """URL without a slash at the end."""
+    name: str
+    silent: str
+    """What to do when nothing answers."""
+    refused: str = ""
+    """What to do when our credentials do not hold."""
+
+
+class OpsClient:
+    """`OpsView` over HTTP, and of a process that takes orders `ScansView` and
+    `DeadLetterActions` too; a console takes none."""
+
+    def __init__(self, *, session: aiohttp.ClientSession, server: _Server) -> None:
+        self._session = session
+        self._server = server
+
+    async def queue(self) -> QueueReport:
+        """See `OpsView`."""
+        return await self._ask("GET", "/api/queue", QueueReport)
+
+    async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
+        """See `OpsView`."""
+        wanted = tuple[VerdictRow, ...]
+        return await self._ask("GET", "/api/verdicts", wanted, limit=str(limit), image=image)
+
+    async def status(self) -> StatusReport:
+        """See `OpsView`."""
+        return await self._ask("GET", "/api/status", StatusReport)
+
+    async def dead(self, *, limit: int) -> DeadReport:
+        """See `OpsView`."""
+        return await self._ask("GET", "/api/dead", DeadReport, limit=str(limit))
+
+    async def dead_letter(self, letter_id: str) -> DeadRow | None:
+        """See `OpsView`."""
+        status, content = await self._send("GET", _letter(letter_id))
+        return None if status == 404 else self._read(status, content, DeadRow)
+
+    async def decisions(self, *, limit: int, after: str = "") -> tuple[StoredDecision, ...]:
+        """See `OpsView`."""
+        wanted = tuple[StoredDecision, ...]
+        return await self._ask("GET", "/api/decisions", wanted, limit=str(limit), after=after)
+
+    async def processes(self) -> tuple[Alive, ...]:
+        """See `OpsView`."""
+        return await self._ask("GET", "/api/processes", tuple[Alive, ...])
+
+    async def requeue(self, letter_id: str) -> bool:
+        """See `DeadLetterActions`."""
+        return await self._ask("POST", f"{_letter(letter_id)}/requeue", bool)
+
+    async def drop(self, letter_id: str) -> bool:
+        """See `DeadLetterActions`."""
+        return await self._ask("POST", f"{_letter(letter_id)}/drop", bool)
+
+    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
+        """See `ScansView`."""
+        body = msgspec.json.encode(ScanWanted(image, dockerfile))
+        return await self._ask("POST", "/api/scans", ScanStarted, body=body)
+
+    async def state(self, image: str) -> ImageState:
+        """See `ScansView`."""
+        return await self._ask("GET", "/api/scans", ImageState, image=image)
+
+    async def _ask(
+        self, method: str, path: str, wanted: type[Answer], *, body: bytes = b"", **query: str
+    ) -> Answer:
+        status, content = await self._send(method, path, body=body, **query)
+        return self._read(status, content, wanted)
+
+    async def _send(
+        self, method: str, path: str, *, body: bytes = b"", **query: str
+    ) -> tuple[int, bytes]:
+        server = self._server
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT),
+                self._session.request(
+                    method,
+                    f"{server.base}{path}",
+                    params=query,
+                    data=body or None,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                content = await _bounded(response)
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise OpsUnavailable(
+                f"the certificate of {server.name} is not trusted "
+                f"({error.certificate_error}): name its CA in IMAGEGATE_CONSOLE_CA"
+            ) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = str(error) or f"no answer in {TIMEOUT:g} s"
+            raise OpsUnavailable(
+                f"nothing answers on {server.name} ({why}): {server.silent}"
+            ) from error
+        if len(content) > MAX_ANSWER:
+            raise OpsUnavailable(f"{server.name} answers with more than {MAX_ANSWER} bytes")
+        return response.status, content
+
+    def _read(self, status: int, content: bytes, wanted: type[Answer]) -> Answer:
+        server = self._server
+        try:
+            if status == 200:
+                return msgspec.json.decode(content, type=wanted)
+            said = msgspec.json.decode(content, type=_Error).error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise OpsUnavailable(
+                f"{server.name} gave an answer of another version (HTTP {status}): is it an "
+                "imagegate of this version?"
+            ) from error
+        raise OpsUnavailable(server.refused if status == 401 and server.refused else said)
+
+
+@asynccontextmanager
+async def socket_client(path: Path) -> AsyncIterator[OpsClient]:
+    """A client of the socket `path` of `imagegate up`."""
+    server = _Server("http://imagegate", str(path), "is `imagegate up` running?")
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
+        yield OpsClient(session=session, server=server)
+
+
+@asynccontextmanager
+async def console_client(
+    url: str, *, token: str, ca: Path | None = None
+) -> AsyncIterator[OpsClient]:
+    """A client of the console at `url`, which may end in a path; raises InvalidSettings."""
+    where = urlsplit(url)
+    if where.scheme not in ("http", "https") or not where.hostname or where.username:
+        raise InvalidSettings(
+            "IMAGEGATE_CONSOLE must be http://HOST:PORT or https://HOST:PORT of a console"
+        )
+    server = _Server(
+        url.rstrip("/"),
+        f"the console at {url}",
+        "does it run, and does IMAGEGATE_CONSOLE name it?",
+        f"the console at {url} does not take our token: set IMAGEGATE_CONSOLE_TOKEN to its token, "
+        "or IMAGEGATE_CONSOLE_TOKEN_FILE to the file that holds it",
+    )
+    trusted = client_context(ca) if ca is not None else ssl.create_default_context()
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trusted),
+        headers={"Authorization": f"Bearer {token}"},
+    ) as session:
+        yield OpsClient(session=session, server=server)
+
+
+def _letter(letter_id: str) -> str:
+    return f"/api/dead/{quote(letter_id, safe='')}"
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The body, or a little more than MAX_ANSWER of it."""
+    content = bytearray()
+    async for part in response.content.iter_any():
+        content += part
+        if len(content) > MAX_ANSWER:
+            break
+    return bytes(content)

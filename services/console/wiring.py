@@ -1,0 +1,174 @@
+"""The console's composition root: settings in, a serving console out."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from ipaddress import ip_address
+
+import msgspec
+
+from services.console.app import console_app
+from services.console.door import Door
+from services.console.files import read_files
+from services.console.metrics import ConsoleMetrics
+from services.console.observer import Observer
+from services.console.ops import Ops
+from services.console.session import Sessions, token_of
+from services.console.settings import ConsoleSettings
+from shared.adapters.anchore.transport import AnchoreTransport
+from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.rabbitmq.dead import RabbitDeadLetters
+from shared.adapters.rabbitmq.queue import RabbitQueue
+from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
+from shared.adapters.redis_store.decisions import RedisDecisionLog
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.presence import RedisPresence
+from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.signatures import ensure_keys, load_ring
+from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.decisions import DecisionLog
+from shared.ports.presence import Presence
+from shared.ports.scanner import Scanner
+from shared.ports.signing import Unsealer
+from shared.ports.steps import DeadLetters, StepQueue
+from shared.ports.verdicts import VerdictStore
+from shared.runtime.clock import SystemClock
+from shared.runtime.health import FirstTry, health_app
+from shared.runtime.http import Bound, serve
+from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.metrics import Metrics
+from shared.runtime.settings import required
+from shared.runtime.tls import optional_context
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN = 5.0
+"""Seconds that questions get at the end; the streams end at once."""
+
+
+class ConsolePorts(msgspec.Struct, frozen=True):
+    """What the operator's questions stand on."""
+
+    store: VerdictStore
+    claims: RequestClaims
+    leases: ScanLeases
+    queue: StepQueue
+    letters: DeadLetters
+    decisions: DecisionLog
+    presence: Presence
+    unsealer: Unsealer
+    scanner: Scanner | None
+    """None: it is not asked."""
+
+
+def ops_of(ports: ConsolePorts, *, facts: Callable[[], Mapping[str, str]] = dict) -> Ops:
+    """The operator's questions on `ports`; `facts` are lines of the status."""
+    return Ops(**msgspec.structs.asdict(ports), clock=SystemClock(), facts=facts)
+
+
+@asynccontextmanager
+async def run_console(
+    settings: ConsoleSettings, life: Lifecycle, *, ops: Ops, metrics: Metrics
+) -> AsyncIterator[Bound]:
+    """Serve API, stream and page until the context ends; `life` watches the observer."""
+    clock = SystemClock()
+    own = ConsoleMetrics(metrics, clock=clock)
+    sessions = Sessions(token_of(settings))
+    observer = Observer(
+        ops=ops,
+        clock=clock,
+        every=settings.imagegate_console_every,
+        on_look=own.looked,
+        on_watching=own.watching,
+    )
+    app = console_app(
+        ops=ops,
+        observer=observer,
+        sessions=sessions,
+        door=Door(sessions=sessions, clock=clock, on_refused=own.refused),
+        files=read_files(),
+        metrics=own,
+        clock=clock,
+    )
+    tls = optional_context(
+        settings.imagegate_console_certificate,
+        settings.imagegate_console_certificate_key,
+        setting="IMAGEGATE_CONSOLE_CERTIFICATE",
+    )
+    host = settings.imagegate_console_host
+    if tls is None and not _loopback(host):
+        log.warning(
+            "the console serves plain HTTP on %s: whoever is on the way can read its token; set "
+            "IMAGEGATE_CONSOLE_CERTIFICATE, or put a proxy with TLS in front",
+            host,
+        )
+    async with serve(
+        app, host=host, port=settings.imagegate_console_port, tls=tls, shutdown=SHUTDOWN
+    ) as bound:
+        life.watch(observer.run(), name="observe")
+        log.info("console answers", extra={"console": bound.url})
+        try:
+            yield bound
+        finally:
+            observer.end()
+
+
+async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
+    """A console process on Redis and RabbitMQ; its exit code."""
+    redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
+    amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
+    clock = SystemClock()
+    metrics = Metrics()
+    keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
+    async with AsyncExitStack() as stack:
+        links = await stack.enter_async_context(RedisLinks(url=redis_url))
+        queue = RabbitQueue(amqp_url, clock=clock)
+        await stack.enter_async_context(queue.connect())
+        scanner = (
+            await stack.enter_async_context(_anchore(settings)) if settings.anchore_url else None
+        )
+        ports = ConsolePorts(
+            store=RedisVerdictStore(links=links),
+            claims=RedisRequestClaims(links=links),
+            leases=RedisScanLeases(links=links),
+            queue=queue,
+            letters=RabbitDeadLetters(queue=queue, clock=clock),
+            decisions=RedisDecisionLog(links=links),
+            presence=RedisPresence(links=links),
+            unsealer=load_ring(keys),
+            scanner=scanner,
+        )
+        # Ready without its servers: what it shows is which of them are away.
+        tried = FirstTry({"store": ports.store.ping, "queue": queue.ping})
+        health = await stack.enter_async_context(
+            serve(
+                health_app(ready={"start": tried.check}, metrics=metrics, stopping=life.stopping),
+                host=settings.imagegate_health_host,
+                port=settings.imagegate_health_port,
+            )
+        )
+        await stack.enter_async_context(
+            run_console(settings, life, ops=ops_of(ports), metrics=metrics)
+        )
+        await tried.once()
+        log.info("probes and metrics", extra={"health": health.url})
+        return await life.until_stopped()
+
+
+@asynccontextmanager
+async def _anchore(settings: ConsoleSettings) -> AsyncIterator[AnchoreV1]:
+    transport = AnchoreTransport(
+        url=settings.anchore_url,
+        user=settings.anchore_user,
+        password=settings.anchore_password.value,
+        ca_file=settings.anchore_ca,
+    )
+    async with transport:
+        yield AnchoreV1(transport=transport, clock=SystemClock())
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
