@@ -150,4 +150,5 @@ def test_every_report_is_json_too() -> None:
         "unacknowledged": 0,
         "consumers": 1,
         "oldest": 0.5,
+        "delivered": None,
     }
