@@ -15,7 +15,7 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.domain.errors import StoreMisconfigured
 from shared.ports.verdicts import Listener
 
-BEAT = 0.5
+ASK_EVERY = 0.5
 """Seconds between two signs of life that we ask for."""
 SILENCE = 2.0
 """Seconds without a word after which the server is taken to hang."""
@@ -63,14 +63,14 @@ class Subscription:
         heard = asked = loop.time()
         while True:
             async with asyncio.timeout(SILENCE):  # it may reconnect on its own
-                message = await pubsub.get_message(timeout=BEAT)
+                message = await pubsub.get_message(timeout=ASK_EVERY)
             now = loop.time()
             if message is not None:
                 heard = now
                 self._hear(message["type"], message["data"])
             elif now - heard > SILENCE:
                 raise TimeoutError(f"no sign of life for {SILENCE} s")
-            if now - asked >= BEAT:
+            if now - asked >= ASK_EVERY:
                 asked = now
                 async with asyncio.timeout(SEND_LIMIT):
                     await pubsub.ping()
