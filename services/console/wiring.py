@@ -26,6 +26,7 @@ from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.signatures import ensure_keys, load_ring
 from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.clock import Clock
 from shared.ports.decisions import DecisionLog
 from shared.ports.presence import Presence
 from shared.ports.scanner import Scanner
@@ -61,17 +62,27 @@ class ConsolePorts(msgspec.Struct, frozen=True):
     """None: it is not asked."""
 
 
-def ops_of(ports: ConsolePorts, *, facts: Callable[[], Mapping[str, str]] = dict) -> Ops:
+def ops_of(
+    ports: ConsolePorts,
+    *,
+    facts: Callable[[], Mapping[str, str]] = dict,
+    clock: Clock | None = None,
+) -> Ops:
     """The operator's questions on `ports`; `facts` are lines of the status."""
-    return Ops(**msgspec.structs.asdict(ports), clock=SystemClock(), facts=facts)
+    return Ops(**msgspec.structs.asdict(ports), clock=clock or SystemClock(), facts=facts)
 
 
 @asynccontextmanager
 async def run_console(
-    settings: ConsoleSettings, life: Lifecycle, *, ops: Ops, metrics: Metrics
+    settings: ConsoleSettings,
+    life: Lifecycle,
+    *,
+    ops: Ops,
+    metrics: Metrics,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Bound]:
     """Serve API, stream and page until the context ends; `life` watches the observer."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     own = ConsoleMetrics(metrics, clock=clock)
     sessions = Sessions(token_of(settings))
     observer = Observer(
