@@ -2,6 +2,9 @@
 
 import hashlib
 import hmac
+import sys
+from collections.abc import Callable
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -81,6 +84,32 @@ def test_no_guess_gets_in(value: str, body: bytes) -> None:
     assert not BearerToken(Secret(TOKEN)).may_be(value)
     assert not BodySignature(Secret(KEY)).hold(value, body)
     assert not BodySignature(Secret(KEY)).hold(f"sha256={value}", body)
+
+
+def compared(check: Callable[[], bool]) -> int:
+    """How often `check` compares in constant time."""
+    calls = 0
+
+    def watch(_frame: FrameType, what: str, called: object) -> None:
+        nonlocal calls
+        calls += what == "c_call" and called is hmac.compare_digest
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        check()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+@pytest.mark.parametrize("secret", [TOKEN, OTHER, KEY, "wrong"])
+def test_every_secret_is_compared_in_constant_time_whichever_fits(secret: str) -> None:
+    secrets = Secret(f"{TOKEN}\n{OTHER}\n{KEY}")
+    token, signature = BearerToken(secrets), BodySignature(secrets)
+    value = signed(BODY, secret)["X-Signature"]
+    assert compared(lambda: token.may_be(f"Bearer {secret}")) == 3
+    assert compared(lambda: signature.hold(value, BODY)) == 3
 
 
 def test_without_a_secret_nobody_gets_in() -> None:
