@@ -4,7 +4,7 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from services.cli import keys, looks, processes, review, scan, up
+from services.cli import dead, keys, looks, processes, review, scan, up
 from services.cli.show.real import show_real
 
 app = typer.Typer(
@@ -24,7 +24,9 @@ app.command()(review.review)
 app.command()(scan.scan)
 app.command()(looks.queue)
 app.command()(looks.verdicts)
+app.command()(looks.decisions)
 app.command()(looks.status)
+app.add_typer(dead.app, name="dead")
 app.add_typer(keys.app, name="keys")
 
 

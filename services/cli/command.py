@@ -6,7 +6,7 @@ import sys
 from collections.abc import Coroutine
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,6 +17,8 @@ from services.cli.tables import Output
 from shared.domain.errors import ImagegateError
 from shared.runtime.logging import configure_logging, one_line
 from shared.runtime.settings import read_settings
+
+Result = TypeVar("Result")
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
 
@@ -45,16 +47,21 @@ def settings() -> CliSettings:
 
 def run(work: Coroutine[Any, Any, Exit | None]) -> None:
     """Run a command to its exit code; an error of ours is one line on standard error."""
+    code = result_of(work)
+    if code:
+        raise typer.Exit(int(code))
+
+
+def result_of(work: Coroutine[Any, Any, Result]) -> Result:
+    """What `work` returns; an error of ours ends the command in one line on standard error."""
     # What an adapter warns of, the command says itself.
     configure_logging(style="console", level="ERROR")
     try:
-        code = asyncio.run(work)
+        return asyncio.run(work)
     except ImagegateError as error:
         fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    if code:
-        raise typer.Exit(int(code))
 
 
 def own_name() -> str:
@@ -66,7 +73,7 @@ def own_name() -> str:
     return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
-def fail(message: str) -> NoReturn:
-    """Say `message` on standard error and end with exit code 2."""
+def fail(message: str, *, code: Exit = Exit.ERROR) -> NoReturn:
+    """Say `message` on standard error and end with `code`."""
     Console(stderr=True).print(Text(f"error: {one_line(message)}", style="red"), soft_wrap=True)
-    raise typer.Exit(int(Exit.ERROR))
+    raise typer.Exit(int(code))

@@ -1,14 +1,16 @@
 """What the commands print: Rich tables of the operator's reports, or the same as JSON."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from services.console.rows import NOT_BELIEVED, VerdictRow
 from services.console.view import QueueReport, StatusReport
+from shared.domain.step import Lane
 from shared.runtime.logging import one_line
 
 STYLES = {"pass": "green", "fail": "red", "error": "yellow", NOT_BELIEVED: "bold red"}
@@ -45,25 +47,47 @@ def print_json(console: Console, report: object) -> None:
 
 def print_queue(console: Console, report: QueueReport) -> None:
     """Lanes, delayed steps, dead letters."""
+    for line in queue_lines(report):
+        console.print(line)
+
+
+def queue_lines(
+    report: QueueReport, *, rates: Mapping[Lane, float | None] | None = None
+) -> list[RenderableType]:
+    """The same to be drawn; with `rates`, a column of steps a second."""
+    table = _lane_table(report, rates)
+    lines: list[RenderableType] = [table]
+    if not report.ages_known:
+        lines.append(Text("ages are not known: the store does not answer", style="red"))
+    waiting = [f"{count} for {delay} s" for delay, count in report.delayed.items() if count]
+    lines.append(Text(f"delayed: {', '.join(waiting) or 'none'}"))
+    dead = f"{report.dead}; `imagegate dead list` shows them" if report.dead else "none"
+    lines.append(Text(f"dead letters: {dead}", style="red" if report.dead else ""))
+    return lines
+
+
+def _lane_table(report: QueueReport, rates: Mapping[Lane, float | None] | None) -> Table:
     table = Table(title="Queue", title_justify="left")
     # RabbitMQ does not tell it over AMQP: a column of question marks would only puzzle.
     told = any(lane.unacknowledged is not None for lane in report.lanes)
+    rated = rates is not None
+    headings = ("ready", *(("in hand",) if told else ()), *(("per second",) if rated else ()))
     table.add_column("lane")
-    for heading in ("ready", *(("in hand",) if told else ()), "workers", "oldest"):
+    for heading in (*headings, "workers", "oldest"):
         table.add_column(heading, justify="right")
     for lane in report.lanes:
         in_hand = "?" if lane.unacknowledged is None else str(lane.unacknowledged)
+        rate = (rates or {}).get(lane.lane)
         unknown = "-" if report.ages_known else "?"
-        oldest = unknown if lane.oldest is None else age(lane.oldest)
-        workers = Text(str(lane.consumers), style="" if lane.consumers else "red")
-        cells = (str(lane.lane), str(lane.ready), *((in_hand,) if told else ()), workers, oldest)
-        table.add_row(*cells)
-    console.print(table)
-    if not report.ages_known:
-        console.print("ages are not known: the store does not answer", style="red")
-    waiting = [f"{count} for {delay} s" for delay, count in report.delayed.items() if count]
-    console.print(f"delayed: {', '.join(waiting) or 'none'}")
-    console.print(f"dead letters: {report.dead or 'none'}", style="red" if report.dead else "")
+        table.add_row(
+            str(lane.lane),
+            str(lane.ready),
+            *((in_hand,) if told else ()),
+            *(("?" if rate is None else f"{rate:.1f}",) if rated else ()),
+            Text(str(lane.consumers), style="" if lane.consumers else "red"),
+            unknown if lane.oldest is None else age(lane.oldest),
+        )
+    return table
 
 
 def verdict_table(rows: tuple[VerdictRow, ...], *, width: int, title: str = "Verdicts") -> Table:
