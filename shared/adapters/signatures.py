@@ -7,7 +7,6 @@ what a file contains when it cannot be read.
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from shared.adapters.key_files import check_private
 from shared.domain import signing
 from shared.domain.errors import InvalidSettings, InvalidSignature
 from shared.domain.signing import ROLE_OF, Body, Kind, Record, Role
@@ -211,25 +211,11 @@ def _load_public(path: Path) -> tuple[Ed25519PublicKey, Role]:
     return key, Role(name["role"])
 
 
-def open_to_others(mode: int, *, ours: bool) -> bool:
-    """Whether a private key file of these permission bits can be read or changed by more than us.
-
-    A file of somebody else reaches us through its group alone: so Kubernetes hands a Secret to a
-    process that is not root (owner root, group `fsGroup`, mode 0440).
-    """
-    return bool(mode & (0o077 if ours else 0o037))
-
-
 def _read(path: Path, *, secret: bool) -> bytes:
     try:
         with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            mode = stat.S_IMODE(found.st_mode)
-            if secret and open_to_others(mode, ours=found.st_uid == os.geteuid()):
-                raise InvalidSettings(
-                    f"{path} can be read by others (mode {mode:04o}): whoever has it can sign "
-                    f"verdicts; chmod 600 {path}, or make new keys if others may have it"
-                )
+            if secret:
+                check_private(path, os.fstat(file.fileno()))
             return file.read(MAX_FILE_BYTES)
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()

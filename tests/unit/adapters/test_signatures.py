@@ -27,7 +27,6 @@ from shared.adapters.signatures import (
     load_ring,
     load_sealer,
     new_keys,
-    open_to_others,
 )
 from shared.domain import signing
 from shared.domain.errors import InvalidSettings, InvalidSignature
@@ -233,25 +232,6 @@ def test_a_ring_of_old_and_new_keys_believes_both_until_the_old_one_is_removed(
     assert unseal(sealed[1], ring=load_ring(ring_folder)) == RECORD
     with pytest.raises(InvalidSignature, match="not in the ring"):
         unseal(sealed[0], ring=load_ring(ring_folder))
-
-
-@pytest.mark.parametrize(
-    ("mode", "ours", "open_"),
-    [
-        (0o400, True, False),
-        (0o600, True, False),
-        (0o440, True, True),
-        (0o604, True, True),
-        (0o440, False, False),
-        (0o640, False, False),
-        (0o444, False, True),
-        (0o660, False, True),
-    ],
-)
-def test_only_a_key_file_of_somebody_else_may_be_read_by_its_group(
-    mode: int, ours: bool, open_: bool
-) -> None:
-    assert open_to_others(mode, ours=ours) is open_
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o620])
