@@ -1,0 +1,211 @@
+"""compose.yaml against the schema of Compose, and against the code."""
+
+import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.composed import (
+    FOLDER,
+    Compose,
+    loose_ends,
+    mounts,
+    ours,
+    read_compose,
+    told_by,
+)
+from tests.deploy.told import SETTINGS, Told, mistakes
+
+COMPOSE = read_compose()
+PUBLISHED = {"webhook", "intake", "console"}
+
+
+def broken(change: Any) -> Compose:
+    """compose.yaml after `change(services)`."""
+    compose = copy.deepcopy(COMPOSE)
+    change(compose["services"])
+    return compose
+
+
+def test_it_is_what_compose_reads() -> None:
+    script = Path(sys.executable).with_name("check-jsonschema")
+    schema = ["--builtin-schema", "vendor.compose-spec"]
+    command = [str(script), *schema, str(FOLDER / "compose.yaml")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+
+
+def test_every_service_of_imagegate_is_in_it() -> None:
+    assert set(ours(COMPOSE)) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_a_process_takes_all_that_it_is_told(name: str, compose_folder: Path) -> None:
+    assert mistakes(told_by(COMPOSE, name, folder=compose_folder)) == []
+
+
+def test_what_is_used_is_defined_and_what_is_defined_is_used() -> None:
+    assert loose_ends(COMPOSE) == []
+
+
+def test_what_is_defined_and_not_used_is_noticed() -> None:
+    compose = copy.deepcopy(COMPOSE)
+    compose["secrets"]["old"] = {"file": "./secrets/old"}
+    compose["services"]["redis"]["networks"] = ["store"]
+    compose["services"]["webhook"]["networks"] = ["edge"]
+    assert loose_ends(compose) == ["secrets old", "networks store"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda of: of["webhook"]["environment"].update(IMAGEGATE_WAITS="2"),
+            "IMAGEGATE_WAITS is no setting of WebhookSettings",
+        ),
+        (
+            lambda of: of["webhook"]["environment"].update(ANCHORE_URL="http://anchore"),
+            "ANCHORE_URL is no setting of WebhookSettings",
+        ),
+        (
+            lambda of: of["webhook"]["environment"].update(IMAGEGATE_WAIT="soon"),
+            "IMAGEGATE_WAIT must be a number above 0 and at most 30",
+        ),
+        (
+            lambda of: of["webhook"]["environment"].update(REDIS_URL="redis://:secret@redis"),
+            "REDIS_URL is a secret and stands in the environment",
+        ),
+        (
+            lambda of: of["webhook"]["secrets"].remove("amqp_url"),
+            "AMQP_URL_FILE is /run/secrets/amqp_url, which is not mounted",
+        ),
+        (
+            lambda of: of["webhook"].update(configs=[]),
+            "IMAGEGATE_RULES is /etc/imagegate/rules.yaml, which is not mounted",
+        ),
+        (
+            lambda of: of["scanner"].update(volumes=[]),
+            "IMAGEGATE_STATE is /var/lib/imagegate, which it may not write",
+        ),
+        (lambda of: of["webhook"].update(command=["webhooks"]), "imagegate webhooks is no command"),
+        (
+            lambda of: of["webhook"]["healthcheck"].update(test=["http://127.0.0.1:8082/readyz"]),
+            "a probe asks port 8082, and it is well on 8081",
+        ),
+        (
+            lambda of: of["webhook"]["healthcheck"].update(test=["http://127.0.0.1:8081/healthz"]),
+            "a probe asks for /healthz, which is none of ['/livez', '/metrics', '/readyz']",
+        ),
+        (
+            lambda of: of["webhook"].update(ports=["127.0.0.1:8443:443"]),
+            "port 443 is none of",
+        ),
+        (
+            lambda of: of["webhook"]["environment"].pop("IMAGEGATE_HOST"),
+            "port 8443 is called from outside, and it listens on the loopback address",
+        ),
+    ],
+)
+def test_a_mistake_is_named(change: Any, says: str, compose_folder: Path) -> None:
+    compose = broken(change)
+    name = "scanner" if "STATE" in says else "webhook"
+    (found,) = mistakes(told_by(compose, name, folder=compose_folder))
+    assert says in found
+
+
+def test_only_the_worker_gets_the_key_that_signs() -> None:
+    holders = [
+        name
+        for name in COMPOSE["services"]
+        if any(file.name in ("worker.key", "operator.key") for file in _files(name).values())
+    ]
+    assert holders == ["worker"]
+    assert "operator.key" not in COMPOSE["secrets"]
+
+
+def test_each_process_has_a_redis_user_of_its_own() -> None:
+    for name in PUBLISHED | {"worker"}:
+        assert f"redis_url_{name}" in {file.name for file in _files(name).values()}
+        others = {f"redis_url_{other}" for other in SETTINGS if other != name}
+        assert not others & {file.name for file in _files(name).values()}
+
+
+def test_every_mounted_file_is_there_or_made_by_the_script(compose_folder: Path) -> None:
+    for name in COMPOSE["services"]:
+        files, _ = mounts(COMPOSE, name, folder=compose_folder)
+        assert [file for file in files.values() if not file.is_file()] == []
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
+def test_a_container_can_do_no_more_than_it_must(name: str) -> None:
+    service = COMPOSE["services"][name]
+    user, _, group = service["user"].partition(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] == "unless-stopped"
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+
+
+def test_only_what_is_called_from_outside_is_published_and_on_loopback_unless_told() -> None:
+    ports = {name: of["ports"] for name, of in COMPOSE["services"].items() if "ports" in of}
+    assert set(ports) == PUBLISHED
+    assert all(port.startswith("127.0.0.1:") for of in ports.values() for port in of)
+    told = read_compose(variables={"IMAGEGATE_BIND": "192.0.2.1"})
+    assert told["services"]["webhook"]["ports"] == ["192.0.2.1:8443:8443"]
+
+
+def test_the_stores_have_no_way_out_and_the_scanner_no_way_to_them() -> None:
+    assert COMPOSE["networks"]["stores"] == {"internal": True}
+    for name in ("redis", "rabbitmq"):
+        assert COMPOSE["services"][name]["networks"] == ["stores"]
+    assert "stores" not in COMPOSE["services"]["scanner"]["networks"]
+
+
+def test_a_process_gets_more_time_to_stop_than_it_takes() -> None:
+    for name in ours(COMPOSE):
+        drain = SETTINGS[name](imagegate_state=Path()).imagegate_drain
+        assert int(COMPOSE["services"][name]["stop_grace_period"].removesuffix("s")) > drain + 10
+
+
+def test_an_anchore_of_your_own_needs_no_scanner() -> None:
+    compose = read_compose(variables={"ANCHORE_URL": "https://anchore.corp:8228"})
+    for name in ("worker", "console"):
+        assert compose["services"][name]["environment"]["ANCHORE_URL"] == (
+            "https://anchore.corp:8228"
+        )
+    assert compose["services"]["scanner"]["profiles"] == ["scanner"]
+    assert compose["services"]["worker"]["depends_on"]["scanner"]["required"] is False
+
+
+def test_no_file_of_it_holds_a_password() -> None:
+    for path in FOLDER.rglob("*"):
+        if path.is_file() and "secrets" not in path.relative_to(FOLDER).parts[:1]:
+            text = path.read_text()
+            assert re.findall(r"\w+://[^\s/{}]*:[^\s/{}]+@", text) == [], path
+            assert "PRIVATE KEY" not in text, path
+
+
+def test_the_rights_in_redis_are_those_that_were_tried() -> None:
+    tried = (FOLDER.parent / "docs" / "design" / "redis-rights.md").read_text()
+    lines = re.findall(r"^ACL SETUSER (\w+) reset on >PASSWORD (.+)$", tried, re.MULTILINE)
+    rights = {user: right for user, right in lines if user != "operator"}
+    given = (FOLDER / "redis" / "users.acl").read_text()
+    assert rights == dict(re.findall(r"^user (\w+) reset on %\1% (.+)$", given, re.MULTILINE))
+
+
+def _files(name: str) -> dict[str, Path]:
+    return mounts(COMPOSE, name)[0]
+
+
+def test_a_folder_is_mounted_as_such_only_if_its_files_keep_their_names(tmp_path: Path) -> None:
+    files = {"/keys/worker.pub": tmp_path / "worker.pub", "/keys/other.pub": tmp_path / "a.pub"}
+    told = Told(where="", command=("webhook",), environ={}, files=files)
+    assert told.here("/keys") is None
+    assert told.here("/keys/worker.pub") == tmp_path / "worker.pub"

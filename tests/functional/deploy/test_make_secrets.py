@@ -1,0 +1,141 @@
+"""compose/secrets.sh: every secret once, for the user that the containers run as."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from services.cli.wiring import make_keys
+from shared.adapters.signatures import load_ring, load_sealer
+from shared.domain.signing import Role
+from tests.deploy.composed import FOLDER, read_compose
+from tests.deploy.secrets import make_compose_secrets
+
+SHOWN = {"redis.acl", "rabbitmq.json", "worker.pub", "operator.pub"}
+"""Everybody may read these: hashes of random passwords, and public keys."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of compose/ as it is checked out."""
+    ignore = shutil.ignore_patterns("secrets", ".env", "__pycache__")
+    return Path(shutil.copytree(FOLDER, tmp_path / "compose", ignore=ignore))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "secrets").iterdir()}
+
+
+def test_it_makes_what_compose_mounts(folder: Path) -> None:
+    make_compose_secrets(folder)
+    for secret in read_compose()["secrets"].values():
+        assert (folder / secret["file"]).stat().st_size > 0
+
+
+def test_run_again_it_changes_nothing(folder: Path) -> None:
+    make_compose_secrets(folder)
+    before, env = contents(folder), (folder / ".env").read_text()
+    ran = make_compose_secrets(folder)
+    assert contents(folder) == before
+    assert (folder / ".env").read_text() == env
+    assert ran.stdout == "secrets: complete\n"
+
+
+def test_a_secret_of_your_own_is_kept(folder: Path) -> None:
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "anchore_password").write_text("of the old Anchore\n")
+    ran = make_compose_secrets(folder)
+    assert (folder / "secrets" / "anchore_password").read_text() == "of the old Anchore\n"
+    assert "anchore_password" not in ran.stdout
+
+
+def test_what_is_in_the_env_file_already_is_kept(folder: Path) -> None:
+    (folder / ".env").write_text("IMAGEGATE_BIND=192.0.2.1\n")
+    make_compose_secrets(folder)
+    lines = (folder / ".env").read_text().splitlines()
+    assert lines[0] == "IMAGEGATE_BIND=192.0.2.1"
+    assert lines[1].startswith("IMAGEGATE_USER=")
+
+
+def test_a_user_named_in_the_env_file_is_not_named_again(folder: Path) -> None:
+    (folder / ".env").write_text("IMAGEGATE_USER=1000:1000\n")
+    make_compose_secrets(folder)
+    assert (folder / ".env").read_text() == "IMAGEGATE_USER=1000:1000\n"
+
+
+def test_the_files_are_for_the_containers_user_alone(folder: Path) -> None:
+    make_compose_secrets(folder)
+    user = (folder / ".env").read_text().strip().removeprefix("IMAGEGATE_USER=")
+    assert user == (f"{os.getuid()}:{os.getgid()}" if os.getuid() else "65532:65532")
+    assert stat.S_IMODE((folder / "secrets").stat().st_mode) == 0o700
+    for path in (folder / "secrets").iterdir():
+        found = path.stat()
+        assert f"{found.st_uid}:{found.st_gid}" == user, path
+        assert bool(found.st_mode & 0o077) is (path.name in SHOWN), path
+
+
+def test_no_two_secrets_are_alike_and_none_is_short(folder: Path) -> None:
+    make_compose_secrets(folder)
+    made = contents(folder)
+    words = [made[name] for name in ("anchore_password", "console_token", "events_token")]
+    urls = [text for name, text in made.items() if name.endswith("_url") or "redis_url" in name]
+    words += [url.partition(b"@")[0].rpartition(b":")[2] for url in urls]
+    assert len(set(words)) == len(words) == 8
+    assert min(map(len, words)) >= 43
+
+
+def test_the_servers_get_hashes_of_the_passwords_and_not_these(folder: Path) -> None:
+    make_compose_secrets(folder)
+    made = contents(folder)
+    password = made["redis_url_worker"].partition(b"@")[0].rpartition(b":")[2]
+    rights = made["redis.acl"].decode()
+    assert f"user worker reset on #{hashlib.sha256(password).hexdigest()} " in rights
+    assert "%" not in rights.replace("%R~", "")
+    assert "\n#" not in rights
+    (user,) = json.loads(made["rabbitmq.json"])["users"]
+    hashed = base64.b64decode(user["password_hash"])
+    password = made["amqp_url"].partition(b"@")[0].rpartition(b":")[2]
+    assert hashed[4:] == hashlib.sha256(hashed[:4] + password).digest()
+
+
+def test_the_keys_are_what_a_worker_signs_with_and_others_believe(folder: Path) -> None:
+    make_compose_secrets(folder)
+    sealer = load_sealer(folder / "secrets")
+    assert load_ring(folder / "secrets").trusts(sealer.key_id, Role.WORKER)
+
+
+def test_keys_of_your_own_are_kept(folder: Path) -> None:
+    mine = make_keys(folder / "secrets", role=Role.WORKER)
+    make_compose_secrets(folder)
+    assert load_sealer(folder / "secrets").key_id == mine.key_id
+
+
+def test_the_certificate_has_the_name_in_compose_and_those_that_are_asked_for(folder: Path) -> None:
+    make_compose_secrets(folder)
+    usual = {"webhook", "localhost", "127.0.0.1", "::1"}
+    assert names_of(folder / "secrets" / "webhook.crt") == usual
+    make_compose_secrets(folder, "host.docker.internal", "192.0.2.1")
+    after = names_of(folder / "secrets" / "webhook.crt")
+    assert after == usual | {"host.docker.internal", "192.0.2.1"}
+
+
+def names_of(certificate: Path) -> set[str]:
+    read = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {str(name.value) for name in names}
+
+
+def test_where_it_cannot_write_it_says_so_in_a_line(folder: Path) -> None:
+    (folder / "secrets").write_text("in the way")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make_compose_secrets(folder)
+    assert failed.value.returncode == 2
+    (line,) = failed.value.stderr.splitlines()
+    assert line.startswith("make_secrets.py: cannot make the folder secrets: File exists")
