@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from ssl import SSLContext
 
 import msgspec
 
@@ -18,8 +17,8 @@ from services.intake.settings import IntakeSettings
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.rules_file import load_rules
-from shared.domain.errors import InvalidSettings
 from shared.domain.rules import Rules
 from shared.ports.claims import RequestClaims
 from shared.ports.clock import Clock
@@ -29,8 +28,9 @@ from shared.runtime.health import Check, FirstTry, health_app
 from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from shared.runtime.pulse import pulse_of
 from shared.runtime.settings import required
-from shared.runtime.tls import CertificateFiles, server_context
+from shared.runtime.tls import optional_context
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,11 @@ async def run_intake(
                 app,
                 host=settings.imagegate_intake_host,
                 port=settings.imagegate_intake_port,
-                tls=_tls(settings),
+                tls=optional_context(
+                    settings.imagegate_intake_certificate,
+                    settings.imagegate_intake_certificate_key,
+                    setting="IMAGEGATE_INTAKE_CERTIFICATE",
+                ),
                 shutdown=settings.imagegate_drain,
             )
         )
@@ -130,6 +134,7 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
     rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
     redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
     amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(RedisLinks(url=redis_url))
         queue = RabbitQueue(amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM)
@@ -138,7 +143,16 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
             claims=RedisRequestClaims(links=links), queue=queue, store_ping=links.ping
         )
         await stack.enter_async_context(
-            run_intake(settings, life, ports=ports, rules=rules, metrics=Metrics())
+            run_intake(settings, life, ports=ports, rules=rules, metrics=metrics)
+        )
+        await stack.enter_async_context(
+            pulse_of(
+                service="intake",
+                presence=RedisPresence(links=links),
+                checks={"store": ports.store_ping, "queue": queue.ping},
+                metrics=metrics,
+                life=life,
+            )
         )
         return await life.until_stopped()
 
@@ -155,16 +169,3 @@ def _prewarm(
         replays=Replays(clock=clock, life=REPLAY_LIFE[source]),
         repositories=settings.imagegate_intake_repositories,
     )
-
-
-def _tls(settings: IntakeSettings) -> SSLContext | None:
-    certificate = settings.imagegate_intake_certificate
-    key = settings.imagegate_intake_certificate_key
-    if certificate is None and key is None:
-        return None
-    if certificate is None or key is None:
-        raise InvalidSettings(
-            "IMAGEGATE_INTAKE_CERTIFICATE and IMAGEGATE_INTAKE_CERTIFICATE_KEY belong together: "
-            "set both"
-        )
-    return server_context(CertificateFiles(certificate, key))
