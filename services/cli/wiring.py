@@ -1,7 +1,7 @@
 """The command line's composition root: whom commands ask, and everything in one process."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,9 @@ from services.cli.scans import Scans
 from services.cli.settings import CliSettings
 from services.console.ops import Ops
 from services.console.settings import ConsoleSettings
-from services.console.wiring import ConsolePorts, ops_of, run_console
+from services.console.wiring import ConsolePorts, ops_of, ports_on, run_console
+from services.intake.settings import IntakeSettings
+from services.intake.wiring import IntakePorts, run_intake
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import serve_scanner
 from services.webhook.knowledge import Knowledge
@@ -31,17 +33,9 @@ from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
-from shared.adapters.rabbitmq.dead import RabbitDeadLetters
-from shared.adapters.rabbitmq.queue import RabbitQueue
-from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
-from shared.adapters.redis_store.decisions import RedisDecisionLog
-from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.presence import RedisPresence
-from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file import load_rules
 from shared.adapters.signatures import KeyFiles, ensure_keys, load_ring, load_sealer, new_keys
-from shared.domain.errors import QueueUnavailable
 from shared.domain.rules import RegistryRule, Rules
 from shared.domain.signing import Role
 from shared.ports.resolver import DigestResolver
@@ -70,11 +64,12 @@ class Embedded(msgspec.Struct, frozen=True):
     """Everything in one process, answering."""
 
     webhook: WebhookSites
+    intake: Bound
     console: Bound
     worker_health: Bound
     scanner_url: str
     metrics: Metrics
-    """The worker's."""
+    """Of all but the webhook."""
     queue: MemoryQueue
     letters: DeadLetters
     ops: Ops
@@ -87,6 +82,7 @@ class EmbeddedSettings(msgspec.Struct, frozen=True):
     webhook: WebhookSettings
     worker: WorkerSettings
     scanner: ScannerSettings
+    intake: IntakeSettings
     console: ConsoleSettings
     insecure_registry: str
 
@@ -125,29 +121,20 @@ async def direct_scans(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]
 
 @asynccontextmanager
 async def _servers(settings: CliSettings) -> AsyncIterator[ConsolePorts]:
-    clock = SystemClock()
     keys = settings.imagegate_keys or settings.state_folder / "keys"
     async with AsyncExitStack() as stack:
-        links = await stack.enter_async_context(RedisLinks(url=settings.redis_url.value))
-        queue = await stack.enter_async_context(
-            RabbitQueue(settings.amqp_url.value, clock=clock).connect()
-        )
         scanner: Scanner | None = None
         if settings.anchore_url:
             scanner = await stack.enter_async_context(_anchore(settings))
         # The commands that need the broker say that it is away; `status` shows it as a line.
-        with suppress(QueueUnavailable):
-            await queue.connected(timeout=CONNECT)
-        yield ConsolePorts(
-            store=RedisVerdictStore(links=links),
-            claims=RedisRequestClaims(links=links),
-            leases=RedisScanLeases(links=links),
-            queue=queue,
-            letters=RabbitDeadLetters(queue=queue, clock=clock),
-            decisions=RedisDecisionLog(links=links),
-            presence=RedisPresence(links=links),
-            unsealer=RingWhenWanted(lambda: load_ring(keys)),
-            scanner=scanner,
+        yield await stack.enter_async_context(
+            ports_on(
+                redis_url=settings.redis_url.value,
+                amqp_url=settings.amqp_url.value,
+                unsealer=RingWhenWanted(lambda: load_ring(keys)),
+                scanner=scanner,
+                patience=CONNECT,
+            )
         )
 
 
@@ -167,7 +154,7 @@ async def _anchore(settings: CliSettings) -> AsyncIterator[AnchoreV1]:
 async def embedded(
     settings: EmbeddedSettings, life: Lifecycle, *, facts: Callable[[], Mapping[str, str]]
 ) -> AsyncIterator[Embedded]:
-    """Webhook, worker, in-process stores and the built-in scanner, until the context ends."""
+    """Every service, in-process stores and the built-in scanner."""
     clock = SystemClock()
     rules = _embedded_rules(settings)
     metrics = Metrics()
@@ -235,6 +222,16 @@ async def embedded(
                 rules=rules,
             )
         )
+        intake = await stack.enter_async_context(
+            run_intake(
+                settings.intake,
+                life,
+                ports=IntakePorts(claims=ports.claims, queue=queue, store_ping=ports.store.ping),
+                rules=rules,
+                metrics=metrics,
+                health=False,
+            )
+        )
         ops = ops_of(ports, facts=facts)
         console = await stack.enter_async_context(
             run_console(settings.console, life, ops=ops, metrics=metrics)
@@ -244,6 +241,7 @@ async def embedded(
         )
         yield Embedded(
             webhook=webhook,
+            intake=intake.events,
             console=console,
             worker_health=worker_health,
             scanner_url=serving.url,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ipaddress import ip_address
 
 import msgspec
@@ -25,6 +25,7 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.signatures import ensure_keys, load_ring
+from shared.domain.errors import QueueUnavailable
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.clock import Clock
 from shared.ports.decisions import DecisionLog
@@ -38,6 +39,7 @@ from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from shared.runtime.pulse import pulse_of
 from shared.runtime.settings import required
 from shared.runtime.tls import optional_context
 
@@ -124,21 +126,22 @@ async def run_console(
             observer.end()
 
 
-async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
-    """A console process on Redis and RabbitMQ; its exit code."""
-    redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
-    amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
+@asynccontextmanager
+async def ports_on(
+    *, redis_url: str, amqp_url: str, unsealer: Unsealer, scanner: Scanner | None, patience: float
+) -> AsyncIterator[ConsolePorts]:
+    """The ports on Redis and RabbitMQ, which may be away; the broker gets `patience` s to answer.
+
+    Raises InvalidSettings for an address that is none.
+    """
     clock = SystemClock()
-    metrics = Metrics()
-    keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
-    async with AsyncExitStack() as stack:
-        links = await stack.enter_async_context(RedisLinks(url=redis_url))
-        queue = RabbitQueue(amqp_url, clock=clock)
-        await stack.enter_async_context(queue.connect())
-        scanner = (
-            await stack.enter_async_context(_anchore(settings)) if settings.anchore_url else None
-        )
-        ports = ConsolePorts(
+    async with (
+        RedisLinks(url=redis_url) as links,
+        RabbitQueue(amqp_url, clock=clock).connect() as queue,
+    ):
+        with suppress(QueueUnavailable):
+            await queue.connected(timeout=patience)
+        yield ConsolePorts(
             store=RedisVerdictStore(links=links),
             claims=RedisRequestClaims(links=links),
             leases=RedisScanLeases(links=links),
@@ -146,12 +149,20 @@ async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
             letters=RabbitDeadLetters(queue=queue, clock=clock),
             decisions=RedisDecisionLog(links=links),
             presence=RedisPresence(links=links),
-            unsealer=load_ring(keys),
+            unsealer=unsealer,
             scanner=scanner,
         )
+
+
+async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
+    """A console process on Redis and RabbitMQ; its exit code."""
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        ports = await stack.enter_async_context(_servers(settings))
+        checks = {"store": ports.store.ping, "queue": ports.queue.ping}
         # Ready without its servers: what it shows is which of them are away.
-        tried = FirstTry({"store": ports.store.ping, "queue": queue.ping})
-        health = await stack.enter_async_context(
+        tried = FirstTry(checks)
+        await stack.enter_async_context(
             serve(
                 health_app(ready={"start": tried.check}, metrics=metrics, stopping=life.stopping),
                 host=settings.imagegate_health_host,
@@ -161,9 +172,37 @@ async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
         await stack.enter_async_context(
             run_console(settings, life, ops=ops_of(ports), metrics=metrics)
         )
+        await stack.enter_async_context(
+            pulse_of(
+                service="console",
+                presence=ports.presence,
+                checks=checks,
+                metrics=metrics,
+                life=life,
+            )
+        )
         await tried.once()
-        log.info("probes and metrics", extra={"health": health.url})
         return await life.until_stopped()
+
+
+@asynccontextmanager
+async def _servers(settings: ConsoleSettings) -> AsyncIterator[ConsolePorts]:
+    redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
+    amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
+    keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
+    async with AsyncExitStack() as stack:
+        scanner: Scanner | None = None
+        if settings.anchore_url:
+            scanner = await stack.enter_async_context(_anchore(settings))
+        yield await stack.enter_async_context(
+            ports_on(
+                redis_url=redis_url,
+                amqp_url=amqp_url,
+                unsealer=load_ring(keys),
+                scanner=scanner,
+                patience=0.0,
+            )
+        )
 
 
 @asynccontextmanager
