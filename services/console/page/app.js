@@ -151,12 +151,10 @@ document.getElementById("logout").addEventListener("click", async () => {
   }
 });
 
-document.addEventListener("imagegate:dead", askDead);
-
 whenRefused(showLogin);
 startTicking();
 startParts();
-startLanes();
+startLanes(askDead);
 startDecisions(seekVerdicts);
 startVerdicts();
 startDead();

@@ -100,6 +100,7 @@ export class Chart {
       top: text("tick"),
       zero: text("tick"),
       past: text("tick"),
+      third: text("tick"),
       half: text("tick"),
       today: text("tick"),
       empty: text("empty"),
@@ -107,6 +108,7 @@ export class Chart {
     };
     write(this.#parts.zero, "0");
     write(this.#parts.past, "−15 min");
+    write(this.#parts.third, "−10");
     write(this.#parts.half, "−5");
     write(this.#parts.today, "now");
     write(this.#parts.empty, "no data yet");
@@ -116,7 +118,7 @@ export class Chart {
   #lay() {
     const floor = HEIGHT - BOTTOM;
     const right = this.#width - RIGHT;
-    const { grid, top, zero, past, half, today, empty } = this.#parts;
+    const { grid, top, zero, past, third, half, today, empty } = this.#parts;
     const at = (minutes) => right - (minutes / 15) * (right - LEFT);
     grid.replaceChildren(
       shape("line", { x1: LEFT, x2: right, y1: TOP, y2: TOP }),
@@ -128,6 +130,7 @@ export class Chart {
     place(top, { x: LEFT - 6, y: TOP + 4, "text-anchor": "end" });
     place(zero, { x: LEFT - 6, y: floor + 3, "text-anchor": "end" });
     place(past, { x: LEFT, y: HEIGHT - 2, "text-anchor": "start" });
+    place(third, { x: at(10), y: HEIGHT - 2, "text-anchor": "middle" });
     place(half, { x: at(5), y: HEIGHT - 2, "text-anchor": "middle" });
     place(today, { x: right, y: HEIGHT - 2, "text-anchor": "end" });
     place(empty, { x: LEFT + (right - LEFT) / 2, y: TOP + 24, "text-anchor": "middle" });

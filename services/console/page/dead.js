@@ -1,7 +1,7 @@
 // Dead letters: what no attempt could settle, why, and the command that tries it again.
 
 import { ask } from "./api.js";
-import { Rows, cell, facts, row } from "./rows.js";
+import { Rows, cell, facts, imageCell, row } from "./rows.js";
 import { block, count, make, outside, set, several, visible } from "./text.js";
 import { now, span, ticks } from "./time.js";
 
@@ -55,7 +55,7 @@ function draw() {
 function build(letter) {
   const step = letter.kind ? `${letter.kind} in ${letter.lane}` : `no step, in ${letter.lane}`;
   const line = [
-    cell("image", letter.image || "a message that is no step"),
+    letter.image ? imageCell("image", letter.image) : cell("image", "a message that is no step"),
     make("span", { class: "cell when" }, letter.age === null ? "" : ticks(now() - letter.age * 1000)),
     cell("step", step),
     cell("why", letter.history.at(-1) ?? letter.reason),

@@ -1,7 +1,7 @@
 // The last decisions: who asked for what, what the answer was, and why.
 
 import { ask } from "./api.js";
-import { Rows, cell, facts, row } from "./rows.js";
+import { Rows, cell, facts, imageCell, row } from "./rows.js";
 import { block, count, make, outside, set, several, visible } from "./text.js";
 import { exact, ticks } from "./time.js";
 
@@ -78,7 +78,9 @@ function draw() {
 
 function asideOf(matching, from, waiting) {
   if (frozen) return waiting > 0 ? `paused, ${count(waiting)} new` : "paused";
-  return matching.length === from.length ? several(from.length, "decision") : `${count(matching.length)} of ${count(from.length)}`;
+  if (matching.length < from.length) return `${count(matching.length)} of ${count(from.length)}`;
+  if (from.length < 100) return several(from.length, "decision");
+  return whole ? `all ${count(from.length)} that are kept` : `the last ${count(from.length)}`;
 }
 
 function nothing(from) {
@@ -155,16 +157,33 @@ function build(each) {
     " ",
     outside("span", "state", decision.state === "pass" ? "" : words(decision.state)),
   );
-  const several = (decision.times ?? 1) > 1 ? make("span", { class: "times", title: "so many reviews alike" }, `×${count(decision.times)} `) : null;
+  const alike = decision.times ?? 1;
+  const times = alike > 1 ? make("span", { class: "times", title: `${alike} reviews alike` }, `×${count(alike)} `) : null;
+  const plus = images.length > 1 ? make("span", { class: "plus" }, `+${images.length - 1}`) : null;
   const line = [
     make("span", { class: "cell when" }, ticks(decision.at)),
     verdict,
     cell("object", objectOf(decision)),
-    cell("user", decision.user),
-    make("span", { class: "cell images" }, outside("span", "outside", images[0] ?? ""), images.length > 1 ? make("span", { class: "plus" }, ` +${images.length - 1}`) : null),
-    make("span", { class: "cell why" }, several, outside("span", "outside", decision.reason ?? "")),
+    userCell(decision.user),
+    imageCell("images", images[0] ?? "", plus),
+    make("span", { class: "cell why" }, times, outside("span", "outside", shortReason(decision.reason ?? "", images))),
   ];
   return row("decision-row", line, () => detailsOf(each));
+}
+
+const ACCOUNT = "system:serviceaccount:";
+
+/** A service account without the words that all of them begin with. */
+function userCell(user) {
+  if (!user.startsWith(ACCOUNT)) return cell("user", user);
+  const name = outside("span", "outside", user.slice(ACCOUNT.length));
+  return make("span", { class: "cell user" }, make("span", { class: "account", title: "service account" }, "sa"), name);
+}
+
+/** The image stands beside it already. */
+function shortReason(reason, images) {
+  const named = images.map((image) => `image ${image}: `).find((beginning) => reason.startsWith(beginning));
+  return reason.slice(named?.length ?? 0);
 }
 
 function words(state) {

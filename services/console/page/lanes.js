@@ -1,80 +1,46 @@
-// The lanes: numbers, charts of the last fifteen minutes, what is delayed, how many are dead.
+// The lanes: numbers, charts of the last fifteen minutes, and what is wrong with one.
 
 import { tell } from "./attention.js";
 import { Chart } from "./chart.js";
-import { Samples, WINDOW, niceSeconds, niceTop } from "./series.js";
-import { count, make, set, several } from "./text.js";
+import { LOOKS, rate } from "./looks.js";
+import { Moment } from "./moment.js";
+import { Samples } from "./series.js";
+import { count, set, several } from "./text.js";
 import { clock, now, span, ticks } from "./time.js";
+import { waiting } from "./waiting.js";
 
 const LANES = {
-  resolve: { about: "asks the registry which digest a tag names", old: 30 },
+  resolve: { about: "asks the registry for digests", old: 30 },
   admission: { about: "images that a pod waits for", old: 60 },
-  prewarm: { about: "images that nobody has asked for yet", old: 600 },
-  check: { about: "is the analysis of a wanted image done?", old: 1800 },
-  "check-prewarm": { about: "is the analysis of a prewarmed image done?", old: 3600 },
+  prewarm: { about: "images nobody has asked for yet", old: 600 },
+  check: { about: "analyses of wanted images", old: 1800 },
+  "check-prewarm": { about: "analyses of prewarmed images", old: 3600 },
 };
 /** `old`: seconds after which an oldest step that only grows older is worth a look. */
 
-const DECIMAL = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
-const FINE = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 });
-
-const LOOKS = {
-  depth: {
-    field: "ready",
-    kind: "depth",
-    top: (highest) => niceTop(highest, 10),
-    tick: (top) => short(top),
-    value: (number) => several(number, "step"),
-  },
-  rate: {
-    field: "rate",
-    kind: "rate",
-    top: (highest) => niceTop(highest, 1),
-    tick: (top) => `${short(top)}/s`,
-    value: rate,
-  },
-  age: {
-    field: "oldest",
-    kind: "age",
-    top: (highest) => niceSeconds(highest, 10),
-    tick: span,
-    value: span,
-  },
-};
-
 const samples = new Samples();
+const moment = new Moment(samples, drawMarks);
 const lanes = new Map();
 const section = document.getElementById("lanes");
 const list = document.getElementById("lane-list");
 const aside = document.getElementById("lanes-aside");
-const delays = document.getElementById("delays");
-const deadCount = document.getElementById("dead-count");
 const template = document.getElementById("lane-template");
 const HINT = aside.textContent;
 
-let cursor = null;
-let report = null;
 let reported = null;
-let deadAtFirst = null;
+let deadChanged = () => {};
 
-function short(number) {
-  return number >= 10_000 ? `${DECIMAL.format(number / 1000)}k` : DECIMAL.format(number);
-}
-
-function rate(number) {
-  return `${(number < 10 ? FINE : DECIMAL).format(number)}/s`;
-}
-
-/** Build the rows: they stand before the first number comes, and nothing moves when it does. */
-export function startLanes() {
+/**
+ * Build the rows: they stand before the first number comes, and nothing moves when it does.
+ * `whenDead()` is called when the number of dead letters changed.
+ */
+export function startLanes(whenDead) {
+  deadChanged = whenDead;
   for (const [name, { about }] of Object.entries(LANES)) lanes.set(name, lane(name, about));
   list.replaceChildren(...[...lanes.values()].map((each) => each.node));
   for (const radio of document.querySelectorAll("input[name=chart]")) {
     radio.addEventListener("change", () => (list.dataset.chart = radio.value));
   }
-  document.addEventListener("pointerdown", (event) => {
-    if (!event.target.closest?.(".charts")) point(null);
-  });
   document.addEventListener("visibilitychange", draw);
 }
 
@@ -90,128 +56,43 @@ function lane(name, about) {
     const look = LOOKS[figure.dataset.chart];
     return { field: look.field, chart: new Chart(figure.querySelector("svg"), look) };
   });
-  const made = { name, node, numbers, charts, trouble: node.querySelector(".lane-trouble") };
-  listen(made, node.querySelector(".charts"));
-  return made;
-}
-
-function listen(made, area) {
-  made.area = area;
-  area.setAttribute("aria-label", `${made.name}: a moment of its charts`);
-  area.setAttribute("aria-valuetext", "now");
-  area.addEventListener("pointermove", (event) => {
-    const figure = event.target.closest?.("figure");
-    const index = [...area.children].indexOf(figure);
-    if (index >= 0) point(made.charts[index].chart.momentAt(event.clientX));
-  });
-  area.addEventListener("pointerdown", (event) => {
-    const index = [...area.children].indexOf(event.target.closest?.("figure"));
-    if (index >= 0) point(made.charts[index].chart.momentAt(event.clientX));
-  });
-  area.addEventListener("pointerleave", (event) => {
-    if (event.pointerType === "mouse") point(null);
-  });
-  area.addEventListener("keydown", (event) => moveByKey(made, event));
-  area.addEventListener("focus", () => say(made));
-  area.addEventListener("blur", () => point(null));
-}
-
-const STEPS = { ArrowLeft: -10, ArrowDown: -10, ArrowRight: 10, ArrowUp: 10, PageDown: -60, PageUp: 60 };
-
-function moveByKey(made, event) {
-  const latest = samples.last?.at ?? now();
-  const from = cursor ?? latest;
-  let to = from;
-  if (event.key in STEPS) to = from + STEPS[event.key] * 1000;
-  else if (event.key === "Home") to = latest - WINDOW;
-  else if (event.key === "End") to = latest;
-  else if (event.key === "Escape") to = null;
-  else return;
-  event.preventDefault();
-  point(to === null ? null : Math.min(latest, Math.max(latest - WINDOW, to)));
-  say(made);
-}
-
-/** Say to who does not see the charts what they show at the moment that is marked. */
-function say(made) {
-  const latest = samples.last?.at ?? now();
-  const at = cursor ?? latest;
-  const numbers = samples.near(at)?.lanes.get(made.name);
-  const told = numbers
-    ? made.charts.map(({ field }, index) => spoken(Object.keys(LOOKS)[index], numbers[field])).join(", ")
-    : "nobody looked";
-  made.area.setAttribute("aria-valuenow", Math.round((at - latest) / 1000));
-  made.area.setAttribute("aria-valuetext", `${cursor === null ? "now" : clock(at)}: ${told}`);
-}
-
-function spoken(name, value) {
-  return `${name} ${value === null ? "not known" : LOOKS[name].value(value)}`;
-}
-
-/** Mark one moment in all charts, or none with null. */
-function point(at) {
-  cursor = at;
-  drawMarks();
-}
-
-function drawMarks() {
-  const sample = cursor === null ? null : samples.near(cursor);
-  for (const { name, charts } of lanes.values()) {
-    const numbers = sample?.lanes.get(name);
-    for (const { field, chart } of charts) {
-      chart.mark(cursor === null ? null : (sample?.at ?? cursor), numbers?.[field] ?? null);
-    }
-  }
-  drawAside(sample);
-}
-
-function drawAside(sample) {
-  if (cursor !== null) {
-    const at = sample?.at ?? cursor;
-    aside.replaceChildren(`at ${clock(at)}, `, ticks(at));
-  } else if (section.classList.contains("old") && reported) {
-    aside.replaceChildren("numbers of ", `${clock(reported)}, `, ticks(reported));
-  } else if (aside.textContent !== HINT) {
-    aside.textContent = HINT;
-  }
+  moment.listen(node.querySelector(".charts"), name, charts);
+  return { node, numbers, charts, trouble: node.querySelector(".lane-trouble") };
 }
 
 /** The samples of the last minutes, in columns (docs/design/console.md): they replace what there was. */
 export function history(columns) {
+  const named = Object.entries(columns.lanes);
+  const at = (lane, index) => ({ ready: lane.ready[index], oldest: lane.oldest[index], rate: lane.rate[index] });
   samples.replace(
-    columns.at.map((at, index) => ({
-      at,
-      lanes: new Map(
-        Object.entries(columns.lanes).map(([name, lane]) => [
-          name,
-          { ready: lane.ready[index], oldest: lane.oldest[index], rate: lane.rate[index] },
-        ]),
-      ),
+    columns.at.map((when, index) => ({
+      at: when,
+      lanes: new Map(named.map(([name, lane]) => [name, at(lane, index)])),
     })),
   );
   draw();
 }
 
 /** One more sample. */
-export function sample(one) {
-  const named = new Map();
-  for (const lane of one.queue?.lanes ?? []) {
-    const { ready, oldest } = lane;
-    named.set(lane.lane, { ready, oldest, rate: one.rates?.[lane.lane] ?? null });
-  }
-  samples.add({ at: one.at, lanes: named });
-  if (one.queue) {
-    report = one.queue;
-    reported = one.at;
-    drawNumbers(one.rates);
+export function sample({ at, queue, rates }) {
+  const named = (queue?.lanes ?? []).map(({ lane, ready, oldest }) => [
+    lane,
+    { ready, oldest, rate: rates?.[lane] ?? null },
+  ]);
+  samples.add({ at, lanes: new Map(named) });
+  if (queue) {
+    reported = at;
+    drawNumbers(queue, rates);
+    waiting(queue, deadChanged);
+    tell("lanes", problems(queue));
   }
   draw();
 }
 
-/** Whether the numbers are of now; they stay, and are shown as old. */
+/** Whether the numbers are no longer of now; they stay, and are shown as old. */
 export function old(is) {
   section.classList.toggle("old", is);
-  drawAside(null);
+  drawAside();
 }
 
 /** When the broker last answered (ms), or null. */
@@ -222,13 +103,33 @@ export function lastReport() {
 function draw() {
   if (document.hidden) return;
   const until = Math.max(now(), samples.last?.at ?? 0);
-  for (const { name, charts } of lanes.values()) {
+  for (const [name, { charts }] of lanes) {
     for (const { field, chart } of charts) chart.draw(samples.points(name, field), until);
   }
   drawMarks();
 }
 
-function drawNumbers(rates) {
+function drawMarks() {
+  const marked = moment.sample;
+  for (const [name, { charts }] of lanes) {
+    const numbers = marked?.lanes.get(name);
+    for (const { field, chart } of charts) chart.mark(marked?.at ?? moment.at, numbers?.[field] ?? null);
+  }
+  drawAside();
+}
+
+function drawAside() {
+  if (moment.at !== null) {
+    const at = moment.sample?.at ?? moment.at;
+    aside.replaceChildren(`at ${clock(at)}, `, ticks(at));
+  } else if (section.classList.contains("old") && reported) {
+    aside.replaceChildren(`numbers of ${clock(reported)}, `, ticks(reported));
+  } else if (aside.textContent !== HINT) {
+    aside.textContent = HINT;
+  }
+}
+
+function drawNumbers(report, rates) {
   for (const each of report.lanes) {
     const made = lanes.get(each.lane);
     if (!made) continue;
@@ -240,11 +141,14 @@ function drawNumbers(rates) {
     const known = rates?.[each.lane];
     set(numbers.rate, known == null ? "–" : rate(known));
     numbers.workers.classList.toggle("bad", each.consumers === 0);
-    showTrouble(made, troubleOf(each));
+    drawTrouble(made, troubleOf(each));
   }
-  drawDelays();
-  drawDead();
-  tell("lanes", problems());
+}
+
+function drawTrouble({ node, trouble }, text) {
+  node.classList.toggle("troubled", text !== "");
+  trouble.hidden = text === "";
+  set(trouble, text);
 }
 
 function troubleOf(each) {
@@ -254,65 +158,26 @@ function troubleOf(each) {
 
 /** Whether the oldest is old for its lane and nothing moved it during the last minute. */
 function growing(each) {
-  if (each.oldest === null || each.oldest < LANES[each.lane].old) return false;
+  if (each.oldest === null || !(each.oldest >= LANES[each.lane]?.old)) return false;
   const before = samples.before(each.lane, "oldest", 60);
   return before !== null && each.oldest - before > 45;
 }
 
-function showTrouble(made, text) {
-  made.node.classList.toggle("troubled", text !== "");
-  made.trouble.hidden = text === "";
-  set(made.trouble, text);
-}
-
-function problems() {
+function problems(report) {
   const found = [];
   const idle = report.lanes.filter((each) => each.consumers === 0);
   if (idle.length) {
     const names = idle.length === report.lanes.length ? "any lane" : idle.map((each) => each.lane).join(", ");
-    found.push({
-      level: "bad",
-      section: "lanes",
-      text: `No worker takes steps of ${names}: start \`imagegate worker\`, or look at its log and its /readyz.`,
-    });
+    const text = `No worker takes steps of ${names}: start \`imagegate worker\`, or look at its log and its /readyz.`;
+    found.push({ level: "bad", section: "lanes", text });
   }
   for (const each of report.lanes.filter((one) => one.consumers > 0 && growing(one))) {
-    found.push({
-      level: "warn",
-      section: "lanes",
-      text: `The oldest step of ${each.lane} only grows older: workers are there, but nothing moves.`,
-    });
+    const text = `The oldest step of ${each.lane} only grows older: workers are there, but nothing moves.`;
+    found.push({ level: "warn", section: "lanes", text });
   }
   if (report.dead) {
-    const text = `${several(report.dead, "dead letter")}: what no attempt could settle.`;
+    const text = `${several(report.dead, "dead letter")}: steps that no attempt could settle.`;
     found.push({ level: "warn", section: "dead", text });
   }
   return found;
-}
-
-function drawDelays() {
-  const entries = Object.entries(report.delayed).sort(([one], [other]) => one - other);
-  const most = Math.max(1, ...entries.map(([, number]) => number));
-  while (delays.childElementCount > entries.length) delays.lastElementChild.remove();
-  while (delays.childElementCount < entries.length) {
-    delays.append(make("li", {}, make("span", { class: "delay" }), make("b"), make("i", { "aria-hidden": "true" })));
-  }
-  entries.forEach(([seconds, number], index) => {
-    const [delay, total, bar] = delays.children[index].children;
-    set(delay, span(Number(seconds)));
-    set(total, count(number));
-    bar.style.setProperty("--share", number / most);
-    delays.children[index].classList.toggle("nothing", number === 0);
-  });
-}
-
-function drawDead() {
-  const [total, words] = deadCount.children;
-  set(total, count(report.dead));
-  set(words, report.dead === 1 ? "dead letter" : "dead letters");
-  deadCount.classList.toggle("bad", report.dead > 0);
-  if (deadAtFirst !== report.dead) {
-    deadAtFirst = report.dead;
-    deadCount.dispatchEvent(new CustomEvent("imagegate:dead", { bubbles: true }));
-  }
 }

@@ -43,21 +43,20 @@ function place(name) {
     "li",
     { "data-part": name },
     outside("h3", "", name),
-    make("span", { class: "state" }),
-    make("span", { class: "took" }),
     make("details", { class: "told" }, make("summary", { class: "cell outside" })),
+    make("span", { class: "took" }),
   );
 }
 
 function filled(item, part) {
-  const [, state, took, told] = item.children;
+  const [, told, took] = item.children;
   item.className = part.ok === null ? "wait" : part.ok ? "good" : "bad";
-  show(state, part.ok === null ? "–" : part.ok ? "answers" : "does not answer");
   show(took, part.took === null ? "" : `${part.took < 10 ? part.took.toFixed(1) : Math.round(part.took)} ms`);
   const summary = told.firstElementChild;
-  if (summary.dataset.said !== part.detail) {
-    summary.dataset.said = part.detail;
-    show(summary, part.detail);
+  const said = part.ok === false && part.name !== "workers" ? `does not answer: ${part.detail}` : part.detail;
+  if (summary.dataset.said !== said) {
+    summary.dataset.said = said;
+    show(summary, said);
   }
   return item;
 }

@@ -40,13 +40,25 @@ function build({ beat, seen }) {
   const told = outside("span", `cell state ${state === "alive" ? "good" : "warn"}`, state);
   const line = [
     cell("service", beat.service),
-    cell("name", beat.name.split("@").slice(1).join("@") || beat.name),
+    nameCell(beat.name),
     told,
     cell("version", beat.version),
     make("span", { class: "cell up" }, "up ", ticks(beat.started, "for")),
     make("span", { class: "cell seen" }, "seen ", known.get(beat.name).seen),
   ];
   return row("process-row", line, () => detailsOf(beat.name));
+}
+
+/** `HOST:PID:RANDOM`: where it does not fit, the host's beginning gives way, which many share. */
+function nameCell(name) {
+  const place = name.slice(name.indexOf("@") + 1);
+  const own = place.lastIndexOf("-", place.indexOf(":")) + 1;
+  return make(
+    "span",
+    { class: "cell name" },
+    own ? outside("span", "outside", place.slice(0, own)) : null,
+    outside("span", "outside", place.slice(own)),
+  );
 }
 
 function detailsOf(name) {

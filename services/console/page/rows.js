@@ -20,6 +20,21 @@ export function cell(className, text) {
   return outside("span", `cell outside ${className}`, text);
 }
 
+/**
+ * An image in a line: where it does not fit, its host and path give way first, for the name and
+ * the tag tell more.
+ */
+export function imageCell(className, image, ...more) {
+  const slash = image.lastIndexOf("/") + 1;
+  return make(
+    "span",
+    { class: `cell image-cell ${className}` },
+    slash ? outside("span", "outside host", image.slice(0, slash)) : null,
+    outside("span", "outside name", image.slice(slash)),
+    ...more,
+  );
+}
+
 /** Names and what they stand for, below each other; what is empty is left out. */
 export function facts(entries) {
   const list = make("dl", { class: "details" });

@@ -36,6 +36,11 @@ export function span(seconds) {
   return `${Math.floor(whole)} s`;
 }
 
+/** The same with its biggest unit alone. */
+export function coarse(seconds) {
+  return span(seconds).split(" ").slice(0, 2).join(" ");
+}
+
 const LOCAL = new Intl.DateTimeFormat("sv-SE", {
   dateStyle: "short",
   timeStyle: "medium",
@@ -55,7 +60,7 @@ export function clock(at) {
 }
 
 const ticking = new Map([
-  ["ago", (seconds) => (seconds < 1 ? "now" : `${span(seconds)} ago`)],
+  ["ago", (seconds) => (seconds < 1 ? "now" : `${coarse(seconds)} ago`)],
   ["for", (seconds) => span(Math.floor(seconds))],
 ]);
 

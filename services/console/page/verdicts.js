@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { tell } from "./attention.js";
-import { Rows, cell, facts, row } from "./rows.js";
+import { Rows, cell, facts, imageCell, row } from "./rows.js";
 import { block, count, make, outside, set, several } from "./text.js";
 import { exact, now, ticks } from "./time.js";
 
@@ -118,21 +118,21 @@ const LEVELS = { pass: "good", fail: "bad", error: "warn" };
 function build(each) {
   const outcome = make("span", { class: `cell verdict ${LEVELS[each.outcome] ?? "bad"}` });
   outcome.append(outside("b", "outside", each.outcome), each.stale ? make("span", { class: "state" }, " stale") : "");
+  const digest = each.digest && !each.image.includes("@") ? outside("span", "digest outside", shortDigest(each.digest)) : null;
   const line = [
     make("span", { class: "cell when" }, each.at ? ticks(now() - each.age * 1000) : "–"),
     outcome,
-    make(
-      "span",
-      { class: "cell image" },
-      outside("span", "outside", each.image),
-      each.digest && !each.image.includes("@") ? outside("span", "digest outside", each.digest.replace("sha256:", "").slice(0, 12)) : null,
-    ),
+    imageCell("image", each.image, digest),
     cell("policy", each.policy),
     make("span", { class: "cell why" }, outside("span", "outside", each.reasons[0] ?? ""), each.reasons.length > 1 ? make("span", { class: "plus" }, ` +${each.reasons.length - 1}`) : null),
   ];
   const item = row("verdict-row", line, () => detailsOf(each));
   item.classList.toggle("loud", unbelieved(each));
   return item;
+}
+
+function shortDigest(digest) {
+  return digest.replace("sha256:", "").slice(0, 12);
 }
 
 function detailsOf(each) {
