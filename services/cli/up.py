@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
-import msgspec
+import aiohttp
 import typer
 from rich.console import Console
 
@@ -16,35 +16,23 @@ from services.cli.reviews import webhook_client
 from services.cli.show.images import show_images, write_layouts
 from services.cli.show.meter import OwnMeter
 from services.cli.show.perform import tell, unless_stopped
+from services.cli.show.push import RegistryNotifier
 from services.cli.show.registry import read_catalogue, registry_app
 from services.cli.show.report import Narrator
 from services.cli.show.stage import Stage
+from services.cli.tables import print_queue
+from services.cli.up_settings import EVENTS_TOKEN, UpOptions, settings_of
 from services.cli.wiring import Embedded, EmbeddedSettings, embedded
 from services.console.session import TOKEN_FILE
-from services.console.settings import ConsoleSettings
-from services.scanner.settings import ScannerSettings
-from services.webhook.settings import WebhookSettings
-from services.worker.settings import WorkerSettings
 from shared.domain.errors import ImagegateError
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve, serve_unix
 from shared.runtime.lifecycle import Lifecycle, run
 from shared.runtime.logging import configure_logging
-from shared.runtime.settings import read_settings
 from shared.runtime.state import ensure_private_folder
 from shared.runtime.tls import client_context, days_left
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-
-
-class UpOptions(msgspec.Struct, frozen=True):
-    """What `imagegate up` was told."""
-
-    once: bool
-    port: int
-    health_port: int
-    console_port: int
-    state: Path | None
 
 
 def up(
@@ -54,6 +42,9 @@ def up(
     health_port: Annotated[
         int, typer.Option(min=0, max=65534, help="Of the webhook's probes; the worker's is next.")
     ] = 8081,
+    intake_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of push events; 0: a free one.")
+    ] = 8088,
     console_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of the console; 0: a free one.")
     ] = 8090,
@@ -62,14 +53,19 @@ def up(
     ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="What is logged.")] = "WARNING",
 ) -> None:
-    """Run webhook, worker, scanner and stores in one process, and show them at work.
+    """Run every service, the scanner and the stores in one process, and show them at work.
 
     It serves until Ctrl-C. With --once it ends after the show: exit code 0 only when every
     answer was the expected one.
     """
     configure_logging(style="console", level=log_level)
     options = UpOptions(
-        once=once, port=port, health_port=health_port, console_port=console_port, state=state
+        once=once,
+        port=port,
+        health_port=health_port,
+        intake_port=intake_port,
+        console_port=console_port,
+        state=state,
     )
     try:
         code = run(lambda life: _serve(life, options, console()), drain_deadline=10.0)
@@ -87,14 +83,14 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
             registry = await stack.enter_async_context(serve(registry_app(read_catalogue(layouts))))
             host = f"{registry.host}:{registry.port}"
             narrator.say(f"registry: {len(digests)} images on {registry.url}, read-only")
-            settings = _settings(options, registry=host, scratch=Path(scratch))
+            settings = settings_of(options, registry=host, scratch=Path(scratch))
             state = ensure_private_folder(settings.webhook.state_folder)
             certificate = settings.webhook.imagegate_certificate or state / "webhook.crt"
             facts = {"state folder": str(state), "registry": registry.url}
             running = await stack.enter_async_context(embedded(settings, life, facts=lambda: facts))
             url = f"https://127.0.0.1:{running.webhook.reviews.port}"
             facts |= {"webhook": url, "scanner": running.scanner_url}
-            facts["console"] = running.console.url
+            facts |= {"intake": running.intake.url, "console": running.console.url}
             facts["certificate"] = f"{certificate}, {days_left(certificate):.0f} days left"
             await stack.enter_async_context(
                 serve_unix(
@@ -103,23 +99,33 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
                 )
             )
             _introduce(narrator, running, url, state)
-            narrator.say(f"console: {running.console.url} ({_where_the_token_is(settings)})")
             client = await stack.enter_async_context(
                 webhook_client(url, tls=client_context(certificate))
             )
+            session = await stack.enter_async_context(aiohttp.ClientSession())
             stage = Stage(
                 webhooks=[client],
                 store=running.ops,
                 scans=running.scans,
+                intake=RegistryNotifier(
+                    url=running.intake.url,
+                    token=settings.intake.imagegate_events_token.value.split()[0],
+                    registry=host,
+                    session=session,
+                ),
+                digests=digests,
                 meter=OwnMeter(running.metrics),
                 registry=host,
                 audience=narrator,
                 clock=SystemClock(),
             )
             good = tell(out, await unless_stopped(life, stage.run(show_images())))
+            print_queue(out, await running.ops.queue())
             if options.once:
                 life.stop("the show is over")
             elif not life.stopping.is_set():
+                where = _where_the_token_is(settings)
+                out.print(f"\nThe console: {running.console.url} ({where})", soft_wrap=True)
                 _invite(out, url, f"{host}/team/good:1.0", options)
             code = await life.until_stopped(
                 drain=lambda seconds: running.queue.drain(timeout=seconds)
@@ -127,40 +133,11 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
             return code if good or not options.once else 1
 
 
-def _settings(options: UpOptions, *, registry: str, scratch: Path) -> EmbeddedSettings:
-    """From the environment, with what the options say; the scanner's results do not stay."""
-    webhook = read_settings(WebhookSettings)
-    state = options.state or webhook.state_folder
-    worker_port = options.health_port + 1 if options.health_port else 0
-    replaced = msgspec.structs.replace
-    return EmbeddedSettings(
-        webhook=replaced(
-            webhook,
-            imagegate_state=state,
-            imagegate_port=options.port,
-            imagegate_health_port=options.health_port,
-        ),
-        worker=replaced(
-            read_settings(WorkerSettings),
-            imagegate_state=state,
-            imagegate_health_port=worker_port,
-        ),
-        scanner=replaced(
-            read_settings(ScannerSettings), imagegate_state=scratch, imagegate_scanner_port=0
-        ),
-        console=replaced(
-            read_settings(ConsoleSettings),
-            imagegate_state=state,
-            imagegate_console_port=options.console_port,
-        ),
-        insecure_registry=registry,
-    )
-
-
 def _introduce(narrator: Narrator, running: Embedded, url: str, state: Path) -> None:
     narrator.say(f"scanner: speaks Anchore's API on {running.scanner_url}")
     narrator.say(f"webhook: reviews on {url}, certificate {state / 'webhook.crt'}")
     narrator.say(f"probes and metrics: {running.webhook.health.url} {running.worker_health.url}")
+    narrator.say(f"intake: push events on {running.intake.url}, token in {state / EVENTS_TOKEN}")
     narrator.say("stores: in this process, gone with it; `make run-real` has Redis and RabbitMQ")
 
 
@@ -172,7 +149,6 @@ def _where_the_token_is(settings: EmbeddedSettings) -> str:
 
 
 def _invite(out: Console, url: str, image: str, options: UpOptions) -> None:
-    out.print()
     out.print(f"Serving on {url} until Ctrl-C. In another terminal:")
     where = "" if url == WEBHOOK else f" --webhook {url}"
     commands = (f"review --image {image}{where}", "queue", "verdicts", "status")

@@ -1,7 +1,7 @@
 """A webhook that answers as it is told, over the real wire."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -22,14 +22,22 @@ PENDING = denied(429, "image x: not judged yet, its scan is under way: try again
 
 
 class FakeWebhook:
-    """Answers `answers` by image, each only after `pending` answers that say try again."""
+    """Answers `answers` by image, each only after `pending` answers that say try again; at once
+    what `known` says is known."""
 
-    def __init__(self, *, answers: Mapping[str, Response], pending: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        answers: Mapping[str, Response],
+        pending: int = 0,
+        known: Callable[[str], bool] = lambda image: False,
+    ) -> None:
         self.requests: list[dict[str, Any]] = []
         self.queries: list[str] = []
         self.asked: Counter[str] = Counter()
         self._answers = answers
         self._pending = pending
+        self._known = known
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -42,7 +50,8 @@ class FakeWebhook:
         self.queries.append(http.query_string)
         image = request["object"]["spec"]["containers"][0]["image"]
         self.asked[image] += 1
-        answer = self._answers[image] if self.asked[image] > self._pending else PENDING
+        told = self._known(image) or self.asked[image] > self._pending
+        answer = self._answers[image] if told else PENDING
         response = {"uid": request["uid"], **answer}
         return web.json_response(
             {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}

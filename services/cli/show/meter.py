@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.cli.show.stage import Traffic
+from services.cli.show.outcomes import Traffic
 from shared.domain.errors import ImagegateError
 from shared.runtime.metrics import Metrics
 

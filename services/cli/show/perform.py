@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
+from services.cli.show.outcomes import Result
 from services.cli.show.report import print_result
-from services.cli.show.stage import Result
 from shared.runtime.lifecycle import Lifecycle
 
 Done = TypeVar("Done")

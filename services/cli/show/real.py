@@ -6,68 +6,34 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import aiohttp
-import msgspec
 import typer
 from rich.console import Console
 
 from services.cli.backend import open_scans
 from services.cli.command import console, fail, own_name
 from services.cli.reviews import webhook_client
-from services.cli.settings import CliSettings
-from services.cli.show.children import Program, free_ports, started
-from services.cli.show.images import show_images, write_layouts
+from services.cli.show.children import Program, started
+from services.cli.show.images import show_images
 from services.cli.show.meter import ScrapingMeter
 from services.cli.show.perform import tell, unless_stopped
+from services.cli.show.plan import REPLICAS, SINGLE, Plan, plan_in
+from services.cli.show.push import RegistryNotifier
 from services.cli.show.report import Narrator
 from services.cli.show.servers import answers, epmd, find_servers, own, rabbitmq, redis
 from services.cli.show.stage import Stage
-from services.cli.wiring import make_keys
-from services.scanner.settings import ScannerSettings
+from services.cli.tables import print_queue
+from services.console.session import TOKEN_FILE
 from shared.domain.errors import ImagegateError
-from shared.domain.signing import Role
 from shared.runtime.clock import SystemClock
 from shared.runtime.lifecycle import Lifecycle, run
 from shared.runtime.logging import configure_logging
-from shared.runtime.settings import Secret, read_settings
-from shared.runtime.tls import CertificateFiles, client_context, ensure_certificate
-
-REPLICAS = (1, 2)
-NAMES = ("redis", "amqp", "dist", "epmd", "registry", "scanner")
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """Folder and ports of everything, and what every process of ours is told."""
-
-    folder: Path
-    ports: dict[str, int]
-    certificate: CertificateFiles
-    environ: dict[str, str]
-
-    @property
-    def registry(self) -> str:
-        """`host:port`, as in a reference."""
-        return f"127.0.0.1:{self.ports['registry']}"
-
-    def url(self, name: str, *, scheme: str = "http") -> str:
-        """Where the process of a port answers."""
-        return f"{scheme}://127.0.0.1:{self.ports[name]}"
-
-    @property
-    def settings(self) -> CliSettings:
-        """For commands that ask these servers."""
-        return CliSettings(
-            redis_url=Secret(self.environ["REDIS_URL"]),
-            amqp_url=Secret(self.environ["AMQP_URL"]),
-            anchore_url=self.environ["ANCHORE_URL"],
-            imagegate_rules=Path(self.environ["IMAGEGATE_RULES"]),
-            imagegate_state=Path(self.environ["IMAGEGATE_STATE"]),
-        )
+from shared.runtime.tls import client_context
 
 
 def show_real(
     *, once: Annotated[bool, typer.Option("--once", help="End after the show.")] = False
 ) -> None:
-    """Start Redis, RabbitMQ, two webhooks, two workers and the scanner, and show them at work.
+    """Start Redis, RabbitMQ and every service, webhook and worker twice, and show them at work.
 
     All of it is in a temporary folder and is stopped at the end.
     """
@@ -83,7 +49,7 @@ async def _serve(life: Lifecycle, once: bool, out: Console) -> int:
     servers = find_servers()
     narrator = Narrator(console=out)
     with TemporaryDirectory(prefix="imagegate-") as folder:
-        plan = _plan(Path(folder))
+        plan = plan_in(Path(folder))
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             groups = _programs(plan, servers, session)
@@ -132,6 +98,13 @@ async def _show(
             webhooks=webhooks,
             store=backend.ops,
             scans=backend.scans,
+            intake=RegistryNotifier(
+                url=plan.url("intake"),
+                token=plan.environ["IMAGEGATE_EVENTS_TOKEN"],
+                registry=plan.registry,
+                session=session,
+            ),
+            digests=plan.digests,
             meter=ScrapingMeter(
                 urls=[plan.url(f"worker {number} health") for number in REPLICAS], session=session
             ),
@@ -139,32 +112,9 @@ async def _show(
             audience=narrator,
             clock=SystemClock(),
         )
-        return tell(out, await stage.run(show_images()))
-
-
-def _plan(folder: Path) -> Plan:
-    names = [*NAMES]
-    for number in REPLICAS:
-        names += [f"webhook {number}", f"webhook {number} health", f"worker {number} health"]
-    ports = dict(free_ports(names))
-    state = folder / "state"
-    make_keys(state / "keys", role=Role.WORKER)
-    write_layouts(folder / "layouts", show_images())
-    rules = folder / "rules.yaml"
-    rules.write_text(
-        "apiVersion: imagegate.dev/v1\n"
-        f'registries:\n  - {{host: "127.0.0.1:{ports["registry"]}", insecure: true}}\n'
-    )
-    environ = {
-        "PATH": read_settings(ScannerSettings).path,
-        "REDIS_URL": f"redis://127.0.0.1:{ports['redis']}/0",
-        "AMQP_URL": f"amqp://guest:guest@127.0.0.1:{ports['amqp']}/",
-        "ANCHORE_URL": f"http://127.0.0.1:{ports['scanner']}",
-        "IMAGEGATE_STATE": str(state),
-        "IMAGEGATE_RULES": str(rules),
-        "IMAGEGATE_SCANNER_PORT": str(ports["scanner"]),
-    }
-    return Plan(folder, ports, ensure_certificate(state), environ)
+        good = tell(out, await stage.run(show_images()))
+        print_queue(out, await backend.ops.queue())
+        return good
 
 
 def _programs(
@@ -190,29 +140,31 @@ def _programs(
         folder=folder,
         ready=answers(session, f"{plan.url('scanner')}/health"),
     )
-    replicas = [
+    replicas = [f"{what} {number}" for what in ("worker", "webhook") for number in REPLICAS]
+    processes = [
         own(
-            *(f"{what} {number}", "services.cli", what),
-            environ=plan.environ | _ports_of(plan, what, number),
+            *(name, "services.cli", name.partition(" ")[0]),
+            environ=plan.environ | _ports_of(plan, name),
             folder=folder,
-            ready=answers(session, f"{plan.url(f'{what} {number} health')}/readyz"),
+            ready=answers(session, f"{plan.url(f'{name} health')}/readyz"),
         )
-        for what in ("worker", "webhook")
-        for number in REPLICAS
+        for name in (*replicas, *SINGLE)
     ]
-    return [first, [registry, scanner, broker], replicas]
+    return [first, [registry, scanner, broker], processes]
 
 
-def _ports_of(plan: Plan, what: str, number: int) -> dict[str, str]:
-    told = {"IMAGEGATE_HEALTH_PORT": str(plan.ports[f"{what} {number} health"])}
-    if what == "webhook":
-        told["IMAGEGATE_PORT"] = str(plan.ports[f"webhook {number}"])
+def _ports_of(plan: Plan, name: str) -> dict[str, str]:
+    told = {"IMAGEGATE_HEALTH_PORT": str(plan.ports[f"{name} health"])}
+    if name.startswith("webhook"):
+        told["IMAGEGATE_PORT"] = str(plan.ports[name])
     return told
 
 
 def _invite(out: Console, plan: Plan) -> None:
     names = ("REDIS_URL", "AMQP_URL", "ANCHORE_URL", "IMAGEGATE_STATE", "IMAGEGATE_RULES")
-    out.print("\nServing until Ctrl-C. In another terminal:")
+    token = Path(plan.environ["IMAGEGATE_STATE"]) / TOKEN_FILE
+    out.print(f"\nThe console: {plan.url('console')} (token in {token})", soft_wrap=True)
+    out.print("Serving until Ctrl-C. In another terminal:")
     lines = [f"export {name}={plan.environ[name]}" for name in names]
     webhook = plan.url("webhook 2", scheme="https")
     image = f"{plan.registry}/team/good:1.0"

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from services.cli.reviews import Reviewed
 from services.cli.show.images import ShowImage
-from services.cli.show.stage import Outcome, Result, Traffic, Warmed
+from services.cli.show.outcomes import Outcome, Result, Traffic, Warmed
 from services.cli.tables import WIDE, plain, verdict_table
 
 WHY = 110

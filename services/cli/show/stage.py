@@ -13,6 +13,7 @@ import msgspec
 
 from services.cli.reviews import Reviewed
 from services.cli.show.images import ShowImage, dockerfile_of
+from services.cli.show.outcomes import Outcome, Result, Traffic, Warmed
 from services.cli.show.pods import review_of_image
 from services.console.rows import VerdictRow
 from shared.ports.clock import Clock
@@ -54,19 +55,6 @@ class Intake(Protocol):
         """`image` was pushed with this digest."""
 
 
-class Traffic(msgspec.Struct, frozen=True):
-    """What went on behind the reviews: counters by what they count."""
-
-    steps: dict[str, int] = {}
-    """Steps that the queue carried, by kind and lane."""
-    calls: dict[str, int] = {}
-    """Calls to Anchore, by operation."""
-
-    def since(self, before: "Traffic") -> "Traffic":
-        """What was added."""
-        return Traffic(_added(self.steps, before.steps), _added(self.calls, before.calls))
-
-
 class Meter(Protocol):
     """Reads the counters."""
 
@@ -83,63 +71,11 @@ class Audience(Protocol):
     def answered(self, image: ShowImage, reviewed: Reviewed) -> None:
         """An answer came, final or not."""
 
-    def decided(self, outcome: "Outcome") -> None:
+    def decided(self, outcome: Outcome) -> None:
         """A pod was decided for the first time."""
 
-    def warmed(self, warmed: "Warmed") -> None:
+    def warmed(self, warmed: Warmed) -> None:
         """An image was judged before anybody asked, and then asked about."""
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of one image's pod."""
-
-    image: ShowImage
-    first: Reviewed
-    final: Reviewed
-    asked: int
-    """Reviews until it was decided."""
-    seconds: float
-    """From the first review to the decision."""
-    known_before: bool
-    """Whether the store knew it before the first review."""
-    again: Reviewed | None = None
-    """The review after the decision."""
-
-    @property
-    def surprises(self) -> tuple[str, ...]:
-        """How the answers differ from what the show's data expects; empty: as expected."""
-        answers = [self.final, *([self.again] if self.again else [])]
-        return tuple(dict.fromkeys(text for one in answers for text in _surprises(self.image, one)))
-
-
-class Warmed(msgspec.Struct, frozen=True):
-    """What became of a pushed image that nobody had asked about."""
-
-    image: ShowImage
-    seconds: float
-    """From its push event to its verdict; the patience where there was none."""
-    first: Reviewed
-    """The first review with it, after that."""
-
-    @property
-    def surprises(self) -> tuple[str, ...]:
-        """How the first answer differs from what the show's data expects."""
-        return tuple(_surprises(self.image, self.first))
-
-
-class Result(msgspec.Struct, frozen=True):
-    """The whole show."""
-
-    outcomes: tuple[Outcome, ...]
-    warmed: tuple[Warmed, ...]
-    traffic: Traffic
-    verdicts: tuple[VerdictRow, ...]
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether every answer was the expected one."""
-        decided = all(not outcome.surprises and outcome.again for outcome in self.outcomes)
-        return decided and not any(warmed.surprises for warmed in self.warmed)
 
 
 class Stage:
@@ -151,8 +87,8 @@ class Stage:
         webhooks: Sequence[Webhook],
         store: Store,
         scans: Scans,
-        intake: Intake | None = None,
-        digests: Mapping[str, str] = {},
+        intake: Intake,
+        digests: Mapping[str, str],
         meter: Meter,
         registry: str,
         audience: Audience,
@@ -194,7 +130,7 @@ class Stage:
                 if not image.warmed
             ]
         outcomes = [await self._once_more(task.result()) for task in tasks]
-        warmed = [await self._warm(image) for image in images if image.warmed and self._intake]
+        warmed = [await self._warm(image) for image in images if image.warmed]
         after = await self._meter.traffic()
         own = {f"{self._registry}/{image.reference}" for image in images}
         verdicts = await self._store.verdicts(limit=1000)
@@ -230,7 +166,6 @@ class Stage:
     async def _warm(self, image: ShowImage) -> Warmed:
         """Its push event, its verdict, and only then the first review with it."""
         began = self._clock.monotonic()
-        assert self._intake is not None
         await self._intake.pushed(image, self._digests[image.reference])
         for _ in range(round(self._patience / WARM_LOOK)):
             if await self._judged(image):
@@ -251,21 +186,3 @@ class Stage:
         reviewed = await next(self._webhooks).ask(review)
         self._audience.answered(image, reviewed)
         return reviewed
-
-
-def _surprises(image: ShowImage, reviewed: Reviewed) -> list[str]:
-    answer = reviewed.answer
-    found = []
-    if answer.allowed is not image.allowed:
-        expected = "allowed" if image.allowed else "denied"
-        found.append(f"expected it {expected}")
-    elif answer.code != image.code:
-        found.append(f"expected code {image.code}, got {answer.code}")
-    message = answer.message.casefold()
-    found += [f"expected {text!r} in it" for text in image.says if text.casefold() not in message]
-    return found
-
-
-def _added(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
-    added = {name: count - before.get(name, 0) for name, count in after.items()}
-    return {name: count for name, count in added.items() if count}

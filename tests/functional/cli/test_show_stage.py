@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from services.cli.reviews import webhook_client
-from services.cli.show.images import show_images
+from services.cli.show.images import ShowImage, show_images
+from services.cli.show.outcomes import Result, Traffic
 from services.cli.show.report import Narrator, print_result
-from services.cli.show.stage import Result, Stage, Traffic
+from services.cli.show.stage import Stage
 from services.console.rows import VerdictRow
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve
@@ -23,7 +24,9 @@ EXPECTED: dict[str, Response] = {
     "expat": denied(403, "image x: refused by policy p: CRITICAL CVE-2024-45491\n  more"),
     "untagged": denied(403, "image x: refused by policy p: FROM has no tag"),
     "nobody": denied(403, "image x: could not be judged: it has no such image"),
+    "warmed": allowed(),
 }
+WARMED = VerdictRow(f"{REGISTRY}/team/warmed:1.0", "sha256:" + "b" * 64, "pass", 1, 0.0, False)
 
 
 class Store:
@@ -32,6 +35,20 @@ class Store:
 
     async def verdicts(self, *, limit: int) -> tuple[VerdictRow, ...]:
         return self.rows
+
+
+class Intake:
+    """Has what is pushed judged at once, or never."""
+
+    def __init__(self, store: Store, *, judges: bool) -> None:
+        self._store = store
+        self._judges = judges
+        self.pushes: list[tuple[str, str]] = []
+
+    async def pushed(self, image: ShowImage, digest: str) -> None:
+        self.pushes.append((image.reference, digest))
+        if self._judges:
+            self._store.rows += (WARMED,)
 
 
 class Scans:
@@ -54,10 +71,11 @@ class Meter:
 class Show:
     """A stage over real HTTPS in front of fakes, and what was printed."""
 
-    def __init__(self, stage: Stage, out: io.StringIO, scans: Scans) -> None:
+    def __init__(self, stage: Stage, out: io.StringIO, scans: Scans, intake: Intake) -> None:
         self._stage = stage
         self._out = out
         self.scans = scans
+        self.intake = intake
 
     async def run(self) -> tuple[Result, str]:
         result = await self._stage.run(show_images())
@@ -73,22 +91,28 @@ async def staged(
     pending: int = 2,
     rows: tuple[VerdictRow, ...] = (),
     patience: float = 30.0,
+    judges: bool = True,
 ) -> AsyncIterator[tuple[Show, FakeWebhook]]:
     files = ensure_certificate(folder)
+    store = Store(rows)
     webhook = FakeWebhook(
         answers={f"{REGISTRY}/team/{name}:1.0": answer for name, answer in answers.items()},
         pending=pending,
+        known=lambda image: image == WARMED.image and WARMED in store.rows,
     )
     out = io.StringIO()
     scans = Scans()
+    intake = Intake(store, judges=judges)
     async with (
         serve(webhook.app(), tls=server_context(files)) as bound,
         webhook_client(bound.url, tls=client_context(files.certificate)) as client,
     ):
         stage = Stage(
             webhooks=[client],
-            store=Store(rows),
+            store=store,
             scans=scans,
+            intake=intake,
+            digests={"team/warmed:1.0": WARMED.digest},
             meter=Meter(),
             registry=REGISTRY,
             audience=Narrator(console=Console(file=out, width=200)),
@@ -96,7 +120,7 @@ async def staged(
             patience=patience,
             again_after=0.01,
         )
-        yield Show(stage, out, scans), webhook
+        yield Show(stage, out, scans, intake), webhook
 
 
 async def test_each_pod_is_asked_until_it_is_decided_and_then_once_more(tmp_path: Path) -> None:
@@ -104,7 +128,9 @@ async def test_each_pod_is_asked_until_it_is_decided_and_then_once_more(tmp_path
         result, _ = await show.run()
     assert result.as_expected
     assert {outcome.asked for outcome in result.outcomes} == {3}
-    assert set(webhook.asked.values()) == {4}
+    asked = {image.rpartition("/")[2]: times for image, times in webhook.asked.items()}
+    assert asked.pop("warmed:1.0") == 1
+    assert set(asked.values()) == {4}
     assert set(webhook.queries) == {"timeout=5s"}
 
 
@@ -146,6 +172,22 @@ async def test_what_happened_behind_is_what_was_added_meanwhile(tmp_path: Path) 
         result, text = await show.run()
     assert result.traffic == Traffic({"request in lane admission": 6}, {})
     assert "step request in lane admission" in text
+
+
+async def test_a_pushed_image_is_asked_about_only_once_its_verdict_is_there(tmp_path: Path) -> None:
+    async with staged(tmp_path, pending=0) as (show, _):
+        result, text = await show.run()
+    assert show.intake.pushes == [("team/warmed:1.0", WARMED.digest)]
+    (warmed,) = result.warmed
+    assert warmed.first.answer.allowed
+    assert "after its push event, before anybody asked; the first pod with it: allowed" in text
+
+
+async def test_an_image_that_its_push_event_did_not_warm_is_a_surprise(tmp_path: Path) -> None:
+    async with staged(tmp_path, pending=1, judges=False, patience=2.0) as (show, _):
+        result, text = await show.run()
+    assert not result.as_expected
+    assert "warmed: expected it allowed. It says: image x: not judged yet" in text
 
 
 async def test_a_wrong_answer_is_named_and_the_show_is_not_as_expected(tmp_path: Path) -> None:

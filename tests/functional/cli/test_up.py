@@ -14,7 +14,8 @@ import pytest
 
 from tests.functional.cli.commands import REPOSITORY, imagegate
 
-UP = (sys.executable, "-m", "services.cli", "up", "--port", "0", "--health-port", "0")
+PORTS = ("--port", "0", "--health-port", "0", "--intake-port", "0", "--console-port", "0")
+UP = (sys.executable, "-m", "services.cli", "up", *PORTS)
 FAILS = {"ssh": "openssh-server", "root": "effective user", "expat": "CVE-2024-4549"}
 
 
@@ -106,6 +107,7 @@ async def test_verdicts_shows_what_the_store_knows(serving: Serving) -> None:
         f"{serving.registry}/team/expat:1.0": "fail",
         f"{serving.registry}/team/untagged:1.0": "fail",
         f"{serving.registry}/team/nobody:1.0": "error",
+        f"{serving.registry}/team/warmed:1.0": "pass",
     }
 
 
