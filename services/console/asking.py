@@ -13,15 +13,15 @@ Answer = TypeVar("Answer")
 
 
 class NoAnswer(ImagegateError):
-    """A server took longer than TIMEOUT."""
+    """A server took longer than it was given."""
 
 
-async def heard(asked: Awaitable[Answer]) -> Answer | ImagegateError:
-    """The answer, or why there is none."""
+async def heard(asked: Awaitable[Answer], *, timeout: float = TIMEOUT) -> Answer | ImagegateError:
+    """The answer, or why there is none after at most `timeout` seconds."""
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(timeout):
             return await asked
     except TimeoutError:
-        return NoAnswer(f"no answer in {TIMEOUT:g} s")
+        return NoAnswer(f"no answer in {timeout:g} s")
     except ImagegateError as error:
         return error

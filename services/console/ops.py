@@ -136,9 +136,9 @@ class Ops:
 
     async def dead(self, *, limit: int) -> DeadReport:
         """Dead letters without their bodies, and how many there are."""
-        letters, depths = await asyncio.gather(
-            self._letters.letters(limit=limit), self._queue.depths()
-        )
+        # Not at once: a letter that is being looked at does not count as standing there.
+        depths = await self._queue.depths()
+        letters = await self._letters.letters(limit=limit)
         now = self._clock.now()
         rows = tuple(dead_row(letter, now=now) for letter in letters)
         return DeadReport(total=max(depths.dead, len(rows)), letters=rows)

@@ -1,140 +1,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
 
-from services.console.ops import Ops
+from services.console.asking import NoAnswer, heard
 from services.console.rows import VerdictRow
-from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
-from shared.adapters.memory.dead import MemoryDeadLetters
-from shared.adapters.memory.decisions import MemoryDecisionLog
-from shared.adapters.memory.presence import MemoryPresence
-from shared.adapters.memory.queue import MemoryQueue
-from shared.adapters.memory.store import MemoryVerdictStore
-from shared.domain.errors import ErrorKind, StoreUnreachable, TransientFailure
+from shared.domain.errors import ErrorKind, QueueUnavailable
 from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.signing import Kind
-from shared.domain.step import Lane, Step, StepKind
-from shared.domain.verdict import (
-    Action,
-    Evaluation,
-    Finding,
-    Outcome,
-    Question,
-    Subject,
-    Verdict,
-    last_error_key,
-    verdict_key,
-)
-from shared.ports.scanner import Analysis, ScannerInfo
+from shared.domain.step import Lane, Step, encode_step, failed
+from shared.domain.verdict import Action, Finding, Outcome
 from shared.ports.steps import Settle
-from tests.fakes.clock import FakeClock
 from tests.fakes.sealing import PlainSealer
-
-DIGEST = f"sha256:{'a' * 64}"
-QUESTION = Question()
-
-
-class StubScanner:
-    """Only tells who it is, unless it is down."""
-
-    def __init__(self) -> None:
-        self.down = False
-
-    async def info(self) -> ScannerInfo:
-        if self.down:
-            raise TransientFailure("anchore at 127.0.0.1:8228 is down")
-        return ScannerInfo("anchore", "1.1.0", "v1")
-
-    async def analysis(self, subject: Subject, question: Question) -> Analysis:
-        raise NotImplementedError
-
-    async def submit(
-        self,
-        subject: Subject,
-        question: Question,
-        *,
-        dockerfile: bytes | None = None,
-        force: bool = False,
-    ) -> Analysis:
-        raise NotImplementedError
-
-    async def evaluate(self, subject: Subject, question: Question) -> Evaluation:
-        raise NotImplementedError
-
-    async def failure_reason(self, subject: Subject, question: Question) -> str:
-        raise NotImplementedError
-
-
-class World:
-    """An `Ops` on in-process adapters, and pens to write into them."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.sealer = PlainSealer()
-        self.leases = MemoryScanLeases(clock=self.clock)
-        self.claims = MemoryRequestClaims(clock=self.clock, leases=self.leases)
-        self.store = MemoryVerdictStore(clock=self.clock, leases=self.leases)
-        self.queue = MemoryQueue(clock=self.clock)
-        self.letters = MemoryDeadLetters(queue=self.queue, clock=self.clock)
-        self.decisions = MemoryDecisionLog(clock=self.clock)
-        self.presence = MemoryPresence(clock=self.clock)
-        self.scanner = StubScanner()
-
-    def ops(self) -> Ops:
-        return Ops(
-            store=self.store,
-            unsealer=PlainSealer(),
-            claims=self.claims,
-            leases=self.leases,
-            queue=self.queue,
-            letters=self.letters,
-            decisions=self.decisions,
-            presence=self.presence,
-            scanner=self.scanner,
-            clock=self.clock,
-            facts=lambda: {"webhook": "https://127.0.0.1:8443"},
-        )
-
-    async def put(
-        self, record: msgspec.Struct, *, kind: Kind, key: str, life: int = 60_000
-    ) -> None:
-        now = self.clock.now()
-        sealed = self.sealer.seal(record, kind=kind, key=key, order=now, ends=now + life)
-        await self.store.put(sealed, key=key, ends=now + life)
-
-    async def put_verdict(self, outcome: Outcome, *, tag: str | None = "1", **more: object) -> None:
-        subject = Subject("a.example/b", DIGEST, tag)
-        verdict = msgspec.structs.replace(
-            Verdict(
-                subject=subject,
-                question=QUESTION,
-                outcome=outcome,
-                evaluated_at=self.clock.now(),
-                policy_id="prod",
-            ),
-            **more,
-        )
-        key = last_error_key if outcome is Outcome.ERROR else verdict_key
-        await self.put(verdict, kind=Kind.VERDICT, key=key(subject, QUESTION))
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-def a_step(world: World, lane: Lane) -> Step:
-    return Step(
-        id="s",
-        kind=StepKind.REQUEST,
-        lane=lane,
-        reference="a.example/b:1",
-        question=QUESTION,
-        first_seen=world.clock.now(),
-    )
+from tests.unit.console.world import DIGEST, World, a_step
 
 
 def stop(message: str) -> Finding:
@@ -156,19 +35,56 @@ async def test_the_queue_tells_depths_and_the_age_of_the_oldest_wish(world: Worl
     assert report.dead == 0
 
 
-class ClaimsAway(MemoryRequestClaims):
-    """Request claims in a store that does not answer."""
-
-    async def oldest(self) -> dict[Lane, int]:
-        raise StoreUnreachable("away")
-
-
-async def test_the_queue_tells_depths_also_while_the_store_is_away() -> None:
-    world = World()
-    world.claims = ClaimsAway(clock=world.clock, leases=world.leases)
+async def test_the_queue_tells_depths_also_while_the_store_is_away(world: World) -> None:
+    world.store_away("no redis")
+    world.queue.discreet = True
     report = await world.ops().queue()
     assert len(report.lanes) == len(Lane)
     assert not report.ages_known
+    assert {lane.unacknowledged for lane in report.lanes} == {None}
+    assert {lane.delivered for lane in report.lanes} == {None}
+
+
+async def test_a_look_tells_of_processes_also_while_the_broker_is_away(world: World) -> None:
+    await world.beat("w")
+    world.broker_away("no rabbit")
+    look = await world.ops().look()
+    assert look.queue is None
+    assert [one.beat.name for one in look.processes or ()] == ["w"]
+    assert {part: str(error) for part, error in look.trouble.items()} == {"queue": "no rabbit"}
+    with pytest.raises(QueueUnavailable, match="no rabbit"):
+        await world.ops().queue()
+
+
+async def test_a_look_tells_of_the_trouble_of_both(world: World) -> None:
+    world.broker_away("no rabbit")
+    world.store_away("no redis")
+    look = await world.ops().look()
+    assert (look.queue, look.processes) == (None, None)
+    assert set(look.trouble) == {"queue", "store"}
+
+
+async def test_what_the_broker_does_not_tell_the_workers_do(world: World) -> None:
+    world.queue.discreet = True
+    await world.beat("one", in_hand={Lane.CHECK: 2}, delivered={Lane.CHECK: 10})
+    await world.beat("two", in_hand={Lane.CHECK: 3, Lane.RESOLVE: 1}, delivered={Lane.CHECK: 5})
+    await world.beat("door", service="webhook", in_hand={Lane.CHECK: 99})
+    lanes = {lane.lane: lane for lane in (await world.ops().queue()).lanes}
+    assert (lanes[Lane.CHECK].unacknowledged, lanes[Lane.CHECK].delivered) == (5, 15)
+    assert (lanes[Lane.RESOLVE].unacknowledged, lanes[Lane.RESOLVE].delivered) == (1, 0)
+
+
+async def test_what_the_broker_tells_is_not_asked_of_the_workers(world: World) -> None:
+    await world.beat("one", in_hand={Lane.CHECK: 2})
+    lanes = {lane.lane: lane for lane in (await world.ops().queue()).lanes}
+    assert lanes[Lane.CHECK].unacknowledged == 0
+
+
+async def test_without_a_worker_that_tells_nothing_is_made_up(world: World) -> None:
+    world.queue.discreet = True
+    await world.beat("door", service="webhook")
+    lanes = (await world.ops().queue()).lanes
+    assert {(lane.unacknowledged, lane.delivered) for lane in lanes} == {(None, None)}
 
 
 async def test_a_scan_under_way_gives_its_lane_an_age_too(world: World) -> None:
@@ -285,9 +201,66 @@ async def test_the_status_asks_every_part_and_a_dead_one_is_a_line(worked: World
         "workers": "1 at every lane",
     }
     assert report.facts == {"webhook": "https://127.0.0.1:8443"}
+    assert world.scanner is not None
     world.scanner.down = True
     report = await world.ops().status()
     assert not report.ok
     assert [part.detail for part in report.parts if not part.ok] == [
         "anchore at 127.0.0.1:8228 is down"
     ]
+
+
+async def test_a_scanner_that_is_not_named_is_no_line_of_the_status(worked: World) -> None:
+    worked.scanner = None
+    report = await worked.ops().status()
+    assert report.ok
+    assert [part.name for part in report.parts] == ["store", "queue", "workers"]
+
+
+async def test_a_dead_step_tells_what_it_was_and_why_it_failed(world: World) -> None:
+    step = failed(failed(a_step(world, Lane.CHECK), "anchore: 500"), "anchore: hung")
+    world.clock.advance(60_000)
+    await world.died(encode_step(step))
+    world.clock.advance(5_000)
+    report = await world.ops().dead(limit=10)
+    (row,) = report.letters
+    assert report.total == 1
+    assert (row.lane, row.reason, row.age, row.waited) == ("check", "rejected", 5.0, 65.0)
+    assert (row.kind, row.image, row.why) == ("request", "a.example/b:1", "admission")
+    assert (row.attempt, row.history) == (2, ("anchore: 500", "anchore: hung"))
+    assert row.body == ""
+
+
+async def test_one_dead_letter_is_told_with_its_message(world: World) -> None:
+    await world.died(b"no step \xff")
+    (listed,) = (await world.ops().dead(limit=10)).letters
+    row = await world.ops().dead_letter(listed.id)
+    assert row is not None
+    assert (row.kind, row.waited, row.body) == ("", None, "no step \\xff")
+    assert await world.ops().dead_letter("another") is None
+
+
+async def test_more_dead_letters_than_were_asked_for_are_counted(world: World) -> None:
+    for number in range(5):
+        await world.died(b"%d" % number)
+    report = await world.ops().dead(limit=2)
+    assert (report.total, len(report.letters)) == (5, 2)
+
+
+async def test_decisions_are_told_the_newest_first_and_after_one_only_the_newer(
+    world: World,
+) -> None:
+    await world.decided("a", "b", "c")
+    ops = world.ops()
+    assert [one.decision.name for one in await ops.decisions(limit=2)] == ["c", "b"]
+    oldest = (await ops.decisions(limit=10))[-1]
+    assert [one.decision.name for one in await ops.decisions(limit=10, after=oldest.id)] == [
+        "c",
+        "b",
+    ]
+
+
+async def test_a_question_that_hangs_is_given_up() -> None:
+    answer = await heard(asyncio.Event().wait(), timeout=0.01)
+    assert isinstance(answer, NoAnswer)
+    assert str(answer) == "no answer in 0.01 s"

@@ -38,3 +38,24 @@ def test_a_wrong_number_of_label_values_is_refused() -> None:
     counter = Metrics().counter("imagegate_reviews_total", "Reviews.", ["decision"])
     with pytest.raises(ValueError, match="2 label values for 1 labels"):
         counter.add("allow", "extra")
+
+
+def test_gauges_that_may_be_unknown_are_asked_at_each_scrape_and_else_absent() -> None:
+    metrics = Metrics()
+    told: dict[tuple[str, ...], float] = {("check",): 3, ("resolve",): 0}
+    metrics.gauges("imagegate_lane_ready_count", "Steps.", ("lane",), lambda: told)
+    text = metrics.render().decode()
+    assert "# TYPE imagegate_lane_ready_count gauge" in text
+    assert 'imagegate_lane_ready_count{lane="check"} 3.0' in text
+    assert 'imagegate_lane_ready_count{lane="resolve"} 0.0' in text
+    told.clear()
+    assert "imagegate_lane_ready_count{" not in metrics.render().decode()
+    with pytest.raises(ValueError, match="imagegate_lane_ready_count"):
+        metrics.gauge("imagegate_lane_ready_count", "Another.")
+
+
+def test_gauges_that_may_be_unknown_are_bounded_too() -> None:
+    metrics = Metrics()
+    many: dict[tuple[str, ...], float] = {(str(number),): 1.0 for number in range(MAX_SERIES + 50)}
+    metrics.gauges("imagegate_lane_ready_count", "Steps.", ("lane",), lambda: many)
+    assert metrics.render().decode().count("imagegate_lane_ready_count{") == MAX_SERIES
