@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Any
 
 from shared.domain.errors import InvalidStep
 from shared.domain.retry import DELAYS
@@ -111,6 +112,11 @@ class Handling:
         if settle is Settle.DEAD:
             self.count(QueueEvent.DEAD)
         return settle
+
+    def in_hand(self, delivery: asyncio.Task[Any]) -> None:
+        """Count a delivery as in hand until its task ends, however that ends."""
+        self._carried.taken(self.lane)
+        delivery.add_done_callback(lambda _: self._carried.settled(self.lane))
 
     def count(self, event: QueueEvent) -> None:
         """Tell whoever counts."""

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.contract.queues import Make, Subject, maker
 from tests.contract.stores import World, memory_world, redis_world
+from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 
 
@@ -22,3 +24,25 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         return
     async with redis_world(request.getfixturevalue("redis_server")) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    server = RabbitServer(tmp_path_factory.mktemp("broker") / "node")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.servers)])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes a queue of each adapter."""
+    return maker("" if request.param == "memory" else request.getfixturevalue("broker").url)
+
+
+@pytest.fixture
+async def subject(make: Make) -> AsyncIterator[Subject]:
+    """A queue of each adapter."""
+    async with make() as made:
+        yield made

@@ -3,206 +3,27 @@
 import asyncio
 import contextlib
 import time
-import uuid
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
 
-import aio_pika
 import msgspec
 import pytest
 
 from shared.adapters.handling import CLOCKS_APART, QueueEvent
-from shared.adapters.memory.queue import MemoryQueue
-from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.domain.errors import QueueFull
-from shared.domain.step import VERSION, Lane, Step, StepKind
-from shared.domain.verdict import Question
-from shared.domain.why import Why
-from shared.ports.carried import Carried, CarriedSteps
-from shared.ports.steps import Handler, LaneDepth, Settle, StepQueue
+from shared.domain.step import Lane, Step, StepKind
+from shared.ports.carried import CarriedSteps
+from shared.ports.steps import LaneDepth, Settle
 from shared.runtime.clock import SystemClock
-from tests.servers.rabbitmq import RabbitServer
-
-PATIENCE = 10.0
-"""Seconds for what has to happen; what must not happen is given a moment only."""
-
-
-class Queue(StepQueue, Protocol):
-    @property
-    def carried(self) -> Carried: ...
-
-
-class Subject:
-    """A queue under test, and what a test may do behind its back."""
-
-    queue: Queue
-    events: Counter[tuple[QueueEvent, Lane]]
-
-    def __init__(self) -> None:
-        self.events = Counter()
-
-    def count(self, event: QueueEvent, lane: Lane) -> None:
-        self.events[event, lane] += 1
-
-    def another(self) -> AbstractAsyncContextManager[Queue]:
-        """The queue as another process sees it; the same one where there is only one process."""
-        raise NotImplementedError
-
-    async def put_raw(self, lane: Lane, body: bytes) -> None:
-        raise NotImplementedError
-
-
-class MemorySubject(Subject):
-    def __init__(self, *, max_ready: int | None) -> None:
-        super().__init__()
-        self.memory = MemoryQueue(clock=SystemClock(), max_ready=max_ready, on_event=self.count)
-        self.queue = self.memory
-
-    @asynccontextmanager
-    async def another(self) -> AsyncIterator[Queue]:
-        yield self.memory
-
-    async def put_raw(self, lane: Lane, body: bytes) -> None:
-        self.memory.publish_raw(lane, body)
-
-
-class RabbitSubject(Subject):
-    def __init__(self, url: str, *, max_ready: int | None) -> None:
-        super().__init__()
-        self.url = url
-        self.prefix = f"test-{uuid.uuid4().hex[:8]}"
-        self.max_ready = max_ready
-        self.queue = self.make()
-
-    def make(self) -> RabbitQueue:
-        return RabbitQueue(
-            self.url,
-            clock=SystemClock(),
-            prefix=self.prefix,
-            max_ready=self.max_ready,
-            on_event=self.count,
-        )
-
-    @asynccontextmanager
-    async def another(self) -> AsyncIterator[Queue]:
-        async with self.make().connect() as queue:
-            await queue.connected(timeout=PATIENCE)
-            yield queue
-
-    async def put_raw(self, lane: Lane, body: bytes) -> None:
-        async with await aio_pika.connect(self.url) as connection, connection.channel() as channel:
-            await channel.default_exchange.publish(
-                aio_pika.Message(body), routing_key=f"{self.prefix}.{lane}"
-            )
-
-
-Make = Callable[..., AbstractAsyncContextManager[Subject]]
-
-
-@pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    server = RabbitServer(tmp_path_factory.mktemp("broker") / "node")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-
-
-@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.servers)])
-def make(request: pytest.FixtureRequest) -> Make:
-    """Makes a queue of its own, usable inside the block."""
-    url = "" if request.param == "memory" else request.getfixturevalue("broker").url
-
-    @asynccontextmanager
-    async def made(*, max_ready: int | None = None) -> AsyncIterator[Subject]:
-        if not url:
-            yield MemorySubject(max_ready=max_ready)
-            return
-        subject = RabbitSubject(url, max_ready=max_ready)
-        queue = subject.make()
-        subject.queue = queue
-        async with queue.connect():
-            await queue.connected(timeout=PATIENCE)
-            yield subject
-
-    return made
-
-
-@pytest.fixture
-async def subject(make: Make) -> AsyncIterator[Subject]:
-    async with make() as made:
-        yield made
-
-
-def a_step(lane: Lane = Lane.ADMISSION, **changes: object) -> Step:
-    step = Step(
-        id=uuid.uuid4().hex,
-        kind=StepKind.RESOLVE if lane is Lane.RESOLVE else StepKind.REQUEST,
-        lane=lane,
-        reference="registry.example/team/app:1",
-        question=Question(),
-        first_seen=1_700_000_000_000,
-        why=Why.ADMISSION,
-        v=VERSION,
-    )
-    return msgspec.structs.replace(step, **changes)
-
-
-class Recorder:
-    """A handler that remembers what it got."""
-
-    def __init__(self, settle: Settle = Settle.ACK, work: float = 0.0) -> None:
-        self.steps: list[Step] = []
-        self.ended: list[Step] = []
-        self.running = 0
-        self.most = 0
-        self._settle = settle
-        self._work = work
-
-    async def __call__(self, step: Step) -> Settle:
-        self.steps.append(step)
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            await asyncio.sleep(self._work)
-        finally:
-            self.running -= 1
-        self.ended.append(step)
-        return self._settle
-
-
-@asynccontextmanager
-async def consuming(
-    queue: StepQueue, lane: Lane, handler: Handler, *, concurrency: int = 4
-) -> AsyncIterator["asyncio.Task[None]"]:
-    """A consumer that is cancelled at the end, as one whose process dies."""
-    task = asyncio.create_task(queue.consume(lane, handler, concurrency=concurrency))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            held = condition()
-            if held if isinstance(held, bool) else await held:
-                return
-            await asyncio.sleep(0.02)
-
-
-async def ready(queue: StepQueue, lane: Lane) -> int:
-    depths = await queue.depths()
-    return next(depth.ready for depth in depths.lanes if depth.lane is lane)
-
-
-async def dead(queue: StepQueue) -> int:
-    return (await queue.depths()).dead
+from tests.contract.queues import (
+    PATIENCE,
+    Make,
+    Recorder,
+    Subject,
+    a_step,
+    consuming,
+    dead,
+    ready,
+    until,
+)
 
 
 async def test_a_published_step_is_delivered_as_it_was(subject: Subject) -> None:
@@ -509,6 +330,28 @@ async def test_the_queue_counts_what_it_carried(subject: Subject) -> None:
         CarriedSteps(Lane.ADMISSION, StepKind.REQUEST, published=2, delayed=1, delivered=2),
         CarriedSteps(Lane.PREWARM, StepKind.REQUEST, published=1),
     )
+
+
+async def test_the_queue_counts_what_is_in_hand_until_it_is_settled(subject: Subject) -> None:
+    carried = subject.queue.carried
+    got = Recorder(work=0.3)
+    async with consuming(subject.queue, Lane.ADMISSION, got, concurrency=2):
+        await subject.put_raw(Lane.ADMISSION, b"no step")
+        await subject.queue.publish(a_step())
+        await subject.queue.publish(a_step())
+        await until(lambda: len(got.steps) == 2)
+        assert carried.in_hand() == {lane: 2 * (lane is Lane.ADMISSION) for lane in Lane}
+        await until(lambda: len(got.ended) == 2)
+        await until(lambda: not any(carried.in_hand().values()))
+
+
+async def test_what_a_dying_consumer_had_in_hand_is_not_counted_any_more(subject: Subject) -> None:
+    carried = subject.queue.carried
+    stuck = Recorder(work=60)
+    async with consuming(subject.queue, Lane.ADMISSION, stuck):
+        await subject.queue.publish(a_step())
+        await until(lambda: carried.in_hand()[Lane.ADMISSION] == 1)
+    await until(lambda: carried.in_hand()[Lane.ADMISSION] == 0)
 
 
 async def test_ping_of_a_queue_that_works_passes(subject: Subject) -> None:

@@ -16,19 +16,13 @@ from shared.adapters.handling import (
     check_publish,
     ignore,
 )
+from shared.adapters.memory.pile import Pile
 from shared.domain.errors import QueueFull
 from shared.domain.retry import DELAYS
 from shared.domain.step import Lane, Step, encode_step
 from shared.ports.carried import Carried
 from shared.ports.clock import Clock
 from shared.ports.steps import Depths, Handler, LaneDepth, Settle
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that could not be handled; a step's `history` says why it failed before."""
-
-    lane: Lane
-    body: bytes
 
 
 class MemoryQueue:
@@ -47,18 +41,13 @@ class MemoryQueue:
         on_event: OnEvent = ignore,
     ) -> None:
         self.carried = Carried()
+        self.dead = Pile(clock=clock, most=max_dead)
         self._clock = clock
         self._on_event = on_event
         self._lanes = {lane: _Waiting(cap(lane, max_ready=max_ready)) for lane in Lane}
         self._delayed: Counter[int] = Counter()
-        self._dead: deque[DeadLetter] = deque(maxlen=max_dead)
         self._crews: set[Crew] = set()
         self._draining = False
-
-    @property
-    def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """The dead letters, oldest first."""
-        return tuple(self._dead)
 
     async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
         """Queue `step` as the port says; raises QueueFull."""
@@ -111,17 +100,18 @@ class MemoryQueue:
 
     async def depths(self) -> Depths:
         """How much stands where."""
+        in_hand = self.carried.in_hand()
         lanes = tuple(
             LaneDepth(
                 lane=lane,
                 ready=waiting.count(),
-                unacknowledged=waiting.in_hand,
+                unacknowledged=in_hand[lane],
                 consumers=waiting.consumers,
             )
             for lane, waiting in self._lanes.items()
         )
         delayed = {delay: self._delayed[delay] for delay in DELAYS}
-        return Depths(lanes=lanes, delayed=delayed, dead=len(self._dead))
+        return Depths(lanes=lanes, delayed=delayed, dead=len(self.dead))
 
     async def ping(self) -> None:
         """Always well: it lives and dies with the process that asks."""
@@ -143,17 +133,16 @@ class MemoryQueue:
     ) -> None:
         if message.redelivered:
             handling.count(QueueEvent.REDELIVERED)
-        waiting.in_hand += 1
         task = crew.start(_settled(handling, message.body))
+        handling.in_hand(task)
 
         # Not a `finally` of the task: one that is cancelled before it ran has none.
         def ended(_: asyncio.Task[Settle]) -> None:
-            waiting.in_hand -= 1
             crew.slots.release()
             if task.cancelled() or task.exception() is not None:
                 waiting.put_back(message)
             elif task.result() is Settle.DEAD and message.lane is not Lane.RESOLVE:
-                self._dead.append(DeadLetter(lane=message.lane, body=message.body))
+                self.dead.add(message.lane, message.body)
 
         task.add_done_callback(ended)
 
@@ -175,7 +164,6 @@ class _Waiting:
 
     def __init__(self, max_ready: int) -> None:
         self.max_ready = max_ready
-        self.in_hand = 0
         self.consumers = 0
         self.arrived = asyncio.Event()
         self._messages: deque[_Message] = deque()

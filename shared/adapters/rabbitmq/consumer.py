@@ -115,7 +115,7 @@ class LaneConsumer:
         self._deliveries += 1
         # A task of ours: the library cancels its own when the channel closes, and a handler
         # must not lose its work to a reconnect.
-        self._crew.start(self._deliver(message))
+        self._handling.in_hand(self._crew.start(self._deliver(message)))
 
     async def _deliver(self, message: AbstractIncomingMessage) -> None:
         if message.redelivered:

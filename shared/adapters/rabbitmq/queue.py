@@ -65,14 +65,14 @@ class RabbitQueue:
         self.carried = Carried()
         self._clock = clock
         self._on_event = on_event
-        self._topology = Topology(prefix=prefix, max_ready=max_ready)
+        self.topology = Topology(prefix=prefix, max_ready=max_ready)
         self._publisher = Publisher(
             settings,
-            topology=self._topology,
+            topology=self.topology,
             confirm_timeout=confirm_timeout,
             on_event=on_event,
         )
-        self._consuming = Link(settings, name="imagegate consume", prepare=self._topology.declare)
+        self._consuming = Link(settings, name="imagegate consume", prepare=self.topology.declare)
         self._renew_idle = renew_idle
         self._flights = Flights()
         self._crews: set[Crew] = set()
@@ -119,9 +119,7 @@ class RabbitQueue:
         crew = Crew(size=concurrency, name=f"handle {lane}")
         if self._draining:
             return
-        if not self._open:
-            raise QueueUnavailable("consume needs the queue's connection: enter connect() first")
-        self._start(self._consuming)
+        self._consume()
         handling = Handling(
             lane=lane,
             handler=handler,
@@ -131,7 +129,7 @@ class RabbitQueue:
         )
         consumer = LaneConsumer(
             link=self._consuming,
-            topology=self._topology,
+            topology=self.topology,
             crew=crew,
             handling=handling,
             flights=self._flights,
@@ -154,7 +152,7 @@ class RabbitQueue:
     async def depths(self) -> Depths:
         """Ready steps and consumers, by passive declares; raises QueueUnavailable."""
         connection = self._consuming.current or await self._publishing()
-        return await self._topology.depths(connection, timeout=ASK_TIMEOUT)
+        return await self.topology.depths(connection, timeout=ASK_TIMEOUT)
 
     async def ping(self) -> None:
         """Raises QueueUnavailable when steps cannot be published or, if wanted, consumed.
@@ -165,13 +163,31 @@ class RabbitQueue:
         await self._publisher.check()
         wanted = self._consuming in self._links
         connection = self._consuming.connection if wanted else await self._publishing()
-        await self._topology.ready(connection, Lane.ADMISSION, timeout=ASK_TIMEOUT)
+        await self.topology.ready(connection, Lane.ADMISSION, timeout=ASK_TIMEOUT)
+
+    async def consuming(self, *, timeout: float) -> AbstractConnection:
+        """The connection for consuming, opened where it is not yet; raises QueueUnavailable.
+
+        Nothing is published on it, so that no alarm of the broker's blocks it.
+        """
+        self._consume()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._consuming.usable.wait()
+        except TimeoutError:
+            pass  # `connection` says why there is none.
+        return self._consuming.connection
 
     async def _publishing(self) -> AbstractConnection:
         """The publishing connection, unless a question would hang there."""
         connection = self._publisher.link.connection
         await unblocked(connection)
         return connection
+
+    def _consume(self) -> None:
+        if not self._open:
+            raise QueueUnavailable("consuming needs the queue's connections: enter connect() first")
+        self._start(self._consuming)
 
     def _start(self, link: Link) -> None:
         if link not in self._links:

@@ -5,6 +5,7 @@ leave it, with the routing key they came with, to the exchange of the lanes: so 
 serves all lanes. Declaring twice is harmless; with other arguments than before it is refused.
 """
 
+import asyncio
 from typing import Any
 
 from aio_pika import ExchangeType
@@ -22,6 +23,15 @@ MAX_DELIVERIES = 20
 
 MAX_RESOLVE_DELIVERIES = 2
 
+MAX_LOOKS = 1_000_000_000
+"""Each look at a dead letter is a delivery, and who goes over the limit is gone for good. 4.x has
+a limit of 20 where none is given. -1 is no limit there, but on 3.10 it is the end of a message
+that was looked at once (docs/design/queue.md)."""
+
+DEAD_PATIENCE = 1.5
+"""Seconds that the count of dead letters waits for those who look at them."""
+DEAD_PAUSE = 0.02
+
 DECLARE_TIMEOUT = 15.0
 """Some forty questions, about 70 ms on an idle broker."""
 
@@ -36,6 +46,8 @@ class Topology:
     def __init__(self, *, prefix: str, max_ready: int | None = None) -> None:
         self.steps = f"{prefix}.steps"
         self.dead = f"{prefix}.dead"
+        self._dead_before = 0
+        """Dead letters when they were last counted with nobody looking."""
         self._prefix = prefix
         self._max_ready = max_ready
 
@@ -60,11 +72,17 @@ class Topology:
                     raise
                 raise QueueUnavailable(
                     f"{error}. The queue exists with other arguments: give every process the "
-                    "same settings, or let it run empty and delete it"
+                    "same version and settings. One that an older version left behind is declared "
+                    "again once it is deleted (rabbitmqctl delete_queue NAME): a lane after it has "
+                    f"run empty, {self.dead} with the dead letters in it"
                 ) from error
 
     async def depths(self, connection: AbstractConnection, *, timeout: float) -> Depths:
-        """Count by passive declares: what is ready, now; raises QueueUnavailable."""
+        """Count by passive declares: what is ready, now; raises QueueUnavailable.
+
+        While somebody has the dead letters in hand to look at them they are not ready; that is
+        mostly over in a moment, and waited for.
+        """
         async with spare_channel(connection, timeout=timeout) as channel:
             return await answer(self._depths(channel), timeout=timeout, what="count the steps")
 
@@ -72,7 +90,7 @@ class Topology:
         """How many steps of `lane` are ready; raises QueueUnavailable."""
         name = self.lane(lane)
         async with spare_channel(connection, timeout=timeout) as channel:
-            ready, _ = await answer(_count(channel, name), timeout=timeout, what=f"look at {name}")
+            ready, _ = await answer(count(channel, name), timeout=timeout, what=f"look at {name}")
         return ready
 
     async def _declare(self, channel: AbstractChannel) -> None:
@@ -121,19 +139,39 @@ class Topology:
     async def _depths(self, channel: AbstractChannel) -> Depths:
         lanes = []
         for lane in Lane:
-            ready, consumers = await _count(channel, self.lane(lane))
+            ready, consumers = await count(channel, self.lane(lane))
             lanes.append(LaneDepth(lane=lane, ready=ready, consumers=consumers))
-        delayed = {delay: (await _count(channel, self.delay(delay)))[0] for delay in DELAYS}
-        dead, _ = await _count(channel, self.dead)
-        return Depths(lanes=tuple(lanes), delayed=delayed, dead=dead)
+        delayed = {delay: (await count(channel, self.delay(delay)))[0] for delay in DELAYS}
+        return Depths(lanes=tuple(lanes), delayed=delayed, dead=await self._dead(channel))
+
+    async def _dead(self, channel: AbstractChannel) -> int:
+        """How many dead letters there are; the last number while somebody keeps looking at them."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + DEAD_PATIENCE
+        ready, lookers = await count(channel, self.dead)
+        while lookers and loop.time() < until:
+            await asyncio.sleep(DEAD_PAUSE)
+            ready, lookers = await count(channel, self.dead)
+        if lookers:
+            return max(ready, self._dead_before)
+        self._dead_before = ready
+        return ready
 
 
 def _dead_arguments() -> dict[str, Any]:
-    # Never full: a full one would stop the lanes that reject into it (broker-facts.md 1).
-    return {**_QUORUM, "x-max-length": MAX_DEAD, "x-overflow": "drop-head"}
+    return {
+        **_QUORUM,
+        # Never full: a full one would stop the lanes that reject into it (broker-facts.md 1).
+        "x-max-length": MAX_DEAD,
+        "x-overflow": "drop-head",
+        "x-delivery-limit": MAX_LOOKS,
+        # Whoever looks has all of them, one after the other (look.py).
+        "x-single-active-consumer": True,
+    }
 
 
-async def _count(channel: AbstractChannel, name: str) -> tuple[int, int]:
+async def count(channel: AbstractChannel, name: str) -> tuple[int, int]:
+    """How many messages of a queue are ready, and how many consumers it has."""
     queue = await channel.declare_queue(name, passive=True)
     found = queue.declaration_result
     return found.message_count or 0, found.consumer_count or 0

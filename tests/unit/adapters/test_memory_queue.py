@@ -1,11 +1,12 @@
-"""What the queue in memory has beside the contract: dead letters that can be read."""
+"""What the queue in memory has beside the contract: its caps, that of the dead letters too."""
 
 import asyncio
 
 import pytest
 
 from shared.adapters.handling import QueueEvent
-from shared.adapters.memory.queue import DeadLetter, MemoryQueue
+from shared.adapters.memory.dead import MemoryDeadLetters
+from shared.adapters.memory.queue import MemoryQueue
 from shared.domain.errors import QueueFull
 from shared.domain.step import Lane, Step
 from shared.ports.steps import Settle
@@ -36,15 +37,13 @@ async def read_all(bodies: list[bytes], lane: Lane, *, max_dead: int) -> MemoryQ
 
 async def test_dead_letters_are_kept_and_the_oldest_go_first() -> None:
     queue = await read_all([b"one", b"two", b"three"], Lane.CHECK, max_dead=2)
-    assert queue.dead_letters == (
-        DeadLetter(lane=Lane.CHECK, body=b"two"),
-        DeadLetter(lane=Lane.CHECK, body=b"three"),
-    )
+    letters = await MemoryDeadLetters(queue=queue, clock=SystemClock()).letters(limit=10)
+    assert [letter.body for letter in letters] == [b"two", b"three"]
 
 
 async def test_a_bad_resolve_message_is_no_dead_letter() -> None:
     queue = await read_all([b"one"], Lane.RESOLVE, max_dead=2)
-    assert not queue.dead_letters
+    assert (await queue.depths()).dead == 0
 
 
 @pytest.mark.parametrize(

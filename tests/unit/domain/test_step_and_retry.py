@@ -5,7 +5,17 @@ import pytest
 
 from shared.domain.errors import InvalidStep
 from shared.domain.retry import DELAYS, MAX_ATTEMPTS, fitting_delay, poll_delay, retry_delay
-from shared.domain.step import Lane, Step, StepKind, decode_step, encode_step, failed
+from shared.domain.step import (
+    MAX_HISTORY,
+    REQUEUED,
+    Lane,
+    Step,
+    StepKind,
+    anew,
+    decode_step,
+    encode_step,
+    failed,
+)
 from shared.domain.verdict import Question, Subject
 
 STEP = Step(
@@ -52,6 +62,24 @@ def test_a_failed_step_counts_its_attempts_and_keeps_a_bounded_history() -> None
     assert step.attempt == 50
     assert len(step.history) == 20
     assert len(encode_step(step)) < 10_000
+
+
+def test_a_step_that_begins_anew_does_the_same_work_as_a_first_attempt_of_now() -> None:
+    dead = failed(
+        msgspec.structs.replace(STEP, claim="mine once", began=5, deadline=6), "no answer"
+    )
+    again = anew(dead, step_id="2", now=9)
+    assert again == msgspec.structs.replace(
+        STEP, id="2", first_seen=9, history=("no answer", REQUEUED)
+    )
+
+
+def test_a_step_that_begins_anew_again_and_again_keeps_a_bounded_history() -> None:
+    step = STEP
+    for number in range(50):
+        step = anew(failed(step, f"reason {number}"), step_id=str(number), now=number)
+    assert len(step.history) == MAX_HISTORY
+    assert step.history[-2:] == ("reason 49", REQUEUED)
 
 
 def test_retries_climb_the_ladder_and_end() -> None:

@@ -1,0 +1,161 @@
+"""A look at a queue: all its messages in hand for a moment, and given back.
+
+AMQP has no way to read a queue and leave it as it is. So whoever looks takes every message,
+settles none, and closes the channel: then all of them are back, in their order, in one stroke
+of the broker's, also when the process dies half-way. The queue has a single active consumer:
+of those who look at once each has its turn and finds everything. And where nobody consumes,
+everything is ready: so its passive declare tells how much there is, or that somebody looks
+(docs/design/queue.md).
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+
+from shared.adapters.handling import MAX_DEAD
+from shared.adapters.rabbitmq.calls import answer, open_channel, shut
+from shared.adapters.rabbitmq.topology import count
+from shared.domain.errors import QueueUnavailable
+
+MAX_TAKEN = 2 * MAX_DEAD
+"""The cap counts what is ready: while all is in hand, as much again may come."""
+
+PAUSE = 0.01
+"""Seconds between two questions whether there is more."""
+
+QUIET = 0.1
+"""Seconds without a message after which nothing more is on its way."""
+
+TURN = 1.0
+"""Seconds after which who still waits for its turn asks whether anybody is before it: the broker
+does not say whose turn it is, and where the last message was taken away nothing ever comes."""
+
+SETTLE_TIMEOUT = 1.0
+"""Seconds for a settlement, at least: it is worth more than the time for a look."""
+
+See = Callable[[AbstractIncomingMessage], bool]
+"""Looks at a message and says whether it has seen enough. Never raises."""
+
+
+@asynccontextmanager
+async def look(
+    connection: AbstractConnection, queue: str, *, timeout: float
+) -> AsyncIterator["Look"]:
+    """Look at `queue` for `timeout` seconds at most; raises QueueUnavailable.
+
+    At the end all that was not settled is given back.
+    """
+    looking = Look(connection, queue, until=asyncio.get_running_loop().time() + timeout)
+    try:
+        yield looking
+    finally:
+        await looking.give_back()
+
+
+class Look:
+    """What one channel has in hand of one queue."""
+
+    def __init__(self, connection: AbstractConnection, queue: str, *, until: float) -> None:
+        self.seen = 0
+        """Messages so far."""
+        self._connection = connection
+        self._queue = queue
+        self._until = until
+        self._what = f"look at {queue}"
+        self._channel: AbstractChannel | None = None
+        self._enough = False
+        self._arrived = asyncio.Event()
+        self._last_arrival = 0.0
+
+    async def through(self, see: See) -> bool:
+        """Show `see` one message after the other; whether it had enough, or saw all there are."""
+        try:
+            while self._left() > 0:
+                self._channel = await open_channel(self._connection, timeout=self._left())
+                ready, consumers = await self._count(self._channel)
+                if not ready and not consumers:
+                    return True
+                await self._take(self._channel, see)
+                if await self._turn():
+                    # Of what others have in hand nobody knows how much it is.
+                    return await self._all(self._channel, None if consumers else ready)
+                await self.give_back()
+        except QueueUnavailable:
+            # Out of time behind all that was still coming: what was seen was seen.
+            if not self.seen or self._left() > 0:
+                raise
+        return False
+
+    async def settle(self, message: AbstractIncomingMessage) -> None:
+        """Remove a message for good. Raises QueueUnavailable: then it may be there again."""
+        channel = self._channel
+        assert channel is not None, "only what is in hand can be settled"
+        what = f"remove a message from {self._queue}"
+        timeout = max(self._left(), SETTLE_TIMEOUT)
+
+        async def removed() -> None:
+            await message.ack()
+            # There is no answer to an ack; but what comes after one is answered after it.
+            await count(channel, self._queue)
+
+        await answer(removed(), timeout=timeout, what=what)
+
+    async def give_back(self) -> None:
+        """Close the channel, and with it the consumer, in one stroke."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await shut(channel.close())
+
+    async def _take(self, channel: AbstractChannel, see: See) -> None:
+        async def arrived(message: AbstractIncomingMessage) -> None:
+            if self._enough or channel is not self._channel:
+                return
+            self._last_arrival = asyncio.get_running_loop().time()
+            self.seen += 1
+            self._enough = see(message)
+            self._arrived.set()
+
+        async def taken() -> None:
+            await channel.set_qos(prefetch_count=MAX_TAKEN)
+            queue = await channel.get_queue(self._queue, ensure=False)
+            await queue.consume(arrived)
+
+        await answer(taken(), timeout=self._left(), what=self._what)
+
+    async def _turn(self) -> bool:
+        """Wait until something comes: then nobody else is before us."""
+        # Not as long for everybody: those who wait for each other would do it for ever.
+        await self._more(min(self._left(), TURN * random.uniform(0.5, 1.0)))
+        return self.seen > 0
+
+    async def _all(self, channel: AbstractChannel, told: int | None) -> bool:
+        """Wait until `see` had enough, or nothing more is ready or on its way."""
+        while not self._enough:
+            if self.seen >= MAX_TAKEN or self._left() <= 0:
+                return False
+            ready, _ = await self._count(channel)
+            if not ready and (self._quiet() or (told is not None and self.seen >= told)):
+                return True
+            await self._more(PAUSE)
+        return True
+
+    def _quiet(self) -> bool:
+        return asyncio.get_running_loop().time() - self._last_arrival > QUIET
+
+    async def _more(self, seconds: float) -> None:
+        """Wait for another message, `seconds` at most."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._arrived.wait()
+        except TimeoutError:
+            pass
+        self._arrived.clear()
+
+    async def _count(self, channel: AbstractChannel) -> tuple[int, int]:
+        return await answer(count(channel, self._queue), timeout=self._left(), what=self._what)
+
+    def _left(self) -> float:
+        return max(0.0, self._until - asyncio.get_running_loop().time())
