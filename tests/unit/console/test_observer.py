@@ -13,8 +13,7 @@ from services.console.observer import LAST_DECISIONS, Observer
 from services.console.samples import Sample
 from services.console.watchers import Watcher
 from shared.domain.step import Lane
-from tests.house import eventually
-from tests.unit.console.world import Claims, World
+from tests.unit.console.world import Claims, World, until
 
 EVERY = 0.02
 
@@ -47,14 +46,14 @@ class Observed:
     async def looked(self) -> None:
         """The next look is over; two, since one may be under way."""
         before = len(self.looks)
-        await eventually(lambda: len(self.looks) >= before + 2)
+        await until(lambda: len(self.looks) >= before + 2)
 
 
 @asynccontextmanager
 async def at_work(observed: Observed) -> AsyncIterator[Observed]:
     task = asyncio.create_task(observed.observer.run())
     try:
-        await eventually(lambda: bool(observed.looks))
+        await until(lambda: bool(observed.looks))
         yield observed
     finally:
         task.cancel()
@@ -207,7 +206,7 @@ async def test_a_mistake_of_ours_is_logged_and_costs_a_look_not_the_process(
     world.claims = claims
     observed = Observed(world)
     task = asyncio.create_task(observed.observer.run())
-    await eventually(lambda: "the console could not look" in caplog.text)
+    await until(lambda: "the console could not look" in caplog.text)
     claims.broken = False
     with observed.observer.watching() as watcher:
         assert (await anext(events(watcher, "sample"))).data["queue"]

@@ -1,5 +1,8 @@
 """An `Ops` on in-process adapters, with pens to write into them and switches to take them away."""
 
+import asyncio
+from collections.abc import Callable
+
 import msgspec
 
 from services.console.ops import Ops
@@ -218,3 +221,10 @@ def decision(name: str, *, at: int) -> DecisionRecord:
         operation="CREATE",
         images=("a.example/b:1",),
     )
+
+
+async def until(condition: Callable[[], bool], *, within: float = 15.0) -> None:
+    """Wait until `condition` holds; TimeoutError when it does not in time."""
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.005)
