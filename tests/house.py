@@ -5,7 +5,7 @@ import asyncio
 import io
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from services.intake.settings import IntakeSettings
+from services.intake.wiring import IntakePorts, IntakeSites, run_intake
+from services.webhook.metrics import WebhookMetrics
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookPorts, WebhookSites, run_webhook
 from services.worker.metrics import WorkerMetrics
@@ -21,17 +24,23 @@ from services.worker.wiring import WorkerPorts, run_worker
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.rules import Mode, RegistryRule, Rule, Rules
 from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.decisions import DecisionLog
+from shared.ports.presence import Presence
 from shared.ports.steps import StepQueue
 from shared.ports.verdicts import VerdictStore
 from shared.runtime.clock import SystemClock
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from shared.runtime.settings import Secret
 from tests.fakes.anchore import FakeAnchore
+from tests.fakes.pushes import KEY, TOKEN
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.sealing import PlainSealer
 
@@ -63,12 +72,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Backends(msgspec.Struct, frozen=True):
-    """Where verdicts, claims, scan records and steps are kept."""
+    """Where verdicts, claims, scan records and steps are kept, and what is kept for people."""
 
     store: VerdictStore
     claims: RequestClaims
     leases: ScanLeases
     queue: StepQueue
+    decisions: DecisionLog = msgspec.field(
+        default_factory=lambda: MemoryDecisionLog(clock=SystemClock())
+    )
+    presence: Presence = msgspec.field(default_factory=lambda: MemoryPresence(clock=SystemClock()))
 
 
 def memory_backends() -> Backends:
@@ -105,6 +118,7 @@ class House:
         anchore: FakeAnchore,
         registry: FakeRegistry,
         backends: Backends,
+        rules: Rules,
         life: Lifecycle,
     ) -> None:
         self.sites = sites
@@ -112,6 +126,7 @@ class House:
         self.anchore = anchore
         self.registry = registry
         self.backends = backends
+        self.rules = rules
         self.life = life
 
     async def post(
@@ -214,8 +229,10 @@ async def house(
     wait: float = 2.0,
     max_waiters: int = 200,
     analysis_seconds: float | None = 0.0,
+    registries: Sequence[str] = (),
 ) -> AsyncIterator[House]:
-    """Everything, running, with its state in the folder `state`."""
+    """Everything, running, with its state in the folder `state`; `registries` are hosts of
+    others that speak plain HTTP, beside its own fake one."""
     backends = backends or memory_backends()
     clock = SystemClock()
     sealer = PlainSealer()
@@ -224,7 +241,10 @@ async def house(
         anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=analysis_seconds))
         registry = await stack.enter_async_context(FakeRegistry())
         rules = Rules(
-            default=Rule(mode=mode), registries=(RegistryRule(registry.host, insecure=True),)
+            default=Rule(mode=mode),
+            registries=tuple(
+                RegistryRule(host, insecure=True) for host in (registry.host, *registries)
+            ),
         )
         transport = await stack.enter_async_context(
             AnchoreTransport(url=anchore.url, user="admin", password=anchore.password)
@@ -261,9 +281,11 @@ async def house(
             claims=backends.claims,
             queue=backends.queue,
             unsealer=sealer,
+            decisions=backends.decisions,
+            presence=backends.presence,
         )
         sites = await stack.enter_async_context(
-            run_webhook(settings, life, ports=ports, rules=rules)
+            run_webhook(settings, life, ports=ports, rules=rules, metrics=WebhookMetrics(Metrics()))
         )
         context = ssl.create_default_context(cafile=str(state / "webhook.crt"))
         connector = aiohttp.TCPConnector(ssl=context, limit=0)
@@ -275,5 +297,25 @@ async def house(
             anchore=anchore,
             registry=registry,
             backends=backends,
+            rules=rules,
             life=life,
         )
+
+
+@asynccontextmanager
+async def intake(home: House, *, port: int = 0) -> AsyncIterator[IntakeSites]:
+    """Ears for push events, on the house's backends and under its rules."""
+    settings = IntakeSettings(
+        imagegate_intake_port=port,
+        imagegate_health_port=0,
+        imagegate_events_token=Secret(TOKEN),
+        imagegate_events_hmac=Secret(KEY),
+    )
+    ports = IntakePorts(
+        claims=home.backends.claims,
+        queue=home.backends.queue,
+        store_ping=home.backends.store.ping,
+    )
+    running = run_intake(settings, home.life, ports=ports, rules=home.rules, metrics=Metrics())
+    async with running as sites:
+        yield sites

@@ -136,9 +136,8 @@ class Endpoint:
         fields |= {str(taken): count for taken, count in tally.taken.items()}
         if tally.images:
             fields["images"] = ", ".join(tally.images[:SHOWN])
-        if tally.trouble:
-            fields["trouble"] = tally.trouble
-        log.log(logging.WARNING if tally.trouble else logging.INFO, "push events", extra=fields)
+        level = logging.WARNING if tally.troubles else logging.INFO
+        log.log(level, "push events", extra=fields | tally.troubles)
 
 
 def intake_app(*, distribution: Endpoint, generic: Endpoint, max_body: int) -> web.Application:

@@ -4,6 +4,8 @@ import logging
 
 from shared.ports.clock import Clock
 
+log = logging.getLogger(__name__)
+
 EVERY = 60.0
 """Seconds."""
 
@@ -11,8 +13,7 @@ EVERY = 60.0
 class Complaints:
     """Logs a warning, and how many of its kind were not logged since the last one."""
 
-    def __init__(self, *, log: logging.Logger, clock: Clock) -> None:
-        self._log = log
+    def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._last: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
@@ -25,4 +26,4 @@ class Complaints:
             self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
             return
         self._last[kind] = now
-        self._log.warning(message, extra={**fields, "unsaid": self._unsaid.pop(kind, 0)})
+        log.warning(message, extra={**fields, "unsaid": self._unsaid.pop(kind, 0)})

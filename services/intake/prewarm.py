@@ -62,42 +62,46 @@ class Prewarm:
     async def take(self, found: Found) -> Tally:
         """Ask for what is new in one request, side by side; never raises for a dead store or
         queue, and never takes longer than `within`."""
-        tally = Tally(taken=Counter(), ignored=Counter(found.ignored), images=[])
+        tally = Tally(taken=Counter(), ignored=Counter(found.ignored))
         wanted = self._wanted(found.pushes, tally)
-        # What is not done in time was not taken: sent again, it finds its claim, or takes it.
         fates = dict.fromkeys(wanted, Taken.AWAY)
 
         async def ask(key: str, push: Push) -> None:
+            step = self._step(push)
             async with self._turns:
-                fates[key] = await self._ask(push, tally)
+                # What becomes of it counts from each step on, should the time end there.
+                fates[key] = await self._claim(step, tally)
+                if fates[key] is not Taken.UNDER_WAY:
+                    fates[key] = await self._publish(step, fates[key], tally)
 
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._within), asyncio.TaskGroup() as group:
-                for key, push in wanted.items():
-                    group.create_task(ask(key, push), name=f"prewarm {key}")
+                for key, pushes in wanted.items():
+                    # The last event says best what the tag names now.
+                    group.create_task(ask(key, pushes[-1]), name=f"prewarm {key}")
+        except TimeoutError:
+            tally.troubles["time"] = f"not done within {self._within:g} s"
         for key, fate in fates.items():
             tally.taken[fate] += 1
             if fate is Taken.QUEUED:
                 tally.images.append(key)
             if fate is not Taken.AWAY:
-                self._replays.remember(wanted[key].event)
-        if tally.taken[Taken.AWAY] and not tally.trouble:
-            tally.trouble = f"store and queue did not take it within {self._within:g} s"
+                for push in wanted[key]:
+                    self._replays.remember(push.event)
         return tally
 
-    def _wanted(self, pushes: Sequence[Push], tally: Tally) -> dict[str, Push]:
-        """By reference, what has to be asked for; the last event of a reference counts."""
-        wanted: dict[str, Push] = {}
+    def _wanted(self, pushes: Sequence[Push], tally: Tally) -> dict[str, list[Push]]:
+        """By reference, the events that want it."""
+        wanted: dict[str, list[Push]] = {}
         for push in pushes:
-            key = str(push.reference)
             if not self._allows(push.reference):
                 tally.ignored[Ignored.NOT_ALLOWED] += 1
             elif self._replays.seen(push.event):
                 tally.taken[Taken.REPLAYED] += 1
             else:
-                if key in wanted:
-                    tally.ignored[Ignored.REPEATED] += 1
-                wanted[key] = push
+                wanted.setdefault(str(push.reference), []).append(push)
+        if repeated := sum(len(pushes) - 1 for pushes in wanted.values()):
+            tally.ignored[Ignored.REPEATED] += repeated
         return wanted
 
     def _allows(self, reference: ImageReference) -> bool:
@@ -107,35 +111,26 @@ class Prewarm:
             fnmatchcase(reference.repository, pattern) for pattern in self._repositories
         )
 
-    async def _ask(self, push: Push, tally: Tally) -> Taken:
-        step = self._step(push)
+    async def _claim(self, step: Step, tally: Tally) -> Taken:
         try:
             claim = await self._claims.claim(step.claim, step, life=CLAIM_LIFE)
         except StoreError as error:
-            tally.trouble = str(error)
-            return await self._publish_unclaimed(step, tally)
-        if claim is not Claim.TAKEN:
-            return Taken.UNDER_WAY
-        try:
-            await self._queue.publish(step)
-        except QueueUnconfirmed as error:
-            # It may still arrive; its claim ends by itself.
-            tally.trouble = str(error)
-            return Taken.REMEMBERED
-        except QueueError as error:
-            tally.trouble = str(error)
-            with contextlib.suppress(StoreError):
-                await self._claims.drop(step.claim)
-            return Taken.REMEMBERED
-        return Taken.QUEUED
-
-    async def _publish_unclaimed(self, step: Step, tally: Tally) -> Taken:
-        """Without a claim nothing remembers the step: only a confirm counts."""
-        try:
-            await self._queue.publish(step)
-        except QueueError as error:
-            tally.trouble = f"{tally.trouble}; {error}"
+            tally.troubles["store"] = str(error)
             return Taken.AWAY
+        # With the claim the store remembers the step.
+        return Taken.REMEMBERED if claim is Claim.TAKEN else Taken.UNDER_WAY
+
+    async def _publish(self, step: Step, kept: Taken, tally: Tally) -> Taken:
+        """Queue it; `kept` is what it stays where the queue does not take it."""
+        try:
+            await self._queue.publish(step)
+        except QueueError as error:
+            tally.troubles["queue"] = str(error)
+            # Unconfirmed it may still arrive, and its claim ends by itself.
+            if kept is Taken.REMEMBERED and not isinstance(error, QueueUnconfirmed):
+                with contextlib.suppress(StoreError):
+                    await self._claims.drop(step.claim)
+            return kept
         return Taken.QUEUED
 
     def _step(self, push: Push) -> Step:

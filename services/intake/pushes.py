@@ -102,10 +102,10 @@ class Tally(msgspec.Struct):
 
     taken: Counter[Taken]
     ignored: Counter[Ignored]
-    images: list[str]
+    images: list[str] = msgspec.field(default_factory=list)
     """What was queued."""
-    trouble: str = ""
-    """Why something is away, as the last one said it."""
+    troubles: dict[str, str] = msgspec.field(default_factory=dict)
+    """What was away (`store`, `queue`) or not done (`time`), as the last of them said it."""
 
 
 def about_another(tag: str) -> bool:

@@ -74,7 +74,7 @@ async def run_intake(
     """
     clock = SystemClock()
     own = IntakeMetrics(metrics)
-    complaints = Complaints(log=log, clock=clock)
+    complaints = Complaints(clock=clock)
     token = BearerToken(settings.imagegate_events_token)
     signature = BodySignature(settings.imagegate_events_hmac)
     require_any(token, signature)

@@ -1,4 +1,4 @@
-"""imagegate as an operator runs it: Redis, RabbitMQ, webhooks and workers as processes."""
+"""imagegate as an operator runs it: Redis, RabbitMQ, and each of our parts as a process."""
 
 import asyncio
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from tests.fakes.pushes import KEY, TOKEN
 from tests.fakes.registry import FakeRegistry
 from tests.servers.rabbitmq import RabbitServer, free_ports
 from tests.servers.redis import RedisServer
@@ -70,9 +71,11 @@ class Site(msgspec.Struct):
     registry: FakeRegistry
     folder: Path
     programs: Programs
-    """anchore, webhook0, ..., worker0, ..."""
+    """anchore, webhook0, ..., worker0, ..., intake"""
     redis: RedisServer
     rabbit: RabbitServer
+    intake: int
+    """Port of /events, plain HTTP; its token and key are tests.fakes.pushes'. 0: there is none."""
 
     async def order(self, lever: str, **arguments: object) -> None:
         """Pull a lever of the fake Anchore."""
@@ -93,7 +96,12 @@ class Site(msgspec.Struct):
 
 @asynccontextmanager
 async def site(
-    folder: Path, *, webhooks: int = 2, workers: int = 1, environment: dict[str, str] | None = None
+    folder: Path,
+    *,
+    webhooks: int = 2,
+    workers: int = 1,
+    intake: bool = False,
+    environment: dict[str, str] | None = None,
 ) -> AsyncIterator[Site]:
     """Start all of it with its files in `folder`; stopped by its own process ids."""
     async with AsyncExitStack() as stack:
@@ -107,7 +115,8 @@ async def site(
             f"registries:\n  - {{host: '{registry.host}', insecure: true}}\n"
         )
         names = [f"{kind}{n}" for n in range(webhooks) for kind in ("reviews", "health")]
-        ports = free_ports("anchore", *names, *(f"worker{n}" for n in range(workers)))
+        names += [f"worker{n}" for n in range(workers)]
+        ports = free_ports("anchore", *names, *(("events", "health of intake") if intake else ()))
         anchore = f"http://127.0.0.1:{ports['anchore']}"
         shared = {
             "PATH": os.defpath,
@@ -134,6 +143,15 @@ async def site(
         for number in range(workers):
             name = f"worker{number}"
             await programs.start(name, "services.worker", IMAGEGATE_HEALTH_PORT=str(ports[name]))
+        if intake:
+            await programs.start(
+                "intake",
+                "services.intake",
+                IMAGEGATE_INTAKE_PORT=str(ports["events"]),
+                IMAGEGATE_HEALTH_PORT=str(ports["health of intake"]),
+                IMAGEGATE_EVENTS_TOKEN=TOKEN,
+                IMAGEGATE_EVENTS_HMAC=KEY,
+            )
         health = [port for name, port in ports.items() if name.startswith(("health", "worker"))]
         await asyncio.gather(*(_ready(port) for port in health))
         yield Site(
@@ -145,6 +163,7 @@ async def site(
             programs=programs,
             redis=redis,
             rabbit=rabbit,
+            intake=ports.get("events", 0),
         )
 
 

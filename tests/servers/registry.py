@@ -23,14 +23,15 @@ _HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuuP2PUa/bDr95xhjKJZTQ6oVlSOYr8L3
 class RegistryServer(ServerProcess):
     """One docker-registry over plain HTTP. `start()`, then `host`; `stop()` leaves nothing behind.
 
-    `locked`: it wants USER and PASSWORD.
+    `locked`: it wants USER and PASSWORD. `notifications` is that section of its configuration.
     """
 
     name = "docker-registry"
 
-    def __init__(self, folder: Path, *, locked: bool = False) -> None:
+    def __init__(self, folder: Path, *, locked: bool = False, notifications: str = "") -> None:
         super().__init__(folder)
         self._locked = locked
+        self._notifications = notifications
 
     @property
     def host(self) -> str:
@@ -45,13 +46,17 @@ class RegistryServer(ServerProcess):
 
     def push(self, content: Content, name: str) -> ImageReference:
         """Push an image, or an index with all its images, as `PATH:TAG`."""
-        reference = parse_reference(f"{self.host}/{name}")
         layout = self.folder / "layout"
         shutil.rmtree(layout, ignore_errors=True)
         write_layout(layout, content)
+        return self.push_layout(f"{layout}:latest", name)
+
+    def push_layout(self, layout: str, name: str) -> ImageReference:
+        """Push `FOLDER:TAG`, an OCI layout, as `PATH:TAG`."""
+        reference = parse_reference(f"{self.host}/{name}")
         login = ["--dest-creds", f"{USER}:{PASSWORD}"] if self._locked else []
         options = ["--all", "--preserve-digests", "--dest-tls-verify=false", *login]
-        source, destination = f"oci:{layout}:latest", f"docker://{reference}"
+        source, destination = f"oci:{layout}", f"docker://{reference}"
         ran = subprocess.run(
             [executable("skopeo"), "--insecure-policy", "copy", *options, source, destination],
             env={"PATH": os.defpath, "HOME": str(self.folder), "TMPDIR": str(self.folder)},
@@ -73,7 +78,7 @@ class RegistryServer(ServerProcess):
         ]
         if self._locked:
             lines.append(f"auth: {{htpasswd: {{realm: tests, path: '{self.folder}/htpasswd'}}}}")
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + f"\n{self._notifications}"
 
     def answers(self) -> bool:
         """Ours holds the port if it was free and its process still lives."""

@@ -1,20 +1,16 @@
 """A sender who is always wrong is in the log once a minute."""
 
-import logging
-
 import pytest
 
 from services.intake.complaints import Complaints
 from tests.fakes.clock import FakeClock
-
-log = logging.getLogger("services.intake.tests")
 
 
 def test_each_kind_is_said_once_a_minute_with_what_was_not_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock = FakeClock()
-    complaints = Complaints(log=log, clock=clock)
+    complaints = Complaints(clock=clock)
     for _ in range(1_000):
         complaints.say("a", "wrong", sender="10.0.0.1")
     complaints.say("b", "wrong too")

@@ -66,9 +66,11 @@ class Queue(MemoryQueue):
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock=clock)
         self.trouble: Exception | None = None
+        self.wait = 0.0
         self.steps: list[Step] = []
 
     async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
+        await asyncio.sleep(self.wait)
         if self.trouble is not None:
             raise self.trouble
         await super().publish(step, delay=delay, expires_in=expires_in)
@@ -168,6 +170,14 @@ async def test_one_image_of_an_envelope_is_asked_for_once_by_its_last_event(rig:
     assert rig.queue.steps[0].announced == DIGEST
 
 
+async def test_an_envelope_with_an_image_twice_costs_nothing_when_it_comes_again(rig: Rig) -> None:
+    twice = (push(event=b"1"), push(event=b"2"))
+    await rig.take(*twice)
+    await rig.claims.begin(rig.queue.steps[0].claim)
+    assert (await rig.take(*twice)).taken == {Taken.REPLAYED: 2}
+    assert (rig.claims.asked, len(rig.queue.steps)) == (1, 1)
+
+
 async def test_images_of_an_envelope_are_asked_for_side_by_side(rig: Rig) -> None:
     rig.claims.wait = 0.01
     await rig.take(*(push(f"a.corp/b:{n}") for n in range(1_000)))
@@ -182,7 +192,7 @@ async def test_while_the_store_is_away_it_is_published_without_a_claim(
     rig.claims.trouble = trouble
     tally = await rig.take(push())
     assert tally.taken == {Taken.QUEUED: 1}
-    assert tally.trouble == str(trouble)
+    assert tally.troubles == {"store": str(trouble)}
     assert len(rig.queue.steps) == 1
 
 
@@ -212,7 +222,7 @@ async def test_with_both_away_it_is_not_taken_and_the_same_event_is_taken_later(
     rig.claims.trouble, rig.queue.trouble = AWAY, trouble
     tally = await rig.take(push(event=b"e"))
     assert tally.taken == {Taken.AWAY: 1}
-    assert str(trouble) in tally.trouble
+    assert tally.troubles == {"store": str(AWAY), "queue": str(trouble)}
     rig.claims.trouble = rig.queue.trouble = None
     assert await rig.one(push(event=b"e")) is Taken.QUEUED
 
@@ -233,10 +243,19 @@ async def test_a_store_that_hangs_does_not_hold_the_answer() -> None:
     async with asyncio.timeout(5):
         tally = await rig.take(push(event=b"e"), push("a.corp/b:1"))
     assert tally.taken == {Taken.AWAY: 2}
-    assert tally.trouble == "store and queue did not take it within 0.05 s"
+    assert tally.troubles == {"time": "not done within 0.05 s"}
     assert rig.claims.at_once == 0
     rig.claims.wait = 0
     assert await rig.one(push(event=b"e")) is Taken.QUEUED
+
+
+async def test_a_queue_that_hangs_does_not_hold_the_answer_and_the_store_remembers() -> None:
+    rig = Rig(within=0.05)
+    rig.queue.wait = 60
+    async with asyncio.timeout(5):
+        tally = await rig.take(push(), push("a.corp/b:1"))
+    assert tally.taken == {Taken.REMEMBERED: 2}
+    assert {step.reference for step in await rig.overdue()} == {APP, "a.corp/b:1"}
 
 
 @pytest.mark.parametrize(
