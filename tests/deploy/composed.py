@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.told import SETTINGS, Told, probe_of
+from tests.deploy.told import SETTINGS, Told, lay_out, probe_of
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "compose"
@@ -24,8 +24,9 @@ def read_compose(
     return dict(_filled(yaml.safe_load(file.read_text()), variables or {}))
 
 
-def told_by(compose: Compose, name: str, *, folder: Path = FOLDER) -> Told:
-    """What a service is told; `folder` is where compose.yaml and its secrets are."""
+def told_by(compose: Compose, name: str, *, folder: Path, root: Path) -> Told:
+    """What a service is told: `folder` is where compose.yaml and its secrets are, `root` an
+    empty folder that becomes the container's."""
     service = compose["services"][name]
     files, writable = mounts(compose, name, folder=folder)
     test = service["healthcheck"]["test"]
@@ -33,7 +34,7 @@ def told_by(compose: Compose, name: str, *, folder: Path = FOLDER) -> Told:
         where=f"compose: {name}",
         command=tuple(service["command"]),
         environ=dict(service["environment"]),
-        files=files,
+        root=lay_out(root, files),
         writable=tuple(writable),
         probes=(probe_of(test[-1]),),
         ports=tuple(int(port.rpartition(":")[2]) for port in service.get("ports", ())),

@@ -6,7 +6,7 @@ Compose and Kubernetes say the same things in different words; both are read int
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -54,8 +54,8 @@ class Told(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
     """What stands behind the image's entrypoint."""
     environ: dict[str, str]
-    files: dict[str, Path]
-    """What is mounted: the path in the container, and the file here that it is."""
+    root: Path
+    """A folder here that holds what is mounted, where the container has it."""
     writable: tuple[str, ...] = ()
     """Folders of the container that it may write."""
     probes: tuple[Probe, ...] = ()
@@ -63,13 +63,18 @@ class Told(msgspec.Struct, frozen=True):
     """Of the container, that others call."""
 
     def here(self, path: str) -> Path | None:
-        """The file, or a folder that holds exactly the mounted files of that folder."""
-        if path in self.files:
-            return self.files[path]
-        inside = [name for name in self.files if PurePosixPath(name).parent == PurePosixPath(path)]
-        parents = {self.files[name].parent for name in inside}
-        same_names = all(PurePosixPath(name).name == self.files[name].name for name in inside)
-        return parents.pop() if len(parents) == 1 and same_names else None
+        """What the container has at `path`, as a path of this machine; None: nothing."""
+        found = self.root / path.lstrip("/")
+        return found if found.exists() else None
+
+
+def lay_out(root: Path, files: Mapping[str, Path]) -> Path:
+    """`root` with a link to each file where the container has it; its name there is the key."""
+    for path, file in files.items():
+        link = root / path.lstrip("/")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    return root
 
 
 def mistakes(told: Told) -> list[str]:

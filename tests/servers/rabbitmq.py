@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -23,18 +23,37 @@ START_TIMEOUT = 60.0
 TRIES = 3
 
 
-class RabbitServer:
-    """One node. `start()`, then `url`; `stop()` leaves no process and no file behind."""
+CONFIGURATION = {
+    "rabbitmq.conf": (
+        "disk_free_limit.absolute = 1MB\nlog.console = false\nloopback_users.guest = true\n"
+    ),
+    "enabled_plugins": "[].\n",
+}
+"""The files of a node that a test wants for its queues alone."""
 
-    def __init__(self, folder: Path) -> None:
+
+class RabbitServer:
+    """One node. `start()`, then `url`; `stop()` leaves no process and no file behind.
+
+    `configuration`: the files of a node by name, rabbitmq.conf, advanced.config and
+    enabled_plugins. Port 5672 in them becomes the node's own, on the loopback address.
+    """
+
+    def __init__(self, folder: Path, *, configuration: Mapping[str, str] = CONFIGURATION) -> None:
         self.folder = folder
+        self._configuration = configuration
         self._ports: dict[str, int] = {}
         self._node: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self._ports['amqp']}/"
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    @property
+    def port(self) -> int:
+        """Of AMQP."""
+        return self._ports["amqp"]
 
     def start(self) -> Self:
         """Start on free ports; again on others if somebody was quicker."""
@@ -54,10 +73,9 @@ class RabbitServer:
     def start_node(self) -> None:
         """Start the node on the ports and the data it had before."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "rabbitmq.conf").write_text(
-            "disk_free_limit.absolute = 1MB\nlog.console = false\nloopback_users.guest = true\n"
-        )
-        (self.folder / "enabled_plugins").write_text("[].\n")
+        for name, text in self._configuration.items():
+            own = text.replace(" = 5672\n", f" = 127.0.0.1:{self.port}\n")
+            (self.folder / name).write_text(own)
         with (self.folder / "node.out").open("ab") as out:
             self._node = subprocess.Popen(
                 [_script("rabbitmq-server")],
@@ -119,8 +137,15 @@ class RabbitServer:
 
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints."""
-        ran = subprocess.run(
-            [_script("rabbitmqctl"), "-q", *arguments],
+        ran = self.run("rabbitmqctl", "-q", *arguments)
+        if ran.returncode:
+            raise RuntimeError(f"rabbitmqctl {arguments} failed: {ran.stdout!r} {ran.stderr!r}")
+        return ran.stdout.decode()
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run one of RabbitMQ's own programs for this node."""
+        return subprocess.run(
+            [_script(program), *arguments],
             env=self._environment(),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
@@ -128,9 +153,6 @@ class RabbitServer:
             timeout=60,
             check=False,
         )
-        if ran.returncode:
-            raise RuntimeError(f"rabbitmqctl {arguments} failed: {ran.stdout!r} {ran.stderr!r}")
-        return ran.stdout.decode()
 
     def stop(self) -> None:
         """kill -9 of node and epmd, and the folder with them: nothing in it is wanted again."""
