@@ -17,6 +17,7 @@ from services.intake.wiring import IntakePorts, run_intake
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import serve_scanner
 from services.webhook.knowledge import Knowledge
+from services.webhook.metrics import WebhookMetrics
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
 from services.webhook.settings import WebhookSettings
@@ -217,9 +218,15 @@ async def embedded(
                 settings.webhook,
                 life,
                 ports=WebhookPorts(
-                    store=ports.store, claims=ports.claims, queue=queue, unsealer=ports.unsealer
+                    store=ports.store,
+                    claims=ports.claims,
+                    queue=queue,
+                    unsealer=ports.unsealer,
+                    decisions=ports.decisions,
+                    presence=ports.presence,
                 ),
                 rules=rules,
+                metrics=WebhookMetrics(Metrics()),
             )
         )
         intake = await stack.enter_async_context(

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.webhook.wording import FIRST_LINE, line_of, message_of, shown
+from services.webhook.wording import FIRST_LINE, advice_of, line_of, message_of, shown
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.pointer import DAY, SECOND
 from shared.domain.rules import Mode, Rule
 from shared.domain.verdict import Outcome
+from shared.ports.decisions import MAX_IMAGES, MAX_TEXT
 
 MAX_WARNINGS = 12
 EXPECTED_SCAN = 10 * SECOND
@@ -37,7 +38,8 @@ CODES = {
 _ORDER = {state: place for place, state in enumerate(CODES)}
 _GOOD = (State.PASS, State.EXEMPT)
 NOT_YET = (State.PENDING, State.ERROR, State.STORE_DOWN, State.QUEUE_DOWN, State.REGISTRY_AWAY)
-"""States that a dry run lets pass with a warning: nothing runs."""
+"""States that a dry run lets pass with a warning, since nothing runs, and advice on a workload,
+since its pods are judged anyway."""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -85,34 +87,59 @@ def decide(
     now: int,
     by_system: bool = True,
     dry_run: bool = False,
+    advice: bool = False,
 ) -> Decision:
-    """The decision about an object. `by_system`: the user is one of Kubernetes' own."""
+    """The decision about an object. `by_system`: the user is one of Kubernetes' own; `advice`:
+    the object is a workload."""
     bad = [each.judgement for each in notes if each.judgement.state not in _GOOD]
-    warnings = _warnings(notes)
-    if not bad:
-        audit = _audit(notes, State.PASS, rule, now)
-        return _allowed(State.PASS, warnings, audit, notes)
     bad.sort(key=lambda judgement: _ORDER[judgement.state])
-    worst = bad[0]
-    audit = _audit(notes, worst.state, rule, now)
+    state = bad[0].state if bad else State.PASS
+    audit = _audit(notes, state, rule, now)
     lines = [line_of(judgement, now) for judgement in bad]
-    if dry_run and all(judgement.state in NOT_YET for judgement in bad):
-        not_yet = tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
-        return _allowed(worst.state, (*not_yet, *warnings), audit, notes)
-    lax = rule.mode in (Mode.WARN, Mode.AUDIT) and worst.state is not State.INVALID
-    if lax and rule.mode is Mode.WARN:
-        return _allowed(worst.state, (*lines, *warnings), audit, notes)
-    if lax:
+    images = tuple(dict.fromkeys([each.judgement.image[:MAX_TEXT] for each in notes]))[:MAX_IMAGES]
+    let_pass = _let_pass(bad, lines, rule=rule, dry_run=dry_run, advice=advice)
+    if let_pass is None:
+        return Decision(
+            allowed=False,
+            state=state,
+            code=CODES[state],
+            message=message_of(lines, bad[0]),
+            audit=audit,
+            images=images,
+            retry_after=0 if by_system else _retry_after(bad[0], now),
+        )
+    if bad and not let_pass:
         audit["message"] = lines[0]
-        return _allowed(worst.state, warnings, audit, notes)
+    # A workload's tags are not pinned, those of its pods are: nothing to warn of.
+    unpinned = [] if advice else [each.unpinned for each in notes if each.unpinned]
     return Decision(
-        allowed=False,
-        state=worst.state,
-        code=CODES[worst.state],
-        message=message_of(lines, worst),
+        allowed=True,
+        state=state,
+        warnings=(*let_pass, *_warnings(notes, unpinned))[:MAX_WARNINGS],
         audit=audit,
-        retry_after=0 if by_system else _retry_after(worst, now),
+        images=images,
+        unpinned=len(unpinned),
     )
+
+
+def _let_pass(
+    bad: Sequence[Judgement], lines: Sequence[str], *, rule: Rule, dry_run: bool, advice: bool
+) -> tuple[str, ...] | None:
+    """With which warnings the object passes in spite of `bad`, worst first; None: it is denied.
+
+    No warnings for some that are bad: they are only noted (mode audit).
+    """
+    if not bad:
+        return ()
+    lax = rule.mode in (Mode.WARN, Mode.AUDIT) and bad[0].state is not State.INVALID
+    not_yet = all(judgement.state in NOT_YET for judgement in bad)
+    if not_yet and advice and not lax:
+        return tuple(map(advice_of, bad))
+    if not_yet and dry_run:
+        return tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
+    if lax:
+        return tuple(lines) if rule.mode is Mode.WARN else ()
+    return None
 
 
 def _retry_after(worst: Judgement, now: int) -> int:
@@ -129,17 +156,9 @@ def _retry_after(worst: Judgement, now: int) -> int:
     return min(10, max(1, math.ceil(remaining / 5 / SECOND)))
 
 
-def _allowed(
-    state: State, warnings: tuple[str, ...], audit: dict[str, str], notes: Sequence[Note]
-) -> Decision:
-    unpinned = sum(1 for each in notes if each.unpinned)
-    return Decision(True, state, warnings=warnings[:MAX_WARNINGS], audit=audit, unpinned=unpinned)
-
-
-def _warnings(notes: Sequence[Note]) -> tuple[str, ...]:
+def _warnings(notes: Sequence[Note], unpinned: Sequence[str]) -> tuple[str, ...]:
     """Warn findings, old verdicts, and tags that may move before the kubelet pulls."""
     warnings = [warning for each in notes for warning in each.warnings]
-    unpinned = [each.unpinned for each in notes if each.unpinned]
     if unpinned:
         text = "not pinned to a digest, the tag can move before it is pulled: "
         warnings.append((text + ", ".join(unpinned))[:FIRST_LINE])

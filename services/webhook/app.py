@@ -1,34 +1,22 @@
 """The edge that the API server calls: bytes in, bytes out.
 
 What cannot be decoded as a review gets 400, 413 or 415; every review that can be decoded gets
-200 with an AdmissionReview of the same uid, an internal error included, which denies
-(docs/design/behaviour.md 1). One coroutine a request and no task of its own: a review of a
-known pod must cost little more than HTTP itself.
+200 with an AdmissionReview of the same uid (docs/design/behaviour.md 1). One coroutine a request
+and no task of its own: a review of a known pod must cost little more than HTTP itself.
 """
 
 import asyncio
-import logging
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
 
-from services.webhook.metrics import WebhookMetrics
-from services.webhook.reviewer import Reviewer
-from shared.domain.decision import Decision, State
 from shared.domain.errors import InvalidReview
-from shared.domain.review import (
-    AdmissionRequest,
-    AdmissionResponse,
-    Status,
-    StatusDetails,
-    decode_review,
-    encode_review,
-)
+from shared.domain.review import AdmissionRequest, AdmissionResponse, decode_review, encode_review
 from shared.ports.clock import Clock
-
-log = logging.getLogger(__name__)
 
 MAX_BODY = 7 * 2**20
 """Bytes. An UPDATE holds two objects of at most 3 MiB each (docs/design/field-notes.md 1c)."""
@@ -37,67 +25,67 @@ BODY_TIMEOUT = 5.0
 MARGIN = 0.3
 """Seconds of the API server's timeout that are left for the way back."""
 
-REASONS = {
-    403: "Forbidden",
-    429: "TooManyRequests",
-    500: "InternalError",
-    503: "ServiceUnavailable",
-}
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s|m)")
 
 
+class Answering(Protocol):
+    """What stands behind a path."""
+
+    async def answer(
+        self, request: AdmissionRequest, *, began: float, deadline: float
+    ) -> AdmissionResponse:
+        """The response to every request, before `deadline`; times are monotonic seconds."""
+
+
 def webhook_app(
-    *, reviewer: Reviewer, metrics: WebhookMetrics, clock: Clock, budget: float = 4.5
+    *,
+    validate: Answering,
+    mutate: Answering,
+    clock: Clock,
+    budget: float = 4.5,
+    on_refused: Callable[[int], None] = lambda status: None,
 ) -> web.Application:
-    """The application with `POST /validate`; `budget` (seconds) bounds a whole review."""
-    validate = Validate(reviewer=reviewer, metrics=metrics, clock=clock, budget=budget)
+    """The application with `POST /validate` and `POST /mutate`.
+
+    `budget` (seconds) bounds a whole review; `on_refused` is told the HTTP status of each body
+    that was no review.
+    """
     app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_post("/validate", validate.handle)
+    for path, answering in (("/validate", validate), ("/mutate", mutate)):
+        endpoint = Endpoint(answering, clock=clock, budget=budget, on_refused=on_refused)
+        app.router.add_post(path, endpoint.handle)
     return app
 
 
-class Validate:
-    """`POST /validate`."""
+class Endpoint:
+    """What calls of every path have in common."""
 
     def __init__(
-        self, *, reviewer: Reviewer, metrics: WebhookMetrics, clock: Clock, budget: float
+        self,
+        answering: Answering,
+        *,
+        clock: Clock,
+        budget: float,
+        on_refused: Callable[[int], None],
     ) -> None:
-        self._reviewer = reviewer
-        self._metrics = metrics
+        self._answering = answering
         self._clock = clock
         self._budget = budget
+        self._on_refused = on_refused
 
     async def handle(self, http: web.Request) -> web.Response:
         """Answer one call."""
         began = self._clock.monotonic()
         try:
-            review = decode_review(await _body(http))
+            request = decode_review(await _body(http))
         except InvalidReview as error:
-            self._metrics.refused(error.status)
+            self._on_refused(error.status)
             return _refusal(error)
         timeout = _seconds(http.rel_url.raw_query_string)
         budget = self._budget if timeout is None else min(self._budget, timeout - MARGIN)
-        decision = await self._decide(review, began + max(budget, 0.1))
-        self._metrics.reviewed(decision, self._clock.monotonic() - began)
-        return web.Response(
-            body=encode_review(_response(review, decision)), content_type="application/json"
-        )
-
-    async def _decide(self, review: AdmissionRequest, deadline: float) -> Decision:
-        try:
-            decision = await self._reviewer.review(review, deadline=deadline)
-        except Exception:
-            log.exception("review %s failed: denied", review.uid)
-            decision = Decision(
-                False,
-                State.ERROR,
-                code=500,
-                message="imagegate failed while it judged this object; its log says why",
-                audit={"decision": "internal_error"},
-            )
-        if not decision.allowed:
-            _log_denial(review, decision)
-        return decision
+        deadline = began + max(budget, 0.1)
+        response = await self._answering.answer(request, began=began, deadline=deadline)
+        return web.Response(body=encode_review(response), content_type="application/json")
 
 
 async def _body(http: web.Request) -> bytes:
@@ -136,30 +124,3 @@ def _seconds(query: str) -> float | None:
     if not parts or "".join(number + unit for number, unit in parts) != value:
         return None
     return sum(float(number) * {"ms": 0.001, "s": 1.0, "m": 60.0}[unit] for number, unit in parts)
-
-
-def _response(review: AdmissionRequest, decision: Decision) -> AdmissionResponse:
-    status = None
-    if not decision.allowed:
-        details = StatusDetails(decision.retry_after) if decision.retry_after else None
-        status = Status(decision.code, decision.message, REASONS[decision.code], details)
-    return AdmissionResponse(
-        uid=review.uid,
-        allowed=decision.allowed,
-        status=status,
-        warnings=decision.warnings,
-        audit_annotations=decision.audit,
-    )
-
-
-def _log_denial(review: AdmissionRequest, decision: Decision) -> None:
-    log.info(
-        "denied",
-        extra={
-            "namespace": review.namespace,
-            "object": review.name,
-            "user": review.user_info.username,
-            "state": str(decision.state),
-            "reason": decision.message.partition("\n")[0],
-        },
-    )

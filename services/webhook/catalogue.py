@@ -11,7 +11,7 @@ import msgspec
 
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import ErrorKind
-from shared.domain.pointer import FOREVER, Index, Pointer, index_key, pointer_key
+from shared.domain.pointer import FOREVER, Index, Pointer, Standing, index_key, pointer_key
 from shared.domain.reference import ImageReference
 from shared.domain.revision import Revision, revision_key
 from shared.domain.rules import Rules
@@ -78,8 +78,7 @@ class Catalogue:
     def __init__(
         self, *, image: Image, rules: Rules, now: int, fetch: Fetch, renewed: int | None = None
     ) -> None:
-        """`renewed`: a pointer later than this one (`asked_at`) was written while this review
-        waited, so that it is young whatever the clocks say."""
+        """`renewed`: as in `Pointer.standing`."""
         self._image = image
         self._renewed = renewed
         self._rules = rules
@@ -104,18 +103,17 @@ class Catalogue:
             return Missing(Need.REQUEST, (key,))
         if pointer.digest is None:
             return self._known(State.ERROR, pointer.message)
-        immutable = self._rules.immutable(reference)
-        young_until = pointer.young_until(always=self._image.always, immutable=immutable)
-        if self._now < young_until:
-            self._until = young_until
-        elif self._image.always and not self._is_renewed(pointer):
+        always, immutable = self._image.always, self._rules.immutable(reference)
+        standing = pointer.standing(
+            self._now, always=always, immutable=immutable, renewed=self._renewed
+        )
+        if standing is Standing.OLD:
             return Missing(Need.RESOLVE, (key,), asked_at=pointer.asked_at)
-        elif not self._image.always:
+        if standing is Standing.YOUNG:
+            self._until = pointer.young_until(always=always, immutable=immutable)
+        else:
             self._refresh = Need.RESOLVE
         return self._judge_digest(pointer.digest, (reference.tag,), is_index=pointer.is_index)
-
-    def _is_renewed(self, pointer: Pointer) -> bool:
-        return self._renewed is not None and pointer.asked_at > self._renewed
 
     def _judge_digest(
         self, digest: str, tags: tuple[str | None, ...], *, is_index: bool | None

@@ -4,35 +4,30 @@ Knows ports only; no HTTP, no Redis. The order of operations is docs/design/prot
 look up; on a miss register as waiter and look up again; claim; publish; wait; one last look.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from services.webhook.behind import Behind
 from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
+from services.webhook.lookups import Layer, Lookups
 from services.webhook.near_cache import Entry, NearCache
 from services.webhook.requests import Asked, Requests
-from services.webhook.waiters import Waiters
+from services.webhook.waiters import Room, Waiters
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import StoreError
 from shared.domain.rules import Rules
 from shared.domain.step import Lane
-from shared.domain.why import Why
 from shared.ports.clock import Clock
-
-log = logging.getLogger(__name__)
 
 RESOLVE_WAIT = 0.5
 """Seconds that a review waits for a registry (docs/design/behaviour.md 1 and 2)."""
 
-REFRESH_WAIT = 2.0
-"""Seconds in which a pointer's renewal behind an answer is worth doing."""
-
 DOWN = (Asked.STORE_DOWN, Asked.QUEUE_DOWN)
 
-MAX_BEHIND = 500
-"""Requests under way behind answers; more are left to the next look-up."""
+
+_TOLD = (State.PASS, State.FAIL, State.ERROR)
+"""States in which something is known of an image."""
 
 
 class _NotHeld(Exception):
@@ -75,18 +70,18 @@ class Knowledge:
         waiters: Waiters,
         clock: Clock,
         rules: Callable[[], Rules],
-        max_waiters: int = 200,
-        on_waiting: Callable[[int], None] = lambda waiting: None,
+        room: Room | None = None,
+        lookups: Lookups | None = None,
     ) -> None:
+        """`room`: where reviews wait; `lookups` is told where each answer came from."""
         self._cache = cache
         self._requests = requests
         self._waiters = waiters
         self._clock = clock
         self._rules = rules
-        self._max_waiters = max_waiters
-        self._waiting = 0
-        self._on_waiting = on_waiting
-        self._behind: set[asyncio.Task[Asked]] = set()
+        self._room = room or Room()
+        self._lookups = lookups or Lookups()
+        self._behind = Behind(requests=requests)
 
     def glance(self, image: Image, *, asks: bool = True) -> Glimpse | None:
         """What the near cache alone can answer, without waiting for anything.
@@ -109,6 +104,7 @@ class Knowledge:
             return None
         if isinstance(answer, Missing):
             return None
+        self._lookups.known(image, answer.judgement, Layer.NEAR_CACHE)
         if asks:
             self._renew(image, answer)
         # What is to be asked again is looked at in each review, so that it is asked again.
@@ -117,9 +113,21 @@ class Knowledge:
 
     async def learn(self, image: Image, patience: Patience) -> Judgement:
         """What is known by the deadline at the latest; never raises for a dead dependency."""
+        asked: dict[Need, Asked] = {}
+        judgement = await self._learn(image, patience, asked)
+        layer = Layer.QUEUE if asked else Layer.STORE
+        if asked.get(Need.REQUEST, Asked.STORE_DOWN) is not Asked.STORE_DOWN:
+            self._lookups.asked(image)
+        elif judgement.state in _TOLD:
+            self._lookups.known(image, judgement, layer)
+        else:
+            self._lookups.untold(layer)
+        return judgement
+
+    async def _learn(self, image: Image, patience: Patience, asked: dict[Need, Asked]) -> Judgement:
+        """As `learn`; what had to be asked for stands in `asked` afterwards."""
         answer, trouble = await self._look(image)
         resolve_until = min(patience.until, self._clock.monotonic() + RESOLVE_WAIT)
-        asked: dict[Need, Asked] = {}
         renewed: int | None = None
         while isinstance(answer, Missing):
             keys = answer.keys
@@ -133,13 +141,14 @@ class Knowledge:
                 until = resolve_until if resolving else patience.until
                 if resolving and renewed is None:
                     renewed = answer.asked_at
-                if answer.need not in asked:
+                if patience.asks and not answer.resting and answer.need not in asked:
                     asked[answer.need] = await self._ask(image, answer, patience, until)
-                if asked[answer.need] in DOWN:
-                    return _unanswered(image, State(asked[answer.need]), "")
-                if not self._may_wait(patience, resolving, asked[answer.need] is Asked.FIRST):
+                outcome = asked.get(answer.need, Asked.UNDER_WAY)
+                if outcome in DOWN:
+                    return _unanswered(image, State(outcome), "")
+                if not self._may_wait(patience, resolving, outcome is Asked.FIRST):
                     break
-                if not await self._wait(changed, until):
+                if not await self._room.wait(changed, until - self._clock.monotonic()):
                     answer, trouble = await self._look(image, fresh=True, renewed=renewed)
                     break
         if isinstance(answer, Missing):
@@ -183,8 +192,6 @@ class Knowledge:
             return answer, trouble
 
     async def _ask(self, image: Image, missing: Missing, patience: Patience, end: float) -> Asked:
-        if not patience.asks or missing.resting:
-            return Asked.UNDER_WAY
         return await self._requests.ask(
             image,
             missing.need,
@@ -194,24 +201,9 @@ class Knowledge:
         )
 
     def _may_wait(self, patience: Patience, resolving: bool, first: bool) -> bool:
-        if not patience.waits or self._waiting >= self._max_waiters:
+        if not patience.waits or self._room.full:
             return False
         return first or resolving or not patience.only_first
-
-    async def _wait(self, changed: asyncio.Event, end: float) -> bool:
-        """Whether something changed before `end`."""
-        self._waiting += 1
-        self._on_waiting(self._waiting)
-        try:
-            async with asyncio.timeout(end - self._clock.monotonic()):
-                await changed.wait()
-        except TimeoutError:
-            return False
-        else:
-            return True
-        finally:
-            self._waiting -= 1
-            self._on_waiting(self._waiting)
 
     def _not_known(self, image: Image, missing: Missing, trouble: StoreError | None) -> Judgement:
         if trouble is not None:
@@ -223,27 +215,8 @@ class Knowledge:
 
     def _renew(self, image: Image, known: Known) -> None:
         """Have what is stale asked again, behind the answer."""
-        need = known.refresh
-        if need is None or self._requests.asked_lately(image, need):
-            return
-        if len(self._behind) >= MAX_BEHIND:
-            return
-        asking = self._requests.ask(
-            image,
-            need,
-            subjects=known.subjects,
-            lane=Lane.PREWARM,
-            why=Why.REFRESH,
-            within=REFRESH_WAIT,
-        )
-        task = asyncio.create_task(asking, name=f"refresh {image.reference}")
-        self._behind.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[Asked]) -> None:
-        self._behind.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s failed: %r", task.get_name(), error, exc_info=error)
+        if known.refresh is not None:
+            self._behind.ask(image, known.refresh, subjects=known.subjects)
 
 
 def _unanswered(image: Image, state: State, message: str) -> Judgement:

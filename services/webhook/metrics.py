@@ -1,14 +1,23 @@
 """What a webhook counts."""
 
+from services.webhook.catalogue import Need
+from services.webhook.decisions import LeftOut
+from services.webhook.lookups import First, Layer
+from services.webhook.mutate import Pinned
+from services.webhook.near_cache import NearCache
+from services.webhook.requests import Asked
 from shared.domain.decision import Decision, State
+from shared.domain.step import Lane
 from shared.ports.clock import Clock
 from shared.runtime.metrics import Metrics
 
 
 class WebhookMetrics:
-    """Reviews by decision and state, their time, who waits, and signatures that did not hold."""
+    """What reviews were answered and from where, what was asked for, and what went wrong."""
 
     def __init__(self, metrics: Metrics) -> None:
+        self.all = metrics
+        """Those of the whole process."""
         self._reviews = metrics.counter(
             "imagegate_reviews_total", "Reviews answered.", ("allowed", "state")
         )
@@ -26,6 +35,12 @@ class WebhookMetrics:
         self._refused = metrics.counter(
             "imagegate_reviews_refused_total", "Bodies that were no review.", ("status",)
         )
+        self._mutations = metrics.counter(
+            "imagegate_mutations_total", "Calls to /mutate, by what became of tags.", ("result",)
+        )
+        self._mutation_seconds = metrics.histogram(
+            "imagegate_mutation_seconds", "From a call's first byte read to its answer."
+        )
         self._waiting = metrics.gauge(
             "imagegate_reviews_waiting_count", "Reviews that wait for an image to be judged."
         )
@@ -35,6 +50,53 @@ class WebhookMetrics:
         self._certificate = metrics.gauge(
             "imagegate_certificate_remaining_seconds", "Until the serving certificate ends."
         )
+        self._left_out = metrics.counter(
+            "imagegate_decisions_left_out_total",
+            "Decisions that are not among the last ones kept for people.",
+            ("reason",),
+        )
+        self._asks = metrics.counter(
+            "imagegate_asks_total", "What became of asking for an image.", ("need", "outcome")
+        )
+        self._events = metrics.counter(
+            "imagegate_queue_events_total", "What befell deliveries.", ("event", "lane")
+        )
+        self._heard = metrics.counter(
+            "imagegate_announcements_total",
+            "Words of the store that a record changed, or (gap) that some may have been missed.",
+            ("kind",),
+        )
+        self._cache_entries = metrics.gauge(
+            "imagegate_near_cache_entries_count", "Keys held here, those without a record too."
+        )
+        self._cache_bytes = metrics.gauge("imagegate_near_cache_bytes", "What these take, about.")
+        self._count_lookups(metrics)
+
+    def _count_lookups(self, metrics: Metrics) -> None:
+        lookups = metrics.counter(
+            "imagegate_image_lookups_total",
+            "Images looked up for reviews, by what had to be asked to answer.",
+            ("layer",),
+        )
+        self._layers = {layer: lookups.of(layer.value) for layer in Layer}
+        firsts = metrics.counter(
+            "imagegate_first_lookups_total",
+            "Images looked up here for the first time, by what was known of them.",
+            ("result",),
+        )
+        self._firsts = {first: firsts.of(first.value) for first in First}
+        self._first_counts = dict.fromkeys(First, 0)
+        metrics.gauges(
+            "imagegate_prewarm_hit_ratio",
+            "Of the new images that nobody had asked for, those that a push event had had judged.",
+            (),
+            self._prewarm_hits,
+        )
+
+    def _prewarm_hits(self) -> dict[tuple[str, ...], float]:
+        prewarmed = self._first_counts[First.PREWARMED]
+        new = prewarmed + self._first_counts[First.ASKED]
+        return {(): prewarmed / new} if new else {}
 
     def reviewed(self, decision: Decision, seconds: float) -> None:
         """A review was answered."""
@@ -42,6 +104,11 @@ class WebhookMetrics:
         if decision.allowed and decision.unpinned:
             self._unpinned(1)
         self._seconds.observe(seconds)
+
+    def mutated(self, pinned: Pinned, seconds: float) -> None:
+        """A call to /mutate was answered."""
+        self._mutations.add(pinned.value)
+        self._mutation_seconds.observe(seconds)
 
     def refused(self, status: int) -> None:
         """A body was answered with an HTTP error."""
@@ -58,3 +125,33 @@ class WebhookMetrics:
     def certificate_ends(self, ends: int, clock: Clock) -> None:
         """When the serving certificate ends (ms); each scrape is told what remains."""
         self._certificate.read_from(lambda: (ends - clock.now()) / 1000)
+
+    def looked_up(self, layer: Layer, images: int) -> None:
+        """So many images were answered from there."""
+        self._layers[layer](images)
+
+    def first_seen(self, first: First) -> None:
+        """An image was looked up for the first time."""
+        self._first_counts[first] += 1
+        self._firsts[first](1)
+
+    def asked(self, need: Need, outcome: Asked) -> None:
+        """An image was asked for."""
+        self._asks.add(need.value, outcome.value)
+
+    def queue_event(self, event: str, lane: Lane) -> None:
+        """Something befell a delivery."""
+        self._events.add(event, lane.value)
+
+    def announced(self, key: str | None) -> None:
+        """The store said that this record changed; None: that some word may have been missed."""
+        self._heard.add("gap" if key is None else "change")
+
+    def left_out(self, why: LeftOut, decisions: int) -> None:
+        """So many decisions are not kept for people."""
+        self._left_out.add(why.value, by=decisions)
+
+    def watch_cache(self, cache: NearCache) -> None:
+        """What it holds is read at each scrape."""
+        self._cache_entries.read_from(lambda: cache.entries)
+        self._cache_bytes.read_from(lambda: cache.size)

@@ -90,6 +90,16 @@ class NearCache:
         self._on_bad_signature = on_bad_signature
         self._on_change = on_change
 
+    @property
+    def entries(self) -> int:
+        """How many keys are held."""
+        return len(self._entries)
+
+    @property
+    def size(self) -> int:
+        """What they take, about (bytes)."""
+        return self._bytes
+
     # The listener's half.
 
     def changed(self, key: str) -> None:

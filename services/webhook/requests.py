@@ -6,7 +6,7 @@ Order of operations and what each failure means: docs/design/protocol.md.
 import logging
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -55,10 +55,19 @@ class Request(msgspec.Struct):
 class Requests:
     """Publishes each wanted step once, whoever else wants it too."""
 
-    def __init__(self, *, claims: RequestClaims, queue: StepQueue, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        claims: RequestClaims,
+        queue: StepQueue,
+        clock: Clock,
+        on_asked: Callable[[Need, Asked], None] = lambda need, outcome: None,
+    ) -> None:
+        """`on_asked` is told what became of each question."""
         self._claims = claims
         self._queue = queue
         self._clock = clock
+        self._on_asked = on_asked
         self._remembered: OrderedDict[str, Request] = OrderedDict()
 
     def since(self, image: Image) -> int:
@@ -89,6 +98,20 @@ class Requests:
 
         `within` (seconds): how long somebody waits for a resolve.
         """
+        outcome = await self._ask(image, need, subjects, lane=lane, why=why, within=within)
+        self._on_asked(need, outcome)
+        return outcome
+
+    async def _ask(
+        self,
+        image: Image,
+        need: Need,
+        subjects: Sequence[Subject],
+        *,
+        lane: Lane,
+        why: Why,
+        within: float,
+    ) -> Asked:
         key = _claim_key(image, need)
         now = self._clock.monotonic()
         request = self._remembered.get(key)

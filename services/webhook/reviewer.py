@@ -6,24 +6,25 @@ Knows ports and the domain only. Who waits, and how long: docs/design/behaviour.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import msgspec
 
 from services.webhook.answers import Note, decide, note
 from services.webhook.catalogue import Image
+from services.webhook.images import Shape, image_of, shape_of
 from services.webhook.knowledge import Knowledge, Patience
+from services.webhook.lookups import Lookups
+from services.webhook.objects import is_advice, places_to_judge
 from services.webhook.recent import Recent, Resting
 from services.webhook.wording import FIRST_LINE, shown
 from shared.domain.decision import Decision, Judgement, State
-from shared.domain.errors import InvalidObject, InvalidReference
+from shared.domain.errors import InvalidObject
 from shared.domain.pointer import FOREVER
-from shared.domain.reference import parse_reference
-from shared.domain.review import AdmissionRequest, pod_of
+from shared.domain.review import AdmissionRequest
 from shared.domain.rules import Mode, Rules
 from shared.domain.step import Lane
-from shared.domain.workload import ImagePlace, changed_places, decode_pod, image_places
 from shared.ports.clock import Clock
+from shared.ports.decisions import MAX_IMAGES, MAX_TEXT
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,6 @@ KEPT_IMAGES = 16
 
 AGE_SHOWN = 1_000
 """Milliseconds: how exactly an answer tells a verdict's age."""
-
-Shape: TypeAlias = tuple[str, bool]
-"""An image as written, and whether the kubelet asks the registry at each start."""
 
 
 class Waits(msgspec.Struct, frozen=True):
@@ -64,12 +62,15 @@ class Reviewer:
         clock: Clock,
         waits: Waits = DEFAULT_WAITS,
         scanner: str = "anchore",
+        lookups: Lookups | None = None,
     ) -> None:
+        """`lookups` is told of what was answered from what is kept here."""
         self._knowledge = knowledge
         self._rules = rules
         self._clock = clock
         self._waits = waits
         self._scanner = scanner
+        self._lookups = lookups or Lookups()
         self._notes: Recent[Shape, Note] = Recent(clock=clock)
         self._decisions: Recent[tuple[Shape, ...], Decision] = Recent(
             clock=clock, max_things=KEPT_DECISIONS
@@ -79,30 +80,51 @@ class Reviewer:
         """Allow or deny, before `deadline` (monotonic seconds)."""
         rules = self._rules()
         try:
-            places = _places_to_judge(request)
+            places = places_to_judge(request)
         except InvalidObject as error:
             return _refusal(State.INVALID, str(error))
+        advice = is_advice(request)
+        if advice:
+            places = [place for place in places if place.image not in rules.placeholders]
+        shapes = tuple([shape_of(place) for place in places])
         if places and rules.default.mode is Mode.DENY:
-            return _refusal(State.REFUSED, f"rule {rules.default.name} denies every image")
-        shapes = tuple([(place.image, _always(place)) for place in places])
-        decided = self._decisions.get(shapes, rules=rules)
-        if decided is not None:
-            return decided.thing
+            reason = f"rule {rules.default.name} denies every image"
+            return _refusal(State.REFUSED, reason, shapes)
+        if not advice:
+            decided = self._decisions.get(shapes, rules=rules)
+            if decided is not None:
+                if decided.entries:
+                    self._lookups.kept(len(decided.thing.images))
+                return decided.thing
+        return await self._decide(request, shapes, rules, advice=advice, deadline=deadline)
+
+    async def _decide(
+        self,
+        request: AdmissionRequest,
+        shapes: tuple[Shape, ...],
+        rules: Rules,
+        *,
+        advice: bool,
+        deadline: float,
+    ) -> Decision:
         asks = not request.dry_run
         known = [self._known(shape, rules, asks=asks) for shape in dict.fromkeys(shapes)]
         unknown = [each for each in known if isinstance(each, Image)]
         resting = [each for each in known if isinstance(each, Resting)]
         notes = [each.thing for each in resting]
         if unknown:
-            notes += await self._learn(unknown, self._patience(request, rules, deadline), deadline)
+            patience = self._patience(request, rules, deadline, advice=advice)
+            notes += await self._learn(unknown, patience, deadline)
         decision = decide(
             notes,
             rule=rules.default,
             now=self._clock.now(),
             by_system=_is_system(request),
             dry_run=bool(request.dry_run),
+            advice=advice,
         )
-        if decision.state is State.PASS and not unknown and len(shapes) <= KEPT_IMAGES:
+        keepable = decision.state is State.PASS and not unknown and not advice
+        if keepable and len(shapes) <= KEPT_IMAGES:
             self._keep(shapes, decision, resting, rules)
         return decision
 
@@ -122,8 +144,9 @@ class Reviewer:
         """What is known at once of an image, or what has to be learned."""
         kept = self._notes.get(shape, rules=rules)
         if kept is not None:
+            self._lookups.kept(1)
             return kept
-        image = self._image(*shape, rules)
+        image = image_of(shape, rules, scanner=self._scanner)
         if isinstance(image, Judgement):
             return Resting(note(image, self._clock.now()), FOREVER, ())
         glimpse = self._knowledge.glance(image, asks=asks)
@@ -134,32 +157,18 @@ class Reviewer:
             shape, made, until=glimpse.until, entries=glimpse.entries, rules=rules
         )
 
-    def _image(self, written: str, always: bool, rules: Rules) -> Image | Judgement:
-        """The image to look up, or a judgement that needs no look-up."""
-        try:
-            reference = parse_reference(written)
-        except InvalidReference as error:
-            return Judgement(image=written, state=State.INVALID, message=str(error))
-        if not rules.allows_registry(reference.host):
-            message = f"registry {reference.host} is not in allowRegistries of the rules"
-            return Judgement(
-                image=written, state=State.REFUSED, message=message, reference=reference
-            )
-        if rules.default.mode is Mode.ALLOW:
-            return Judgement(image=written, state=State.EXEMPT, reference=reference)
-        question = rules.question(scanner=self._scanner)
-        return Image(written, reference, always, question)
-
-    def _patience(self, request: AdmissionRequest, rules: Rules, deadline: float) -> Patience:
+    def _patience(
+        self, request: AdmissionRequest, rules: Rules, deadline: float, *, advice: bool
+    ) -> Patience:
         system = _is_system(request)
         wait = self._waits.system if system else self._waits.person
-        enforced = rules.default.mode is Mode.ENFORCE
+        urgent = rules.default.mode is Mode.ENFORCE and not advice
         return Patience(
             until=min(self._clock.monotonic() + wait, deadline - LAST_LOOK),
             asks=not request.dry_run,
-            waits=enforced and not request.dry_run,
+            waits=urgent and not request.dry_run,
             only_first=system,
-            lane=Lane.ADMISSION if enforced else Lane.PREWARM,
+            lane=Lane.ADMISSION if urgent else Lane.PREWARM,
         )
 
     async def _learn(self, images: list[Image], patience: Patience, deadline: float) -> list[Note]:
@@ -190,41 +199,17 @@ class Reviewer:
             )
 
 
-def _places_to_judge(request: AdmissionRequest) -> list[ImagePlace]:
-    """The images that this request would start; raises InvalidObject."""
-    kind = request.kind
-    if (kind.group, kind.version, kind.kind) != ("", "v1", "Pod"):
-        raise InvalidObject(
-            f"imagegate does not judge {kind.kind[:64]!r} of {kind.group[:64]!r} "
-            f"{kind.version[:16]!r}: take it out of the webhook's rules"
-        )
-    if request.operation == "DELETE":
-        return []
-    if request.operation not in ("CREATE", "UPDATE"):
-        raise InvalidObject(
-            f"imagegate does not judge the operation {request.operation[:32]!r}: "
-            "take it out of the webhook's rules"
-        )
-    places = image_places(pod_of(request))
-    if request.operation == "UPDATE":
-        places = changed_places(places, image_places(decode_pod(request.old_object)))
-    return places
-
-
-def _always(place: ImagePlace) -> bool:
-    """A missing pull policy is read as the strict one."""
-    return place.pull_policy not in ("IfNotPresent", "Never")
-
-
 def _is_system(request: AdmissionRequest) -> bool:
     return request.user_info.username.startswith("system:")
 
 
-def _refusal(state: State, message: str) -> Decision:
+def _refusal(state: State, message: str, shapes: Sequence[Shape] = ()) -> Decision:
+    images = dict.fromkeys(written[:MAX_TEXT] for written, _ in shapes)
     return Decision(
         False,
         state,
         code=403,
         message=shown(message, FIRST_LINE),
         audit={"decision": str(state)},
+        images=tuple(images)[:MAX_IMAGES],
     )

@@ -1,7 +1,7 @@
 """The webhook's settings: environment variables by the fields' names, in capitals."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -33,6 +33,8 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     imagegate_health_port: Port = 8081
     imagegate_scanner: str = "anchore"
     """The name under which webhooks and workers mean the same scanner."""
+    imagegate_pin: Literal["pods", "none"] = "pods"
+    """Whose tags /mutate replaces by digests; none: it is called in vain."""
     imagegate_wait: Seconds = 2.0
     """Seconds a person's review waits for an unknown image."""
     imagegate_system_wait: Seconds = 0.5

@@ -1,9 +1,11 @@
-"""Reviews that wait for a record to change."""
+"""Those who wait for a record to change."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+
+MAX_WAITING = 200
 
 
 class Waiters:
@@ -32,3 +34,38 @@ class Waiters:
         for woken in keys:
             for event in self._events.get(woken, ()):
                 event.set()
+
+
+class Room:
+    """Where at most so many wait at once; whoever does not find a place goes on without."""
+
+    def __init__(
+        self,
+        *,
+        places: int = MAX_WAITING,
+        on_waiting: Callable[[int], None] = lambda waiting: None,
+    ) -> None:
+        """`on_waiting` is told how many wait, whenever that changes."""
+        self._places = places
+        self._waiting = 0
+        self._on_waiting = on_waiting
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody else may wait now."""
+        return self._waiting >= self._places
+
+    async def wait(self, changed: asyncio.Event, seconds: float) -> bool:
+        """Whether it changed in time."""
+        self._waiting += 1
+        self._on_waiting(self._waiting)
+        try:
+            async with asyncio.timeout(seconds):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        else:
+            return True
+        finally:
+            self._waiting -= 1
+            self._on_waiting(self._waiting)

@@ -7,22 +7,31 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from services.webhook.app import webhook_app
+from services.webhook.decisions import Recorder
 from services.webhook.knowledge import Knowledge
+from services.webhook.lookups import Lookups
 from services.webhook.metrics import WebhookMetrics
+from services.webhook.mutate import Mutate
 from services.webhook.near_cache import NearCache
+from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
 from services.webhook.reviewer import Reviewer, Waits
 from services.webhook.settings import WebhookSettings
-from services.webhook.waiters import Waiters
+from services.webhook.validate import Validate
+from services.webhook.waiters import Room, Waiters
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
+from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file import load_rules
 from shared.adapters.signatures import ensure_keys, load_ring
 from shared.domain.pointer import DAY
 from shared.domain.rules import Rules
 from shared.ports.claims import RequestClaims
+from shared.ports.decisions import DecisionLog
+from shared.ports.presence import Presence
 from shared.ports.signing import Unsealer
 from shared.ports.steps import StepQueue
 from shared.ports.verdicts import VerdictStore
@@ -31,6 +40,7 @@ from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from shared.runtime.pulse import new_name, pulse_of
 from shared.runtime.settings import required
 from shared.runtime.tls import (
     CertificateFiles,
@@ -53,6 +63,8 @@ class WebhookPorts(msgspec.Struct, frozen=True):
     claims: RequestClaims
     queue: StepQueue
     unsealer: Unsealer
+    decisions: DecisionLog
+    presence: Presence
 
 
 class WebhookSites(msgspec.Struct, frozen=True):
@@ -62,43 +74,42 @@ class WebhookSites(msgspec.Struct, frozen=True):
     health: Bound
 
 
+class _Parts(msgspec.Struct, frozen=True):
+    """What a webhook consists of behind its port."""
+
+    cache: NearCache
+    recorder: Recorder
+    validate: Validate
+    mutate: Mutate
+
+
 @asynccontextmanager
 async def run_webhook(
-    settings: WebhookSettings, life: Lifecycle, *, ports: WebhookPorts, rules: Rules
+    settings: WebhookSettings,
+    life: Lifecycle,
+    *,
+    ports: WebhookPorts,
+    rules: Rules,
+    metrics: WebhookMetrics,
 ) -> AsyncIterator[WebhookSites]:
     """Serve reviews, probes and metrics over `ports` until the context ends."""
     clock = SystemClock()
-    metrics = Metrics()
-    own = WebhookMetrics(metrics)
     files = _certificate(settings)
-    own.certificate_ends(clock.now() + round(days_left(files.certificate) * DAY), clock)
-    waiters = Waiters()
-    cache = NearCache(
-        store=ports.store,
-        unsealer=ports.unsealer,
+    metrics.certificate_ends(clock.now() + round(days_left(files.certificate) * DAY), clock)
+    name = new_name("webhook")
+    parts = _parts(settings, ports, rules, metrics, name)
+    app = webhook_app(
+        validate=parts.validate,
+        mutate=parts.mutate,
         clock=clock,
-        on_bad_signature=own.bad_signature,
-        on_change=waiters.wake,
+        budget=settings.imagegate_budget,
+        on_refused=metrics.refused,
     )
-    knowledge = Knowledge(
-        cache=cache,
-        requests=Requests(claims=ports.claims, queue=ports.queue, clock=clock),
-        waiters=waiters,
-        clock=clock,
-        rules=lambda: rules,
-        max_waiters=settings.imagegate_max_waiters,
-        on_waiting=own.waiting,
-    )
-    reviewer = Reviewer(
-        knowledge=knowledge,
-        rules=lambda: rules,
-        clock=clock,
-        waits=Waits(settings.imagegate_wait, settings.imagegate_system_wait),
-        scanner=settings.imagegate_scanner,
-    )
-    app = webhook_app(reviewer=reviewer, metrics=own, clock=clock, budget=settings.imagegate_budget)
-    tried = FirstTry({"store": ports.store.ping, "queue": ports.queue.ping})
+    checks = {"store": ports.store.ping, "queue": ports.queue.ping}
+    tried = FirstTry(checks)
     async with AsyncExitStack() as stack:
+        # What the last reviews noted is written once nobody asks any more.
+        stack.push_async_callback(parts.recorder.flush)
         reviews = await stack.enter_async_context(
             serve(
                 app,
@@ -110,25 +121,108 @@ async def run_webhook(
         )
         health = await stack.enter_async_context(
             serve(
-                health_app(ready={"start": tried.check}, metrics=metrics, stopping=life.stopping),
+                health_app(
+                    ready={"start": tried.check}, metrics=metrics.all, stopping=life.stopping
+                ),
                 host=settings.imagegate_health_host,
                 port=settings.imagegate_health_port,
             )
         )
-        life.watch(ports.store.listen(cache), name="listen to announcements")
+        life.watch(ports.store.listen(parts.cache), name="listen to announcements")
+        life.watch(parts.recorder.run(), name="write decisions")
         await tried.once()
+        await stack.enter_async_context(
+            pulse_of(
+                service="webhook",
+                name=name,
+                presence=ports.presence,
+                checks=checks,
+                metrics=metrics.all,
+                life=life,
+            )
+        )
         log.info("webhook answers", extra={"reviews": reviews.url, "health": health.url})
         yield WebhookSites(reviews, health)
+
+
+def _parts(
+    settings: WebhookSettings,
+    ports: WebhookPorts,
+    rules: Rules,
+    metrics: WebhookMetrics,
+    name: str,
+) -> _Parts:
+    clock = SystemClock()
+    waiters = Waiters()
+
+    def heard(key: str | None) -> None:
+        metrics.announced(key)
+        waiters.wake(key)
+
+    cache = NearCache(
+        store=ports.store,
+        unsealer=ports.unsealer,
+        clock=clock,
+        on_bad_signature=metrics.bad_signature,
+        on_change=heard,
+    )
+    metrics.watch_cache(cache)
+    requests = Requests(claims=ports.claims, queue=ports.queue, clock=clock, on_asked=metrics.asked)
+    lookups = Lookups(on_layer=metrics.looked_up, on_first=metrics.first_seen)
+    knowledge = Knowledge(
+        cache=cache,
+        requests=requests,
+        waiters=waiters,
+        clock=clock,
+        rules=lambda: rules,
+        room=Room(places=settings.imagegate_max_waiters, on_waiting=metrics.waiting),
+        lookups=lookups,
+    )
+    reviewer = Reviewer(
+        knowledge=knowledge,
+        rules=lambda: rules,
+        clock=clock,
+        waits=Waits(settings.imagegate_wait, settings.imagegate_system_wait),
+        scanner=settings.imagegate_scanner,
+        lookups=lookups,
+    )
+    pinning = Pinning(
+        cache=cache,
+        requests=requests,
+        waiters=waiters,
+        clock=clock,
+        rules=lambda: rules,
+        room=Room(places=settings.imagegate_max_waiters),
+    )
+    recorder = Recorder(
+        decisions=ports.decisions, clock=clock, webhook=name, on_left_out=metrics.left_out
+    )
+    mutate = Mutate(
+        pinning=pinning,
+        rules=lambda: rules,
+        clock=clock,
+        scanner=settings.imagegate_scanner,
+        pins=settings.imagegate_pin == "pods",
+        on_mutated=metrics.mutated,
+    )
+    validate = Validate(reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock)
+    return _Parts(cache, recorder, validate, mutate)
 
 
 async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
     """A webhook process on Redis and RabbitMQ; its exit code."""
     rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+    metrics = WebhookMetrics(Metrics())
     async with AsyncExitStack() as stack:
         redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
         amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
         links = await stack.enter_async_context(RedisLinks(url=redis_url))
-        queue = RabbitQueue(amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM)
+        queue = RabbitQueue(
+            amqp_url,
+            clock=SystemClock(),
+            confirm_timeout=CONFIRM,
+            on_event=metrics.queue_event,
+        )
         await stack.enter_async_context(queue.connect())
         # On one machine whoever starts first makes the keys; a named folder is only read.
         keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
@@ -142,8 +236,12 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
             claims=RedisRequestClaims(links=links),
             queue=queue,
             unsealer=load_ring(keys),
+            decisions=RedisDecisionLog(links=links),
+            presence=RedisPresence(links=links),
         )
-        await stack.enter_async_context(run_webhook(settings, life, ports=ports, rules=rules))
+        await stack.enter_async_context(
+            run_webhook(settings, life, ports=ports, rules=rules, metrics=metrics)
+        )
         return await life.until_stopped()
 
 

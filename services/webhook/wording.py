@@ -63,6 +63,24 @@ def line_of(judgement: Judgement, now: int) -> str:
     return f"image {image}: {text}"[:FIRST_LINE]
 
 
+def advice_of(judgement: Judgement) -> str:
+    """The warning on a workload whose pods would be denied with this image now."""
+    text = _ADVICE[judgement.state] + (
+        f": {shown(judgement.message, 100)}" if judgement.message else ""
+    )
+    image = shown(judgement.image, max(40, FIRST_LINE - len(text) - 8))
+    return f"image {image}: {text}"[:FIRST_LINE]
+
+
+def pinned_long_ago(image: str, asked_at: int, now: int) -> str:
+    """The warning on a pod whose tag is pinned to what a registry said once."""
+    text = (
+        "the registry does not say what the tag names now: pinned to what it named "
+        f"{max(0, now - asked_at) // SECOND} s ago"
+    )
+    return f"image {shown(image, FIRST_LINE - len(text) - 8)}: {text}"
+
+
 def _fail(judgement: Judgement, now: int) -> str:
     failed = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.FAIL]
     if not failed:
@@ -113,4 +131,23 @@ _TEXTS = {
     State.QUEUE_DOWN: _queue_down,
     State.REGISTRY_AWAY: _registry_away,
     State.PENDING: _pending,
+}
+
+_ADVICE = {
+    State.ERROR: "could not be judged, pods with it are denied",
+    State.STORE_DOWN: (
+        "not judged yet, and imagegate's verdict store (Redis) does not answer: pods with it are "
+        "denied until it does"
+    ),
+    State.QUEUE_DOWN: (
+        "not judged yet, and imagegate's queue (RabbitMQ) takes no request: pods with it are "
+        "denied until it does"
+    ),
+    State.REGISTRY_AWAY: (
+        "the registry does not say what the tag names now: pods with it may be denied until it does"
+    ),
+    State.PENDING: (
+        "not judged yet: pods with it are denied, and made again by themselves, until its scan "
+        "has passed"
+    ),
 }

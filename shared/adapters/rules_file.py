@@ -12,6 +12,7 @@ from shared.adapters.strict_yaml import Value, read_yaml
 from shared.domain.errors import InvalidReference
 from shared.domain.reference import parse_reference
 from shared.domain.rules import (
+    DEFAULT_PLACEHOLDERS,
     DEFAULT_PLATFORMS,
     Mode,
     PolicyChoice,
@@ -21,7 +22,7 @@ from shared.domain.rules import (
     Rules,
 )
 
-_FILE = ("apiVersion", "default", "registries", "allowRegistries", "platforms")
+_FILE = ("apiVersion", "default", "registries", "allowRegistries", "platforms", "placeholders")
 _DEFAULT = ("mode", "require", "policy")
 _POLICY = ("account", "id")
 _REGISTRY = ("host", "repositories", "insecure", "credentials", "immutableTags")
@@ -47,6 +48,10 @@ def load_rules(path: Path) -> Rules:
         registries=_registries(fields.get("registries"), path.parent),
         allow_registries=tuple(map(_host, _items(fields.get("allowRegistries")))),
         platforms=tuple(map(_platform, _items(fields.get("platforms")))) or DEFAULT_PLATFORMS,
+        placeholders=(
+            tuple(item.text() for item in _items(fields.get("placeholders")))
+            or DEFAULT_PLACEHOLDERS
+        ),
     )
 
 

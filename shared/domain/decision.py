@@ -55,6 +55,9 @@ class Decision(msgspec.Struct, frozen=True):
     message: str = ""
     warnings: tuple[str, ...] = ()
     audit: dict[str, str] = msgspec.field(default_factory=dict)
+    images: tuple[str, ...] = ()
+    """What was judged, as written, for those who look at decisions later: the first `MAX_IMAGES`,
+    bounded."""
     unpinned: int = 0
     """Images of it whose tag can move before the kubelet pulls them."""
     retry_after: int = 0

@@ -3,6 +3,8 @@
 Times are integer milliseconds since the epoch. Lives of pointers: docs/design/behaviour.md 2.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from shared.domain.errors import ErrorKind
@@ -30,6 +32,17 @@ FRESH_ERROR = {
 """How long an error, of a pointer or of a verdict, is the answer before it is tried again."""
 
 
+class Standing(StrEnum):
+    """What a pointer is worth to a pod (docs/design/behaviour.md 2)."""
+
+    YOUNG = "young"
+    """As good as the registry's word of this moment."""
+    USABLE = "usable"
+    """Used at once; the registry is asked again behind the answer."""
+    OLD = "old"
+    """The registry has to be asked first."""
+
+
 class Pointer(msgspec.Struct, frozen=True):
     """Which digest a tag named when the registry was asked, or why it could not be had."""
 
@@ -55,6 +68,18 @@ class Pointer(msgspec.Struct, frozen=True):
         if immutable:
             return self.asked_at + POINTER_MAX_AGE
         return self.asked_at + (YOUNG_ALWAYS if always else YOUNG)
+
+    def standing(
+        self, now: int, *, always: bool, immutable: bool = False, renewed: int | None = None
+    ) -> Standing:
+        """`renewed`: a pointer later than this one (`asked_at`) was written while somebody
+        waited, so that it is young for them whatever the clocks say."""
+        if now < self.young_until(always=always, immutable=immutable):
+            return Standing.YOUNG
+        if not always:
+            return Standing.USABLE
+        later = renewed is not None and self.asked_at > renewed
+        return Standing.YOUNG if later else Standing.OLD
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """The AdmissionReview of `admission.k8s.io/v1`: what a decision reads and writes of it.
 
-An object that is no readable Pod stays bytes, so that the failure to read it can still be
-answered under the review's uid (`pod_of`). What the API server requires of the answer:
-docs/design/field-notes.md 1c.
+Only what the request calls a Pod is read as one. Any other object, and a Pod that cannot be read,
+stays bytes, so that it can still be answered under the review's uid. What the API server
+requires of the answer: docs/design/field-notes.md 1c.
 """
 
 from typing import Generic, TypeAlias, TypeVar
@@ -10,7 +10,7 @@ from typing import Generic, TypeAlias, TypeVar
 import msgspec
 
 from shared.domain.errors import InvalidReview
-from shared.domain.workload import Pod, decode_pod
+from shared.domain.workload import Metadata, Pod, decode_pod
 
 Object = TypeVar("Object", Pod, msgspec.Raw)
 
@@ -26,6 +26,14 @@ class GroupVersionKind(msgspec.Struct):
     kind: str = ""
 
 
+class GroupVersionResource(msgspec.Struct):
+    """`request.resource`."""
+
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+
+
 class UserInfo(msgspec.Struct):
     """Who sent the request to the API server."""
 
@@ -33,10 +41,16 @@ class UserInfo(msgspec.Struct):
 
 
 class RequestOf(msgspec.Struct, Generic[Object], rename="camel"):
-    """The parts of `request` that a decision reads."""
+    """The parts of `request` that a decision reads.
+
+    `kind` and `resource` are those of the object as it stands here, after a conversion that
+    matchPolicy Equivalent asked for; what the person sent (`requestKind`) decides nothing.
+    """
 
     uid: str
     kind: GroupVersionKind = msgspec.field(default_factory=GroupVersionKind)
+    resource: GroupVersionResource = msgspec.field(default_factory=GroupVersionResource)
+    sub_resource: str = ""
     name: str = ""
     namespace: str = ""
     operation: str = ""
@@ -80,6 +94,13 @@ class AdmissionResponse(msgspec.Struct, rename="camel", omit_defaults=True):
     status: Status | None = None
     warnings: tuple[str, ...] = ()
     audit_annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    patch: bytes = b""
+    """A JSON Patch, base64 on the wire; the answer of a validating webhook must not hold one."""
+    patch_type: str = ""
+
+
+class _Named(msgspec.Struct):
+    metadata: Metadata = msgspec.field(default_factory=Metadata)
 
 
 class _Answer(msgspec.Struct, rename="camel"):
@@ -88,9 +109,12 @@ class _Answer(msgspec.Struct, rename="camel"):
     kind: str = KIND
 
 
-# The first reads a review of a Pod in one go; what that cannot read is looked at again as bytes.
+# The first reads a review of a Pod in one go; what is no Pod, or none that can be read, is decoded
+# again with its object as bytes.
+_NULL = msgspec.Raw(b"null")
 _POD_DECODER = msgspec.json.Decoder(ReviewOf[Pod])
 _DECODER = msgspec.json.Decoder(ReviewOf[msgspec.Raw])
+_NAMED_DECODER = msgspec.json.Decoder(_Named)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -118,14 +142,44 @@ def pod_of(request: AdmissionRequest) -> Pod:
     """The request's object as a Pod; raises InvalidObject."""
     if isinstance(request.object, Pod):
         return request.object
-    return decode_pod(request.object or b"null")
+    return decode_pod(raw_object(request))
+
+
+def raw_object(request: AdmissionRequest) -> msgspec.Raw:
+    """The object's bytes, of one that was not read as a Pod."""
+    return request.object if isinstance(request.object, msgspec.Raw) else _NULL
+
+
+def object_name(request: AdmissionRequest) -> str:
+    """The object's name, or its generateName with a `*` behind it; empty where it has neither."""
+    if request.name:
+        return request.name
+    found = request.object
+    metadata = found.metadata if isinstance(found, Pod) else _metadata(raw_object(request))
+    return metadata.name or (f"{metadata.generate_name}*" if metadata.generate_name else "")
+
+
+def _metadata(raw: msgspec.Raw) -> Metadata:
+    try:
+        return _NAMED_DECODER.decode(raw).metadata
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Metadata()
+
+
+def is_pod(kind: GroupVersionKind) -> bool:
+    """Whether that is the core group's Pod and nothing else of that name."""
+    return kind.kind == "Pod" and not kind.group and kind.version == "v1"
 
 
 def _decode(body: bytes) -> ReviewOf[Pod] | ReviewOf[msgspec.Raw]:
     try:
-        return _POD_DECODER.decode(body)
+        review = _POD_DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _DECODER.decode(body)
+    # Every object looks like a Pod to a decoder that skips what it does not know.
+    if review.request is None or is_pod(review.request.kind):
+        return review
+    return _DECODER.decode(body)
 
 
 def encode_review(response: AdmissionResponse) -> bytes:

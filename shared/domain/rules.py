@@ -13,6 +13,8 @@ from shared.domain.reference import ImageReference
 from shared.domain.verdict import Question
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
+DEFAULT_PLACEHOLDERS = ("auto",)
+"""What stands for the image of Istio's gateways until its injector has seen the pod."""
 
 
 class Mode(StrEnum):
@@ -83,6 +85,8 @@ class Rules(msgspec.Struct, frozen=True):
     allow_registries: tuple[str, ...] = ()
     """Hosts; empty: all."""
     platforms: tuple[str, ...] = DEFAULT_PLATFORMS
+    placeholders: tuple[str, ...] = DEFAULT_PLACEHOLDERS
+    """Texts in an image's place that a pod mutator replaces; exactly as they are written."""
 
     def question(self, *, scanner: str) -> Question:
         """What is asked of the scanner of that name about an image."""

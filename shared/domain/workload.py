@@ -45,19 +45,35 @@ class PodSpec(msgspec.Struct, rename="camel"):
     volumes: list[Volume] | None = None
 
 
-class Pod(msgspec.Struct):
-    """The parts of a `v1.Pod` that a decision reads."""
+class Metadata(msgspec.Struct, rename="camel"):
+    """How an object is called; nothing is decided by it."""
 
+    name: str = ""
+    generate_name: str = ""
+
+
+class Pod(msgspec.Struct):
+    """The parts of a `v1.Pod`, or of a pod template, that a decision reads."""
+
+    metadata: Metadata = msgspec.field(default_factory=Metadata)
     spec: PodSpec = msgspec.field(default_factory=PodSpec)
 
 
 class ImagePlace(msgspec.Struct, frozen=True):
-    """One place of an image: `where` is the list's name, `name` the container's or volume's."""
+    """One place of an image: `where` is the list's name, `at` the place in it (from 0), `name`
+    the container's or volume's."""
 
     where: str
+    at: int
     name: str
     image: str
     pull_policy: str | None = None
+
+    @property
+    def pointer(self) -> str:
+        """Where the image stands in a Pod, as a JSON Pointer (RFC 6901)."""
+        field = "image/reference" if self.where == "volumes" else "image"
+        return f"/spec/{self.where}/{self.at}/{field}"
 
 
 _DECODER = msgspec.json.Decoder(Pod)
@@ -105,11 +121,11 @@ def _walk(spec: PodSpec) -> Iterator[ImagePlace]:
         ("ephemeralContainers", spec.ephemeral_containers),
     )
     for where, containers in lists:
-        for container in containers or ():
+        for at, container in enumerate(containers or ()):
             yield ImagePlace(
-                where, container.name, container.image or "", container.image_pull_policy
+                where, at, container.name, container.image or "", container.image_pull_policy
             )
-    for volume in spec.volumes or ():
+    for at, volume in enumerate(spec.volumes or ()):
         if volume.image is not None:
             source = volume.image
-            yield ImagePlace("volumes", volume.name, source.reference or "", source.pull_policy)
+            yield ImagePlace("volumes", at, volume.name, source.reference or "", source.pull_policy)

@@ -148,14 +148,16 @@ async def pulse_of(
     life: Lifecycle,
     carried: Carried | None = None,
     clock: Clock | None = None,
+    name: str = "",
 ) -> AsyncIterator[Pulse]:
     """A pulse that `life` watches until the context ends, and then a goodbye.
 
     `checks` are by the names of `Beat.away`. `carried` are the counters of the queue whose steps
-    the process handles, None for one that handles none.
+    the process handles, None for one that handles none. `name` is one of `new_name` that the
+    process goes by elsewhere too.
     """
     identity = Beat(
-        name=new_name(service),
+        name=name or new_name(service),
         service=service,
         version=own_version(),
         started=(clock or SystemClock()).now(),

@@ -21,6 +21,7 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
+from services.webhook.metrics import WebhookMetrics
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookPorts, run_webhook
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
@@ -34,6 +35,7 @@ from shared.ports.verdicts import VerdictStore
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve
 from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.metrics import Metrics
 from shared.runtime.tls import client_context, ensure_certificate, server_context
 from tests.bench.figures import figure, keep_to_first_core, load, remark, review_body
 from tests.bench.load import Load
@@ -71,13 +73,16 @@ async def _known(folder: Path) -> None:
         claims=backends.claims,
         queue=backends.queue,
         unsealer=load_ring(keys),
+        decisions=backends.decisions,
+        presence=backends.presence,
     )
+    metrics = WebhookMetrics(Metrics())
     files = ensure_certificate(folder)
     body = review_body(folder, *IMAGES)
     remark(f"one core, TLS keep-alive, uvloop, {body.stat().st_size} bytes a review")
     async with (
         AsyncExitStack() as stack,
-        run_webhook(settings, life, ports=ports, rules=Rules()) as sites,
+        run_webhook(settings, life, ports=ports, rules=Rules(), metrics=metrics) as sites,
         serve(_bare(), tls=server_context(files)) as bare,
     ):
         # However the measuring ends: a task that is left to the loop's end is taken for a failure.

@@ -28,6 +28,7 @@ registries:
     credentials: docker.json
 allowRegistries: ["registry.corp:5000", index.docker.io, "[::1]:5000"]
 platforms: [linux/amd64, linux/arm64]
+placeholders: [auto, "set by the operator"]
 """
 
 
@@ -59,6 +60,7 @@ def test_a_whole_file_is_read(file: Path) -> None:
         ),
         allow_registries=("registry.corp:5000", "docker.io", "[::1]:5000"),
         platforms=("linux/amd64", "linux/arm64"),
+        placeholders=("auto", "set by the operator"),
     )
 
 

@@ -1,0 +1,78 @@
+"""Where answers come from, image by image; and what was known of an image when it was first seen.
+
+The second tells what prewarming is worth: of the images that would have had to be asked for, how
+many a push event had judged before anybody wanted them.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from services.webhook.catalogue import Image
+from shared.domain.decision import Judgement
+from shared.domain.why import Why
+
+MAX_SEEN = 50_000
+"""Images that are remembered as seen; about 5 MiB."""
+
+
+class Layer(StrEnum):
+    """What had to be asked to answer for one image."""
+
+    NEAR_CACHE = "near_cache"
+    STORE = "store"
+    QUEUE = "queue"
+    """Neither knew, or not well enough: it was asked for."""
+
+
+class First(StrEnum):
+    """What was known of an image when this process first looked it up."""
+
+    PREWARMED = "prewarmed"
+    KNOWN = "known"
+    ASKED = "asked"
+    """Nothing: a scan was asked for."""
+
+
+class Lookups:
+    """Tells `on_layer` how many images came from where, and `on_first` of each new image."""
+
+    def __init__(
+        self,
+        *,
+        on_layer: Callable[[Layer, int], None] = lambda layer, images: None,
+        on_first: Callable[[First], None] = lambda first: None,
+        max_seen: int = MAX_SEEN,
+    ) -> None:
+        self._on_layer = on_layer
+        self._on_first = on_first
+        self._max_seen = max_seen
+        # In the order of coming. Their hashes suffice: what is lost is a count.
+        self._seen: dict[int, None] = {}
+
+    def kept(self, images: int) -> None:
+        """So many images were answered from what was kept of earlier answers."""
+        self._on_layer(Layer.NEAR_CACHE, images)
+
+    def known(self, image: Image, judgement: Judgement, layer: Layer) -> None:
+        """An image was judged without a scan being asked for."""
+        self._on_layer(layer, 1)
+        prewarmed = any(verdict.why is Why.PREWARM for verdict in judgement.verdicts)
+        self._first(image, First.PREWARMED if prewarmed else First.KNOWN)
+
+    def asked(self, image: Image) -> None:
+        """A scan had to be asked for, here or by somebody before."""
+        self._on_layer(Layer.QUEUE, 1)
+        self._first(image, First.ASKED)
+
+    def untold(self, layer: Layer) -> None:
+        """The image is not known, and whether a scan of it is needed neither."""
+        self._on_layer(layer, 1)
+
+    def _first(self, image: Image, first: First) -> None:
+        seen = hash((image.reference, image.question))
+        if seen in self._seen:
+            return
+        self._seen[seen] = None
+        if len(self._seen) > self._max_seen:
+            del self._seen[next(iter(self._seen))]
+        self._on_first(first)

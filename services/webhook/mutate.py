@@ -1,0 +1,183 @@
+"""`POST /mutate`: pins what a pod would run, and never denies (docs/design/behaviour.md 1).
+
+Whatever cannot be pinned is left as it is: /validate judges the pod that comes of it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from services.webhook.catalogue import Image
+from services.webhook.images import Shape, image_of, shape_of
+from services.webhook.objects import is_advice, places_to_judge
+from services.webhook.pinning import Pin, Pinning
+from services.webhook.wording import pinned_long_ago
+from shared.domain.errors import InvalidObject
+from shared.domain.reference import ImageReference
+from shared.domain.review import AdmissionRequest, AdmissionResponse
+from shared.domain.rules import Mode, Rules
+from shared.domain.workload import ImagePlace
+from shared.ports.clock import Clock
+
+log = logging.getLogger(__name__)
+
+PIN_WAIT = 0.5
+"""Seconds that a pod waits for registries, however many images it has."""
+
+LAST_LOOK = 0.1
+"""Seconds kept at the end of a call for the last look and the answer."""
+
+MAX_WARNINGS = 12
+
+
+class Pinned(StrEnum):
+    """What became of a call to /mutate."""
+
+    PINNED = "pinned"
+    """Every tag."""
+    PARTLY = "partly"
+    LEFT = "left"
+    """There were tags, and none could be pinned."""
+    NOTHING = "nothing"
+    """There was no tag to pin, or none is to be pinned here."""
+    ERROR = "error"
+    """We failed, and left the pod as it is."""
+
+
+class Replace(msgspec.Struct, frozen=True):
+    """An operation of a JSON Patch (RFC 6902)."""
+
+    path: str
+    value: str
+    op: str = "replace"
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    """What is changed of an object."""
+
+    pinned: Pinned
+    operations: tuple[Replace, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Mutate:
+    """Pins the images that a Pod would start; other objects stay as they are."""
+
+    def __init__(
+        self,
+        *,
+        pinning: Pinning,
+        rules: Callable[[], Rules],
+        clock: Clock,
+        scanner: str = "anchore",
+        pins: bool = True,
+        on_mutated: Callable[[Pinned, float], None] = lambda pinned, seconds: None,
+    ) -> None:
+        """`pins`: False leaves every tag; `on_mutated` is told of each call and its seconds."""
+        self._pinning = pinning
+        self._rules = rules
+        self._clock = clock
+        self._scanner = scanner
+        self._pins = pins
+        self._on_mutated = on_mutated
+
+    async def answer(
+        self, request: AdmissionRequest, *, began: float, deadline: float
+    ) -> AdmissionResponse:
+        """The response, in any case one that allows; times are monotonic seconds."""
+        try:
+            async with asyncio.timeout(deadline - self._clock.monotonic()):
+                mutation = await self.mutate(request, deadline=deadline)
+        except TimeoutError:
+            log.warning("review %s took too long: nothing is pinned", request.uid)
+            mutation = Mutation(Pinned.ERROR)
+        except Exception:
+            log.exception("review %s failed: nothing is pinned", request.uid)
+            mutation = Mutation(Pinned.ERROR)
+        self._on_mutated(mutation.pinned, self._clock.monotonic() - began)
+        operations = mutation.operations
+        return AdmissionResponse(
+            uid=request.uid,
+            allowed=True,
+            warnings=mutation.warnings,
+            patch=msgspec.json.encode(operations) if operations else b"",
+            patch_type="JSONPatch" if operations else "",
+        )
+
+    async def mutate(self, request: AdmissionRequest, *, deadline: float) -> Mutation:
+        """What is to be changed, before `deadline` (monotonic seconds)."""
+        places = _places(request) if self._pins else []
+        tags = self._tags(places)
+        if not tags:
+            return Mutation(Pinned.NOTHING)
+        until = min(self._clock.monotonic() + PIN_WAIT, deadline - LAST_LOOK)
+        wanted = _strictest(tags.values())
+        pins = await self._find(wanted, until=until, asks=not request.dry_run)
+        return self._mutation(places, tags, pins)
+
+    def _tags(self, places: Sequence[ImagePlace]) -> dict[Shape, Image]:
+        """The images that are named by a tag, and that the rules let us ask about."""
+        rules = self._rules()
+        if rules.default.mode is Mode.DENY:
+            return {}
+        images = {
+            shape: image_of(shape, rules, scanner=self._scanner)
+            for shape in dict.fromkeys(map(shape_of, places))
+        }
+        return {
+            shape: image
+            for shape, image in images.items()
+            if isinstance(image, Image) and image.reference.digest is None
+        }
+
+    async def _find(
+        self, wanted: Mapping[ImageReference, Image], *, until: float, asks: bool
+    ) -> dict[ImageReference, Pin | None]:
+        """Each reference once, side by side: all of a pod that name it get the same digest."""
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                reference: group.create_task(self._pinning.pin(image, until=until, asks=asks))
+                for reference, image in wanted.items()
+            }
+        return {reference: task.result() for reference, task in tasks.items()}
+
+    def _mutation(
+        self,
+        places: Sequence[ImagePlace],
+        tags: Mapping[Shape, Image],
+        pins: Mapping[ImageReference, Pin | None],
+    ) -> Mutation:
+        now = self._clock.now()
+        operations = []
+        for place in places:
+            image = tags.get(shape_of(place))
+            pin = pins[image.reference] if image else None
+            if pin is not None:
+                operations.append(Replace(path=place.pointer, value=str(pin.reference)))
+        old = [(reference, pin) for reference, pin in pins.items() if pin and pin.old]
+        warnings = [pinned_long_ago(str(reference), pin.asked_at, now) for reference, pin in old]
+        pinned = Pinned.PINNED if all(pins.values()) else Pinned.PARTLY
+        return Mutation(
+            pinned if operations else Pinned.LEFT, tuple(operations), tuple(warnings[:MAX_WARNINGS])
+        )
+
+
+def _places(request: AdmissionRequest) -> list[ImagePlace]:
+    """The images that a Pod would start; of anything else none, whatever /validate says of it."""
+    try:
+        places = places_to_judge(request)
+    except InvalidObject:
+        return []
+    return [] if is_advice(request) else places
+
+
+def _strictest(images: Iterable[Image]) -> dict[ImageReference, Image]:
+    """One image for each reference, with the strictest pull policy that stands beside it."""
+    strictest: dict[ImageReference, Image] = {}
+    for image in images:
+        if image.always or image.reference not in strictest:
+            strictest[image.reference] = image
+    return strictest

@@ -1,0 +1,84 @@
+"""`POST /validate`: decides about objects; the one boundary (docs/design/behaviour.md 1)."""
+
+import logging
+
+from services.webhook.decisions import Recorder
+from services.webhook.metrics import WebhookMetrics
+from services.webhook.reviewer import Reviewer
+from shared.domain.decision import Decision, State
+from shared.domain.review import AdmissionRequest, AdmissionResponse, Status, StatusDetails
+from shared.ports.clock import Clock
+
+log = logging.getLogger(__name__)
+
+REASONS = {
+    403: "Forbidden",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+}
+
+
+class Validate:
+    """Answers every review, an internal error included, which denies."""
+
+    def __init__(
+        self, *, reviewer: Reviewer, recorder: Recorder, metrics: WebhookMetrics, clock: Clock
+    ) -> None:
+        self._reviewer = reviewer
+        self._recorder = recorder
+        self._metrics = metrics
+        self._clock = clock
+
+    async def answer(
+        self, request: AdmissionRequest, *, began: float, deadline: float
+    ) -> AdmissionResponse:
+        """The response; times are monotonic seconds."""
+        decision = await self._decide(request, deadline)
+        seconds = self._clock.monotonic() - began
+        self._metrics.reviewed(decision, seconds)
+        self._recorder.note(request, decision, seconds)
+        return _response(request, decision)
+
+    async def _decide(self, request: AdmissionRequest, deadline: float) -> Decision:
+        try:
+            decision = await self._reviewer.review(request, deadline=deadline)
+        except Exception:
+            log.exception("review %s failed: denied", request.uid)
+            decision = Decision(
+                False,
+                State.ERROR,
+                code=500,
+                message="imagegate failed while it judged this object; its log says why",
+                audit={"decision": "internal_error"},
+            )
+        if not decision.allowed:
+            _log_denial(request, decision)
+        return decision
+
+
+def _response(request: AdmissionRequest, decision: Decision) -> AdmissionResponse:
+    status = None
+    if not decision.allowed:
+        details = StatusDetails(decision.retry_after) if decision.retry_after else None
+        status = Status(decision.code, decision.message, REASONS[decision.code], details)
+    return AdmissionResponse(
+        uid=request.uid,
+        allowed=decision.allowed,
+        status=status,
+        warnings=decision.warnings,
+        audit_annotations=decision.audit,
+    )
+
+
+def _log_denial(request: AdmissionRequest, decision: Decision) -> None:
+    log.info(
+        "denied",
+        extra={
+            "namespace": request.namespace,
+            "object": request.name,
+            "user": request.user_info.username,
+            "state": str(decision.state),
+            "reason": decision.message.partition("\n")[0],
+        },
+    )
