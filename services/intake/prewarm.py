@@ -80,7 +80,7 @@ class Prewarm:
                     # The last event says best what the tag names now.
                     group.create_task(ask(key, pushes[-1]), name=f"prewarm {key}")
         except TimeoutError:
-            tally.troubles["time"] = f"not done within {self._within:g} s"
+            tally.troubles["deadline"] = f"not done within {self._within:g} s"
         for key, fate in fates.items():
             tally.taken[fate] += 1
             if fate is Taken.QUEUED:

@@ -105,7 +105,7 @@ class Tally(msgspec.Struct):
     images: list[str] = msgspec.field(default_factory=list)
     """What was queued."""
     troubles: dict[str, str] = msgspec.field(default_factory=dict)
-    """What was away (`store`, `queue`) or not done (`time`), as the last of them said it."""
+    """What was away (`store`, `queue`) or too slow (`deadline`), as the last of them said it."""
 
 
 def about_another(tag: str) -> bool:

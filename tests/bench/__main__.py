@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.bench import way
+from tests.bench import intake, way
 
-BENCHES = {"way": way.main}
+BENCHES = {"way": way.main, "intake": intake.main}
 
 
 def main() -> int:

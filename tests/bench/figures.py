@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.bench.envelopes import Envelopes
 from tests.bench.load import Load, Report
 
 LAST_CORE = max(os.sched_getaffinity(0))
@@ -31,12 +32,13 @@ def keep_to_first_core() -> None:
     os.sched_setaffinity(0, {FIRST_CORE})
 
 
-async def load(load: Load) -> Report:
+async def load(load: Load | Envelopes) -> Report:
     """Run a load in a process of its own, on the last core."""
+    module = "tests.bench.load" if isinstance(load, Load) else "tests.bench.envelopes"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.bench.load",
+        module,
         msgspec.json.encode(load).decode(),
         stdout=asyncio.subprocess.PIPE,
         preexec_fn=lambda: os.sched_setaffinity(0, {LAST_CORE}),

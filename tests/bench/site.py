@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class Site(msgspec.Struct):
     """Ports of /validate, HTTPS."""
     ca: Path
     anchore: str
-    """URL of the fake Anchore, which takes orders at /_control/."""
+    """URL of the fake Anchore, which takes orders at /_control/, or of the built-in scanner."""
     registry: FakeRegistry
     folder: Path
     programs: Programs
@@ -101,19 +101,24 @@ async def site(
     webhooks: int = 2,
     workers: int = 1,
     intake: bool = False,
+    scanner: bool = False,
+    registries: Sequence[str] = (),
     environment: dict[str, str] | None = None,
 ) -> AsyncIterator[Site]:
-    """Start all of it with its files in `folder`; stopped by its own process ids."""
+    """Start all of it with its files in `folder`; stopped by its own process ids.
+
+    `scanner`: the built-in one instead of the fake Anchore. `registries`: hosts of others that
+    speak plain HTTP.
+    """
     async with AsyncExitStack() as stack:
         rabbit = await asyncio.to_thread(RabbitServer(folder / "rabbit").start)
         stack.push_async_callback(asyncio.to_thread, rabbit.stop)
         redis = stack.enter_context(RedisServer(folder / "redis"))
         registry = await stack.enter_async_context(FakeRegistry())
         rules = folder / "rules.yaml"
-        rules.write_text(
-            "apiVersion: imagegate.dev/v1\ndefault: {mode: enforce}\n"
-            f"registries:\n  - {{host: '{registry.host}', insecure: true}}\n"
-        )
+        hosts = [f"  - {{host: '{host}', insecure: true}}" for host in (registry.host, *registries)]
+        head = "apiVersion: imagegate.dev/v1\ndefault: {mode: enforce}\nregistries:\n"
+        rules.write_text(head + "\n".join(hosts) + "\n")
         names = [f"{kind}{n}" for n in range(webhooks) for kind in ("reviews", "health")]
         names += [f"worker{n}" for n in range(workers)]
         ports = free_ports("anchore", *names, *(("events", "health of intake") if intake else ()))
@@ -124,7 +129,7 @@ async def site(
             "REDIS_URL": redis.url,
             "AMQP_URL": rabbit.url,
             "ANCHORE_URL": anchore,
-            "ANCHORE_PASSWORD": "foobar",
+            "ANCHORE_PASSWORD": "" if scanner else "foobar",
             "IMAGEGATE_STATE": str(folder / "state"),
             "IMAGEGATE_RULES": str(rules),
             "IMAGEGATE_LOG_LEVEL": "WARNING",
@@ -132,7 +137,12 @@ async def site(
         }
         programs = Programs(shared)
         stack.push_async_callback(programs.stop)
-        await programs.start("anchore", "tests.fakes.anchore", "--port", str(ports["anchore"]))
+        if scanner:
+            port = str(ports["anchore"])
+            await programs.start("anchore", "services.scanner", IMAGEGATE_SCANNER_PORT=port)
+            await _ready(ports["anchore"], "health")
+        else:
+            await programs.start("anchore", "tests.fakes.anchore", "--port", str(ports["anchore"]))
         for number in range(webhooks):
             await programs.start(
                 f"webhook{number}",
@@ -167,11 +177,11 @@ async def site(
         )
 
 
-async def _ready(port: int) -> None:
+async def _ready(port: int, path: str = "readyz") -> None:
     async with asyncio.timeout(READY_WITHIN), aiohttp.ClientSession() as session:
         while True:
             try:
-                async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:
                     if answer.status == 200:
                         return
             except aiohttp.ClientConnectionError:

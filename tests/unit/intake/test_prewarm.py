@@ -243,7 +243,7 @@ async def test_a_store_that_hangs_does_not_hold_the_answer() -> None:
     async with asyncio.timeout(5):
         tally = await rig.take(push(event=b"e"), push("a.corp/b:1"))
     assert tally.taken == {Taken.AWAY: 2}
-    assert tally.troubles == {"time": "not done within 0.05 s"}
+    assert tally.troubles == {"deadline": "not done within 0.05 s"}
     assert rig.claims.at_once == 0
     rig.claims.wait = 0
     assert await rig.one(push(event=b"e")) is Taken.QUEUED
