@@ -3,7 +3,9 @@
 import { make, set, several, visible } from "./text.js";
 import { clock, ticks } from "./time.js";
 
-const LEVELS = { bad: 2, warn: 1 };
+const LEVELS = ["bad", "warn"];
+const SOURCES = ["logout", "stream", "parts", "lanes", "verdicts", "processes"];
+/** The worst first, and what explains other things before them. */
 
 const details = document.getElementById("attention");
 const text = document.getElementById("attention-text");
@@ -30,8 +32,9 @@ export function forget() {
 }
 
 function draw() {
-  const problems = [...told.values()].flat().sort((one, other) => LEVELS[other.level] - LEVELS[one.level]);
-  const now = JSON.stringify(problems);
+  const all = SOURCES.flatMap((source) => told.get(source) ?? []);
+  const problems = LEVELS.flatMap((level) => all.filter((problem) => problem.level === level));
+  const now = JSON.stringify([told.size > 0, problems]);
   if (now === drawn) return;
   drawn = now;
   const [worst] = problems;

@@ -151,14 +151,14 @@ function objectOf({ namespace, kind, name }) {
 function build(each) {
   const { decision } = each;
   const images = decision.images ?? [];
+  const alike = decision.times ?? 1;
   const verdict = make("span", { class: `cell verdict ${level(decision)}` });
   verdict.append(
     make("b", {}, decision.allowed ? "allowed" : "denied"),
     " ",
     outside("span", "state", decision.state === "pass" ? "" : words(decision.state)),
+    ...(alike > 1 ? [make("span", { class: "times", title: `${alike} reviews alike` }, ` ×${count(alike)}`)] : []),
   );
-  const alike = decision.times ?? 1;
-  const times = alike > 1 ? make("span", { class: "times", title: `${alike} reviews alike` }, `×${count(alike)} `) : null;
   const plus = images.length > 1 ? make("span", { class: "plus" }, `+${images.length - 1}`) : null;
   const line = [
     make("span", { class: "cell when" }, ticks(decision.at)),
@@ -166,7 +166,7 @@ function build(each) {
     cell("object", objectOf(decision)),
     userCell(decision.user),
     imageCell("images", images[0] ?? "", plus),
-    make("span", { class: "cell why" }, times, outside("span", "outside", shortReason(decision.reason ?? "", images))),
+    cell("why", shortReason(decision.reason ?? "", images)),
   ];
   return row("decision-row", line, () => detailsOf(each));
 }

@@ -51,7 +51,7 @@ function place(name) {
 function filled(item, part) {
   const [, told, took] = item.children;
   item.className = part.ok === null ? "wait" : part.ok ? "good" : "bad";
-  show(took, part.took === null ? "" : `${part.took < 10 ? part.took.toFixed(1) : Math.round(part.took)} ms`);
+  show(took, part.took === null ? "" : milliseconds(part.took));
   const summary = told.firstElementChild;
   const said = part.ok === false && part.name !== "workers" ? `does not answer: ${part.detail}` : part.detail;
   if (summary.dataset.said !== said) {
@@ -59,6 +59,10 @@ function filled(item, part) {
     show(summary, said);
   }
   return item;
+}
+
+function milliseconds(took) {
+  return took < 0.1 ? "< 0.1 ms" : `${took < 10 ? took.toFixed(1) : Math.round(took)} ms`;
 }
 
 function problems(parts, inTrouble) {

@@ -151,13 +151,16 @@ def _depth(lane: Lane, seconds: float) -> float:
 def _rate(lane: Lane, seconds: float) -> float:
     noise = 0.75 + 0.5 * _noise(seconds, 7 + len(lane))
     rollout = _burst(seconds, 330, 110)
-    return noise * {
-        Lane.RESOLVE: 6.5 + 3 * _wave(seconds, 300),
-        Lane.ADMISSION: 0.6 + 4.2 * rollout,
-        Lane.PREWARM: 0.45 if seconds > 60 else 0.05,
-        Lane.CHECK: 1.1 + 7 * rollout,
-        Lane.CHECK_PREWARM: 1.8 + 0.6 * _wave(seconds, 200),
-    }[lane]
+    return (
+        noise
+        * {
+            Lane.RESOLVE: 6.5 + 3 * _wave(seconds, 300),
+            Lane.ADMISSION: 0.6 + 4.2 * rollout,
+            Lane.PREWARM: 0.45 if seconds > 60 else 0.05,
+            Lane.CHECK: 1.1 + 7 * rollout,
+            Lane.CHECK_PREWARM: 1.8 + 0.6 * _wave(seconds, 200),
+        }[lane]
+    )
 
 
 def _age(lane: Lane, seconds: float) -> float:

@@ -26,6 +26,7 @@ from shared.runtime.http import Bound
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import Secret
+from shared.runtime.tls import CertificateFiles
 from tests.fakes.sealing import PlainSealer
 
 TOKEN = "the-token-of-these-tests-0123456789"
@@ -89,6 +90,7 @@ class Site:
         every: float = 0.2,
         scanner: Scanner | None = None,
         facts: dict[str, str] | None = None,
+        certificate: CertificateFiles | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.leases = MemoryScanLeases(clock=self.clock)
@@ -115,6 +117,7 @@ class Site:
         self._state = state
         self._every = every
         self._facts = facts or {}
+        self._certificate = certificate
         self._port = 0
         self._serving = AsyncExitStack()
 
@@ -145,11 +148,14 @@ class Site:
 
     @asynccontextmanager
     async def _console(self, life: Lifecycle) -> AsyncIterator[Bound]:
+        files = self._certificate
         settings = ConsoleSettings(
             imagegate_state=self._state,
             imagegate_console_port=self._port,
             imagegate_console_token=Secret(TOKEN),
             imagegate_console_every=self._every,
+            imagegate_console_certificate=files.certificate if files else None,
+            imagegate_console_certificate_key=files.key if files else None,
         )
         ops = ops_of(self._ports, facts=lambda: self._facts, clock=self.clock)
         console = run_console(settings, life, ops=ops, metrics=self.metrics, clock=self.clock)
