@@ -100,9 +100,26 @@ class TransientFailure(StepFailure):
         self.retry_after = retry_after
 
 
+class TakenForDown(TransientFailure):
+    """Not asked at all: a circuit breaker takes the server for down until `retry_after` is over.
+
+    No fault of the step's, and every step's: it costs no attempt.
+    """
+
+
 class PermanentFailure(StepFailure):
     """Another attempt now would end the same: becomes an error verdict of `kind`."""
 
     def __init__(self, message: str, *, kind: ErrorKind) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class NotAnImage(PermanentFailure):
+    """What is there is no container image but a chart, a signature or another artifact.
+
+    No runtime starts it, so that nobody need judge it before somebody asks.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, kind=ErrorKind.REFUSED)

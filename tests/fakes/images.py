@@ -85,6 +85,43 @@ def index_of(*entries: tuple[Content, str | None], docker: bool = False) -> Cont
     return Content(media_type, encode(body), {}, tuple(content for content, _ in entries))
 
 
+def artifact(
+    config: str, *layers: str, artifact_type: str | None = None, body: bytes = b"not a layer"
+) -> Content:
+    """What has an image's manifest and is none: each layer is `body`, of the type given."""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor(config, b"{}"),
+        "layers": [descriptor(layer, body) for layer in layers],
+    }
+    if artifact_type is not None:
+        manifest["artifactType"] = artifact_type
+    return Content(OCI_MANIFEST, encode(manifest), {digest_of(b"{}"): b"{}", digest_of(body): body})
+
+
+def helm_chart() -> Content:
+    """As `helm push` makes it."""
+    return artifact(
+        "application/vnd.cncf.helm.config.v1+json",
+        "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+    )
+
+
+def signature() -> Content:
+    """As `cosign sign` makes it: with the configuration of an image."""
+    return artifact(OCI_CONFIG, "application/vnd.dev.cosign.simplesigning.v1+json")
+
+
+def bill_of_materials() -> Content:
+    """As `oras attach` makes it: OCI 1.1, with the empty configuration."""
+    return artifact(
+        "application/vnd.oci.empty.v1+json",
+        "application/spdx+json",
+        artifact_type="application/spdx+json",
+    )
+
+
 def descriptor(media_type: str, body: bytes) -> dict[str, object]:
     return {"mediaType": media_type, "digest": digest_of(body), "size": len(body)}
 

@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 import msgspec
 from aiohttp.abc import AbstractResolver
 
-from shared.adapters.registry import limits, manifests
+from shared.adapters.registry import limits, manifests, media_types
 from shared.adapters.registry.endpoints import Target
 from shared.adapters.registry.exchange import Exchange
 from shared.adapters.registry.failures import untrusted, within
@@ -81,19 +81,19 @@ class RegistryClient:
         url = target.url("manifests", which)
         async with (
             within(self._timeouts.head, target.name, host_of(url)),
-            self._exchange.head(target, url, accept=manifests.ACCEPT) as response,
+            self._exchange.head(target, url, accept=media_types.ACCEPT) as response,
         ):
             media_type = media_type_of(response.headers)
             digest = response.headers.get("Docker-Content-Digest")
         if digest is None:
             media_type, body = await self._body(target, which)
             digest = await _off_loop(body, lambda: manifests.digest_of(body))
-        manifests.require_known(media_type, name=f"{target.name}:{which}")
+        media_types.require_known(media_type, name=f"{target.name}:{which}")
         if not manifests.is_digest(digest):
             raise untrusted(f"{target.name}: the registry names a digest that is not sha256")
         if not reference.tag and reference.digest not in (None, digest):
             raise untrusted(f"{target.name}: the registry answers for {digest}, not {which}")
-        return Resolved(digest=digest, is_index=media_type in manifests.INDEX_TYPES)
+        return Resolved(digest=digest, is_index=media_type in media_types.INDEX_TYPES)
 
     async def index(self, reference: ImageReference, digest: str, *, asked_at: int) -> Index:
         """Fetches the index and those nested in it, within `limits`."""
@@ -120,7 +120,7 @@ class RegistryClient:
         name = f"{target.name}@{digest}"
         _require_digest(name, digest)
         media_type, body = await self._body(target, digest)
-        manifests.require_known(media_type, name=name)
+        media_types.require_known(media_type, name=name)
 
         def check() -> None:
             if manifests.digest_of(body) != digest:
@@ -149,7 +149,7 @@ class RegistryClient:
     async def _entries(self, reference: ImageReference, digest: str) -> list[manifests.Entry]:
         name = f"{reference.repository}@{digest}"
         media_type, body = await self.manifest(reference, digest)
-        if media_type not in manifests.INDEX_TYPES:
+        if media_type not in media_types.INDEX_TYPES:
             raise untrusted(f"{name}: the registry called it an index, and it is a manifest")
         return await _off_loop(body, lambda: manifests.entries_of(body, name=name))
 
@@ -158,7 +158,7 @@ class RegistryClient:
         limit = limits.MAX_MANIFEST_BYTES
         async with (
             within(self._timeouts.manifest, target.name, host_of(url)),
-            self._exchange.get(target, url, accept=manifests.ACCEPT) as response,
+            self._exchange.get(target, url, accept=media_types.ACCEPT) as response,
         ):
             body = await self._wire.read(response, name=target.name, limit=limit)
             return media_type_of(response.headers), body

@@ -15,38 +15,9 @@ from typing import Any
 import msgspec
 
 from shared.adapters.registry import limits
-from shared.adapters.registry.failures import refused, untrusted
+from shared.adapters.registry.failures import untrusted
+from shared.adapters.registry.media_types import INDEX_TYPES, MANIFEST_TYPES, require_layers
 from shared.domain.pointer import Manifest
-
-INDEX_TYPES = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
-MANIFEST_TYPES = frozenset(
-    {
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    }
-)
-LAYER_TYPES = frozenset(
-    {
-        "application/vnd.oci.image.layer.v1.tar",
-        "application/vnd.oci.image.layer.v1.tar+gzip",
-        "application/vnd.oci.image.layer.v1.tar+zstd",
-        "application/vnd.oci.image.layer.nondistributable.v1.tar",
-        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
-        "application/vnd.docker.image.rootfs.diff.tar",
-        "application/vnd.docker.image.rootfs.diff.tar.gzip",
-        "application/vnd.docker.image.rootfs.foreign.diff.tar",
-        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-    }
-)
-"""What every containerd takes for a layer (its `IsLayerType`)."""
-
-ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _KEYS = {
@@ -137,19 +108,9 @@ def digest_of(body: bytes) -> str:
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
-def require_known(media_type: str, *, name: str) -> None:
-    """Raises PermanentFailure (refused) for what is neither image nor index of images."""
-    if media_type not in INDEX_TYPES and media_type not in MANIFEST_TYPES:
-        shown = media_type if media_type.isprintable() and media_type.isascii() else ""
-        raise refused(
-            f"{name}: it is no image we can judge but {shown[:100] or 'of no known type'}; push it "
-            "as an OCI image or a Docker image of schema 2"
-        )
-
-
 def check_body(media_type: str, body: bytes, *, name: str) -> None:
     """Raises PermanentFailure (untrusted) unless the body is what its media type says, and
-    (refused) for an image that is not made of layers alone."""
+    (refused) for an image that is not made of layers alone; NotAnImage where it has none."""
     content = _read(body, name=name)
     is_index = media_type in INDEX_TYPES
     foreign = ("config", "layers", "fsLayers") if is_index else ("manifests", "fsLayers")
@@ -161,14 +122,8 @@ def check_body(media_type: str, body: bytes, *, name: str) -> None:
     layers = content.get("layers", [])
     if not isinstance(layers, list) or len(layers) > limits.MAX_LAYERS:
         raise untrusted(f"{name}: its manifest has more than {limits.MAX_LAYERS} layers")
-    for number, layer in enumerate(layers, start=1):
-        # containerd leaves such a one out and a scanner may unpack it: it hides what is below.
-        kind = layer.get("mediaType") if isinstance(layer, dict) else None
-        if not isinstance(kind, str) or kind not in LAYER_TYPES:
-            raise refused(
-                f"{name}: layer {number} of {len(layers)} is of a type that not every runtime "
-                "unpacks; push it as an OCI image or a Docker image of schema 2"
-            )
+    if not is_index:
+        require_layers(content, layers, name=name)
 
 
 def entries_of(body: bytes, *, name: str) -> list[Entry]:
