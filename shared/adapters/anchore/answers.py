@@ -5,13 +5,16 @@ Engine's errors have three shapes (docs/design/anchore-engine.md 2): its own
 `detail` a text or null), and plain text for 401. A proxy in front adds HTML of its own.
 """
 
+import email.utils
+import time
 from typing import Any
 
 import msgspec
 
-from shared.adapters.anchore.wording import one_line, skopeo_reason
+from shared.adapters.anchore.wording import MAX_TEXT, one_line, skopeo_reason
 
 MAX_VALIDATION = 5
+MAX_RETRY_AFTER = 3600.0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -37,6 +40,27 @@ class Complaint(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.message}: {self.reason}" if self.reason else self.message
+
+
+def answer_of(status: int, raw: bytes) -> Answer:
+    """A status and its body, decoded if it can be."""
+    try:
+        return Answer(status=status, body=msgspec.json.decode(raw), size=len(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = raw[: 4 * MAX_TEXT].decode("utf-8", "replace").strip() or "nothing"
+        return Answer(status=status, body=None, text=text, size=len(raw))
+
+
+def retry_after_of(value: str) -> float | None:
+    """Seconds, from either form of the header; None where it says nothing we can use."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:8]), MAX_RETRY_AFTER)
+    try:
+        at = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(at - time.time(), 0.0), MAX_RETRY_AFTER)
 
 
 def complaint_of(answer: Answer) -> Complaint:

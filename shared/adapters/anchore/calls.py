@@ -7,7 +7,7 @@ import msgspec
 
 OnCall = Callable[[str, str, float], None]
 """Told of each attempt: operation, outcome (the status, or `timeout`, `unreachable`,
-`unreadable`, `cancelled`) and seconds."""
+`unreadable`, `cancelled`; `refused` where the breaker let nothing through) and seconds."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -38,3 +38,6 @@ class Call(msgspec.Struct, frozen=True):
     """Whether sending it twice does no harm."""
     patient: bool = False
     """One attempt may take the whole budget: Anchore asks somebody else before it answers."""
+    past_breaker: bool = False
+    """Asked whatever the breaker says, and no sign to it: for people and probes, who want to hear
+    what the server says now."""

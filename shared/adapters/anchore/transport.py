@@ -8,13 +8,11 @@ long ones are the delay ladder's (docs/design/behaviour.md 5).
 
 import asyncio
 import base64
-import email.utils
 import time
 from pathlib import Path
 from typing import Self
 
 import httpx
-import msgspec
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -25,15 +23,14 @@ from tenacity import (
 )
 
 from shared.adapters.anchore.address import server_url, trusted
-from shared.adapters.anchore.answers import Answer, complaint_of
+from shared.adapters.anchore.answers import Answer, answer_of, complaint_of, retry_after_of
 from shared.adapters.anchore.calls import Call, Limits, OnCall
 from shared.adapters.anchore.wording import MAX_TEXT, one_line
-from shared.domain.errors import TransientFailure
+from shared.adapters.breaker import Attempt, Breaker, BreakerState
+from shared.domain.errors import TakenForDown, TransientFailure
 
 LARGE = 128 * 1024
 """Bytes of JSON above which decoding would hold the loop for more than 2 ms."""
-
-MAX_RETRY_AFTER = 3600.0
 
 MIN_SECRET = 4
 """Shorter passwords protect nothing, and taking them out would spoil every message."""
@@ -60,6 +57,9 @@ class AnchoreTransport:
 
     Redirects are not followed and proxies of the environment not used: credentials go to the
     configured host and nowhere else. Raises InvalidSettings for a URL or CA file it cannot use.
+
+    `breaker` hears of each attempt: unreachable, silent or 5xx is a failure, what else the server
+    says is an answer. While it is open nothing is asked.
     """
 
     def __init__(
@@ -70,9 +70,11 @@ class AnchoreTransport:
         password: str,
         ca_file: Path | None = None,
         limits: Limits | None = None,
+        breaker: Breaker | None = None,
         on_call: OnCall = _nobody,
     ) -> None:
         self._limits = limits or Limits()
+        self._breaker = breaker
         self._on_call = on_call
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._secrets = tuple(secret for secret in (password, token) if len(password) >= MIN_SECRET)
@@ -108,7 +110,8 @@ class AnchoreTransport:
         """The server's answer: a 2xx with JSON, or a 4xx whatever its body.
 
         Raises TransientFailure: unreachable, too slow, 5xx, 408, 429, a redirect, or a success
-        that is not JSON; after as many attempts as the limits and the call allow.
+        that is not JSON; after as many attempts as the limits and the call allow. TakenForDown
+        where the breaker is open, before the call or by its failures.
         """
         deadline = time.monotonic() + self._limits.total
         retrying = AsyncRetrying(
@@ -118,13 +121,21 @@ class AnchoreTransport:
             reraise=True,
         )
         try:
-            return await retrying(self._attempt, call, deadline)
+            return await retrying(self._guarded, call, deadline)
         except _Again as last:
             tried = int(retrying.statistics.get("attempt_number", 1))
             times = f" (tried {tried} times)" if tried > 1 else ""
-            raise TransientFailure(f"{last}{times}", retry_after=last.retry_after) from (
-                last.__cause__
-            )
+            failure = TransientFailure(f"{last}{times}", retry_after=last.retry_after)
+            raise self._judged(call, failure) from last.__cause__
+        except TransientFailure as failure:
+            raise self._judged(call, failure) from failure.__cause__
+
+    def _judged(self, call: Call, failure: TransientFailure) -> TransientFailure:
+        """What a call's failure is to whoever asked: one of its own, or the server's outage."""
+        if self._breaker is None or call.past_breaker or isinstance(failure, TakenForDown):
+            return failure
+        closed = self._breaker.state is BreakerState.CLOSED
+        return failure if closed else self._breaker.refusal()
 
     def _pause(self, state: RetryCallState) -> float:
         backoff = wait_random_exponential(
@@ -134,7 +145,18 @@ class AnchoreTransport:
         asked = error.retry_after if isinstance(error, _Again) else None
         return max(backoff, asked or 0.0)
 
-    async def _attempt(self, call: Call, deadline: float) -> Answer:
+    async def _guarded(self, call: Call, deadline: float) -> Answer:
+        """One attempt, if the breaker lets it through."""
+        if self._breaker is None or call.past_breaker:
+            return await self._attempt(call, deadline, Attempt())
+        try:
+            with self._breaker.attempt() as attempt:
+                return await self._attempt(call, deadline, attempt)
+        except TakenForDown:
+            self._on_call(call.operation, "refused", 0.0)
+            raise
+
+    async def _attempt(self, call: Call, deadline: float, attempt: Attempt) -> Answer:
         limits = self._limits
         left = max(deadline - time.monotonic(), 0.001)
         seconds = left if call.patient else min(limits.attempt, left)
@@ -148,17 +170,26 @@ class AnchoreTransport:
             outcome = "timeout"
             unsent = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
             text = f"Anchore did not answer {call.operation} within {seconds:.1f} s"
+            # Our own pool that is full says nothing of the server.
+            if not isinstance(error, httpx.PoolTimeout):
+                attempt.failed(text)
             raise self._failed(call, text, unsent=unsent) from error
         except httpx.TransportError as error:
             outcome = "unreachable"
             unsent = isinstance(error, httpx.ConnectError)
-            raise self._failed(call, self._unreachable(call, error), unsent=unsent) from error
+            text = self._unreachable(call, error)
+            attempt.failed(text)
+            raise self._failed(call, text, unsent=unsent) from error
         except _Unreadable as error:
             outcome = "unreadable"
             text = f"Anchore's answer to {call.operation} cannot be read: {error}"
             raise self._failed(call, text) from error
         finally:
             self._on_call(call.operation, outcome, time.monotonic() - started)
+        if answer.status >= 500:
+            attempt.failed(self._said(call, answer))
+        else:
+            attempt.answered()
         return self._checked(call, answer, response)
 
     def _failed(
@@ -189,8 +220,8 @@ class AnchoreTransport:
         ) as response:
             raw = await self._read(response)
         if len(raw) > LARGE:
-            return response, await asyncio.to_thread(_answer, response.status_code, raw)
-        return response, _answer(response.status_code, raw)
+            return response, await asyncio.to_thread(answer_of, response.status_code, raw)
+        return response, answer_of(response.status_code, raw)
 
     async def _read(self, response: httpx.Response) -> bytes:
         # Read as sent: a packed body could unpack to any size inside httpx.
@@ -203,13 +234,16 @@ class AnchoreTransport:
                 raise _Unreadable(f"it is longer than {self._limits.max_bytes} bytes")
         return bytes(body)
 
+    def _said(self, call: Call, answer: Answer) -> str:
+        said = self.clean(complaint_of(answer))
+        return f"Anchore answered {answer.status} to {call.operation}: {said}"
+
     def _checked(self, call: Call, answer: Answer, response: httpx.Response) -> Answer:
         """`answer`, unless it is none: raises what it stands for."""
         status = answer.status
         if status in (408, 429) or status >= 500:
-            said = self.clean(complaint_of(answer))
-            text = f"Anchore answered {status} to {call.operation}: {said}"
-            raise self._failed(call, text, retry_after=_retry_after(response))
+            asked = retry_after_of(response.headers.get("retry-after", ""))
+            raise self._failed(call, self._said(call, answer), retry_after=asked)
         if status < 200 or 300 <= status < 400:
             raise TransientFailure(
                 f"Anchore answered {status} to {call.operation} and points to "
@@ -223,23 +257,3 @@ class AnchoreTransport:
             )
             raise self._failed(call, text)
         return answer
-
-
-def _answer(status: int, raw: bytes) -> Answer:
-    try:
-        return Answer(status=status, body=msgspec.json.decode(raw), size=len(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        text = raw[: 4 * MAX_TEXT].decode("utf-8", "replace").strip() or "nothing"
-        return Answer(status=status, body=None, text=text, size=len(raw))
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds, from either form of the header; None where it says nothing we can use."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value[:8]), MAX_RETRY_AFTER)
-    try:
-        at = email.utils.parsedate_to_datetime(value).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(at - time.time(), 0.0), MAX_RETRY_AFTER)

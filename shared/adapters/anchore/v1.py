@@ -110,13 +110,16 @@ class AnchoreV1:
         return ""
 
     async def info(self) -> ScannerInfo:
-        """The version, and a question that needs credentials, the catalog and its database."""
-        anybody = Question()
-        version = _call("version", "/version", anybody)
+        """The version, and a question that needs credentials, the catalog and its database.
+
+        Past the breaker: whoever asks wants to hear what the server says now. It is no sign to the
+        breaker either, since the version is answered while all behind it is down.
+        """
+        version = _probe("version", "/version")
         answer = await self._transport.call(version)
         if answer.status != 200:
             raise self._refusals.of_call(version, answer)
-        proof = _call("policies", "/v1/policies", anybody)
+        proof = _probe("policies", "/v1/policies")
         listed = await self._transport.call(proof)
         if listed.status != 200 or not isinstance(listed.body, list):
             raise self._refusals.of_call(proof, listed)
@@ -187,6 +190,10 @@ def _call(
     return Call(
         operation=operation, method="GET", path=path, query=query or {}, account=question.account
     )
+
+
+def _probe(operation: str, path: str) -> Call:
+    return msgspec.structs.replace(_call(operation, path, Question()), past_breaker=True)
 
 
 def _submission(
