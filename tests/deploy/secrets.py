@@ -17,3 +17,17 @@ def make_compose_secrets(folder: Path, *names: str) -> subprocess.CompletedProce
         timeout=60,
         check=True,
     )
+
+
+def make_cluster_secrets(folder: Path, instructions: Path) -> None:
+    """Run, in `folder`, the first shell block of docs/install.md."""
+    block = instructions.read_text().partition("```sh\n")[2].partition("```")[0]
+    subprocess.run(
+        ["/bin/sh", "-euc", block],
+        cwd=folder,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.defpath}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )

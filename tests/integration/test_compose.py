@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from redis import Redis
@@ -123,7 +123,7 @@ def test_a_push_event_is_taken_with_the_token_and_only_with_it(
     assert decided(site, f"{registry.host}/team/expat:1.0").returncode == 1
 
 
-def pushed(site: ComposedSite, events: list[dict[str, object]], *, token: str) -> int:
+def pushed(site: ComposedSite, events: list[Mapping[str, object]], *, token: str) -> int:
     """The intake's answer to a registry's notification."""
     call = urllib.request.Request(
         f"http://127.0.0.1:{site.ports['intake', 8088]}/events/distribution",

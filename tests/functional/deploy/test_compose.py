@@ -18,7 +18,7 @@ from tests.deploy.composed import (
     read_compose,
     told_by,
 )
-from tests.deploy.told import SETTINGS, Told, mistakes
+from tests.deploy.told import SETTINGS, mistakes
 
 COMPOSE = read_compose()
 PUBLISHED = {"webhook", "intake", "console"}
@@ -44,8 +44,10 @@ def test_every_service_of_imagegate_is_in_it() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_a_process_takes_all_that_it_is_told(name: str, compose_folder: Path) -> None:
-    assert mistakes(told_by(COMPOSE, name, folder=compose_folder)) == []
+def test_a_process_takes_all_that_it_is_told(
+    name: str, compose_folder: Path, tmp_path: Path
+) -> None:
+    assert mistakes(told_by(COMPOSE, name, folder=compose_folder, root=tmp_path)) == []
 
 
 def test_what_is_used_is_defined_and_what_is_defined_is_used() -> None:
@@ -110,10 +112,10 @@ def test_what_is_defined_and_not_used_is_noticed() -> None:
         ),
     ],
 )
-def test_a_mistake_is_named(change: Any, says: str, compose_folder: Path) -> None:
+def test_a_mistake_is_named(change: Any, says: str, compose_folder: Path, tmp_path: Path) -> None:
     compose = broken(change)
     name = "scanner" if "STATE" in says else "webhook"
-    (found,) = mistakes(told_by(compose, name, folder=compose_folder))
+    (found,) = mistakes(told_by(compose, name, folder=compose_folder, root=tmp_path))
     assert says in found
 
 
@@ -202,10 +204,3 @@ def test_the_rights_in_redis_are_those_that_were_tried() -> None:
 
 def _files(name: str) -> dict[str, Path]:
     return mounts(COMPOSE, name)[0]
-
-
-def test_a_folder_is_mounted_as_such_only_if_its_files_keep_their_names(tmp_path: Path) -> None:
-    files = {"/keys/worker.pub": tmp_path / "worker.pub", "/keys/other.pub": tmp_path / "a.pub"}
-    told = Told(where="", command=("webhook",), environ={}, files=files)
-    assert told.here("/keys") is None
-    assert told.here("/keys/worker.pub") == tmp_path / "worker.pub"

@@ -1,0 +1,254 @@
+"""What the API server is told to ask: configurations, their rules, their conditions."""
+
+import base64
+import binascii
+from importlib import import_module
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+
+from services.webhook.app import webhook_app
+from shared.domain.pod_template import WORKLOADS
+from shared.domain.review import AdmissionRequest, AdmissionResponse
+from shared.runtime.clock import SystemClock
+from tests.deploy.manifests import FOLDER, Manifests, Object
+
+OURS = {"imagegate", "zz-imagegate"}
+cel: Any = import_module("cel_expr_python.cel")
+cel_optional: Any = import_module("cel_expr_python.ext.ext_optional")
+
+
+class Nobody:
+    """Stands behind a path that no test calls."""
+
+    async def answer(
+        self, request: AdmissionRequest, *, began: float, deadline: float
+    ) -> AdmissionResponse:
+        raise AssertionError(request)
+
+
+@pytest.fixture(scope="module")
+def webhooks(base: Manifests) -> dict[str, Object]:
+    """Every webhook of both configurations, by its name."""
+    found = base.all("ValidatingWebhookConfiguration") + base.all("MutatingWebhookConfiguration")
+    assert {one["metadata"]["name"] for one in found} == OURS
+    return {webhook["name"]: webhook for one in found for webhook in one["webhooks"]}
+
+
+def asked(webhook: Object) -> set[tuple[str, str, str, str]]:
+    """(operation, group, version, resource) of every object that a webhook is asked about."""
+    return {
+        (operation, group, version, resource)
+        for rule in webhook["rules"]
+        for operation in rule["operations"]
+        for group in rule["apiGroups"]
+        for version in rule["apiVersions"]
+        for resource in rule["resources"]
+    }
+
+
+NEW_PODS = {("CREATE", "", "v1", "pods"), ("UPDATE", "", "v1", "pods/ephemeralcontainers")}
+CHANGED_PODS = {("UPDATE", "", "v1", "pods")}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "policy", "objects"),
+    [
+        ("create.imagegate.dev", "/validate", "Fail", NEW_PODS),
+        ("update.imagegate.dev", "/validate", "Fail", CHANGED_PODS),
+        ("pin-create.imagegate.dev", "/mutate", "Ignore", NEW_PODS),
+        ("pin-update.imagegate.dev", "/mutate", "Ignore", CHANGED_PODS),
+    ],
+)
+def test_pods_are_asked_about(
+    name: str,
+    path: str,
+    policy: str,
+    objects: set[tuple[str, str, str, str]],
+    webhooks: dict[str, Object],
+) -> None:
+    webhook = webhooks[name]
+    assert webhook["clientConfig"]["service"]["path"] == path
+    assert webhook["failurePolicy"] == policy
+    assert asked(webhook) == objects
+
+
+def test_workloads_are_advised_on_those_that_the_code_knows_and_no_others(
+    webhooks: dict[str, Object],
+) -> None:
+    webhook = webhooks["workloads.imagegate.dev"]
+    known = {(group, version, made.resource) for (group, version, _), made in WORKLOADS.items()}
+    assert webhook["failurePolicy"] == "Ignore"
+    assert asked(webhook) == {
+        (operation, *resource) for operation in ("CREATE", "UPDATE") for resource in known
+    }
+
+
+def test_there_are_no_other_webhooks(webhooks: dict[str, Object]) -> None:
+    validating = {"create.imagegate.dev", "update.imagegate.dev", "workloads.imagegate.dev"}
+    assert set(webhooks) == validating | {"pin-create.imagegate.dev", "pin-update.imagegate.dev"}
+
+
+def test_every_webhook_calls_a_path_that_is_there(
+    webhooks: dict[str, Object], base: Manifests
+) -> None:
+    app = webhook_app(validate=Nobody(), mutate=Nobody(), clock=SystemClock())
+    paths = {route.resource.canonical for route in app.router.routes() if route.resource}
+    assert {webhook["clientConfig"]["service"]["path"] for webhook in webhooks.values()} == paths
+    for webhook in webhooks.values():
+        called = webhook["clientConfig"]["service"]
+        service = base.one("Service", called["name"])
+        assert called["namespace"] == service["metadata"]["namespace"]
+        assert called["port"] in {port["port"] for port in service["spec"]["ports"]}
+
+
+def test_what_holds_for_all_of_them(webhooks: dict[str, Object]) -> None:
+    for webhook in webhooks.values():
+        assert webhook["matchPolicy"] == "Equivalent"
+        assert webhook["sideEffects"] == "NoneOnDryRun"
+        assert webhook["timeoutSeconds"] == 5
+        assert webhook["admissionReviewVersions"] == ["v1"]
+        assert "objectSelector" not in webhook
+        assert {rule["scope"] for rule in webhook["rules"]} == {"Namespaced"}
+
+
+def test_exempt_are_the_cluster_s_own_namespace_and_ours_by_a_label_that_nobody_sets(
+    webhooks: dict[str, Object], base: Manifests
+) -> None:
+    (namespace,) = base.all("Namespace")
+    for webhook in webhooks.values():
+        (expression,) = webhook["namespaceSelector"]["matchExpressions"]
+        assert expression == {
+            "key": "kubernetes.io/metadata.name",
+            "operator": "NotIn",
+            "values": ["kube-system", namespace["metadata"]["name"]],
+        }
+
+
+def test_pinning_comes_last_and_again_when_another_webhook_changed_the_pod(
+    base: Manifests,
+) -> None:
+    (one,) = base.all("MutatingWebhookConfiguration")
+    # Configurations run in the order of their names (docs/design/kube-facts.md 4).
+    for other in ("istio-sidecar-injector", "vault-agent-injector-cfg", "kyverno-resource"):
+        assert one["metadata"]["name"] > other
+    assert {webhook["reinvocationPolicy"] for webhook in one["webhooks"]} == {"IfNeeded"}
+
+
+def test_a_configuration_without_a_certificate_is_no_base64_so_that_it_is_refused() -> None:
+    text = (FOLDER / "base" / "admission.yaml").read_text()
+    for one in yaml.safe_load_all(text):
+        for webhook in one["webhooks"]:
+            with pytest.raises(binascii.Error):
+                base64.b64decode(webhook["clientConfig"]["caBundle"], validate=True)
+
+
+def test_the_certificate_that_is_trusted_is_the_webhook_s_own_and_has_its_name(
+    webhooks: dict[str, Object], base: Manifests
+) -> None:
+    (bundle,) = {webhook["clientConfig"]["caBundle"] for webhook in webhooks.values()}
+    assert bundle == base.one("Secret", "imagegate-webhook-tls")["data"]["tls.crt"]
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(bundle))
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    called = webhooks["create.imagegate.dev"]["clientConfig"]["service"]
+    assert names.get_values_for_type(x509.DNSName) == [
+        f"{called['name']}.{called['namespace']}.svc"
+    ]
+
+
+def holds(webhook: Object, **variables: Object | None) -> bool:
+    """Whether the API server would call a webhook; raises RuntimeError where CEL ends in an error,
+    which with failurePolicy Fail refuses the request."""
+    extensions = [cel_optional.ExtOptional()]
+    types = dict.fromkeys(("object", "oldObject", "request"), cel.Type.DYN)
+    environment = cel.NewEnv(variables=types, extensions=extensions)
+    (condition,) = webhook["matchConditions"]
+    value = environment.compile(condition["expression"]).eval(data=variables).value()
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def pod(**spec: Any) -> Object:
+    """A Pod of one container, with these parts of the spec beside it or in its place."""
+    containers = [{"name": "app", "image": "registry.corp/app:1"}]
+    return {"metadata": {"name": "p"}, "spec": {"containers": containers, **spec}}
+
+
+INIT = [{"name": "init", "image": "registry.corp/init:1"}]
+VOLUME = {"name": "data", "image": {"reference": "registry.corp/data:1"}}
+PLAIN = {"name": "tmp", "emptyDir": {}}
+
+
+@pytest.mark.parametrize("name", ["update.imagegate.dev", "pin-update.imagegate.dev"])
+@pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [
+        (pod(), pod(), False),
+        (pod(), {**pod(), "metadata": {"name": "p", "labels": {"a": "b"}}}, False),
+        (pod(), pod(activeDeadlineSeconds=5), False),
+        (pod(), pod(containers=[{"name": "app", "image": "registry.corp/app:2"}]), True),
+        (
+            pod(),
+            pod(containers=[{"name": "app", "image": "registry.corp/app:1", "tty": True}]),
+            False,
+        ),
+        (pod(initContainers=INIT), pod(initContainers=INIT), False),
+        (pod(initContainers=INIT), pod(initContainers=[{"name": "init", "image": "evil"}]), True),
+        (pod(initContainers=[]), pod(), False),
+        (pod(), pod(initContainers=INIT), True),
+        (pod(volumes=[PLAIN]), pod(volumes=[PLAIN]), False),
+        (pod(volumes=[PLAIN]), pod(), False),
+        (pod(volumes=[VOLUME, PLAIN]), pod(volumes=[VOLUME, PLAIN]), False),
+        (pod(volumes=[PLAIN]), pod(volumes=[PLAIN, VOLUME]), True),
+        (pod(volumes=[VOLUME]), pod(volumes=[{"name": "data", "image": {}}]), True),
+        (
+            pod(volumes=[VOLUME]),
+            pod(volumes=[{"name": "data", "image": {"reference": "registry.corp/data:2"}}]),
+            True,
+        ),
+        (pod(containers=[{"name": "app"}]), pod(containers=[{"name": "app"}]), False),
+        (pod(containers=[{"name": "app"}]), pod(), True),
+    ],
+)
+def test_an_update_of_a_pod_is_asked_about_when_an_image_changed(
+    name: str, old: Object, new: Object, changes: bool, webhooks: dict[str, Object]
+) -> None:
+    # request has no subResource for the main resource: who reads it there fails.
+    request = {"operation": "UPDATE", "resource": {"resource": "pods"}}
+    assert holds(webhooks[name], object=new, oldObject=old, request=request) is changes
+
+
+TEMPLATE: Object = {"spec": {"template": {"spec": {"containers": []}}}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "old", "new", "called"),
+    [
+        ("CREATE", None, TEMPLATE, True),
+        ("UPDATE", TEMPLATE, TEMPLATE, False),
+        ("UPDATE", {**TEMPLATE, "metadata": {}, "status": {"replicas": 1}}, TEMPLATE, False),
+        ("UPDATE", TEMPLATE, {"spec": {"template": {"spec": {"containers": [{}]}}}}, True),
+        ("UPDATE", {"template": {"spec": {}}}, {"template": {"spec": {}}}, False),
+        ("UPDATE", {"template": {"spec": {}}}, {"template": {"spec": {"containers": []}}}, True),
+    ],
+)
+def test_a_workload_is_asked_about_when_more_than_its_metadata_and_status_changed(
+    operation: str,
+    old: Object | None,
+    new: Object,
+    called: bool,
+    webhooks: dict[str, Object],
+) -> None:
+    request = {"operation": operation}
+    webhook = webhooks["workloads.imagegate.dev"]
+    assert holds(webhook, object=new, oldObject=old, request=request) is called
+
+
+def test_a_condition_that_reads_the_subresource_would_end_in_an_error() -> None:
+    """The trap of kube-facts.md 4; and errors are not taken for answers here."""
+    trap = {"matchConditions": [{"name": "trap", "expression": "request.subResource == ''"}]}
+    with pytest.raises(TypeError):
+        holds(trap, object=pod(), oldObject=pod(), request={"operation": "UPDATE"})
