@@ -36,6 +36,15 @@ ADVICE = {
 }
 
 
+TROUBLES = {
+    "store": "the store is away: push events are queued without a claim",
+    "queue": "the queue does not take push events: the store keeps what was claimed, the rest "
+    "comes again",
+    "deadline": "store or queue is slow: push events that were not taken in time come again",
+}
+"""What to read of each of `Tally.troubles`."""
+
+
 class Answered(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The body of an answer: how many events became what."""
 
@@ -126,18 +135,20 @@ class Endpoint:
         return answer
 
     def _tell(self, tally: Tally) -> None:
-        """One line a request; none for what asks for nothing (blobs, pulls)."""
+        """One line a request, none for what asks for nothing (blobs, pulls); and complaints."""
         for ignored, advice in ADVICE.items():
             if tally.ignored[ignored]:
                 self._complaints.say(f"{self._source} {ignored}", advice, source=self._source)
+        for what, reason in tally.troubles.items():
+            kind = f"{self._source} {what}"
+            self._complaints.say(kind, TROUBLES[what], source=self._source, reason=reason)
         if not tally.taken:
             return
         fields: dict[str, object] = {"source": self._source}
         fields |= {str(taken): count for taken, count in tally.taken.items()}
         if tally.images:
             fields["images"] = ", ".join(tally.images[:SHOWN])
-        level = logging.WARNING if tally.troubles else logging.INFO
-        log.log(level, "push events", extra=fields | tally.troubles)
+        log.info("push events", extra=fields)
 
 
 def intake_app(*, distribution: Endpoint, generic: Endpoint, max_body: int) -> web.Application:

@@ -182,6 +182,20 @@ async def test_with_both_away_the_registry_is_told_to_keep_the_event(tmp_path: P
         assert (ignored.http, ignored.body["ignored"]) == (202, 1)
 
 
+async def test_what_is_away_is_said_once_and_each_request_still_has_its_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with away_ports() as ports, intake_of(tmp_path, ports=ports) as intake:
+        with caplog.at_level("INFO", logger="services.intake"):
+            caplog.clear()
+            for _ in range(3):
+                await intake.from_registry(envelope(event()))
+    said = [(record.levelname, record.getMessage().partition(":")[0]) for record in caplog.records]
+    assert said.count(("WARNING", "the store is away")) == 1
+    assert said.count(("WARNING", "the queue does not take push events")) == 1
+    assert said.count(("INFO", "push events")) == 3
+
+
 async def test_it_serves_https_with_a_certificate_of_its_own(tmp_path: Path) -> None:
     files = ensure_certificate(tmp_path)
     tls: dict[str, Any] = {
