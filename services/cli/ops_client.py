@@ -171,11 +171,7 @@ async def console_client(
     url: str, *, token: str, ca: Path | None = None
 ) -> AsyncIterator[OpsClient]:
     """A client of the console at `url`, which may end in a path; raises InvalidSettings."""
-    where = urlsplit(url)
-    if where.scheme not in ("http", "https") or not where.hostname or where.username:
-        raise InvalidSettings(
-            "IMAGEGATE_CONSOLE must be http://HOST:PORT or https://HOST:PORT of a console"
-        )
+    _check(url)
     server = _Server(
         url.rstrip("/"),
         f"the console at {url}",
@@ -189,6 +185,20 @@ async def console_client(
         headers={"Authorization": f"Bearer {token}"},
     ) as session:
         yield OpsClient(session=session, server=server)
+
+
+def _check(url: str) -> None:
+    try:
+        where = urlsplit(url)
+        good = where.scheme in ("http", "https") and where.hostname and where.port != 0
+        # A password in it would be shown in messages.
+        good = good and not (where.username or where.password or where.query or where.fragment)
+    except ValueError:
+        good = False
+    if not good:
+        raise InvalidSettings(
+            "IMAGEGATE_CONSOLE must be http://HOST:PORT or https://HOST:PORT of a console"
+        )
 
 
 def _letter(letter_id: str) -> str:

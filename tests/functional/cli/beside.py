@@ -1,0 +1,103 @@
+"""A process that commands find beside them: the socket of `imagegate up`, over ports in process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from services.cli.ops_http import SOCKET, ops_app
+from services.cli.scans import ImageState, ScanStarted
+from services.console.wiring import ConsolePorts, ops_of
+from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.dead import MemoryDeadLetters
+from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.presence import MemoryPresence
+from shared.adapters.memory.queue import MemoryQueue
+from shared.adapters.memory.store import MemoryVerdictStore
+from shared.domain.errors import QueueFull, QueueUnavailable
+from shared.domain.step import Lane, Step, StepKind, encode_step, failed
+from shared.domain.verdict import Question
+from shared.ports.steps import Depths
+from shared.runtime.clock import SystemClock
+from shared.runtime.http import serve_unix
+from tests.fakes.sealing import PlainSealer
+
+
+class Queue(MemoryQueue):
+    """Does not answer while it is `away`, takes no step while it is `full`."""
+
+    away = ""
+    full = ""
+
+    async def depths(self) -> Depths:
+        if self.away:
+            raise QueueUnavailable(self.away)
+        return await super().depths()
+
+    async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
+        if self.full:
+            raise QueueFull(self.full)
+        await super().publish(step, delay=delay, expires_in=expires_in)
+
+
+class NoScans:
+    """Nobody scans here."""
+
+    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
+        raise NotImplementedError
+
+    async def state(self, image: str) -> ImageState:
+        raise NotImplementedError
+
+
+class Beside:
+    """The ports."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        leases = MemoryScanLeases(clock=self.clock)
+        self.queue = Queue(clock=self.clock)
+        self.decisions = MemoryDecisionLog(clock=self.clock)
+        self.presence = MemoryPresence(clock=self.clock)
+        self.ports = ConsolePorts(
+            store=MemoryVerdictStore(clock=self.clock, leases=leases),
+            claims=MemoryRequestClaims(clock=self.clock, leases=leases),
+            leases=leases,
+            queue=self.queue,
+            letters=MemoryDeadLetters(queue=self.queue, clock=self.clock),
+            decisions=self.decisions,
+            presence=self.presence,
+            unsealer=PlainSealer(),
+            scanner=None,
+        )
+
+    def died(self, image: str, *failures: str, lane: Lane = Lane.CHECK) -> str:
+        """A request for `image` died; the letter's id."""
+        now = self.clock.now()
+        step = Step("s", StepKind.REQUEST, lane, image, Question(), first_seen=now)
+        for failure in failures:
+            step = failed(step, failure)
+        return self.died_raw(encode_step(step), lane=lane)
+
+    def died_raw(self, body: bytes, *, lane: Lane = Lane.CHECK) -> str:
+        """Any message died; the letter's id."""
+        self.queue.dead.add(lane, body)
+        return self.queue.dead.oldest(len(self.queue.dead))[-1].id
+
+    async def ready(self) -> dict[Lane, int]:
+        """How many steps stand in each lane, without lanes where none does."""
+        lanes = (await self.queue.depths()).lanes
+        return {lane.lane: lane.ready for lane in lanes if lane.ready}
+
+    @property
+    def dead(self) -> set[str]:
+        """The ids of the dead letters."""
+        return {letter.id for letter in self.queue.dead.oldest(len(self.queue.dead))}
+
+
+@asynccontextmanager
+async def beside(state: Path) -> AsyncIterator[Beside]:
+    """Serve them on the socket of the state folder."""
+    served = Beside()
+    app = ops_app(ops=ops_of(served.ports), scans=NoScans(), letters=served.ports.letters)
+    async with serve_unix(app, state / SOCKET):
+        yield served
