@@ -1,7 +1,8 @@
 """From a delivery to its end: run the step, and give each failure its one class.
 
 permanent: an error verdict, acked. transient: the same step again after a delay, then acked;
-in the end a dead letter. What is no step never gets here (docs/design/behaviour.md 5).
+in the end a dead letter. A push of no image: acked. What is no step never gets here
+(docs/design/behaviour.md 5).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import msgspec
 
 from shared.domain.errors import (
     InvalidReference,
+    NotAnImage,
     PermanentFailure,
     QueueError,
     StoreError,
@@ -40,6 +42,8 @@ class StepOutcome(StrEnum):
     DEAD = "dead"
     DROPPED = "dropped"
     """A resolve that nobody waits for any more."""
+    IGNORED = "ignored"
+    """A push of what is no image: a chart, a signature."""
 
 
 class Follower:
@@ -109,6 +113,9 @@ class Dispatch:
             return await self._again(step, str(error), after)
         except TimeoutError:
             return await self._again(step, f"not done after {self._budget:g} s", None)
+        except NotAnImage as error:
+            log.info("push ignored: %s", error)
+            return self._end(step, StepOutcome.IGNORED)
         except (InvalidReference, PermanentFailure) as error:
             log.error("step %s cannot be done: %s", step.id, error)
             return self._end(step, StepOutcome.DEAD)

@@ -1,5 +1,9 @@
 """What a worker counts."""
 
+from collections.abc import Callable, Sequence
+
+from services.worker.budget import Poll
+from shared.domain.errors import ErrorKind
 from shared.domain.step import Lane, Step
 from shared.domain.verdict import Verdict
 from shared.runtime.metrics import Metrics
@@ -8,17 +12,30 @@ LONG = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 36
 
 
 class WorkerMetrics:
-    """Steps by outcome, verdicts and the time they took, calls to Anchore, queue events."""
+    """Steps by outcome, verdicts and the time they took, polls, calls to Anchore and its breaker,
+    queue events."""
 
     def __init__(self, metrics: Metrics) -> None:
+        self._registry = metrics
         self._steps = metrics.counter(
             "imagegate_steps_total", "Deliveries ended.", ("kind", "lane", "outcome")
+        )
+        self._reconciled = metrics.counter(
+            "imagegate_reconciled_steps_total",
+            "Steps published again because nobody had begun them.",
+            ("kind", "lane"),
         )
         self._verdicts = metrics.counter(
             "imagegate_verdicts_total", "Verdicts written.", ("outcome", "error")
         )
         self._seconds = metrics.histogram(
-            "imagegate_verdict_seconds", "From first wanted to its verdict.", buckets=LONG
+            "imagegate_verdict_seconds",
+            "From first wanted to its verdict, or the error that ended it; by who wanted it.",
+            ("why",),
+            buckets=LONG,
+        )
+        self._polls = metrics.counter(
+            "imagegate_polls_total", "Looks at analyses under way, and those put off.", ("poll",)
         )
         self._calls = metrics.counter(
             "imagegate_anchore_calls_total", "Calls to Anchore.", ("operation", "outcome")
@@ -34,15 +51,34 @@ class WorkerMetrics:
         """A delivery ended."""
         self._steps.add(str(step.kind), str(step.lane), outcome)
 
+    def reconciled(self, step: Step) -> None:
+        """A step was published again."""
+        self._reconciled.add(str(step.kind), str(step.lane))
+
     def verdict(self, verdict: Verdict, seconds: float) -> None:
         """A verdict was written."""
         self._verdicts.add(str(verdict.outcome), str(verdict.error or ""))
-        self._seconds.observe(seconds)
+        if verdict.error is not ErrorKind.TRANSIENT:  # that one is still on its way
+            self._seconds.observe(seconds, str(verdict.why))
+
+    def poll(self, poll: Poll) -> None:
+        """An analysis under way was looked at, or not."""
+        self._polls.add(str(poll))
 
     def call(self, operation: str, outcome: str, seconds: float) -> None:
         """Anchore was called."""
         self._calls.add(operation, outcome)
-        self._call_seconds.observe(seconds, operation)
+        if outcome != "refused":  # by the breaker: nothing was asked
+            self._call_seconds.observe(seconds, operation)
+
+    def breaker(self, states: Sequence[str], now: Callable[[], str]) -> None:
+        """Show in which of `states` Anchore's breaker is; `now` is asked at each scrape."""
+        self._registry.gauges(
+            "imagegate_anchore_breaker_state",
+            "Whether Anchore is asked: 1 for the state of its circuit breaker, 0 for the others.",
+            ("state",),
+            lambda: {(state,): float(state == now()) for state in states},
+        )
 
     def event(self, event: str, lane: Lane) -> None:
         """Something befell a delivery."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from services.worker.ledger import Ledger
-from shared.domain.errors import PermanentFailure
+from shared.domain.errors import NotAnImage, PermanentFailure
 from shared.domain.pointer import DAY, Index, Pointer
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
@@ -43,40 +43,19 @@ class Pointing:
         believed) is a pointer too: the tag no longer stands for what it named before. Raises
         TransientFailure, and then moves nothing.
         """
-        tagged = msgspec.structs.replace(reference, digest=None)
-        asked_at = self._clock.now()
-        before = await self._ledger.pointer(tagged)
-        try:
-            resolved = await self._resolver.resolve(tagged)
-            if resolved.is_index:
-                await self._ensure_index(tagged, resolved.digest, asked_at)
-        except PermanentFailure as error:
-            pointer = Pointer(
-                reference=tagged.tagged,
-                asked_at=asked_at,
-                previous=_previous(before, None),
-                error=error.kind,
-                message=str(error)[:512],
-            )
-        else:
-            pointer = Pointer(
-                reference=tagged.tagged,
-                asked_at=asked_at,
-                digest=resolved.digest,
-                is_index=resolved.is_index,
-                previous=_previous(before, resolved.digest),
-            )
-        await self._ledger.write_pointer(pointer)
+        pointer, _ = await self._ask(reference)
         return pointer
 
     async def subjects(self, reference: ImageReference) -> list[Subject]:
         """The manifests that a verdict is needed of; empty where the registry's word is final.
 
         A tag counts only where a worker saw it name the digest: one that lies is dropped.
-        Raises TransientFailure, and PermanentFailure for a reference with a digest.
+        Raises TransientFailure, PermanentFailure for a reference with a digest, and NotAnImage.
         """
-        pointer = await self.point(reference) if reference.tag else None
+        pointer, refusal = await self._ask(reference) if reference.tag else (None, None)
         if reference.digest is None:
+            if isinstance(refusal, NotAnImage):
+                raise refusal
             if pointer is None or pointer.digest is None:
                 return []
             return await self._manifests(reference, pointer.digest, pointer.is_index)
@@ -99,6 +78,35 @@ class Pointing:
         submitted (docs/design/registry.md, "One meaning"). Raises StepFailure."""
         reference = parse_reference(f"{subject.repository}@{subject.digest}")
         await self._resolver.manifest(reference, subject.digest)
+
+    async def _ask(self, reference: ImageReference) -> tuple[Pointer, PermanentFailure | None]:
+        tagged = msgspec.structs.replace(reference, digest=None)
+        refusal: PermanentFailure | None = None
+        asked_at = self._clock.now()
+        before = await self._ledger.pointer(tagged)
+        try:
+            resolved = await self._resolver.resolve(tagged)
+            if resolved.is_index:
+                await self._ensure_index(tagged, resolved.digest, asked_at)
+        except PermanentFailure as error:
+            refusal = error
+            pointer = Pointer(
+                reference=tagged.tagged,
+                asked_at=asked_at,
+                previous=_previous(before, None),
+                error=error.kind,
+                message=str(error)[:512],
+            )
+        else:
+            pointer = Pointer(
+                reference=tagged.tagged,
+                asked_at=asked_at,
+                digest=resolved.digest,
+                is_index=resolved.is_index,
+                previous=_previous(before, resolved.digest),
+            )
+        await self._ledger.write_pointer(pointer)
+        return pointer, refusal
 
     async def _manifests(
         self, reference: ImageReference, digest: str, is_index: bool

@@ -8,11 +8,12 @@ worker that begins it finds the scan under way or the verdict there.
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 
 import msgspec
 
 from shared.domain.errors import QueueError, StoreError
-from shared.domain.step import StepKind
+from shared.domain.step import Step, StepKind
 from shared.ports.claims import RequestClaims
 from shared.ports.clock import Clock
 from shared.ports.steps import StepQueue
@@ -45,13 +46,16 @@ class Reconciler:
         clock: Clock,
         every: float = 5.0,
         overdue: int = OVERDUE,
+        on_step: Callable[[Step], None] = lambda step: None,
     ) -> None:
-        """`every` in seconds, `overdue` in milliseconds."""
+        """`every` in seconds, `overdue` in milliseconds; `on_step` is told of each that was
+        published again."""
         self._claims = claims
         self._queue = queue
         self._clock = clock
         self._every = every
         self._overdue = overdue
+        self._on_step = on_step
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -75,5 +79,6 @@ class Reconciler:
                 continue
             await self._queue.publish(msgspec.structs.replace(step, id=uuid.uuid4().hex))
             published += 1
+            self._on_step(step)
             log.info("published again", extra={"image": step.reference, "claim": step.claim})
         return published

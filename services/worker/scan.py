@@ -1,33 +1,31 @@
 """Scans as chains of short steps: request begins one, check steps carry it to a verdict.
 
 The order of operations, and what breaks when it is changed, is docs/design/protocol.md.
-A step does its part once and ends; what must wait is the follow-up's business.
+A step does its part and ends; what must wait longer is the follow-up's business.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from services.worker.budget import PollBudget
-from services.worker.ledger import Ledger
+from services.worker.judging import Judging
 from services.worker.pointing import Pointing
-from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure, TransientFailure
-from shared.domain.reference import parse_reference
-from shared.domain.retry import MAX_POLL, poll_delay
-from shared.domain.revision import revision_of
-from shared.domain.rules import Requirement
-from shared.domain.step import Lane, Step, StepKind
-from shared.domain.verdict import (
-    Outcome,
-    Subject,
-    Verdict,
-    error_verdict,
-    judge,
-    scan_key,
-    unresolved,
+from services.worker.quick import Look, QuickLooks
+from shared.domain.errors import (
+    ErrorKind,
+    NotAnImage,
+    PermanentFailure,
+    StepFailure,
+    TakenForDown,
+    TransientFailure,
 )
+from shared.domain.reference import parse_reference
+from shared.domain.retry import MAX_POLL, fitting_delay, poll_delay
+from shared.domain.step import Lane, Step, StepKind
+from shared.domain.verdict import Subject, scan_key, unresolved
 from shared.domain.why import Why
 from shared.ports.claims import Hold, RequestClaims, ScanLeases
 from shared.ports.clock import Clock
@@ -56,39 +54,37 @@ Follow = Callable[[Step, int], Awaitable[None]]
 
 
 class Scan:
-    """The steps of a scan. Raises TransientFailure and StoreError for another attempt."""
+    """The steps of a scan. Raises TransientFailure and StoreError for another attempt, NotAnImage
+    for a push that nobody need scan."""
 
     def __init__(
         self,
         *,
         scanner: Scanner,
         pointing: Pointing,
-        ledger: Ledger,
+        judging: Judging,
         claims: RequestClaims,
         leases: ScanLeases,
         follow: Follow,
         budget: PollBudget,
+        quick: QuickLooks,
         clock: Clock,
         analysis_limit: float = 3600.0,
         scanner_budget: float = SCANNER_BUDGET,
-        on_verdict: Callable[[Verdict, float], None] = lambda verdict, seconds: None,
     ) -> None:
         """`analysis_limit` (seconds): longer than that no analysis is waited for;
-        `scanner_budget` (seconds): what the scanner has for one step.
-
-        `on_verdict` is told of each verdict and the seconds since it was first wanted.
-        """
+        `scanner_budget` (seconds): what the scanner has for one step."""
         self._scanner = scanner
         self._pointing = pointing
-        self._ledger = ledger
+        self._judging = judging
         self._claims = claims
         self._leases = leases
         self._follow = follow
         self._budget = budget
+        self._quick = quick
         self._clock = clock
         self._analysis_limit = analysis_limit
         self._scanner_budget = scanner_budget
-        self._on_verdict = on_verdict
 
     async def resolve(self, step: Step) -> None:
         """Ask the registry what the tag names now."""
@@ -96,27 +92,30 @@ class Scan:
         await self._pointing.point(parse_reference(step.reference))
 
     async def request(self, step: Step) -> None:
-        """Begin the scans that the reference needs."""
+        """Begin the scans that the reference needs. Raises NotAnImage for a push of none."""
         if step.claim:
             await self._claims.begin(step.claim)
         reference = parse_reference(step.reference)
         try:
             subjects = await self._pointing.subjects(reference)
+        except NotAnImage as error:
+            if step.why is Why.PREWARM:
+                raise
+            if reference.digest is not None:  # else the tag's pointer says it
+                await self._fail(step, unresolved(reference), error, chain=step.id)
+            return
         except StepFailure as error:
-            await self._write_error(
-                step, unresolved(reference), error.kind, str(error), chain=step.id
-            )
+            await self._fail(step, unresolved(reference), error, chain=step.id)
             if isinstance(error, PermanentFailure):
                 return
             raise
         if step.announced and await self._pointing.lags(reference, step.announced):
             await self._follow(msgspec.structs.replace(step, announced=""), TAG_LAG)
             return
-        for subject in subjects:
-            await self._begin(step, subject)
+        await self._begin_all(step, subjects)
 
     async def check(self, step: Step) -> None:
-        """One look at an analysis under way; a verdict, or the next check."""
+        """A look at an analysis under way, or some; a verdict, or the next check."""
         subject = step.subject
         if subject is None or not await self._hold(step, subject, step.chain, step.hop):
             return
@@ -125,45 +124,87 @@ class Scan:
             return
         await self._advance(step, subject, step.chain, step.hop)
 
+    async def _begin_all(self, step: Step, subjects: Sequence[Subject]) -> None:
+        """Begin each scan. What is no image is an error beside images, and nothing among others
+        of its kind: signatures have indexes too."""
+        strange: list[tuple[Subject, NotAnImage]] = []
+        for subject in subjects:
+            try:
+                await self._begin(step, subject)
+            except NotAnImage as error:
+                strange.append((subject, error))
+        if strange and len(strange) == len(subjects):
+            raise strange[0][1]
+        for subject, refusal in strange:
+            await self._fail(step, subject, refusal, chain=step.id)
+
     async def _begin(self, step: Step, subject: Subject) -> None:
         if not await self._hold(step, subject, step.id, 0):
             return
-        if step.why is not Why.OPERATOR:
-            known = await self._ledger.verdict(subject, step.question)
-            if known is not None and await self._still_good(known):
-                await self._leases.release(scan_key(subject, step.question), chain=step.id)
-                return
+        if step.why is not Why.OPERATOR and await self._judging.still_good(step, subject):
+            await self._leases.release(scan_key(subject, step.question), chain=step.id)
+            return
         await self._advance(step, subject, step.id, 0)
 
     async def _advance(self, step: Step, subject: Subject, chain: str, hop: int) -> None:
         """Ask for the state first, submit only what is unknown, evaluate what is done.
 
         A failure is written down for those who wait, and ends the scan record with it: whoever
-        asks meanwhile need not wait for this chain's next attempt.
+        asks meanwhile need not wait for this chain's next attempt. A scanner that was not asked
+        because it is taken for down is no failure: the chain goes on with its next check.
         """
-        step = msgspec.structs.replace(step, began=step.began or self._clock.now())
+        asking = msgspec.structs.replace(step, began=step.began or self._clock.now())
         try:
             async with asyncio.timeout(self._scanner_budget):
-                done = await self._look(step, subject, chain, hop)
-        except (StepFailure, TimeoutError) as error:
-            failure = error if isinstance(error, StepFailure) else self._silent()
-            await self._write_error(step, subject, failure.kind, str(failure), chain=chain)
-            if isinstance(failure, PermanentFailure):
-                return
-            raise failure from error
-        if not done:
+                done = await self._quick.looks(
+                    self._looker(asking, subject, chain, first=not step.began),
+                    lane=step.lane,
+                    age=lambda: self._age(asking),
+                )
+        except TakenForDown as error:
+            await self._fail(step, subject, error, chain="")
             await self._follow(
-                self._next_check(step, subject, chain, hop), poll_delay(self._age(step))
+                self._next_check(step, subject, chain, hop), self._outage_delay(step, error)
             )
+        except (StepFailure, TimeoutError) as error:
+            await self._end(step, subject, chain, error)
+        else:
+            if not done:
+                await self._follow(
+                    self._next_check(asking, subject, chain, hop), self._next_delay(asking)
+                )
 
-    async def _look(self, step: Step, subject: Subject, chain: str, hop: int) -> bool:
+    async def _end(self, step: Step, subject: Subject, chain: str, error: Exception) -> None:
+        """End the chain with its failure; raises what another attempt may mend, and NotAnImage
+        where nobody asked."""
+        failure = error if isinstance(error, StepFailure) else self._silent()
+        if isinstance(failure, NotAnImage) and step.why is Why.PREWARM:
+            await self._leases.release(scan_key(subject, step.question), chain=chain)
+            raise failure
+        await self._fail(step, subject, failure, chain=chain)
+        if not isinstance(failure, PermanentFailure):
+            raise failure from error
+
+    def _looker(self, step: Step, subject: Subject, chain: str, *, first: bool) -> Look:
+        """A look that knows whether it is the chain's first."""
+
+        async def look() -> bool:
+            nonlocal first
+            begins, first = first, False
+            return await self._look(step, subject, chain, first=begins)
+
+        return look
+
+    async def _look(self, step: Step, subject: Subject, chain: str, *, first: bool) -> bool:
         """Whether there is a verdict now; raises StepFailure."""
         state = await self._scanner.analysis(subject, step.question)
-        if state is Analysis.UNKNOWN or (state is Analysis.FAILED and hop == 0):
+        if state is Analysis.UNKNOWN or (state is Analysis.FAILED and first):
             await self._pointing.read(subject)
             state = await self._scanner.submit(subject, step.question)
         if state is Analysis.DONE:
-            await self._finish(step, subject, chain)
+            if not first:
+                self._quick.analyses.ended(self._age(step))
+            await self._judging.judge(step, subject, chain=chain)
             return True
         if state is Analysis.FAILED:
             reason = await self._scanner.failure_reason(subject, step.question)
@@ -174,6 +215,16 @@ class Scan:
             message = f"no analysis after {age:.0f} s: see whether the scanner's analyzers work"
             raise PermanentFailure(message, kind=ErrorKind.ANALYSIS_FAILED)
         return False
+
+    def _next_delay(self, step: Step) -> int:
+        """Seconds: none while quick looks are worth it, and then the ladder's."""
+        age = self._age(step)
+        return 0 if self._quick.worth(_check_lane(step), age) else poll_delay(age)
+
+    def _outage_delay(self, step: Step, refused: TakenForDown) -> int:
+        """Seconds: until the scanner is asked again, and longer the longer the step has waited."""
+        waited = (self._clock.now() - step.first_seen) / 1000
+        return max(fitting_delay(refused.retry_after or 0), poll_delay(waited))
 
     def _age(self, step: Step) -> float:
         """Seconds since its chain began; what waited for a worker before counts for nothing."""
@@ -199,47 +250,11 @@ class Scan:
             history=(),
         )
 
-    async def _finish(self, step: Step, subject: Subject, chain: str) -> None:
-        if step.question.requirement == Requirement.ANALYSIS:
-            verdict = Verdict(
-                subject=subject,
-                question=step.question,
-                outcome=Outcome.PASS,
-                evaluated_at=self._clock.now(),
-                scan_id=chain,
-            )
-        else:
-            evaluation = await self._scanner.evaluate(subject, step.question)
-            verdict = judge(subject, step.question, evaluation, scan_id=chain)
-            await self._note_revision(verdict)
-        await self._ledger.write_verdict(await self._turned(verdict), chain=chain)
-        self._on_verdict(verdict, (self._clock.now() - step.first_seen) / 1000)
-
-    async def _still_good(self, verdict: Verdict) -> bool:
-        """Whether nothing need be asked again: it is fresh, and made by today's policy."""
-        if verdict.stale(self._clock.now()):
-            return False
-        revision = await self._ledger.revision(verdict.question)
-        return revision is None or not revision.outdates(verdict)
-
-    async def _note_revision(self, verdict: Verdict) -> None:
-        """Write down which policy answered, when it is another than before or ends soon."""
-        named = revision_of(verdict)
-        if named is None or verdict.outcome is Outcome.ERROR:
-            return
-        before = await self._ledger.revision(verdict.question)
-        if before is None or before.changes_to(named):
-            await self._ledger.write_revision(named)
-
-    async def _turned(self, verdict: Verdict) -> Verdict:
-        """Remember when a fail replaced a pass."""
-        if verdict.outcome is not Outcome.FAIL:
-            return verdict
-        before = await self._ledger.verdict(verdict.subject, verdict.question)
-        if before is None:
-            return verdict
-        turned = verdict.evaluated_at if before.outcome is Outcome.PASS else before.turned_at
-        return msgspec.structs.replace(verdict, turned_at=turned)
+    async def _fail(
+        self, step: Step, subject: Subject, failure: StepFailure, *, chain: str
+    ) -> None:
+        """Write down why not; a `chain` ends with it."""
+        await self._judging.fail(step, subject, failure.kind, str(failure), chain=chain)
 
     async def _hold(self, step: Step, subject: Subject, chain: str, hop: int) -> bool:
         hold = await self._leases.hold(
@@ -253,20 +268,6 @@ class Scan:
         if hold is not Hold.HELD:
             log.debug("step %s ends: the scan is %s", step.id, hold)
         return hold is Hold.HELD
-
-    async def _write_error(
-        self, step: Step, subject: Subject, kind: ErrorKind, message: str, *, chain: str
-    ) -> None:
-        verdict = error_verdict(
-            subject,
-            step.question,
-            kind=kind,
-            message=message,
-            now=self._clock.now(),
-            scan_id=chain,
-        )
-        await self._ledger.write_verdict(verdict, chain=chain)
-        self._on_verdict(verdict, (self._clock.now() - step.first_seen) / 1000)
 
 
 def _check_lane(step: Step) -> Lane:

@@ -8,17 +8,23 @@ import msgspec
 
 from services.worker.budget import PollBudget
 from services.worker.dispatch import Dispatch, Follower
+from services.worker.judging import Judging
 from services.worker.ledger import Ledger
 from services.worker.metrics import WorkerMetrics
 from services.worker.pointing import Pointing
+from services.worker.quick import SHARE, QuickLooks, pause_unless
 from services.worker.reconcile import Reconciler
 from services.worker.scan import Scan
 from services.worker.settings import WorkerSettings
+from shared.adapters.anchore.address import server_url
+from shared.adapters.anchore.calls import Limits
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.breaker import Breaker, BreakerState
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file import load_rules
@@ -36,9 +42,13 @@ from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from shared.runtime.pulse import pulse_of
 from shared.runtime.settings import required
 
 log = logging.getLogger(__name__)
+
+CALL_BUDGET = 14.0
+"""Seconds: less than a step's for the scanner, so that it is the call that says what was silent."""
 
 
 class WorkerPorts(msgspec.Struct, frozen=True):
@@ -64,21 +74,7 @@ def run_worker(
 ) -> None:
     """Have `life` watch every lane and the reconciler; drain with `ports.queue.drain`."""
     clock = SystemClock()
-    ledger = Ledger(store=ports.store, sealer=ports.sealer, unsealer=ports.unsealer, clock=clock)
     follower = Follower(queue=ports.queue)
-    scan = Scan(
-        scanner=ports.scanner,
-        pointing=Pointing(resolver=ports.resolver, ledger=ledger, rules=lambda: rules, clock=clock),
-        ledger=ledger,
-        claims=ports.claims,
-        leases=ports.leases,
-        follow=follower.follow,
-        budget=PollBudget(rate=settings.imagegate_polls, clock=clock),
-        clock=clock,
-        analysis_limit=settings.imagegate_analysis_limit,
-        on_verdict=metrics.verdict,
-    )
-    dispatch = Dispatch(scan=scan, follower=follower, on_step=metrics.step)
     slots = {
         Lane.RESOLVE: settings.imagegate_slots,
         Lane.ADMISSION: settings.imagegate_slots,
@@ -86,12 +82,37 @@ def run_worker(
         Lane.PREWARM: settings.imagegate_prewarm_slots,
         Lane.CHECK_PREWARM: settings.imagegate_prewarm_slots,
     }
+    budget = PollBudget(rate=settings.imagegate_polls, clock=clock, on_poll=metrics.poll)
+    quick = QuickLooks(
+        budget=budget,
+        clock=clock,
+        pause=pause_unless(life.stopping),
+        places={lane: slots[lane] // SHARE for lane in (Lane.CHECK, Lane.CHECK_PREWARM)},
+    )
+    ledger = Ledger(store=ports.store, sealer=ports.sealer, unsealer=ports.unsealer, clock=clock)
+    scan = Scan(
+        scanner=ports.scanner,
+        pointing=Pointing(resolver=ports.resolver, ledger=ledger, rules=lambda: rules, clock=clock),
+        judging=Judging(
+            scanner=ports.scanner, ledger=ledger, clock=clock, on_verdict=metrics.verdict
+        ),
+        claims=ports.claims,
+        leases=ports.leases,
+        follow=follower.follow,
+        budget=budget,
+        quick=quick,
+        clock=clock,
+        analysis_limit=settings.imagegate_analysis_limit,
+    )
+    dispatch = Dispatch(scan=scan, follower=follower, on_step=metrics.step)
     for lane, concurrency in slots.items():
         life.watch(
             ports.queue.consume(lane, dispatch.handle, concurrency=concurrency),
             name=f"consume {lane}",
         )
-    reconciler = Reconciler(claims=ports.claims, queue=ports.queue, clock=clock)
+    reconciler = Reconciler(
+        claims=ports.claims, queue=ports.queue, clock=clock, on_step=metrics.reconciled
+    )
     life.watch(reconciler.run(), name="reconcile")
 
 
@@ -134,6 +155,16 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
         )
         await FirstTry(checks).once()
         run_worker(settings, life, ports=ports, rules=rules, metrics=metrics)
+        await stack.enter_async_context(
+            pulse_of(
+                service="worker",
+                presence=RedisPresence(links=links),
+                checks=checks,
+                metrics=registry,
+                life=life,
+                carried=queue.carried,
+            )
+        )
         log.info("worker takes steps", extra={"health": health.url})
         return await life.until_stopped(drain=lambda seconds: ports.queue.drain(timeout=seconds))
 
@@ -142,11 +173,15 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
 async def anchore(settings: WorkerSettings, metrics: WorkerMetrics) -> AsyncIterator[AnchoreV1]:
     """The Anchore server that the settings name."""
     url = required(settings.anchore_url, "ANCHORE_URL", "http://localhost:8228")
+    breaker = Breaker(what=f"Anchore at {server_url(url)}", clock=SystemClock())
+    metrics.breaker(tuple(BreakerState), lambda: breaker.state)
     transport = AnchoreTransport(
         url=url,
         user=settings.anchore_user,
         password=settings.anchore_password.value,
         ca_file=settings.anchore_ca,
+        limits=Limits(total=CALL_BUDGET),
+        breaker=breaker,
         on_call=metrics.call,
     )
     async with transport:

@@ -27,7 +27,17 @@ Told = Callable[[], Mapping[tuple[str, ...], float]]
 """Values by the values of the labels, in the order of the labels."""
 
 _NAME = re.compile(r"imagegate_[a-z][a-z0-9_]*")
-_UNITS = ("_total", "_seconds", "_bytes", "_ratio", "_timestamp_seconds", "_count", "_info", "_up")
+_UNITS = (
+    "_total",
+    "_seconds",
+    "_bytes",
+    "_ratio",
+    "_timestamp_seconds",
+    "_count",
+    "_info",
+    "_up",
+    "_state",
+)
 
 
 class _Series:

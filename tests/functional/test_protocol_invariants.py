@@ -6,6 +6,7 @@ has in hand at whatever call it stands, and its deliveries come again. One seed,
 """
 
 import asyncio
+import functools
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,16 +21,18 @@ from services.webhook.knowledge import Knowledge, Patience
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
 from services.webhook.waiters import Waiters
-from services.worker.budget import PollBudget
+from services.worker.budget import Poll, PollBudget
 from services.worker.dispatch import Dispatch, Follower
+from services.worker.judging import Judging
 from services.worker.ledger import Ledger
 from services.worker.pointing import Pointing
+from services.worker.quick import QuickLooks
 from services.worker.reconcile import Reconciler
 from services.worker.scan import Scan
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.decision import State
-from shared.domain.errors import QueueUnconfirmed
+from shared.domain.errors import QueueUnconfirmed, TakenForDown
 from shared.domain.pointer import Index
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
@@ -188,8 +191,16 @@ class Anchore:
         self._analysis = analysis
         self.submits = 0
         self.done_at = 0
+        self.away_until = 0
+        self.refused = 0
+
+    def _ask(self) -> None:
+        if self._clock.now() < self.away_until:
+            self.refused += 1
+            raise TakenForDown("taken for down", retry_after=1.0)
 
     async def analysis(self, subject: Subject, question: Question) -> Analysis:
+        self._ask()
         if not self.submits:
             return Analysis.UNKNOWN
         return Analysis.DONE if self._clock.now() >= self.done_at else Analysis.RUNNING
@@ -202,12 +213,14 @@ class Anchore:
         dockerfile: bytes | None = None,
         force: bool = False,
     ) -> Analysis:
+        self._ask()
         if not self.submits:
             self.done_at = self._clock.now() + self._analysis
         self.submits += 1
         return await self.analysis(subject, question)
 
     async def evaluate(self, subject: Subject, question: Question) -> Evaluation:
+        self._ask()
         return Evaluation(
             status="pass",
             final_action="go",
@@ -253,6 +266,8 @@ class Fault(StrEnum):
     """What a worker has in hand is delivered again while its handlers run on."""
     EMPTIED = "emptied"
     """FLUSHALL."""
+    ANCHORE_AWAY = "anchore away"
+    """Its breaker is open for a while."""
 
 
 KILLS = (Fault.WORKER_KILLED, Fault.WEBHOOK_KILLED)
@@ -269,6 +284,7 @@ class World:
         self.queue = Queue(self.clock)
         self.anchore = Anchore(self.clock, analysis=analysis)
         self.sealer = PlainSealer()
+        self.polls: Counter[Poll] = Counter()
         self.webhooks = [self.webhook(), self.webhook()]
         self.workers = [self.worker(), self.worker()]
         self.answers: list[State] = []
@@ -313,18 +329,35 @@ class World:
         )
         follower = Follower(queue=queue, pause=0)
         claims = process.calls(lambda: self.redis.claims)
+        scanner = process.calls(lambda: self.anchore)
+        budget = PollBudget(rate=1e6, clock=self.clock, on_poll=self.polled)
         scan = Scan(
-            scanner=process.calls(lambda: self.anchore),
+            scanner=scanner,
             pointing=pointing,
-            ledger=ledger,
+            judging=Judging(scanner=scanner, ledger=ledger, clock=self.clock),
             claims=claims,
             leases=process.calls(lambda: self.redis.leases),
             follow=follower.follow,
-            budget=PollBudget(rate=1e6, clock=self.clock),
+            budget=budget,
+            quick=QuickLooks(
+                budget=budget,
+                clock=self.clock,
+                pause=functools.partial(self.pause, process),
+                places={Lane.CHECK: 2},
+            ),
             clock=self.clock,
         )
         reconciler = Reconciler(claims=claims, queue=queue, clock=self.clock)
         return process, Dispatch(scan=scan, follower=follower), reconciler
+
+    async def pause(self, process: Process, seconds: float) -> bool:
+        """Between two quick looks; now and then the process is to stop."""
+        await process.stand()
+        self.clock.advance(round(1000 * seconds))
+        return self.dice.random() < 0.9
+
+    def polled(self, poll: Poll) -> None:
+        self.polls[poll] += 1
 
     # What can happen.
 
@@ -404,6 +437,8 @@ class World:
             self.webhooks[number] = self.webhook()
         elif fault is Fault.EMPTIED:
             self.redis.empty()
+        elif fault is Fault.ANCHORE_AWAY:
+            self.anchore.away_until = self.clock.now() + self.dice.choice((500, 3_000, 20_000))
         else:
             # Rather one that has something in hand.
             self.workers.sort(key=lambda worker: len(worker[0].tasks))
@@ -534,3 +569,17 @@ async def test_one_chain_of_checks_survives_and_messages_stay_few(seed: int) -> 
     assert len({step.chain for step in checks}) == 1, "S3"
     assert len(world.queue.messages) <= MESSAGES * max(len(world.faults), 1)
     await world.end()
+
+
+async def test_the_histories_hold_quick_looks_and_refused_ones() -> None:
+    polls: Counter[Poll] = Counter()
+    refused = 0
+    for seed in range(10):
+        world = World(seed, faults=[Fault.ANCHORE_AWAY])
+        await world.live(MOVES)
+        await world.pass_time(30_000, asking=True)
+        polls += world.polls
+        refused += world.anchore.refused
+        await world.end()
+    assert polls[Poll.QUICK] > 10
+    assert refused > 10

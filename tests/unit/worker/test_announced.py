@@ -8,7 +8,7 @@ from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.step import Lane, Step
 from shared.domain.why import Why
 from tests.fakes.images import index_of, tiny_image
-from tests.unit.worker.test_scan import CONTENT, Rig, rigged
+from tests.unit.worker.rig import CONTENT, Rig, rigged
 
 OLD = tiny_image(config={"User": "before"})
 

@@ -13,6 +13,7 @@ from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
 from shared.domain.errors import (
     ErrorKind,
+    NotAnImage,
     PermanentFailure,
     QueueUnavailable,
     QueueUnconfirmed,
@@ -179,6 +180,13 @@ async def test_a_failure_that_nothing_will_cure_ends_among_the_dead_letters() ->
     assert await rig.dispatch.handle(REQUEST) is Settle.DEAD
 
 
+async def test_a_push_of_no_image_is_acked_and_counted_apart() -> None:
+    rig = Rig(NotAnImage("a chart"))
+    assert await rig.dispatch.handle(REQUEST) is Settle.ACK
+    assert rig.ends == [StepOutcome.IGNORED]
+    assert not rig.queue.published
+
+
 async def test_without_its_confirmed_follow_up_a_step_is_not_acked() -> None:
     rig = Rig(TransientFailure("busy"))
     rig.queue.refusals = [QueueUnconfirmed("?"), QueueUnavailable("away"), QueueUnconfirmed("?")]
@@ -210,8 +218,13 @@ class Reconciling:
         leases = MemoryScanLeases(clock=self.clock)
         self.claims = MemoryRequestClaims(clock=self.clock, leases=leases)
         self.queue = MemoryQueue(clock=self.clock)
+        self.published_again: list[Step] = []
         self.reconciler = Reconciler(
-            claims=self.claims, queue=self.queue, clock=self.clock, overdue=15_000
+            claims=self.claims,
+            queue=self.queue,
+            clock=self.clock,
+            overdue=15_000,
+            on_step=self.published_again.append,
         )
 
     async def wanted(self) -> Claim:
@@ -234,6 +247,7 @@ async def test_what_was_claimed_but_never_begun_is_published_again() -> None:
     assert await rig.reconciler.once() == 1
     assert await rig.reconciler.once() == 0
     assert await rig.ready() == {Lane.ADMISSION: 1}
+    assert [step.claim for step in rig.published_again] == ["claim"]
 
 
 async def test_what_was_begun_is_not_published_again() -> None:

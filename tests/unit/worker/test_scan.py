@@ -1,150 +1,28 @@
 """Scans as chains of steps: the order of operations of docs/design/protocol.md."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-
 import msgspec
 import pytest
 
 from services.worker.budget import PollBudget
-from services.worker.ledger import Ledger
-from services.worker.pointing import Pointing
-from services.worker.scan import Scan
-from shared.adapters.anchore.transport import AnchoreTransport
-from shared.adapters.anchore.v1 import AnchoreV1
-from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
-from shared.adapters.memory.store import MemoryVerdictStore
-from shared.adapters.registry.client import RegistryClient
 from shared.domain.errors import ErrorKind, TransientFailure
 from shared.domain.pointer import DAY, MINUTE, Pointer, pointer_key
-from shared.domain.reference import ImageReference
 from shared.domain.revision import Revision
-from shared.domain.rules import RegistryRule, Rules
 from shared.domain.signing import Kind
-from shared.domain.step import Lane, Step, StepKind
+from shared.domain.step import Lane, StepKind
 from shared.domain.verdict import (
     Outcome,
     Question,
     Subject,
-    Verdict,
-    last_error_key,
     scan_key,
     unresolved,
 )
 from shared.domain.why import Why
 from shared.ports.claims import Claim, Hold
-from shared.runtime.clock import SystemClock
-from tests.fakes.anchore import FakeAnchore
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import Content, index_of, tiny_image
-from tests.fakes.registry import FakeRegistry, answer
+from tests.fakes.registry import answer
 from tests.fakes.sealing import PlainSealer
-
-QUESTION = Question()
-CONTENT = tiny_image()
-
-
-class Rig:
-    """A scan over a fake Anchore and a fake registry; follow-ups are kept instead of queued."""
-
-    def __init__(
-        self,
-        anchore: FakeAnchore,
-        registry: FakeRegistry,
-        clock: FakeClock,
-        *,
-        polls: float,
-        scanner_budget: float,
-    ) -> None:
-        self.anchore, self.registry, self.clock = anchore, registry, clock
-        self.leases = MemoryScanLeases(clock=clock)
-        self.claims = MemoryRequestClaims(clock=clock, leases=self.leases)
-        self.store = MemoryVerdictStore(clock=clock, leases=self.leases)
-        sealer = PlainSealer()
-        self.ledger = Ledger(store=self.store, sealer=sealer, unsealer=sealer, clock=clock)
-        self.budget = PollBudget(rate=polls, clock=clock)
-        self.followed: list[tuple[Step, int]] = []
-        self.numbers: Iterator[int] = iter(range(1000))
-        self.scanner_budget = scanner_budget
-
-    async def build(self, stack: AsyncExitStack) -> "Rig":
-        rules = Rules(registries=(RegistryRule(self.registry.host, insecure=True),))
-        transport = await stack.enter_async_context(
-            AnchoreTransport(url=self.anchore.url, user="admin", password=self.anchore.password)
-        )
-        resolver = await stack.enter_async_context(
-            RegistryClient(rules=lambda: rules, clock=self.clock)
-        )
-        self.scan = Scan(
-            scanner=AnchoreV1(transport=transport, clock=self.clock),
-            pointing=Pointing(
-                resolver=resolver, ledger=self.ledger, rules=lambda: rules, clock=self.clock
-            ),
-            ledger=self.ledger,
-            claims=self.claims,
-            leases=self.leases,
-            follow=self.follow,
-            budget=self.budget,
-            clock=self.clock,
-            scanner_budget=self.scanner_budget,
-        )
-        self.reference = self.registry.put(CONTENT, "team/app:1")
-        return self
-
-    async def follow(self, step: Step, delay: int) -> None:
-        self.followed.append((step, delay))
-
-    def step(self, *, why: Why = Why.ADMISSION, reference: ImageReference | None = None) -> Step:
-        return Step(
-            id=f"request-{next(self.numbers)}",
-            kind=StepKind.REQUEST,
-            lane=Lane.ADMISSION,
-            reference=str(reference or self.reference),
-            question=QUESTION,
-            first_seen=self.clock.now(),
-            why=why,
-            claim="claim",
-        )
-
-    @property
-    def subject(self) -> Subject:
-        return Subject(self.reference.repository, CONTENT.digest, "1")
-
-    def next_check(self) -> Step:
-        """The follow-up published last, as a worker would get it."""
-        return self.followed[-1][0]
-
-    async def verdict(self) -> Verdict | None:
-        return await self.ledger.verdict(self.subject, QUESTION)
-
-    async def error(self, subject: Subject | None = None) -> Verdict | None:
-        key = last_error_key(subject or self.subject, QUESTION)
-        return await self.ledger._read(key, Verdict)
-
-    async def held(self) -> bool:
-        """Whether a scan record is in sight."""
-        key = scan_key(self.subject, QUESTION)
-        claim = await self.claims.claim(
-            f"probe-{next(self.numbers)}", self.step(), life=1, scans=[key]
-        )
-        return claim is Claim.SCANNING
-
-
-@asynccontextmanager
-async def rigged(*, polls: float = 20.0, scanner_budget: float = 15.0) -> AsyncIterator[Rig]:
-    async with AsyncExitStack() as stack:
-        anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=None))
-        registry = await stack.enter_async_context(FakeRegistry())
-        # The fake Anchore's answers carry the real time, which orders verdicts.
-        clock = FakeClock(now=SystemClock().now())
-        rig = Rig(anchore, registry, clock, polls=polls, scanner_budget=scanner_budget)
-        yield await rig.build(stack)
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with rigged() as rig:
-        yield rig
+from tests.unit.worker.rig import CONTENT, QUESTION, Rig, rigged
 
 
 async def test_a_request_begins_by_deleting_its_claim(rig: Rig) -> None:

@@ -1,0 +1,184 @@
+"""What the tests of scans stand on: everything real but the clock, the store and the queue."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from services.worker.budget import Poll, PollBudget
+from services.worker.judging import Judging
+from services.worker.ledger import Ledger
+from services.worker.pointing import Pointing
+from services.worker.quick import QuickLooks
+from services.worker.scan import Scan
+from shared.adapters.anchore.calls import Limits
+from shared.adapters.anchore.transport import AnchoreTransport
+from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.breaker import Breaker
+from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.registry.client import RegistryClient
+from shared.domain.reference import ImageReference
+from shared.domain.rules import RegistryRule, Rules
+from shared.domain.step import Lane, Step, StepKind
+from shared.domain.verdict import Question, Subject, Verdict, last_error_key, scan_key
+from shared.domain.why import Why
+from shared.ports.claims import Claim
+from shared.runtime.clock import SystemClock
+from tests.fakes.anchore import FakeAnchore
+from tests.fakes.clock import FakeClock
+from tests.fakes.images import tiny_image
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.sealing import PlainSealer
+
+QUESTION = Question()
+CONTENT = tiny_image()
+
+
+class Rig:
+    """A scan over a fake Anchore and a fake registry; follow-ups are kept instead of queued."""
+
+    def __init__(
+        self,
+        anchore: FakeAnchore,
+        registry: FakeRegistry,
+        clock: FakeClock,
+        *,
+        polls: float,
+        scanner_budget: float,
+        places: int,
+        failures: int,
+    ) -> None:
+        self.anchore, self.registry, self.clock = anchore, registry, clock
+        self.leases = MemoryScanLeases(clock=clock)
+        self.claims = MemoryRequestClaims(clock=clock, leases=self.leases)
+        self.store = MemoryVerdictStore(clock=clock, leases=self.leases)
+        sealer = PlainSealer()
+        self.ledger = Ledger(store=self.store, sealer=sealer, unsealer=sealer, clock=clock)
+        self.polls: list[Poll] = []
+        self.budget = PollBudget(rate=polls, clock=clock, on_poll=self.polls.append)
+        self.quick = QuickLooks(
+            budget=self.budget,
+            clock=clock,
+            pause=self.pause,
+            places={Lane.CHECK: places, Lane.CHECK_PREWARM: places},
+        )
+        self.breaker = Breaker(what=f"Anchore at {anchore.url}", clock=clock, failures=failures)
+        self.paused: list[float] = []
+        self.while_paused: Callable[[int], bool] = lambda number: True
+        """What happens meanwhile, by the number of the pause; False: the process is to stop."""
+        self.verdicts: list[tuple[Verdict, float]] = []
+        self.followed: list[tuple[Step, int]] = []
+        self.numbers: Iterator[int] = iter(range(1000))
+        self.scanner_budget = scanner_budget
+
+    async def build(self, stack: AsyncExitStack) -> "Rig":
+        rules = Rules(registries=(RegistryRule(self.registry.host, insecure=True),))
+        transport = await stack.enter_async_context(
+            AnchoreTransport(
+                url=self.anchore.url,
+                user="admin",
+                password=self.anchore.password,
+                limits=Limits(pause=0.01, longest_pause=0.02),
+                breaker=self.breaker,
+            )
+        )
+        resolver = await stack.enter_async_context(
+            RegistryClient(rules=lambda: rules, clock=self.clock)
+        )
+        scanner = AnchoreV1(transport=transport, clock=self.clock)
+        self.scan = Scan(
+            scanner=scanner,
+            pointing=Pointing(
+                resolver=resolver, ledger=self.ledger, rules=lambda: rules, clock=self.clock
+            ),
+            judging=Judging(
+                scanner=scanner,
+                ledger=self.ledger,
+                clock=self.clock,
+                on_verdict=lambda verdict, seconds: self.verdicts.append((verdict, seconds)),
+            ),
+            claims=self.claims,
+            leases=self.leases,
+            follow=self.follow,
+            budget=self.budget,
+            quick=self.quick,
+            clock=self.clock,
+            scanner_budget=self.scanner_budget,
+        )
+        self.reference = self.registry.put(CONTENT, "team/app:1")
+        return self
+
+    def another_image(self) -> ImageReference:
+        """One more in the registry."""
+        return self.registry.put(tiny_image(config={"User": "another"}), "team/another:1")
+
+    async def pause(self, seconds: float) -> bool:
+        """Time passes at once."""
+        self.clock.advance(round(1000 * seconds))
+        self.paused.append(seconds)
+        return self.while_paused(len(self.paused))
+
+    async def follow(self, step: Step, delay: int) -> None:
+        self.followed.append((step, delay))
+
+    def step(
+        self,
+        *,
+        why: Why = Why.ADMISSION,
+        reference: ImageReference | None = None,
+        lane: Lane = Lane.ADMISSION,
+    ) -> Step:
+        return Step(
+            id=f"request-{next(self.numbers)}",
+            kind=StepKind.REQUEST,
+            lane=lane,
+            reference=str(reference or self.reference),
+            question=QUESTION,
+            first_seen=self.clock.now(),
+            why=why,
+            claim="claim",
+        )
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.reference.repository, CONTENT.digest, "1")
+
+    def next_check(self) -> Step:
+        """The follow-up published last, as a worker would get it."""
+        return self.followed[-1][0]
+
+    async def verdict(self) -> Verdict | None:
+        return await self.ledger.verdict(self.subject, QUESTION)
+
+    async def error(self, subject: Subject | None = None) -> Verdict | None:
+        key = last_error_key(subject or self.subject, QUESTION)
+        return await self.ledger._read(key, Verdict)
+
+    async def held(self) -> bool:
+        """Whether a scan record is in sight."""
+        key = scan_key(self.subject, QUESTION)
+        claim = await self.claims.claim(
+            f"probe-{next(self.numbers)}", self.step(), life=1, scans=[key]
+        )
+        return claim is Claim.SCANNING
+
+
+@asynccontextmanager
+async def rigged(
+    *, polls: float = 20.0, scanner_budget: float = 15.0, places: int = 0, failures: int = 1000
+) -> AsyncIterator[Rig]:
+    """`places` for quick looks in each lane of checks; the breaker opens after `failures`."""
+    async with AsyncExitStack() as stack:
+        anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=None))
+        registry = await stack.enter_async_context(FakeRegistry())
+        # The fake Anchore's answers carry the real time, which orders verdicts.
+        clock = FakeClock(now=SystemClock().now())
+        rig = Rig(
+            anchore,
+            registry,
+            clock,
+            polls=polls,
+            scanner_budget=scanner_budget,
+            places=places,
+            failures=failures,
+        )
+        yield await rig.build(stack)
