@@ -23,6 +23,7 @@ from services.worker.settings import WorkerSettings
 from services.worker.wiring import WorkerPorts, run_worker
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.breaker import Breaker
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.adapters.memory.presence import MemoryPresence
@@ -247,7 +248,12 @@ async def house(
             ),
         )
         transport = await stack.enter_async_context(
-            AnchoreTransport(url=anchore.url, user="admin", password=anchore.password)
+            AnchoreTransport(
+                url=anchore.url,
+                user="admin",
+                password=anchore.password,
+                breaker=Breaker(what=f"Anchore at {anchore.url}", clock=clock),
+            )
         )
         resolver = await stack.enter_async_context(RegistryClient(rules=lambda: rules, clock=clock))
         stack.push_async_callback(life.cancel_tasks)
