@@ -131,11 +131,16 @@ class House:
         self.life = life
 
     async def post(
-        self, body: bytes, *, headers: dict[str, str] | None = None, query: str = "timeout=5s"
+        self,
+        body: bytes,
+        *,
+        headers: dict[str, str] | None = None,
+        query: str = "timeout=5s",
+        path: str = "/validate",
     ) -> Answer:
-        """Send bytes to /validate."""
+        """Send bytes to the webhook."""
         headers = headers or {"Content-Type": "application/json"}
-        url = f"{self.sites.reviews.url}/validate?{query}"
+        url = f"{self.sites.reviews.url}{path}?{query}"
         async with self.session.post(url, data=io.BytesIO(body), headers=headers) as answer:
             return Answer(answer.status, await answer.json())
 
@@ -146,6 +151,10 @@ class House:
     async def ask(self, review: dict[str, Any]) -> Answer:
         """Send a whole AdmissionReview."""
         return await self.post(json.dumps(review).encode())
+
+    async def mutate(self, review: dict[str, Any]) -> Answer:
+        """Send a whole AdmissionReview to /mutate."""
+        return await self.post(json.dumps(review).encode(), path="/mutate")
 
     async def settled(self, *images: str, within: float = 15.0, **more: Any) -> Answer:
         """Ask until it is no longer pending, as a controller would."""

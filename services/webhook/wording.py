@@ -66,7 +66,7 @@ def line_of(judgement: Judgement, now: int) -> str:
 def advice_of(judgement: Judgement) -> str:
     """The warning on a workload whose pods would be denied with this image now."""
     text = _ADVICE[judgement.state] + (
-        f": {shown(judgement.message, 100)}" if judgement.message else ""
+        f": {shown(judgement.message, 130)}" if judgement.message else ""
     )
     image = shown(judgement.image, max(40, FIRST_LINE - len(text) - 8))
     return f"image {image}: {text}"[:FIRST_LINE]

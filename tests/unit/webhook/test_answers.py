@@ -11,6 +11,7 @@ from shared.domain.pointer import DAY
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Mode, Rule
 from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, Verdict
+from shared.ports.decisions import MAX_IMAGES, MAX_TEXT
 
 NOW = 1_800_000_000_000
 RULE = Rule()
@@ -24,9 +25,12 @@ def decide(
     now: int,
     by_system: bool = True,
     dry_run: bool = False,
+    advice: bool = False,
 ) -> Decision:
     notes = [note(each, now) for each in judgements]
-    return decide_notes(notes, rule=rule, now=now, by_system=by_system, dry_run=dry_run)
+    return decide_notes(
+        notes, rule=rule, now=now, by_system=by_system, dry_run=dry_run, advice=advice
+    )
 
 
 def finding(action: Action = Action.STOP, message: str = "openssh-server is installed") -> Finding:
@@ -169,6 +173,74 @@ def test_a_dry_run_lets_pass_what_is_not_judged_and_nothing_else(
 def test_a_dry_run_with_a_fail_beside_a_pending_image_is_denied() -> None:
     both = [judgement(State.PENDING), judgement(State.FAIL, verdict(Outcome.FAIL, finding()))]
     assert not decide(both, rule=RULE, now=NOW, dry_run=True).allowed
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("state", "allowed", "says"),
+    [
+        (State.PASS, True, ""),
+        (State.PENDING, True, "not judged yet: pods with it are denied, and made again by them"),
+        (State.ERROR, True, "could not be judged, pods with it are denied: no such image"),
+        (State.STORE_DOWN, True, "verdict store (Redis) does not answer: pods with it are denied"),
+        (State.QUEUE_DOWN, True, "queue (RabbitMQ) takes no request: pods with it are denied"),
+        (State.REGISTRY_AWAY, True, "the registry does not say what the tag names now: pods with"),
+        (State.FAIL, False, ""),
+        (State.INVALID, False, ""),
+        (State.REFUSED, False, ""),
+    ],
+)
+def test_advice_on_a_workload_lets_pass_what_is_not_judged_and_says_what_its_pods_will_meet(
+    state: State, allowed: bool, says: str, dry_run: bool
+) -> None:
+    message = "no such image" if state is State.ERROR else ""
+    judged = [judgement(state, message=message)]
+    decision = decide(judged, rule=RULE, now=NOW, advice=True, dry_run=dry_run)
+    assert (decision.allowed, decision.state) == (allowed, state)
+    assert decision.code == (200 if allowed else 403)
+    if says:
+        (warning,) = decision.warnings
+        assert warning.startswith("image app:1: ")
+        assert says in warning
+
+
+def test_advice_beside_a_fail_is_a_denial() -> None:
+    both = [judgement(State.PENDING), judgement(State.FAIL, verdict(Outcome.FAIL, finding()))]
+    assert not decide(both, rule=RULE, now=NOW, advice=True).allowed
+
+
+@given(st.text(max_size=600), st.text(max_size=600))
+def test_advice_with_text_from_outside_is_one_bounded_line(image: str, message: str) -> None:
+    bad = Judgement(image=image, state=State.ERROR, message=message)
+    (warning,) = decide([bad], rule=RULE, now=NOW, advice=True).warnings
+    assert len(warning) <= 256
+    assert warning.splitlines() == [warning]
+
+
+@pytest.mark.parametrize("mode", [Mode.WARN, Mode.AUDIT])
+@pytest.mark.parametrize("state", [State.FAIL, State.PENDING, State.ERROR])
+def test_advice_in_modes_that_deny_nothing_says_what_a_pod_would_be_told(
+    mode: Mode, state: State
+) -> None:
+    bad = [judgement(state, verdict(Outcome.FAIL, finding()))]
+    rule = Rule(mode=mode)
+    assert decide(bad, rule=rule, now=NOW, advice=True) == decide(bad, rule=rule, now=NOW)
+
+
+def test_the_tags_of_a_workload_are_none_to_warn_of() -> None:
+    decision = decide(
+        [judgement(State.PASS, verdict(Outcome.PASS))], rule=RULE, now=NOW, advice=True
+    )
+    assert (decision.warnings, decision.unpinned) == ((), 0)
+
+
+def test_a_decision_names_the_images_it_is_about_bounded() -> None:
+    two = [judgement(State.PASS, image="app:1"), judgement(State.FAIL, image="app:2")]
+    assert decide([*two, two[0]], rule=RULE, now=NOW).images == ("app:1", "app:2")
+    many = [Judgement(f"{n}{'x' * 900}", State.ERROR) for n in range(40)]
+    images = decide(many, rule=RULE, now=NOW).images
+    assert len(images) == MAX_IMAGES
+    assert max(map(len, images)) == MAX_TEXT
 
 
 def test_mode_warn_says_it_and_mode_audit_notes_it() -> None:
