@@ -10,14 +10,22 @@ import pytest
 
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.registry.limits import Timeouts
-from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
+from shared.domain.errors import ErrorKind, NotAnImage, PermanentFailure, TransientFailure
 from shared.domain.pointer import Manifest
 from shared.domain.reference import parse_reference
 from shared.domain.rules import RegistryRule, Rules
 from shared.ports.content import ImageContent
 from shared.ports.resolver import DigestResolver
 from shared.runtime.clock import SystemClock
-from tests.fakes.images import OCI_MANIFEST, index_of, tiny_image
+from tests.fakes.images import (
+    OCI_MANIFEST,
+    Content,
+    bill_of_materials,
+    helm_chart,
+    index_of,
+    signature,
+    tiny_image,
+)
 from tests.fakes.registry import collect
 from tests.servers.registry import PASSWORD, USER, RegistryServer
 
@@ -69,6 +77,17 @@ async def test_a_pushed_image_is_resolved_by_tag_and_by_digest(
     for name in ("team/app:1.0", f"team/app@{IMAGE.digest}"):
         resolved = await resolver.resolve(parse_reference(f"{server.host}/{name}"))
         assert (resolved.digest, resolved.is_index) == (IMAGE.digest, False)
+
+
+@pytest.mark.parametrize("content", [helm_chart(), signature(), bill_of_materials()])
+async def test_what_is_pushed_and_is_no_image_is_resolved_and_then_told_apart(
+    server: RegistryServer, client: RegistryClient, content: Content
+) -> None:
+    reference = await asyncio.to_thread(server.put, content, "team/thing:1.0")
+    resolved = await client.resolve(reference)
+    assert (resolved.digest, resolved.is_index) == (content.digest, False)
+    with pytest.raises(NotAnImage):
+        await client.manifest(reference, content.digest)
 
 
 async def test_a_pushed_index_is_resolved_and_read(

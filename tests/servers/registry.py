@@ -69,6 +69,26 @@ class RegistryServer(ServerProcess):
             raise RuntimeError(f"skopeo could not push {reference}: {ran.stderr.decode()}")
         return reference
 
+    def put(self, content: Content, name: str) -> ImageReference:
+        """Push what skopeo takes for no image, as its own tools do: by plain requests."""
+        reference = parse_reference(f"{self.host}/{name}")
+        for digest, body in content.blobs.items():
+            upload = self._send("POST", f"/v2/{reference.path}/blobs/uploads/")
+            sign = "&" if "?" in upload else "?"
+            self._send("PUT", f"{upload}{sign}digest={digest}", body, "application/octet-stream")
+        manifest = f"/v2/{reference.path}/manifests/{reference.tag}"
+        self._send("PUT", manifest, content.manifest, content.media_type)
+        return reference
+
+    def _send(self, method: str, path: str, body: bytes = b"", kind: str = "") -> str:
+        """One request; where it says to go on."""
+        url = path if path.startswith("http") else f"http://{self.host}{path}"
+        request = urllib.request.Request(url, data=body, method=method)
+        request.add_header("Content-Type", kind or "application/octet-stream")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=PUSH_TIMEOUT) as answer:
+            return str(answer.headers.get("Location", ""))
+
     def _configuration(self) -> str:
         lines = [
             "version: 0.1",
