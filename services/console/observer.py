@@ -1,7 +1,7 @@
 """One poller for all who watch: a hundred open pages cost the broker what one does.
 
-It looks every few moments while somebody watches, and now and then otherwise, so that a chart
-has a past.
+It looks every moment while somebody watches or something does not answer, and now and then
+otherwise, so that a chart has a past.
 """
 
 import asyncio
@@ -112,10 +112,11 @@ class Observer:
         return Sample(at=self._clock.now(), queue=look.queue, rates=rates, processes=look.processes)
 
     async def _pause(self) -> None:
-        """Until the next look: a first watcher does not wait for the end of a long pause."""
+        """Until the next look: a first watcher does not wait for the end of a long pause, and
+        trouble, as at the start, is not believed for longer than it lasts."""
         self._wanted.clear()
         await asyncio.sleep(self._every)
-        if not self._watchers:
+        if not self._watchers and not self._trouble:
             try:
                 async with asyncio.timeout(max(0.0, IDLE - self._every)):
                     await self._wanted.wait()

@@ -1,6 +1,7 @@
 """The console's composition root: settings in, a serving console out."""
 
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ipaddress import ip_address
@@ -103,11 +104,7 @@ async def run_console(
         metrics=own,
         clock=clock,
     )
-    tls = optional_context(
-        settings.imagegate_console_certificate,
-        settings.imagegate_console_certificate_key,
-        setting="IMAGEGATE_CONSOLE_CERTIFICATE",
-    )
+    tls = _tls(settings)
     host = settings.imagegate_console_host
     if tls is None and not _loopback(host):
         log.warning(
@@ -157,6 +154,9 @@ async def ports_on(
 async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
     """A console process on Redis and RabbitMQ; its exit code."""
     metrics = Metrics()
+    # A mistake in these is said before a server is asked, and alone.
+    token_of(settings)
+    _tls(settings)
     async with AsyncExitStack() as stack:
         ports = await stack.enter_async_context(_servers(settings))
         checks = {"store": ports.store.ping, "queue": ports.queue.ping}
@@ -215,6 +215,14 @@ async def _anchore(settings: ConsoleSettings) -> AsyncIterator[AnchoreV1]:
     )
     async with transport:
         yield AnchoreV1(transport=transport, clock=SystemClock())
+
+
+def _tls(settings: ConsoleSettings) -> ssl.SSLContext | None:
+    return optional_context(
+        settings.imagegate_console_certificate,
+        settings.imagegate_console_certificate_key,
+        setting="IMAGEGATE_CONSOLE_CERTIFICATE",
+    )
 
 
 def _loopback(host: str) -> bool:

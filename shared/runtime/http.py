@@ -87,7 +87,7 @@ async def _runner(
 
 PORT_SETTINGS = (
     "IMAGEGATE_PORT, IMAGEGATE_INTAKE_PORT, IMAGEGATE_CONSOLE_PORT, IMAGEGATE_HEALTH_PORT, or "
-    "--port and --health-port of `up`"
+    "--port, --intake-port, --console-port and --health-port of `up`"
 )
 
 

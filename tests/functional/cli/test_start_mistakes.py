@@ -52,6 +52,12 @@ async def test_a_wrong_rules_file_is_one_line(
         ("intake", {"IMAGEGATE_EVENTS_TOKEN": SECRET}, "has 7 characters, it needs 16 at least"),
         ("intake", {"IMAGEGATE_EVENTS_HMAC": f"{16 * 'a'}\n{SECRET}"}, "secret 2 of 2 has 7"),
         ("intake", {"IMAGEGATE_INTAKE_MAX_BODY": "1"}, "at least 1024"),
+        ("console", {"REDIS_URL": ""}, "REDIS_URL is not set"),
+        ("console", {"AMQP_URL": ""}, "AMQP_URL is not set"),
+        ("console", {"IMAGEGATE_CONSOLE_TOKEN": SECRET}, "has 7 characters: use at least 16"),
+        ("console", {"IMAGEGATE_CONSOLE_CERTIFICATE": "/x"}, "belong together: set both"),
+        ("console", {"IMAGEGATE_CONSOLE_EVERY": "0"}, "at least 0.2"),
+        ("console", {"IMAGEGATE_KEYS": "/nowhere"}, "correct IMAGEGATE_KEYS"),
         ("worker", {"REDIS_URL_FILE": "/nowhere"}, "REDIS_URL and REDIS_URL_FILE are both set"),
     ],
 )

@@ -177,6 +177,14 @@ async def test_it_rests_while_nobody_watches_and_a_first_watcher_wakes_it(world:
         assert observed.watching == [1, 0]
 
 
+async def test_it_does_not_rest_while_something_does_not_answer(world: World) -> None:
+    world.broker_away("not connected yet")
+    async with at_work(Observed(world)) as observed:
+        await observed.looked()
+        world.broker_away("")
+        await until(lambda: observed.looks[-1][0].queue is not None)
+
+
 async def test_one_look_serves_all_who_watch(world: World) -> None:
     async with at_work(Observed(world, a_look_takes=1_000)) as observed:
         with observed.observer.watching() as one, observed.observer.watching() as other:

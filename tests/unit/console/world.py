@@ -226,5 +226,7 @@ def decision(name: str, *, at: int) -> DecisionRecord:
 async def until(condition: Callable[[], bool], *, within: float = 15.0) -> None:
     """Wait until `condition` holds; TimeoutError when it does not in time."""
     async with asyncio.timeout(within):
-        while not condition():
+        while True:
+            if condition():
+                return
             await asyncio.sleep(0.005)

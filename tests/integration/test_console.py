@@ -1,0 +1,162 @@
+"""The console as a process beside the others: what it shows, and that nobody needs it."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from shared.runtime.tls import client_context
+from tests.bench.site import Site, site
+from tests.fakes.images import tiny_image
+from tests.functional.cli.commands import imagegate
+from tests.house import eventually, pod, review_of
+from tests.servers.rabbitmq import free_ports
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+
+TOKEN = "the-token-of-these-tests-0123456789"
+BUDGET = 5.0
+"""Seconds that an API server waits for a review."""
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """A console beside running webhooks and workers."""
+
+    running: Site
+    session: aiohttp.ClientSession
+    url: str
+    health: str
+
+    async def ask(self, path: str) -> Any:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with self.session.get(f"{self.url}/api/{path}", headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def services(self) -> list[str]:
+        return [one["beat"]["service"] for one in await self.ask("processes")]
+
+    async def review(self, image: str) -> tuple[int, float]:
+        """The answer's code (200: allowed), and the seconds that it took."""
+        url = f"https://127.0.0.1:{self.running.webhooks[0]}/validate?timeout={BUDGET:g}s"
+        body = json.dumps(review_of(pod(image)))
+        headers = {"Content-Type": "application/json"}
+        tls = client_context(self.running.ca)
+        began = time.monotonic()
+        async with self.session.post(url, data=body, headers=headers, ssl=tls) as answer:
+            response = (await answer.json())["response"]
+        took = time.monotonic() - began
+        return 200 if response["allowed"] else response["status"]["code"], took
+
+    async def passes(self, image: str) -> bool:
+        return (await self.review(image))[0] == 200
+
+    def image(self, name: str) -> str:
+        content = tiny_image(config={"Labels": {"name": name}})
+        return str(self.running.registry.put(content, f"team/app:{name}"))
+
+
+@asynccontextmanager
+async def console_beside(folder: Path) -> AsyncIterator[Beside]:
+    ports = free_ports("console", "health")
+    async with site(folder, webhooks=1, workers=1) as running, aiohttp.ClientSession() as session:
+        await running.programs.start(
+            "console",
+            "services.console",
+            IMAGEGATE_CONSOLE_PORT=str(ports["console"]),
+            IMAGEGATE_HEALTH_PORT=str(ports["health"]),
+            IMAGEGATE_CONSOLE_TOKEN=TOKEN,
+        )
+        url, health = (f"http://127.0.0.1:{ports[name]}" for name in ("console", "health"))
+        beside = Beside(running, session, url, health)
+        await eventually(lambda: _ready(session, health))
+        yield beside
+
+
+async def _ready(session: aiohttp.ClientSession, health: str) -> bool:
+    try:
+        async with session.get(f"{health}/readyz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
+
+
+async def test_a_console_shows_the_others_and_a_hung_one_changes_no_review(tmp_path: Path) -> None:
+    async with console_beside(tmp_path) as beside:
+        known = beside.image("known")
+        await eventually(lambda: beside.passes(known))
+        await shown(beside, known)
+        await changes_nothing_while_it_hangs(beside, known)
+        await ends_at_once_with_a_watcher(beside)
+        assert await beside.passes(known)
+
+
+async def shown(beside: Beside, known: str) -> None:
+    """By its API, by a command, and to Prometheus."""
+    lanes = (await beside.ask("queue"))["lanes"]
+    assert [lane["consumers"] for lane in lanes] == [1] * 5
+    assert [row["image"] for row in await beside.ask("verdicts")] == [known]
+    await eventually(lambda: _heard(beside, {"console", "webhook", "worker"}))
+    told = {lane["lane"]: lane for lane in (await beside.ask("queue"))["lanes"]}
+    assert told["check"]["unacknowledged"] is not None
+    assert sum(lane["delivered"] for lane in told.values()) > 0
+    ran = await imagegate(
+        *("queue", "-o", "json"),
+        state=beside.running.folder,
+        IMAGEGATE_CONSOLE=beside.url,
+        IMAGEGATE_CONSOLE_TOKEN=TOKEN,
+    )
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out)["dead"] == 0
+    await eventually(lambda: _exports(beside, 'imagegate_lane_consumers_count{lane="check"} 1.0'))
+    await eventually(lambda: _exports(beside, "imagegate_dead_letters_count 0.0"))
+
+
+async def _exports(beside: Beside, line: str) -> bool:
+    async with beside.session.get(f"{beside.health}/metrics") as answer:
+        return line in (await answer.text()).splitlines()
+
+
+async def _heard(beside: Beside, services: set[str]) -> bool:
+    return services <= set(await beside.services())
+
+
+async def changes_nothing_while_it_hangs(beside: Beside, known: str) -> None:
+    """Stopped in the midst of looking, with a watcher, for longer than anybody's time limit."""
+    process = beside.running.programs["console"]
+    async with beside.session.get(
+        f"{beside.url}/api/stream", headers={"Authorization": f"Bearer {TOKEN}"}
+    ) as stream:
+        await stream.content.readline()
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for number in range(3):
+                assert (await beside.review(known))[0] == 200
+                new = beside.image(f"new-{number}")
+                code, took = await beside.review(new)
+                assert code in {200, 429}
+                assert took < BUDGET
+                await eventually(lambda new=new: beside.passes(new))
+        finally:
+            process.send_signal(signal.SIGCONT)
+        await asyncio.wait_for(stream.content.readuntil(b"event: sample\n"), 15)
+    assert len(await beside.ask("verdicts")) == 4
+
+
+async def ends_at_once_with_a_watcher(beside: Beside) -> None:
+    process = beside.running.programs["console"]
+    async with beside.session.get(
+        f"{beside.url}/api/stream", headers={"Authorization": f"Bearer {TOKEN}"}
+    ) as stream:
+        await stream.content.readline()
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(stream.content.read(), 10)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
