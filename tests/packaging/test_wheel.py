@@ -55,6 +55,16 @@ def test_shared_and_services_are_imported_from_the_wheel(
         assert Path(line).with_name("py.typed").is_file()
 
 
+def test_the_installed_console_has_its_page(installation: Installation, tmp_path: Path) -> None:
+    code = "from services.console.files import read_files; print(*sorted(read_files()))"
+
+    result = installation.run([str(installation.python), "-c", code], cwd=tmp_path, safe_path=False)
+
+    page = ROOT / "services" / "console" / "page"
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == sorted(file.name for file in page.iterdir())
+
+
 def test_the_console_script_runs_beside_a_strangers_packages(
     installation: Installation, strangers_folder: Path
 ) -> None:
