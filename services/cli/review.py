@@ -1,4 +1,4 @@
-"""`imagegate review`: what a running webhook says of pods, asked as an API server asks."""
+"""`imagegate review`: what a running webhook says of objects, asked as an API server asks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,15 +9,17 @@ from rich.console import Console
 from rich.text import Text
 
 from services.cli.command import Exit, OutputOption, console, fail, run, settings
+from services.cli.defaults import with_defaults
 from services.cli.objects import Manifest, read_objects
 from services.cli.reviews import (
     Answer,
     Asker,
     WebhookClient,
+    kind_of,
     pod_of_image,
+    resource_of,
     review_of,
     webhook_client,
-    with_defaults,
 )
 from services.cli.tables import Output, plain, print_json
 from shared.runtime.tls import client_context
@@ -55,7 +57,8 @@ def review(
     user: Annotated[str, typer.Option(help="Who creates the object.")] = USER,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Ask a running webhook about pods: exit code 0 all allowed, 1 one denied, 2 error."""
+    """Ask a running webhook about pods and workloads: exit code 0 all allowed, 1 one denied,
+    2 error."""
 
     async def ask() -> Exit:
         objects = _objects(file, image, namespace)
@@ -71,7 +74,7 @@ def review(
             _print(console(), judged)
         answers = [one.answer for one in judged if one.answer is not None]
         if not answers:
-            fail(f"{file} holds no Pod, and only pods are judged so far")
+            fail(f"{file} holds neither a Pod nor a workload, and only these are judged")
         return Exit.GOOD if all(answer.allowed for answer in answers) else Exit.BAD
 
     run(ask())
@@ -97,17 +100,18 @@ def _objects(file: Path | None, image: str | None, namespace: str) -> list[Manif
 
 
 async def _judge(client: WebhookClient, one: Manifest, asker: Asker, namespace: str) -> Judged:
-    if one.kind != "Pod":
+    if resource_of(kind_of(one.content)) is None:
         return Judged(one.title, None, 0.0)
-    pod = with_defaults(one.content, namespace=namespace)
-    reviewed = await client.ask(review_of(pod, asker=asker))
+    content = with_defaults(one.content, namespace=namespace)
+    reviewed = await client.ask(review_of(content, asker=asker))
     return Judged(one.title, reviewed.answer, reviewed.took)
 
 
 def _print(console: Console, judged: list[Judged]) -> None:
     for one in judged:
         if one.answer is None:
-            console.print(plain(f"{one.object}: not judged, only pods are so far", style="yellow"))
+            line = f"{one.object}: not judged, it is neither a Pod nor a workload"
+            console.print(plain(line, style="yellow"))
             continue
         answer = one.answer
         word = Text("allowed", "green") if answer.allowed else Text("denied", "red")

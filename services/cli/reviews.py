@@ -1,7 +1,7 @@
 """AdmissionReviews as an API server sends them, over real HTTPS.
 
-Defaults are those that the API server fills in before any webhook sees the object; the query
-and the envelope are those of docs/design/kube-facts.md 4.
+The query and the envelope are those of docs/design/kube-facts.md 4; what the API server fills in
+before any webhook sees the object: `services.cli.defaults`.
 """
 
 import asyncio
@@ -10,22 +10,19 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from copy import deepcopy
 from typing import Any
 
 import aiohttp
 import msgspec
 
-from shared.domain.errors import ImagegateError, InvalidReference
-from shared.domain.reference import parse_reference
-from shared.domain.review import API_VERSION, KIND, Status
+from shared.domain.errors import ImagegateError
+from shared.domain.pod_template import workload_of
+from shared.domain.review import API_VERSION, KIND, GroupVersionKind, Status
 
 TIMEOUT = 5
 """Seconds that the webhook is given, as `?timeout=`."""
 
 CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
-
-_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
 class WebhookUnavailable(ImagegateError):
@@ -96,36 +93,34 @@ def pod_of_image(image: str, *, name: str, namespace: str) -> dict[str, Any]:
     }
 
 
-def with_defaults(pod: Mapping[str, Any], *, namespace: str = "default") -> dict[str, Any]:
-    """The pod with the namespace and the pull policies that the API server fills in.
-
-    A missing pull policy is Always for the tag `latest` or no tag, else IfNotPresent. What is
-    no mapping or list where one belongs stays as it is: the webhook has to refuse it.
-    """
-    filled: dict[str, Any] = deepcopy(dict(pod))
-    metadata = filled.setdefault("metadata", {})
-    if isinstance(metadata, dict):
-        metadata.setdefault("namespace", namespace)
-    spec = filled.get("spec")
-    if not isinstance(spec, dict):
-        return filled
-    for place in _CONTAINERS:
-        for container in _mappings(spec.get(place)):
-            if "image" in container:
-                container.setdefault("imagePullPolicy", _pull_policy(container["image"]))
-    for volume in _mappings(spec.get("volumes")):
-        for source in _mappings([volume.get("image")]):
-            if "reference" in source:
-                source.setdefault("pullPolicy", _pull_policy(source["reference"]))
-    return filled
+def kind_of(content: Mapping[str, Any]) -> GroupVersionKind:
+    """What an object says it is; a Pod is taken for one whatever version stands beside it."""
+    kind, version = str(content.get("kind")), str(content.get("apiVersion"))
+    if kind == "Pod":
+        return GroupVersionKind("", "v1", kind)
+    group, _, version = version.rpartition("/")
+    return GroupVersionKind(group, version, kind)
 
 
-def review_of(pod: Mapping[str, Any], *, asker: Asker) -> dict[str, Any]:
-    """The AdmissionReview of creating `pod`, with a fresh uid."""
-    metadata = pod.get("metadata")
+def resource_of(kind: GroupVersionKind) -> str | None:
+    """The resource under which objects of that kind are judged; None where they are not."""
+    if kind == GroupVersionKind("", "v1", "Pod"):
+        return "pods"
+    workload = workload_of(kind)
+    return workload.resource if workload else None
+
+
+def review_of(content: Mapping[str, Any], *, asker: Asker) -> dict[str, Any]:
+    """The AdmissionReview of creating a Pod or a workload, with a fresh uid."""
+    metadata = content.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
-    resource = {"group": "", "version": "v1", "resource": "pods"}
-    kind = {"group": "", "version": "v1", "kind": "Pod"}
+    named = kind_of({"kind": "Pod", **content})
+    kind = {"group": named.group, "version": named.version, "kind": named.kind}
+    resource = {
+        "group": named.group,
+        "version": named.version,
+        "resource": resource_of(named) or "",
+    }
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -139,7 +134,7 @@ def review_of(pod: Mapping[str, Any], *, asker: Asker) -> dict[str, Any]:
             "namespace": metadata.get("namespace", ""),
             "operation": "CREATE",
             "userInfo": msgspec.to_builtins(asker),
-            "object": pod,
+            "object": content,
             "oldObject": None,
             "dryRun": False,
             "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
@@ -213,17 +208,3 @@ def _why(error: aiohttp.ClientError) -> str:
             f"{error.strerror or error}; is the webhook running, and its address right (--webhook)?"
         )
     return f"{error}; is the webhook running, and its address right (--webhook)?"
-
-
-def _pull_policy(image: object) -> str:
-    try:
-        reference = parse_reference(str(image))
-    except InvalidReference:
-        return "IfNotPresent"
-    # `parse_reference` says `latest` where neither tag nor digest is written, as the API server.
-    return "Always" if reference.tag == "latest" else "IfNotPresent"
-
-
-def _mappings(value: object) -> list[dict[str, Any]]:
-    """The mappings in a list; empty for anything else."""
-    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []

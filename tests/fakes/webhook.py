@@ -48,7 +48,9 @@ class FakeWebhook:
         request = (await http.json())["request"]
         self.requests.append(request)
         self.queries.append(http.query_string)
-        image = request["object"]["spec"]["containers"][0]["image"]
+        content = request["object"]
+        spec = content["spec"] if content["kind"] == "Pod" else content["spec"]["template"]["spec"]
+        image = spec["containers"][0]["image"]
         self.asked[image] += 1
         told = self._known(image) or self.asked[image] > self._pending
         answer = self._answers[image] if told else PENDING

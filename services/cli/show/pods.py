@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from services.cli.reviews import REPLICASET_CONTROLLER, Asker, review_of, with_defaults
+from services.cli.defaults import with_defaults
+from services.cli.reviews import REPLICASET_CONTROLLER, Asker, review_of
 from services.cli.show.images import ShowImage
 
 NAMESPACE = "show"

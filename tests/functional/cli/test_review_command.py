@@ -23,8 +23,15 @@ apiVersion: v1
 metadata: {{name: web, namespace: shop}}
 spec: {{containers: [{{name: a, image: "{GOOD}"}}]}}
 ---
-kind: Deployment
+kind: Service
+apiVersion: v1
 metadata: {{name: api}}
+"""
+DEPLOYMENT = f"""
+kind: Deployment
+apiVersion: apps/v1
+metadata: {{name: api}}
+spec: {{template: {{spec: {{containers: [{{name: a, image: "{BAD}"}}]}}}}}}
 """
 
 
@@ -73,8 +80,20 @@ async def test_a_file_is_reviewed_pod_by_pod_and_other_kinds_are_named(tmp_path:
         ran = await imagegate("review", str(file), "--webhook", url, state=tmp_path)
     assert ran.code == 0
     assert "allowed Pod shop/web" in ran.out
-    assert "Deployment api: not judged, only pods are so far" in ran.out
+    assert "Service api: not judged, it is neither a Pod nor a workload" in ran.out
     assert len(fake.requests) == 1
+
+
+async def test_a_workload_is_reviewed_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "deployment.yaml"
+    file.write_text(DEPLOYMENT)
+    async with webhook(tmp_path) as (fake, url):
+        ran = await imagegate("review", str(file), "--webhook", url, state=tmp_path)
+    assert ran.code == 1
+    assert "denied Deployment api (403)" in ran.out
+    (request,) = fake.requests
+    assert request["kind"] == {"group": "apps", "version": "v1", "kind": "Deployment"}
+    assert request["resource"] == {"group": "apps", "version": "v1", "resource": "deployments"}
 
 
 async def test_one_denied_pod_of_a_file_decides_its_exit_code(tmp_path: Path) -> None:
@@ -93,7 +112,7 @@ async def test_a_file_without_a_pod_is_an_error(tmp_path: Path) -> None:
     async with webhook(tmp_path) as (_, url):
         ran = await imagegate("review", str(file), "--webhook", url, state=tmp_path)
     assert ran.code == 2
-    assert "holds no Pod" in ran.err
+    assert "holds neither a Pod nor a workload" in ran.err
 
 
 async def test_a_webhook_that_is_away_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -3,18 +3,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.cli.defaults import with_defaults
 from services.cli.reviews import (
     REPLICASET_CONTROLLER,
     Answer,
     Asker,
+    kind_of,
     pod_of_image,
+    resource_of,
     review_of,
-    with_defaults,
 )
 from services.cli.show.images import show_images
 from services.cli.show.pods import PERSON, review_of_image
+from services.webhook.objects import is_advice, places_to_judge
 from shared.domain.review import Status, decode_review, pod_of
 from shared.domain.workload import image_places
+from tests.fakes.workloads import KINDS, Kind, workload
 
 DIGEST = f"sha256:{'a' * 64}"
 
@@ -79,6 +83,29 @@ def test_a_review_is_what_the_webhook_reads() -> None:
     assert request.kind.kind == "Pod"
     assert request.user_info.username.endswith("replicaset-controller")
     assert [place.image for place in image_places(pod_of(request))] == ["nginx:1.0"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+def test_a_review_of_a_workload_is_what_the_webhook_advises_on(kind: Kind) -> None:
+    spec = {"containers": [{"name": "a", "image": "nginx"}, {"name": "b", "image": "nginx:1"}]}
+    content = with_defaults(workload(kind, spec), namespace="shop")
+    request = decode_review(msgspec.json.encode(review_of(content, asker=Asker("x"))))
+    places = places_to_judge(request)
+    assert is_advice(request)
+    assert [(place.image, place.pull_policy) for place in places] == [
+        ("nginx", "Always"),
+        ("nginx:1", "IfNotPresent"),
+    ]
+
+
+def test_only_pods_and_workloads_have_a_resource_to_be_judged_under() -> None:
+    def resource(version: str, kind: str) -> str | None:
+        return resource_of(kind_of({"apiVersion": version, "kind": kind}))
+
+    assert resource("v1", "Pod") == "pods"
+    assert resource("apps/v1", "Deployment") == "deployments"
+    for version, kind in (("v1", "Service"), ("apps/v1beta1", "Deployment"), ("v1", "Job")):
+        assert resource(version, kind) is None
 
 
 def test_every_review_has_a_uid_of_its_own() -> None:
