@@ -1,7 +1,7 @@
-"""The last decisions, for people: noted beside the answer, written in batches behind it.
+"""The last decisions, for people: recorded beside the answer, written in batches behind it.
 
 Only for show (`shared.ports.decisions`): a store that is dead or slow loses some, and delays and
-fails nothing. What is noted is bounded by numbers and by the length of every text.
+fails nothing. A batch is bounded in its lines, and each line in every text.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ _Key: TypeAlias = tuple[str, str, str, str, str, State, bool, bool, tuple[str, .
 
 
 class Recorder:
-    """Notes what was decided, and writes it to a `DecisionLog`."""
+    """Gathers what was decided, and writes it to a `DecisionLog`."""
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class Recorder:
         self._denied = 0
         self._unheard = False
 
-    def note(self, request: AdmissionRequest, decision: Decision, seconds: float) -> None:
-        """A review was answered after `seconds`. What passed without any image is not noted."""
+    def record(self, request: AdmissionRequest, decision: Decision, seconds: float) -> None:
+        """A review was answered after `seconds`. What passed without any image is no record."""
         if decision.allowed and not decision.images:
             return
         # Cut here, since a batch keeps them: nothing says how long a stranger's texts are.
@@ -114,11 +114,11 @@ class Recorder:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was noted since the last time; what cannot be written is lost."""
+        """Write what was gathered since the last time; what cannot be written is lost."""
         lines, self._lines, self._denied = self._lines, {}, 0
         if not lines:
             return
-        records = [self._record(key, line) for key, line in lines.items()]
+        records = [self._written(key, line) for key, line in lines.items()]
         records.sort(key=lambda record: record.at)
         try:
             async with asyncio.timeout(self._write_limit):
@@ -144,7 +144,7 @@ class Recorder:
             )
         self._unheard = True
 
-    def _record(self, key: _Key, line: _Line) -> DecisionRecord:
+    def _written(self, key: _Key, line: _Line) -> DecisionRecord:
         kind, namespace, name, user, operation, state, allowed, dry_run, images = key
         return DecisionRecord(
             at=line.at,

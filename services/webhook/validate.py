@@ -37,7 +37,7 @@ class Validate:
         decision = await self._decide(request, deadline)
         seconds = self._clock.monotonic() - began
         self._metrics.reviewed(decision, seconds)
-        self._recorder.note(request, decision, seconds)
+        self._recorder.record(request, decision, seconds)
         return _response(request, decision)
 
     async def _decide(self, request: AdmissionRequest, deadline: float) -> Decision:

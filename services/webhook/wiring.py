@@ -108,7 +108,7 @@ async def run_webhook(
     checks = {"store": ports.store.ping, "queue": ports.queue.ping}
     tried = FirstTry(checks)
     async with AsyncExitStack() as stack:
-        # What the last reviews noted is written once nobody asks any more.
+        # What the last reviews were answered is written once nobody asks any more.
         stack.push_async_callback(parts.recorder.flush)
         reviews = await stack.enter_async_context(
             serve(

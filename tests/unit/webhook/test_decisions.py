@@ -1,4 +1,4 @@
-"""Decisions are noted beside the answer: bounded, merged, and lost rather than waited for."""
+"""Decisions are recorded beside the answer: bounded, merged, and lost rather than waited for."""
 
 import asyncio
 import json
@@ -84,7 +84,7 @@ def request(*images: str, metadata: dict[str, Any] | None = None, **more: Any) -
 
 async def test_a_decision_is_written_with_who_what_and_why() -> None:
     rig = Rig()
-    rig.recorder.note(request(user="ada"), FAIL, 0.0123)
+    rig.recorder.record(request(user="ada"), FAIL, 0.0123)
     assert await rig.written() == [
         DecisionRecord(
             at=START,
@@ -120,7 +120,7 @@ async def test_the_reason_is_what_is_read_first_of_what_did_not_pass(
     decision: Decision, reason: str
 ) -> None:
     rig = Rig()
-    rig.recorder.note(request(), decision, 0.0)
+    rig.recorder.record(request(), decision, 0.0)
     (written,) = await rig.written()
     assert written.reason.startswith(reason)
     assert bool(written.reason) is bool(reason)
@@ -138,7 +138,7 @@ async def test_an_object_without_a_name_is_called_by_what_its_name_begins_with(
     metadata: dict[str, Any], name: str
 ) -> None:
     rig = Rig()
-    rig.recorder.note(request(metadata=metadata), PASS, 0.0)
+    rig.recorder.record(request(metadata=metadata), PASS, 0.0)
     assert (await rig.written())[0].name == name
 
 
@@ -147,7 +147,7 @@ async def test_a_workload_and_an_object_that_cannot_be_read_have_names_too() -> 
     deployment = workload(DEPLOYMENT, {}, name="api")
     for content in (deployment, {"metadata": {"name": "odd"}, "spec": 7}, {"metadata": 7}, None):
         review = review_of_workload(DEPLOYMENT, content, name="")
-        rig.recorder.note(decode_review(json.dumps(review).encode()), FAIL, 0.0)
+        rig.recorder.record(decode_review(json.dumps(review).encode()), FAIL, 0.0)
     assert [(one.kind, one.name) for one in await rig.written()] == [
         ("Deployment", "api"),
         ("Deployment", "odd"),
@@ -158,12 +158,12 @@ async def test_a_workload_and_an_object_that_cannot_be_read_have_names_too() -> 
 async def test_decisions_that_are_alike_within_a_moment_are_one_line() -> None:
     rig = Rig()
     for _ in range(10):
-        rig.recorder.note(request(), FAIL, 0.001)
+        rig.recorder.record(request(), FAIL, 0.001)
         rig.clock.advance(5)
-    rig.recorder.note(request(), FAIL, 0.007)
+    rig.recorder.record(request(), FAIL, 0.007)
     (line,) = await rig.written()
     assert (line.times, line.took, line.at) == (11, 7.0, START + 50)
-    rig.recorder.note(request(), FAIL, 0.0)
+    rig.recorder.record(request(), FAIL, 0.0)
     assert [one.times for one in await rig.written()] == [11, 1]
 
 
@@ -183,20 +183,20 @@ async def test_decisions_that_differ_are_lines_of_their_own(
     other: dict[str, Any], decision: Decision
 ) -> None:
     rig = Rig()
-    rig.recorder.note(request(), FAIL, 0.0)
-    rig.recorder.note(request(**other), decision, 0.0)
+    rig.recorder.record(request(), FAIL, 0.0)
+    rig.recorder.record(request(**other), decision, 0.0)
     assert [one.times for one in await rig.written()] == [1, 1]
 
 
 async def test_a_dry_run_is_written_as_one() -> None:
     rig = Rig()
-    rig.recorder.note(request(dry_run=True), PASS, 0.0)
+    rig.recorder.record(request(dry_run=True), PASS, 0.0)
     assert [one.dry_run for one in await rig.written()] == [True]
 
 
 async def test_what_passed_without_any_image_is_no_decision_about_images() -> None:
     rig = Rig()
-    rig.recorder.note(request(operation="DELETE"), Decision(True, State.PASS), 0.0)
+    rig.recorder.record(request(operation="DELETE"), Decision(True, State.PASS), 0.0)
     assert await rig.written() == []
     assert not rig.left_out
 
@@ -204,49 +204,49 @@ async def test_what_passed_without_any_image_is_no_decision_about_images() -> No
 async def test_a_batch_has_room_for_denials_whatever_was_allowed_and_the_rest_is_counted() -> None:
     rig = Rig()
     for number in range(500):
-        rig.recorder.note(request(metadata={"name": f"a{number}"}), PASS, 0.0)
+        rig.recorder.record(request(metadata={"name": f"a{number}"}), PASS, 0.0)
     for number in range(500):
-        rig.recorder.note(request(metadata={"name": f"d{number}"}), FAIL, 0.0)
+        rig.recorder.record(request(metadata={"name": f"d{number}"}), FAIL, 0.0)
     written = await rig.written()
     kept = Counter(one.allowed for one in written)
     assert kept == {True: MAX_ALLOWED, False: MAX_DENIED}
     assert rig.left_out == {LeftOut.FULL: 1_000 - MAX_ALLOWED - MAX_DENIED}
-    rig.recorder.note(request(), PASS, 0.0)
+    rig.recorder.record(request(), PASS, 0.0)
     assert len(await rig.written()) == len(written) + 1
 
 
 async def test_a_full_batch_still_counts_what_is_like_something_in_it() -> None:
     rig = Rig()
     for number in range(MAX_DENIED):
-        rig.recorder.note(request(metadata={"name": f"d{number}"}), FAIL, 0.0)
-    rig.recorder.note(request(metadata={"name": "d0"}), FAIL, 0.0)
+        rig.recorder.record(request(metadata={"name": f"d{number}"}), FAIL, 0.0)
+    rig.recorder.record(request(metadata={"name": "d0"}), FAIL, 0.0)
     assert max(one.times for one in await rig.written()) == 2
     assert not rig.left_out
 
 
 @given(st.text(), st.text(max_size=40), st.booleans())
-async def test_whatever_a_request_holds_can_be_noted_and_written(
+async def test_whatever_a_request_holds_can_be_recorded_and_written(
     text: str, name: str, allowed: bool
 ) -> None:
     rig = Rig()
     review = review_of(pod(text), user=name, operation=text, dry_run=allowed)
     review["request"]["kind"]["kind"] = name
     review["request"]["namespace"] = text
-    noted = decode_review(json.dumps(review).encode())
+    asked_for = decode_review(json.dumps(review).encode())
     decision = Decision(allowed, State.ERROR, message=text, images=(text[:MAX_TEXT],))
-    rig.recorder.note(noted, decision, 0.0)
+    rig.recorder.record(asked_for, decision, 0.0)
     assert len(await rig.written()) == 1
 
 
-async def test_texts_without_end_are_cut_when_they_are_noted() -> None:
+async def test_texts_without_end_are_cut_when_they_are_recorded() -> None:
     rig = Rig()
     endless = "x" * 100_000
     tracemalloc.start()
     try:
         for number in range(MAX_DENIED):
             metadata = {"name": f"{number}{endless}"}
-            noted = request(metadata=metadata, user=endless, operation=endless)
-            rig.recorder.note(noted, FAIL, 0.0)
+            asked_for = request(metadata=metadata, user=endless, operation=endless)
+            rig.recorder.record(asked_for, FAIL, 0.0)
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -271,7 +271,7 @@ async def test_a_store_that_is_dead_or_hangs_loses_decisions_and_is_named_once(
     rig = Rig(broken, write_limit=0.01)
     for batch in range(3):
         for _ in range(5):
-            rig.recorder.note(request(metadata={"name": f"{batch}"}), FAIL, 0.0)
+            rig.recorder.record(request(metadata={"name": f"{batch}"}), FAIL, 0.0)
         await rig.recorder.flush()
     assert rig.left_out == {LeftOut.STORE: 15}
     assert broken.calls == 3
@@ -280,7 +280,7 @@ async def test_a_store_that_is_dead_or_hangs_loses_decisions_and_is_named_once(
     assert "reviews are answered all the same" in said.message
 
 
-async def test_nothing_is_written_where_nothing_was_noted() -> None:
+async def test_nothing_is_written_where_nothing_was_recorded() -> None:
     broken = BrokenLog(StoreError("x"))
     await Rig(broken).recorder.flush()
     assert broken.calls == 0
@@ -288,11 +288,11 @@ async def test_nothing_is_written_where_nothing_was_noted() -> None:
 
 async def test_while_a_write_hangs_no_more_is_held_than_one_batch() -> None:
     rig = Rig(BrokenLog(), write_limit=30.0)
-    rig.recorder.note(request(), FAIL, 0.0)
+    rig.recorder.record(request(), FAIL, 0.0)
     writing = asyncio.create_task(rig.recorder.run())
     await asyncio.sleep(0.05)
     for number in range(1_000):
-        rig.recorder.note(request(metadata={"name": f"{number}"}), FAIL, 0.0)
+        rig.recorder.record(request(metadata={"name": f"{number}"}), FAIL, 0.0)
     await asyncio.sleep(0.05)
     assert rig.left_out == {LeftOut.FULL: 1_000 - MAX_DENIED}
     writing.cancel()
@@ -303,11 +303,11 @@ async def test_it_goes_on_when_the_store_is_back(caplog: pytest.LogCaptureFixtur
     caplog.set_level(logging.INFO)
     broken = BrokenLog(StoreUnreachable("away"))
     rig = Rig(broken)
-    rig.recorder.note(request(), FAIL, 0.0)
+    rig.recorder.record(request(), FAIL, 0.0)
     await rig.recorder.flush()
     broken.mend()
     writing = asyncio.create_task(rig.recorder.run())
-    rig.recorder.note(request(), PASS, 0.0)
+    rig.recorder.record(request(), PASS, 0.0)
     await eventually(lambda: [one.allowed for one in broken.written] == [True])
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
