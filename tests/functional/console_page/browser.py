@@ -84,7 +84,7 @@ class Tab:
                 if (document.documentElement.scrollWidth <= room) return [];
                 return [...document.querySelectorAll('body *')]
                     .filter((node) => node.getBoundingClientRect().right > room + 1)
-                    .map((node) => `${node.tagName}.${node.className} ${node.textContent.slice(0, 40)}`);
+                    .map((node) => `${node.tagName}.${node.className} ${node.textContent}`);
             }"""
         )
         assert isinstance(found, list)

@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from shared.domain.errors import ErrorKind
 from shared.domain.reference import parse_reference
 from shared.domain.step import Lane, Step, StepKind, encode_step
-from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, Verdict
+from shared.domain.verdict import (
+    Action,
+    Finding,
+    Outcome,
+    Question,
+    Subject,
+    Verdict,
+    error_verdict,
+)
 from shared.domain.why import Why
 from shared.ports.decisions import DecisionRecord
 from shared.ports.presence import Beat
@@ -256,7 +264,7 @@ def decisions(now: int) -> Iterator[DecisionRecord]:
     chance = random.Random(5)
     for number in reversed(range(140)):
         namespace, kind, name, image, state, reason = WANTED[number % len(WANTED)]
-        controller = name.endswith("*") or name.endswith("-0")
+        controller = name.endswith(("*", "-0"))
         images = [f"{HARBOR}/{image}"]
         if namespace == "payments":
             images.append(f"{HARBOR}/mirror/envoy:v1.36.2")
@@ -280,43 +288,52 @@ def decisions(now: int) -> Iterator[DecisionRecord]:
         )
 
 
-STOPS = {
+CVE = "CRITICAL Vulnerability found in os package type (dpkg) - "
+FINDINGS = {
     "lab/notebook:latest": (
-        ("dockerfile", "effective_user", "stop", "User root found as effective user"),
-        ("vulnerabilities", "package", "warn", "HIGH Vulnerability found in os package type (dpkg) - libxml2 (CVE-2025-49794)"),
+        Finding(
+            "dockerfile", "effective_user", "", Action.STOP, "User root found as effective user"
+        ),
+        Finding("files", "suid", "", Action.WARN, "SUID file found: /usr/bin/newgrp"),
     ),
     "batch/export:1.9": (
-        ("vulnerabilities", "package", "stop", "CRITICAL Vulnerability found in os package type (dpkg) - libexpat1 (CVE-2024-45491)"),
-        ("vulnerabilities", "package", "stop", "CRITICAL Vulnerability found in os package type (dpkg) - zlib1g (CVE-2023-45853)"),
-        ("dockerfile", "instruction", "warn", "Dockerfile directive 'HEALTHCHECK' not found, matching condition 'not_exists' check"),
+        Finding("vulnerabilities", "package", "", Action.STOP, f"{CVE}libexpat1 (CVE-2024-45491)"),
+        Finding("vulnerabilities", "package", "", Action.STOP, f"{CVE}zlib1g (CVE-2023-45853)"),
+        Finding("dockerfile", "instruction", "", Action.WARN, "Directive 'HEALTHCHECK' not found"),
     ),
-    "lab/toolbox:7": (("packages", "blacklist", "stop", "Package is blacklisted: openssh-server"),),
-}  # fmt: skip
+    "lab/toolbox:7": (
+        Finding("packages", "blacklist", "", Action.STOP, "Package is blacklisted: openssh-server"),
+    ),
+}
+LOST = "ml/trainer:nightly"
 
 
 def verdicts(now: int) -> Iterator[Verdict]:
-    """One of each image that was decided about, and a few that nobody asks for any more."""
-    chance = random.Random(8)
+    """One of each image that was decided about, and two that nobody asks for any more."""
     images = [*dict.fromkeys(image for *_, image, state, _ in WANTED if state != "pending")]
     for number, image in enumerate((*images, "shop/front:2026.11.2", "mirror/envoy:v1.36.2")):
         repository, _, tag = image.partition(":")
-        failed = image in STOPS
-        lost = image == "ml/trainer:nightly"
+        subject = Subject(f"{HARBOR}/{repository}", _digest(image), tag)
+        if image == LOST:
+            yield error_verdict(
+                subject,
+                QUESTION,
+                kind=ErrorKind.NOT_FOUND,
+                message="404: the registry has no such image",
+                now=now - 40_000,
+            )
+            continue
+        findings = FINDINGS.get(image, ())
         yield Verdict(
-            subject=Subject(f"{HARBOR}/{repository}", _digest(image), tag),
+            subject=subject,
             question=QUESTION,
-            outcome=Outcome.ERROR if lost else Outcome.FAIL if failed else Outcome.PASS,
-            evaluated_at=now - chance.randrange(40_000) - number * (20_000 if lost or failed else 480_000) // (8 if lost else 1),
-            findings=tuple(
-                Finding(gate, trigger, "", Action(action), message)
-                for gate, trigger, action, message in STOPS.get(image, ())
-            ),
-            policy_id="" if lost else POLICY,
-            revision="" if lost else REVISION,
-            error=ErrorKind.NOT_FOUND if lost else None,
-            message="404: the registry has no such image" if lost else "",
-            scan_id=f"{chance.getrandbits(64):016x}",
-        )  # fmt: skip
+            outcome=Outcome.FAIL if findings else Outcome.PASS,
+            evaluated_at=now - 16_000 - number * (18_000 if findings else 470_000),
+            findings=findings,
+            policy_id=POLICY,
+            revision=REVISION,
+            scan_id=f"{random.Random(number).getrandbits(64):016x}",
+        )
 
 
 DYING = (

@@ -20,6 +20,7 @@ from shared.adapters.anchore.v1 import AnchoreV1
 from shared.runtime.clock import SystemClock
 from tests.fakes.anchore import FakeAnchore
 from tests.functional.console_page.browser import chromium, tab
+from tests.functional.console_page.png import smaller
 from tests.functional.console_page.scene import PastClock, Scene
 from tests.functional.console_page.site import TOKEN, Site, served
 
@@ -93,8 +94,7 @@ async def picture(
 
 
 async def main(folder: Path) -> None:
-    """Both pictures; with another folder than the documents' every size in both themes."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Both pictures."""
     async with scene() as site, chromium() as browser:
         await picture(
             browser,
@@ -112,9 +112,12 @@ async def main(folder: Path) -> None:
             theme="dark",
             touch=True,
         )
-    for path in sorted(folder.glob("console*.png")):
-        sys.stdout.write(f"screenshots: {path.name}, {path.stat().st_size // 1024} KiB\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER))
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    target.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(target))
+    for written in sorted(target.glob("console*.png")):
+        written.write_bytes(smaller(written.read_bytes()))
+        sys.stdout.write(f"screenshots: {written.name}, {written.stat().st_size // 1024} KiB\n")

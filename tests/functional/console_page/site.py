@@ -1,4 +1,4 @@
-"""A real console on ports in this process, whose servers can be away, and which can be restarted."""
+"""A real console on ports in this process: what it asks can be away, and it can be restarted."""
 
 import asyncio
 from collections.abc import AsyncIterator

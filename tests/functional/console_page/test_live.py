@@ -163,7 +163,8 @@ async def test_an_open_decision_stays_where_it_is(site: Site, watched: Tab) -> N
 async def test_nothing_jumps_when_numbers_and_trouble_come_and_go(site: Site, watched: Tab) -> None:
     site.queue.shown = depths()
     await watched.enter()
-    places = "() => ['lanes', 'decisions', 'verdicts', 'dead'].map((id) => document.getElementById(id).getBoundingClientRect().top)"
+    places = """() => ['lanes', 'decisions', 'verdicts', 'dead'].map(
+        (id) => document.getElementById(id).getBoundingClientRect().top)"""
     await expect(watched.page.locator("[data-lane=check] [data-number=ready]")).to_have_text("0")
     before = await watched.page.evaluate(places)
 
