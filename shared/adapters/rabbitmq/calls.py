@@ -34,16 +34,22 @@ def background(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
     return task
 
 
-async def answer(call: Coroutine[Any, Any, T], *, timeout: float, what: str) -> T:
+async def answer(
+    call: Coroutine[Any, Any, T], *, timeout: float, what: str, leave: bool = False
+) -> T:
     """The result of `call`; QueueUnavailable if it fails or takes over `timeout` seconds.
 
-    Our own cancellation cancels the call and passes.
+    Our own cancellation cancels the call and passes. With `leave` the call is never cancelled,
+    and goes on when nobody waits for it any more: so it must be on a channel with deliveries
+    under way. There a cancelled call ends the channel's reader, the next frames find nobody, and
+    the whole connection stands still until a heartbeat is missed (docs/design/queue.md).
     """
     task = background(call, name=what)
     try:
         await asyncio.wait({task}, timeout=timeout)
     finally:
-        task.cancel()
+        if not leave:
+            task.cancel()
     if not task.done():
         raise QueueUnavailable(f"{what}: no answer from the broker in {timeout:g} s")
     if task.cancelled():
@@ -59,13 +65,20 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else repr(error)
 
 
-async def shut(closing: Awaitable[None]) -> None:
-    """Close something, in at most CLOSE_TIMEOUT seconds, whatever comes."""
+async def shut(closing: Awaitable[None], *, leave: bool = False) -> bool:
+    """Close something, in at most CLOSE_TIMEOUT seconds, whatever comes; whether it is closed.
+
+    `leave` as in `answer`: it goes on closing.
+    """
     task = asyncio.ensure_future(closing)
     _left_behind.add(task)
     task.add_done_callback(_forget)
     await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
-    task.cancel()
+    if task.done():
+        return True
+    if not leave:
+        task.cancel()
+    return False
 
 
 async def open_channel(

@@ -93,9 +93,9 @@ class RabbitDeadLetters:
 
     @asynccontextmanager
     async def _look(self) -> AsyncIterator[Look]:
-        connection = await self._queue.consuming(timeout=CONNECT)
+        link = await self._queue.consuming(timeout=CONNECT)
         dead = self._queue.topology.dead
-        async with look(connection, dead, timeout=self._patience) as looking:
+        async with look(link, dead, timeout=self._patience) as looking:
             yield looking
 
     async def _find(self, looking: Look, letter_id: str) -> AbstractIncomingMessage | None:

@@ -4,8 +4,8 @@ AMQP has no way to read a queue and leave it as it is. So whoever looks takes ev
 settles none, and closes the channel: then all of them are back, in their order, in one stroke
 of the broker's, also when the process dies half-way. The queue has a single active consumer:
 of those who look at once each has its turn and finds everything. And where nobody consumes,
-everything is ready: so its passive declare tells how much there is, or that somebody looks
-(docs/design/queue.md).
+everything is ready: so its passive declare tells how much there is, or that somebody looks.
+It does not tell who waits for a turn, nor whose turn it is (docs/design/queue.md).
 """
 
 import asyncio
@@ -13,10 +13,11 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from shared.adapters.handling import MAX_DEAD
 from shared.adapters.rabbitmq.calls import answer, open_channel, shut
+from shared.adapters.rabbitmq.link import Link
 from shared.adapters.rabbitmq.topology import count
 from shared.domain.errors import QueueUnavailable
 
@@ -29,26 +30,27 @@ PAUSE = 0.01
 QUIET = 0.1
 """Seconds without a message after which nothing more is on its way."""
 
-TURN = 1.0
-"""Seconds after which who still waits for its turn asks whether anybody is before it: the broker
-does not say whose turn it is, and where the last message was taken away nothing ever comes."""
+LINE_AFTER = 0.3
+"""Seconds, about, that somebody else may look before we stand in the line behind him."""
 
-SETTLE_TIMEOUT = 1.0
-"""Seconds for a settlement, at least: it is worth more than the time for a look."""
+TURN = 1.0
+"""Seconds in the line. Longer than a look mostly takes; and after it everybody is out of the line
+for a moment, since nothing ever comes to those who stand there for what was taken away."""
+
+RPC_TIMEOUT = 1.0
+"""Seconds that the broker has for an answer, at least, also at the end of a look."""
 
 See = Callable[[AbstractIncomingMessage], bool]
 """Looks at a message and says whether it has seen enough. Never raises."""
 
 
 @asynccontextmanager
-async def look(
-    connection: AbstractConnection, queue: str, *, timeout: float
-) -> AsyncIterator["Look"]:
+async def look(link: Link, queue: str, *, timeout: float) -> AsyncIterator["Look"]:
     """Look at `queue` for `timeout` seconds at most; raises QueueUnavailable.
 
     At the end all that was not settled is given back.
     """
-    looking = Look(connection, queue, until=asyncio.get_running_loop().time() + timeout)
+    looking = Look(link, queue, until=asyncio.get_running_loop().time() + timeout)
     try:
         yield looking
     finally:
@@ -58,10 +60,11 @@ async def look(
 class Look:
     """What one channel has in hand of one queue."""
 
-    def __init__(self, connection: AbstractConnection, queue: str, *, until: float) -> None:
+    def __init__(self, link: Link, queue: str, *, until: float) -> None:
         self.seen = 0
         """Messages so far."""
-        self._connection = connection
+        self._link = link
+        self._connection = link.connection
         self._queue = queue
         self._until = until
         self._what = f"look at {queue}"
@@ -72,14 +75,17 @@ class Look:
 
     async def through(self, see: See) -> bool:
         """Show `see` one message after the other; whether it had enough, or saw all there are."""
+        lives = False
         try:
             while self._left() > 0:
-                self._channel = await open_channel(self._connection, timeout=self._left())
-                ready, consumers = await self._count(self._channel)
-                if not ready and not consumers:
+                self._channel = await open_channel(self._connection, timeout=self._timeout())
+                ready, consumers = await self._chance(self._channel)
+                if lives and not ready and not consumers:
                     return True
                 await self._take(self._channel, see)
-                if await self._turn():
+                # A queue that has no leader is told to be empty, but takes no consumer.
+                lives = True
+                if await self._turn(TURN if ready or consumers else 0):
                     # Of what others have in hand nobody knows how much it is.
                     return await self._all(self._channel, None if consumers else ready)
                 await self.give_back()
@@ -94,20 +100,30 @@ class Look:
         channel = self._channel
         assert channel is not None, "only what is in hand can be settled"
         what = f"remove a message from {self._queue}"
-        timeout = max(self._left(), SETTLE_TIMEOUT)
 
         async def removed() -> None:
             await message.ack()
             # There is no answer to an ack; but what comes after one is answered after it.
             await count(channel, self._queue)
 
-        await answer(removed(), timeout=timeout, what=what)
+        await answer(removed(), timeout=self._timeout(), what=what, leave=True)
 
     async def give_back(self) -> None:
         """Close the channel, and with it the consumer, in one stroke."""
         channel, self._channel = self._channel, None
-        if channel is not None:
-            await shut(channel.close())
+        if channel is not None and not await shut(channel.close(), leave=True):
+            # Until the channel is closed nobody else sees anything; with its connection it is.
+            self._link.drop(self._connection)
+
+    async def _chance(self, channel: AbstractChannel) -> tuple[int, int]:
+        """What is ready and who consumes, once nobody does or we have waited for long enough."""
+        loop = asyncio.get_running_loop()
+        until = min(self._until, loop.time() + LINE_AFTER * random.uniform(0.7, 1.3))
+        ready, consumers = await self._count(channel)
+        while consumers and loop.time() < until:
+            await asyncio.sleep(PAUSE)
+            ready, consumers = await self._count(channel)
+        return ready, consumers
 
     async def _take(self, channel: AbstractChannel, see: See) -> None:
         async def arrived(message: AbstractIncomingMessage) -> None:
@@ -123,12 +139,11 @@ class Look:
             queue = await channel.get_queue(self._queue, ensure=False)
             await queue.consume(arrived)
 
-        await answer(taken(), timeout=self._left(), what=self._what)
+        await answer(taken(), timeout=self._timeout(), what=self._what, leave=True)
 
-    async def _turn(self) -> bool:
+    async def _turn(self, seconds: float) -> bool:
         """Wait until something comes: then nobody else is before us."""
-        # Not as long for everybody: those who wait for each other would do it for ever.
-        await self._more(min(self._left(), TURN * random.uniform(0.5, 1.0)))
+        await self._more(min(self._left(), seconds))
         return self.seen > 0
 
     async def _all(self, channel: AbstractChannel, told: int | None) -> bool:
@@ -155,7 +170,11 @@ class Look:
         self._arrived.clear()
 
     async def _count(self, channel: AbstractChannel) -> tuple[int, int]:
-        return await answer(count(channel, self._queue), timeout=self._left(), what=self._what)
+        asking = count(channel, self._queue)
+        return await answer(asking, timeout=self._timeout(), what=self._what, leave=True)
+
+    def _timeout(self) -> float:
+        return max(self._left(), RPC_TIMEOUT)
 
     def _left(self) -> float:
         return max(0.0, self._until - asyncio.get_running_loop().time())

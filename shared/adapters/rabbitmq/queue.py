@@ -101,8 +101,7 @@ class RabbitQueue:
             async with asyncio.timeout(timeout):
                 await self._publisher.link.usable.wait()
         except TimeoutError:
-            # Says why there is none.
-            _ = self._publisher.link.connection
+            _ = self._publisher.link.connection  # says why there is none
 
     async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
         """Queue `step` as the port says.
@@ -165,8 +164,8 @@ class RabbitQueue:
         connection = self._consuming.connection if wanted else await self._publishing()
         await self.topology.ready(connection, Lane.ADMISSION, timeout=ASK_TIMEOUT)
 
-    async def consuming(self, *, timeout: float) -> AbstractConnection:
-        """The connection for consuming, opened where it is not yet; raises QueueUnavailable.
+    async def consuming(self, *, timeout: float) -> Link:
+        """The link for consuming, opened where it is not yet; raises QueueUnavailable.
 
         Nothing is published on it, so that no alarm of the broker's blocks it.
         """
@@ -175,8 +174,8 @@ class RabbitQueue:
             async with asyncio.timeout(timeout):
                 await self._consuming.usable.wait()
         except TimeoutError:
-            pass  # `connection` says why there is none.
-        return self._consuming.connection
+            _ = self._consuming.connection  # says why there is none
+        return self._consuming
 
     async def _publishing(self) -> AbstractConnection:
         """The publishing connection, unless a question would hang there."""
