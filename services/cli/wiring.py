@@ -25,7 +25,7 @@ from services.webhook.waiters import Waiters
 from services.webhook.wiring import WebhookPorts, WebhookSites, run_webhook
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
-from services.worker.wiring import WorkerPorts, run_worker
+from services.worker.wiring import WorkerPorts, guarded_transport, run_worker
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
@@ -47,6 +47,7 @@ from shared.runtime.health import health_app
 from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from shared.runtime.pulse import pulse_of
 
 CONNECT = 3.0
 """Seconds that a broker gets before it counts as away."""
@@ -168,11 +169,11 @@ async def embedded(
             serve_scanner(settings.scanner, registry=registry, clock=clock)
         )
         transport = await stack.enter_async_context(
-            AnchoreTransport(
+            guarded_transport(
                 url=serving.url,
                 user=settings.scanner.imagegate_scanner_user,
                 password=settings.scanner.imagegate_scanner_password.value,
-                on_call=counted.call,
+                metrics=counted,
             )
         )
         scanner = AnchoreV1(transport=transport, clock=clock)
@@ -203,6 +204,16 @@ async def embedded(
             ),
             rules=rules,
             metrics=counted,
+        )
+        await stack.enter_async_context(
+            pulse_of(
+                service="worker",
+                presence=ports.presence,
+                checks={"store": ports.store.ping, "queue": queue.ping},
+                metrics=metrics,
+                life=life,
+                carried=queue.carried,
+            )
         )
         worker_health = await stack.enter_async_context(
             serve(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -172,17 +173,29 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
 @asynccontextmanager
 async def anchore(settings: WorkerSettings, metrics: WorkerMetrics) -> AsyncIterator[AnchoreV1]:
     """The Anchore server that the settings name."""
-    url = required(settings.anchore_url, "ANCHORE_URL", "http://localhost:8228")
-    breaker = Breaker(what=f"Anchore at {server_url(url)}", clock=SystemClock())
-    metrics.breaker(tuple(BreakerState), lambda: breaker.state)
-    transport = AnchoreTransport(
-        url=url,
+    transport = guarded_transport(
+        url=required(settings.anchore_url, "ANCHORE_URL", "http://localhost:8228"),
         user=settings.anchore_user,
         password=settings.anchore_password.value,
         ca_file=settings.anchore_ca,
+        metrics=metrics,
+    )
+    async with transport:
+        yield AnchoreV1(transport=transport, clock=SystemClock())
+
+
+def guarded_transport(
+    *, url: str, user: str, password: str, metrics: WorkerMetrics, ca_file: Path | None = None
+) -> AnchoreTransport:
+    """The way of a worker's steps to an Anchore server: behind a breaker, counted."""
+    breaker = Breaker(what=f"Anchore at {server_url(url)}", clock=SystemClock())
+    metrics.breaker(tuple(BreakerState), lambda: breaker.state)
+    return AnchoreTransport(
+        url=url,
+        user=user,
+        password=password,
+        ca_file=ca_file,
         limits=Limits(total=CALL_BUDGET),
         breaker=breaker,
         on_call=metrics.call,
     )
-    async with transport:
-        yield AnchoreV1(transport=transport, clock=SystemClock())
