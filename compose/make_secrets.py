@@ -57,9 +57,10 @@ def make_secrets(folder: Path, *, names: tuple[str, ...] = ()) -> list[str]:
     ensure_certificate(folder, names=("webhook", *NAMES, *names))
     for role in (Role.WORKER, Role.OPERATOR):
         ensure_keys(folder, role=role)
-    # These hold hashes of random passwords only, and other users' containers read them.
-    _replace(folder / "redis.acl", _redis_users(folder))
-    _replace(folder / "rabbitmq.json", _broker_definitions(folder))
+    # These two hold hashes of random passwords only, and containers of other users read them.
+    _replace(folder / "redis.acl", _redis_users(folder), mode=0o444)
+    _replace(folder / "rabbitmq.json", _broker_definitions(folder), mode=0o444)
+    _replace(folder / "registry.yml", _registry(folder), mode=0o400)
     _hand_over(folder)
     return sorted(set(_names(folder)) - before)
 
@@ -77,13 +78,22 @@ def _password_of(url: Path) -> str:
 
 
 def _redis_users(folder: Path) -> str:
-    template = (HERE / "redis" / "users.acl").read_text()
-    lines = [line for line in template.splitlines() if line and not line.startswith("#")]
-    text = "\n".join(lines) + "\n"
+    text = _template("redis/users.acl")
     for user in REDIS_USERS:
         password = _password_of(folder / f"redis_url_{user}")
         text = text.replace(f"%{user}%", f"#{hashlib.sha256(password.encode()).hexdigest()}")
     return text
+
+
+def _registry(folder: Path) -> str:
+    token = (folder / "events_token").read_text().split()[0]
+    return _template("demo/registry.yml").replace("%events_token%", token)
+
+
+def _template(name: str) -> str:
+    """A file beside this one, without its comments: they are about the template."""
+    lines = (HERE / name).read_text().splitlines()
+    return "".join(f"{line}\n" for line in lines if line and not line.lstrip().startswith("#"))
 
 
 def _broker_definitions(folder: Path) -> str:
@@ -118,10 +128,10 @@ def _create(path: Path, text: str) -> None:
         path.hardlink_to(file.name)
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str, *, mode: int) -> None:
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         file.write(text.encode())
-    Path(file.name).chmod(0o444)
+    Path(file.name).chmod(mode)
     Path(file.name).replace(path)
 
 

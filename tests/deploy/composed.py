@@ -18,10 +18,26 @@ Compose = dict[str, Any]
 
 
 def read_compose(
-    file: Path = FOLDER / "compose.yaml", *, variables: Mapping[str, str] | None = None
+    *files: str, folder: Path = FOLDER, variables: Mapping[str, str] | None = None
 ) -> Compose:
-    """The file with its variables filled in; KeyError for one without a value or a default."""
-    return dict(_filled(yaml.safe_load(file.read_text()), variables or {}))
+    """compose.yaml, and `files` of its folder over it, with their variables filled in.
+
+    KeyError for a variable without a value or a default.
+    """
+    read: Compose = {}
+    for name in ("compose.yaml", *files):
+        filled = _filled(yaml.safe_load((folder / name).read_text()), variables or {})
+        read = _over(read, filled)
+    return read
+
+
+def _over(below: Any, above: Any) -> Any:
+    """As Compose merges files: mappings key by key; lists are not merged by what we have."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        shared = {key: _over(below[key], above[key]) for key in below.keys() & above.keys()}
+        return {**below, **above, **shared}
+    assert not isinstance(below, list), "lists of two files are not understood here"
+    return above
 
 
 def told_by(compose: Compose, name: str, *, folder: Path, root: Path) -> Told:

@@ -10,26 +10,22 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import yaml
 
 from shared.runtime.settings import Port
 from tests.deploy.composed import Compose, mounts, ours, told_by
 from tests.deploy.told import SETTINGS, Told, fields, lay_out
 from tests.servers.process import ServerProcess, executable
 from tests.servers.rabbitmq import RabbitServer, free_ports
+from tests.servers.registry import RegistryServer
 
 VENV = Path(sys.executable).parent
 WELL_WITHIN = 45.0
 POLL = 0.2
-
-Places = Mapping[tuple[str, int], int]
-"""(service, port in its container) -> port here."""
 
 
 class ComposedRedis(ServerProcess):
@@ -58,6 +54,17 @@ class ComposedRedis(ServerProcess):
         return [executable(words[0]), *words[1:]]
 
 
+class ComposedRegistry(RegistryServer):
+    """The registry of the demonstration: its configuration, by Debian's docker-registry."""
+
+    def __init__(self, folder: Path, *, configuration: Callable[[int], str]) -> None:
+        super().__init__(folder)
+        self._of_port = configuration
+
+    def _configuration(self) -> str:
+        return self._of_port(self.port)
+
+
 class Running(msgspec.Struct, frozen=True):
     """One of our processes."""
 
@@ -83,38 +90,45 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class ComposedSite:
-    """Everything of compose.yaml (profile scanner), running on the loopback address.
+    """Everything of compose.yaml and demo/compose.yaml (profile scanner), on the loopback address.
 
-    `folder` is a copy of compose/ with its secrets made; `registry` (`host:port`, plain HTTP) is
-    added to the rules.
+    `folder` is a copy of compose/ with its secrets made; `compose` is what is read of it.
     """
 
-    def __init__(self, compose: Compose, folder: Path, *, registry: str) -> None:
+    def __init__(self, compose: Compose, folder: Path) -> None:
         self.compose = compose
         self.folder = folder
         self.processes: dict[str, Running] = {}
         self.ports: dict[tuple[str, int], int] = {}
+        """(service, port in its container) -> port here; of replicas the last one's."""
         self._roots = folder.parent / "containers"
-        _allow(folder / "rules.yaml", registry)
 
     @contextmanager
     def running(self) -> Iterator["ComposedSite"]:
         """Started in the order of depends_on, and stopped at the end whatever happened."""
+        told = {
+            f"{name} {number + 1}": self._told(name, f"{name} {number + 1}")
+            for name in sorted(ours(self.compose), key=lambda name: name != "scanner")
+            for number in range(self._replicas(name))
+        }
+        places = {own: self._places(of) for own, of in told.items()}
         with ExitStack() as stack:
             self.redis = stack.enter_context(self._redis())
             self.rabbit = self._rabbit()
             stack.callback(self.rabbit.stop)
             self.rabbit.start()
+            self.registry = stack.enter_context(self._registry())
             self.ports["redis", 6379] = self.redis.port
             self.ports["rabbitmq", 5672] = self.rabbit.port
+            self.ports["registry", 5000] = self.registry.port
+            self._rewrite_files()
             stack.callback(self._kill)
-            self._rewrite_urls()
-            for names in (["scanner"], [name for name in ours(self.compose) if name != "scanner"]):
-                for name in names:
-                    for number in range(self._replicas(name)):
-                        self._start(name, number)
-                for running in self.processes.values():
-                    running.wait_until_well()
+            for own, of in told.items():
+                self._start(own, of, places[own])
+                if of.command == ("scanner",):
+                    self.processes[own].wait_until_well()
+            for running in self.processes.values():
+                running.wait_until_well()
             yield self
 
     def broker_is_well(self) -> bool:
@@ -171,20 +185,42 @@ class ComposedSite:
         )
         return RabbitServer(self._roots / "rabbitmq-server", configuration=texts)
 
-    def _rewrite_urls(self) -> None:
-        for path in (self.folder / "secrets").glob("*_url*"):
+    def _registry(self) -> ComposedRegistry:
+        files, _ = mounts(self.compose, "registry", folder=self.folder)
+        root = lay_out(self._roots / "registry", files)
+        _, path = self.compose["services"]["registry"]["command"]
+        text = _below(root, (root / path.lstrip("/")).read_text())
+
+        def configuration(port: int) -> str:
+            self.ports["registry", 5000] = port
+            return self._here(text).replace('":5000"', f"127.0.0.1:{port}")
+
+        return ComposedRegistry(self._roots / "docker-registry", configuration=configuration)
+
+    def _rewrite_files(self) -> None:
+        """The secrets and rules that name hosts."""
+        rules = self.folder / self.compose["configs"]["rules.yaml"]["file"]
+        for path in (rules, *(self.folder / "secrets").glob("*_url*")):
             path.write_text(self._here(path.read_text()))
 
-    def _start(self, name: str, number: int) -> None:
-        own = f"{name} {number + 1}"
-        told = told_by(self.compose, name, folder=self.folder, root=self._roots / own)
+    def _told(self, name: str, own: str) -> Told:
+        return told_by(self.compose, name, folder=self.folder, root=self._roots / own)
+
+    def _places(self, told: Told) -> dict[str, int]:
+        """A free port for each that the process listens on, by the name of its setting."""
         ports = _own_ports(told)
         places = free_ports(*ports)
-        self.ports |= {(name, port): places[setting] for setting, port in ports.items()}
+        service = told.command[0]
+        self.ports |= {(service, port): places[setting] for setting, port in ports.items()}
+        return places
+
+    def _start(self, own: str, told: Told, places: dict[str, int]) -> None:
+        service = self.compose["services"][told.command[0]]
         environ = self._environ(told) | {key: str(port) for key, port in places.items()}
-        check = list(self.compose["services"][name]["healthcheck"]["test"][1:])
-        (port,) = (probe.port for probe in told.probes)
-        check[-1] = check[-1].replace(f":{port}/", f":{self.ports[name, port]}/")
+        program, *words, url = service["healthcheck"]["test"][1:]
+        here = {port: places[setting] for setting, port in _own_ports(told).items()}
+        (probe,) = told.probes
+        url = url.replace(f":{probe.port}/", f":{here[probe.port]}/")
         log = self._roots / f"{own}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -196,9 +232,8 @@ class ComposedSite:
                 stderr=out,
                 start_new_session=True,
             )
-        self.processes[own] = Running(
-            own, process, [str(VENV / check[0]), *check[1:]], environ, log
-        )
+        check = [str(VENV / program), *words, url]
+        self.processes[own] = Running(own, process, check, environ, log)
 
     def _environ(self, told: Told) -> dict[str, str]:
         # What nobody may write in the container is below a file here: even root cannot make it.
@@ -224,7 +259,7 @@ class ComposedSite:
     def _here(self, text: str) -> str:
         """`text` with each `service:port` as it is here, and every interface as loopback."""
         for (service, port), here in self.ports.items():
-            text = re.sub(rf"(?<=[/@]){service}:{port}\b", f"127.0.0.1:{here}", text)
+            text = re.sub(rf"(?<![\w.-]){service}:{port}\b", f"127.0.0.1:{here}", text)
         return text.replace("0.0.0.0", "127.0.0.1")
 
 
@@ -241,10 +276,3 @@ def _own_ports(told: Told) -> dict[str, int]:
 def _below(root: Path, text: str) -> str:
     """Each absolute path of `text` as one below `root`."""
     return re.sub(r"(?<![\w/.])/(?=\w)", f"{root}/", text)
-
-
-def _allow(rules: Path, registry: str) -> None:
-    read: dict[str, Any] = yaml.safe_load(rules.read_text())
-    read["allowRegistries"].append(registry)
-    read["registries"] = [{"host": registry, "insecure": True}]
-    rules.write_text(yaml.safe_dump(read))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -13,11 +14,10 @@ import pytest
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from services.cli.show.images import show_images, write_layouts
 from tests.deploy.composed import FOLDER, read_compose
 from tests.deploy.running import VENV, ComposedSite
 from tests.deploy.secrets import make_compose_secrets
-from tests.servers.registry import RegistryServer
+from tests.fakes.images import Content, tiny_image
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -25,30 +25,27 @@ DECIDED_WITHIN = 40.0
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """A registry with the images of the show."""
-    folder = tmp_path_factory.mktemp("registry")
-    with RegistryServer(folder / "server") as server:
-        images = show_images()
-        write_layouts(folder / "layouts", images)
-        for image in images:
-            if image.pushed:
-                layout = folder / "layouts" / image.repository
-                server.push_layout(f"{layout}:{image.tag}", image.reference)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def site(
-    registry: RegistryServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComposedSite]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposedSite]:
     """compose/ as it is checked out, its secrets made, everything up and well."""
     folder = tmp_path_factory.mktemp("compose") / "compose"
     ignore = shutil.ignore_patterns("secrets", ".env", "__pycache__")
     shutil.copytree(FOLDER, folder, ignore=ignore)
     make_compose_secrets(folder)
-    with ComposedSite(read_compose(), folder, registry=registry.host).running() as running:
+    with ComposedSite(read_compose("demo/compose.yaml"), folder).running() as running:
         yield running
+
+
+def demo_image(*, user: str = "", label: str = "") -> Content:
+    """What `docker build --build-arg USER=... compose/demo` makes."""
+    text = (FOLDER / "demo" / "Dockerfile").read_text()
+    (default,) = re.findall(r"^ARG USER=(\w+)$", text, re.MULTILINE)
+    (command,) = re.findall(r"^CMD (.+)$", text, re.MULTILINE)
+    files = {
+        target.lstrip("/"): (FOLDER / "demo" / source).read_bytes()
+        for source, target in re.findall(r"^COPY (\S+) (\S+)$", text, re.MULTILINE)
+    }
+    config = {"User": user or default, "Cmd": json.loads(command), "Labels": {"n": label}}
+    return tiny_image(files=files, config=config)
 
 
 def test_all_of_it_is_up_and_well_by_its_own_health_checks(site: ComposedSite) -> None:
@@ -65,26 +62,33 @@ def test_all_of_it_is_up_and_well_by_its_own_health_checks(site: ComposedSite) -
     assert site.broker_is_well()
 
 
-def test_a_pod_with_a_good_image_passes_and_one_with_a_bad_image_is_denied(
-    site: ComposedSite, registry: RegistryServer
+def test_a_pod_with_a_good_image_passes_and_one_that_runs_as_root_is_denied(
+    site: ComposedSite,
 ) -> None:
-    assert decided(site, f"{registry.host}/team/good:1.0").returncode == 0
-    denied = decided(site, f"{registry.host}/team/root:1.0")
+    good = site.registry.push(demo_image(), "demo/good:1.0")
+    bad = site.registry.push(demo_image(user="root"), "demo/root:1.0")
+    passed = decided(site, str(good))
+    assert passed.returncode == 0, passed.stdout
+    denied = decided(site, str(bad))
     assert denied.returncode == 1
-    assert "refused by policy" in denied.stdout
+    assert "User root found as effective user" in denied.stdout
 
 
 def decided(site: ComposedSite, image: str) -> subprocess.CompletedProcess[str]:
-    """The first answer that is not "pending", from the command in README.md."""
-    webhook = f"https://127.0.0.1:{site.ports['webhook', 8443]}"
-    certificate = str(site.folder / "secrets" / "webhook.crt")
+    """The first answer that is not "pending"."""
     deadline = time.monotonic() + DECIDED_WITHIN
     while True:
-        words = ["review", "--image", image, "--webhook", webhook, "--ca", certificate]
-        ran = imagegate(*words)
+        ran = review(site, image)
         if "not judged yet" not in ran.stdout or time.monotonic() > deadline:
             return ran
         time.sleep(0.5)
+
+
+def review(site: ComposedSite, image: str) -> subprocess.CompletedProcess[str]:
+    """The command in README.md."""
+    webhook = f"https://127.0.0.1:{site.ports['webhook', 8443]}"
+    certificate = str(site.folder / "secrets" / "webhook.crt")
+    return imagegate("review", "--image", image, "--webhook", webhook, "--ca", certificate)
 
 
 def imagegate(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -101,26 +105,39 @@ def imagegate(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_on_the_host_asks_the_console(site: ComposedSite) -> None:
-    told = {
-        "IMAGEGATE_CONSOLE": f"http://127.0.0.1:{site.ports['console', 8090]}",
-        "IMAGEGATE_CONSOLE_TOKEN_FILE": str(site.folder / "secrets" / "console_token"),
-    }
+    told = console_of(site)
     status = imagegate("status", "--output", "json", **told)
     assert status.returncode == 0, status.stderr
     assert imagegate("queue", **told).returncode == 0
-    assert imagegate("verdicts", "team/root:1.0", **told).returncode == 0
+    assert imagegate("verdicts", "demo/root:1.0", **told).returncode == 0
 
 
-def test_a_push_event_is_taken_with_the_token_and_only_with_it(
-    site: ComposedSite, registry: RegistryServer
-) -> None:
+def console_of(site: ComposedSite) -> dict[str, str]:
+    """What README.md has a person export."""
+    return {
+        "IMAGEGATE_CONSOLE": f"http://127.0.0.1:{site.ports['console', 8090]}",
+        "IMAGEGATE_CONSOLE_TOKEN_FILE": str(site.folder / "secrets" / "console_token"),
+    }
+
+
+def test_a_pushed_image_is_judged_before_anybody_asks(site: ComposedSite) -> None:
+    """The registry of the demonstration tells the intake by itself."""
+    warm = site.registry.push(demo_image(label="warm"), "demo/warm:1.0")
+    deadline = time.monotonic() + DECIDED_WITHIN
+    while '"pass"' not in verdicts_of(site, "demo/warm:1.0"):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert review(site, str(warm)).returncode == 0
+
+
+def verdicts_of(site: ComposedSite, image: str) -> str:
+    return imagegate("verdicts", image, "--output", "json", **console_of(site)).stdout
+
+
+def test_an_event_with_another_token_is_refused(site: ComposedSite) -> None:
+    assert pushed(site, [], token="another-token-of-some-length") == 401
     token = (site.folder / "secrets" / "events_token").read_text().strip()
-    target = {"repository": "team/expat", "tag": "1.0", "digest": f"sha256:{'0' * 64}"}
-    target["mediaType"] = "application/vnd.oci.image.manifest.v1+json"
-    event = {"action": "push", "target": target, "request": {"host": registry.host}}
-    assert pushed(site, [event], token="another-token-of-some-length") == 401
-    assert pushed(site, [event], token=token) == 202
-    assert decided(site, f"{registry.host}/team/expat:1.0").returncode == 1
+    assert pushed(site, [], token=token) == 202
 
 
 def pushed(site: ComposedSite, events: list[Mapping[str, object]], *, token: str) -> int:

@@ -34,9 +34,20 @@ def broken(change: Any) -> Compose:
 def test_it_is_what_compose_reads() -> None:
     script = Path(sys.executable).with_name("check-jsonschema")
     schema = ["--builtin-schema", "vendor.compose-spec"]
-    command = [str(script), *schema, str(FOLDER / "compose.yaml")]
+    files = [str(FOLDER / name) for name in ("compose.yaml", "demo/compose.yaml")]
+    command = [str(script), *schema, *files]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+
+
+def test_so_is_the_demonstration_over_it() -> None:
+    demo = read_compose("demo/compose.yaml")
+    assert loose_ends(demo) == []
+    assert set(demo["services"]) - set(COMPOSE["services"]) == {"registry"}
+    registry = demo["services"]["registry"]
+    assert registry["ports"] == ["127.0.0.1:5000:5000"]
+    assert "stores" not in registry["networks"]
+    hardened(registry)
 
 
 def test_every_service_of_imagegate_is_in_it() -> None:
@@ -144,7 +155,10 @@ def test_every_mounted_file_is_there_or_made_by_the_script(compose_folder: Path)
 
 @pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
 def test_a_container_can_do_no_more_than_it_must(name: str) -> None:
-    service = COMPOSE["services"][name]
+    hardened(COMPOSE["services"][name])
+
+
+def hardened(service: dict[str, Any]) -> None:
     user, _, group = service["user"].partition(":")
     assert int(user) > 0
     assert int(group) > 0
