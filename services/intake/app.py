@@ -23,6 +23,10 @@ from shared.ports.clock import Clock
 log = logging.getLogger(__name__)
 
 BODY_TIMEOUT = 5.0
+READ_AT_ONCE = 64
+"""Bodies that may be on their way to one endpoint: a signature can be looked at only behind its
+body, and strangers must not fill the memory until then."""
+
 RETRY_AFTER = 5
 """Seconds; a broker that was restarted is back by then."""
 
@@ -81,6 +85,7 @@ class Endpoint:
         self._complaints = complaints
         self._clock = clock
         self._max_body = max_body
+        self._reading = 0
 
     async def handle(self, http: web.Request) -> web.Response:
         """Answer one call."""
@@ -99,17 +104,34 @@ class Endpoint:
         given = http.headers.get(self._credentials.header, "")
         if not self._credentials.may_be(given):
             raise self._unauthorised()
-        body = await _body(http, self._max_body)
+        body = await self._body(http)
         if not self._credentials.hold(given, body):
             raise self._unauthorised()
         tally = await self._prewarm.take(self._read(http, body))
         self._metrics.tallied(self._source, tally)
         self._tell(tally)
-        away = tally.taken[Taken.AWAY] > 0
-        answer = _json(503 if away else 202, _answered(tally))
-        if away:
-            answer.headers["Retry-After"] = str(RETRY_AFTER)
-        return answer
+        return _json(503 if tally.taken[Taken.AWAY] else 202, _answered(tally))
+
+    async def _body(self, http: web.Request) -> bytes:
+        """The whole body, bounded in size and time; raises InvalidEvent."""
+        if http.headers.get("Content-Encoding", "identity") != "identity":
+            raise InvalidEvent("send the events without Content-Encoding", status=415)
+        too_large = f"the body is larger than {self._max_body} bytes (IMAGEGATE_INTAKE_MAX_BODY)"
+        if (http.content_length or 0) > self._max_body:
+            raise InvalidEvent(too_large, status=413)
+        if self._reading >= READ_AT_ONCE:
+            raise InvalidEvent("too many bodies are on their way: send it again", status=503)
+        self._reading += 1
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                return await http.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            raise InvalidEvent(too_large, status=413) from error
+        except TimeoutError as error:
+            message = f"the body did not come within {BODY_TIMEOUT:g} s"
+            raise InvalidEvent(message, status=408) from error
+        finally:
+            self._reading -= 1
 
     def _unauthorised(self) -> InvalidEvent:
         message = f"credentials are missing or wrong: send {self._credentials.wanted}"
@@ -169,23 +191,6 @@ def event_of(_: web.Request, body: bytes) -> Found:
     return read_event(body)
 
 
-async def _body(http: web.Request, limit: int) -> bytes:
-    """The whole body, bounded in size and time; raises InvalidEvent."""
-    if http.headers.get("Content-Encoding", "identity") != "identity":
-        raise InvalidEvent("send the events without Content-Encoding", status=415)
-    too_large = f"the body is larger than {limit} bytes (IMAGEGATE_INTAKE_MAX_BODY)"
-    if (http.content_length or 0) > limit:
-        raise InvalidEvent(too_large, status=413)
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await http.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise InvalidEvent(too_large, status=413) from error
-    except TimeoutError as error:
-        message = f"the body did not come within {BODY_TIMEOUT:g} s"
-        raise InvalidEvent(message, status=408) from error
-
-
 def _answered(tally: Tally) -> Answered:
     taken = tally.taken
     return Answered(
@@ -201,4 +206,7 @@ def _answered(tally: Tally) -> Answered:
 
 def _json(status: int, body: object) -> web.Response:
     encoded = msgspec.json.encode(body)
-    return web.Response(status=status, body=encoded, content_type="application/json")
+    answer = web.Response(status=status, body=encoded, content_type="application/json")
+    if status == 503:
+        answer.headers["Retry-After"] = str(RETRY_AFTER)
+    return answer

@@ -21,6 +21,7 @@ from shared.domain.rules import Rules
 from shared.runtime.settings import Secret
 from tests.fakes.pushes import KEY, TOKEN, bearer, envelope, event, signed
 from tests.functional.intake.conftest import Intake, intake_of
+from tests.house import eventually
 
 BODY = envelope(event())
 GENERIC = b'{"reference": "registry.corp/team/app:1"}'
@@ -155,6 +156,43 @@ async def test_a_stranger_is_refused_before_the_body_is_read(intake: Intake) -> 
     async with asyncio.timeout(3):
         with contextlib.suppress(aiohttp.ClientConnectionError):
             assert (await intake.post(slow(), headers=bearer(WRONG))).http == 401
+
+
+async def test_many_strangers_with_unfinished_bodies_fill_no_memory_and_stop_no_registry(
+    intake: Intake,
+) -> None:
+    head = (
+        "POST /events/generic HTTP/1.1\r\nHost: x\r\nX-Signature: sha256=00\r\n"
+        f"Content-Length: {MAX_BODY}\r\n\r\n"
+    ).encode()
+    unfinished = head + b" " * (MAX_BODY - 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with asyncio.TaskGroup() as group:
+        strangers = [group.create_task(keep_sending(intake, unfinished)) for _ in range(300)]
+
+        async def full() -> bool:
+            return (await intake.from_pipeline(GENERIC)).http == 503
+
+        await eventually(full)
+        assert (await intake.from_registry(BODY)).http == 202
+        for stranger in strangers:
+            stranger.cancel()
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 256 * 1024
+
+
+async def keep_sending(intake: Intake, request: bytes) -> None:
+    """Send all of it that is taken, and stay."""
+    port = intake.sites.events.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with contextlib.suppress(ConnectionError):
+        try:
+            for start in range(0, len(request), 65_536):
+                writer.write(request[start : start + 65_536])
+                await writer.drain()
+            await reader.read()
+        finally:
+            writer.close()
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
