@@ -154,8 +154,9 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
                 port=settings.imagegate_health_port,
             )
         )
-        await FirstTry(checks).once()
         run_worker(settings, life, ports=ports, rules=rules, metrics=metrics)
+        # Not before: the connection that steps come by is made when they are wanted.
+        await FirstTry(checks).once()
         await stack.enter_async_context(
             pulse_of(
                 service="worker",

@@ -100,9 +100,8 @@ class Breaker:
         left = self._until - self._clock.monotonic()
         again = left if left > 0 else self._shortest
         text = (
-            f"{self._what} is taken for down since {since:%Y-%m-%d %H:%M:%S} UTC: "
-            f"{self._failures} attempts failed in a row. It is asked again in {again:.1f} s. "
-            f"The last failure: {self._last}"
+            f"{self._what} is taken for down since {since:%Y-%m-%d %H:%M:%S} UTC and asked again "
+            f"in {again:.1f} s; {self._failures} attempts failed, the last: {self._last}"
         )
         return TakenForDown(text, retry_after=again)
 

@@ -84,7 +84,7 @@ async def test_the_retries_of_one_call_end_when_it_opens_and_the_call_says_so(
 ) -> None:
     anchore.store.fault("policies", "500")
     await fails(transport, LIST, 1)
-    with pytest.raises(TakenForDown, match=r"5 attempts failed .* answered 500 to policies"):
+    with pytest.raises(TakenForDown, match=r"5 attempts failed, .* answered 500 to policies"):
         await transport.call(LIST)
     assert calls == [("policies", "500")] * 5 + [("policies", "refused")]
 

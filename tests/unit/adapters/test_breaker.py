@@ -60,8 +60,8 @@ def test_what_is_refused_says_since_when_why_and_until_when(rig: Rig) -> None:
     with pytest.raises(TakenForDown) as refused, rig.breaker.attempt():
         pass
     assert str(refused.value) == (
-        f"{WHAT} is taken for down since 2025-06-15 15:06:40 UTC: 3 attempts failed in a row. "
-        "It is asked again in 0.6 s. The last failure: no connection"
+        f"{WHAT} is taken for down since 2025-06-15 15:06:40 UTC and asked again in 0.6 s; "
+        "3 attempts failed, the last: no connection"
     )
     assert refused.value.retry_after == pytest.approx(0.6)
 
