@@ -16,10 +16,10 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 RUN_READY := $(VENV)/.stamp-run
 DEV_READY := $(VENV)/.stamp-dev
 
-.PHONY: help setup run run-real test lint format types imports bench lock clean servers
+.PHONY: help setup run run-real test lint format types imports bench screenshots lock clean servers
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: $(DEV_READY) ## make the venv with everything that tests and tools need
 
@@ -57,6 +57,9 @@ imports: $(DEV_READY) ## the rules of the house as import contracts
 
 bench: $(DEV_READY) ## the figures the project promises, one line each (ARGS=way)
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+screenshots: $(DEV_READY) servers ## the README's pictures of the console, from a real one in a real browser
+	@$(BIN)/python -m tests.functional.console_page.screenshots $(ARGS)
 
 lock: $(DEV_READY) ## pin every dependency with hashes again, from requirements/*.in
 	@echo "lock: requirements/{runtime,build,dev}.txt"

@@ -21,4 +21,4 @@ def test_where_it_cannot_install_it_says_in_one_line_what_to_install(tmp_path: P
     (line,) = result.stderr.splitlines()
     assert (result.returncode, result.stdout) == (1, "")
     assert line.startswith("servers: install these for the tests: redis-server ")
-    assert line.endswith("skopeo)")
+    assert line.endswith(" skopeo chromium)")

@@ -47,11 +47,11 @@ def _palette(used: Counter[Colour]) -> tuple[list[Colour], dict[Colour, int]]:
             palette.append(colour)
         if len(palette) == COLOURS:
             break
-    places = range(len(palette))
-    return palette, {
-        colour: min(places, key=lambda place, colour=colour: _apart(colour, palette[place]))
-        for colour in used
-    }
+
+    def nearest(colour: Colour) -> int:
+        return min(range(len(palette)), key=lambda place: _apart(colour, palette[place]))
+
+    return palette, {colour: nearest(colour) for colour in used}
 
 
 def _apart(one: Colour, other: Colour) -> int:

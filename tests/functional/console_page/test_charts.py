@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
 from shared.domain.step import Lane
 from shared.ports.steps import LaneDepth
 from tests.functional.console_page.browser import PHONE, Tab, tab
 from tests.functional.console_page.site import Site, depths, served
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 DEPTH = "[data-lane=admission] figure[data-chart=depth]"
 
@@ -51,7 +54,7 @@ async def test_the_axis_grows_with_what_is_drawn(site: Site, watched: Tab) -> No
     await expect(age).to_have_text("2 h")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="package")
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """One that never saw another depth than 7."""
     of_seven = Site(tmp_path)

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from shared.domain.step import Lane
@@ -10,6 +11,8 @@ from shared.ports.steps import LaneDepth
 from tests.functional.console_page.browser import Tab
 from tests.functional.console_page.entries import decision
 from tests.functional.console_page.site import Site, depths
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def test_an_empty_console_says_what_it_waits_for(watched: Tab) -> None:

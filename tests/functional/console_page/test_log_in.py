@@ -1,10 +1,13 @@
 """The token is asked for once; the session ends by hand, with the token, or not at all."""
 
+import pytest
 from playwright.async_api import expect
 
 from tests.functional.console_page.browser import Tab
 from tests.functional.console_page.entries import decision
 from tests.functional.console_page.site import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def test_the_token_and_enter_lead_to_the_lanes(watched: Tab) -> None:

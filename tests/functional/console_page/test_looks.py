@@ -9,6 +9,8 @@ from tests.functional.console_page.entries import decision
 from tests.functional.console_page.scene import Scene
 from tests.functional.console_page.site import Site
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
 LIGHT = "rgb(245, 244, 240)"
 DARK = "rgb(21, 24, 27)"
 PAPER = "getComputedStyle(document.documentElement).backgroundColor"

@@ -1,5 +1,6 @@
 """Decisions are found, verdicts are searched, dead letters are read."""
 
+import pytest
 from playwright.async_api import expect
 
 from shared.domain.step import Lane
@@ -7,6 +8,8 @@ from tests.fakes.sealing import PlainSealer
 from tests.functional.console_page.browser import Tab
 from tests.functional.console_page.entries import DIGEST, dead_step, decision, verdict
 from tests.functional.console_page.site import Site, depths
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 REASON = "image registry.example.com/app:1: refused by policy production: openssh-server"
 

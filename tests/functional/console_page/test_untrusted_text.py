@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from shared.domain.step import Lane
 from tests.functional.console_page import hostile
 from tests.functional.console_page.browser import PHONE, WIDE, Tab
 from tests.functional.console_page.site import Site, depths
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 LISTS = ("decisions", "verdicts", "dead", "processes")
 
