@@ -3,11 +3,16 @@
 import asyncio
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.presence import RedisPresence
+from shared.domain.step import Lane
+from shared.ports.presence import Beat
 from shared.runtime.tls import client_context
 from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
@@ -72,3 +77,43 @@ async def test_a_worker_killed_in_mid_scan_and_one_told_to_stop_lose_no_image(
             submits = (await running.anchore_state())["submits"]
             assert set(submits) == {content.digest for content in contents}
             assert max(submits.values()) <= 2
+
+
+async def test_a_worker_says_that_it_lives_what_it_did_and_what_is_away_until_it_ends(
+    tmp_path: Path,
+) -> None:
+    async with (
+        site(tmp_path, webhooks=1, workers=1) as running,
+        RedisLinks(url=running.redis.url) as links,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=client_context(running.ca))
+        ) as session,
+    ):
+        caller, presence = Caller(running, session), RedisPresence(links=links)
+
+        async def beat() -> Beat | None:
+            alive = [each.beat for each in await presence.alive()]
+            return next((each for each in alive if each.service == "worker"), None)
+
+        async def says(condition: Callable[[Beat], bool]) -> bool:
+            heard = await beat()
+            return heard is not None and condition(heard)
+
+        first = await beat()
+        assert first is None or first.away == ()
+        image = str(running.registry.put(tiny_image(), "team/app:1"))
+        await eventually(lambda: caller.all_allowed([image]), within=30)
+        await eventually(
+            lambda: says(
+                lambda heard: (
+                    heard.delivered[Lane.ADMISSION] > 0
+                    and not any(heard.in_hand.values())
+                    and heard.away == ()
+                )
+            )
+        )
+        running.programs["anchore"].kill()
+        await eventually(lambda: says(lambda heard: heard.away == ("anchore",)), within=30)
+        running.programs["worker0"].terminate()
+        assert await running.programs["worker0"].wait() == 0
+        assert await beat() is None
