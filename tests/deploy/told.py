@@ -11,6 +11,7 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from services.cli.__main__ import app as command_line
@@ -79,8 +80,9 @@ def lay_out(root: Path, files: Mapping[str, Path]) -> Path:
 
 def mistakes(told: Told) -> list[str]:
     """Everything that would go wrong at the start, or that nobody should do; empty when good."""
-    commands = get_command(command_line).commands  # type: ignore[attr-defined]
-    if told.command[:1] == () or told.command[0] not in commands or len(told.command) != 1:
+    commands = get_command(command_line)
+    assert isinstance(commands, TyperGroup)
+    if len(told.command) != 1 or told.command[0] not in commands.commands:
         return [f"{told.where}: imagegate {' '.join(told.command)} is no command"]
     settings = SETTINGS[told.command[0]]
     found = [*_names(told, settings), *_secrets(told, settings), *_paths(told, settings)]
