@@ -1,4 +1,4 @@
-"""The last decisions as a table, the newest first."""
+"""The last decisions for people, the newest first."""
 
 import time
 
@@ -6,32 +6,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.tables import WIDE, age, plain
+from services.cli.tables import age, plain
 from shared.domain.decision import State
 from shared.ports.decisions import DecisionRecord, StoredDecision
 
 
 def print_decisions(console: Console, decisions: tuple[StoredDecision, ...]) -> None:
-    """One line a decision, or that there are none."""
+    """When, what and who, below it why and with which images; or that there are none."""
     if not decisions:
         console.print("no decisions yet: no webhook has answered a review lately")
         return
-    wide = console.width >= WIDE
-    table = Table(title="Decisions", title_justify="left")
-    table.add_column("age", justify="right")
-    for heading in ("answer", "object", *(("user",) if wide else ()), "images", "why"):
-        table.add_column(heading, overflow="fold")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     now = time.time() * 1000
     for stored in decisions:
         one = stored.decision
-        table.add_row(
-            age(max(0.0, now - one.at) / 1000),
-            _answer(one),
-            plain(_object(one)),
-            *((plain(one.user, limit=80),) if wide else ()),
-            Text("\n").join(plain(image) for image in one.images),
-            plain(one.reason, limit=200),
-        )
+        table.add_row(age(max(0.0, now - one.at) / 1000), _answer(one), _what(one))
     console.print(table)
 
 
@@ -42,6 +34,15 @@ def _answer(one: DecisionRecord) -> Text:
     waits = one.state == State.PENDING
     style = "green" if one.allowed else "yellow" if waits else "red"
     return Text(words if one.times == 1 else f"{words}, {one.times} times", style=style)
+
+
+def _what(one: DecisionRecord) -> Text:
+    """The object and who asked, the reason, and the images that it does not name."""
+    lines = [plain(f"{_object(one)} by {one.user}")]
+    told = [one.reason] if one.reason else []
+    told += [image for image in one.images if image not in one.reason]
+    lines += [plain(line, limit=600, style="dim") for line in told]
+    return Text("\n").join(lines)
 
 
 def _object(one: DecisionRecord) -> str:

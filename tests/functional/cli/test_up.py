@@ -125,6 +125,27 @@ async def test_status_asks_the_parts_and_says_where_they_are(serving: Serving) -
     assert "days left" in ran.out
 
 
+async def test_its_console_opens_with_the_token_in_the_state_folder(serving: Serving) -> None:
+    named = re.search(r"The console: (\S+) \(token in (\S+)\)", serving.printed)
+    assert named is not None
+    url, token = named.groups()
+    assert (serving.state / "console.token") == Path(token)
+    ran = await imagegate("decisions", state=serving.state, IMAGEGATE_CONSOLE=url, COLUMNS="200")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Package is blacklisted: openssh-server" in ran.out
+    other = serving.state / "other"
+    named_too = {"IMAGEGATE_CONSOLE": url, "IMAGEGATE_CONSOLE_TOKEN_FILE": token}
+    ran = await imagegate("queue", "-o", "json", state=other, **named_too)
+    lanes = {lane["lane"]: lane for lane in json.loads(ran.out)["lanes"]}
+    # The worker in it says what it was given.
+    assert lanes["check"]["delivered"] > 0
+
+
+async def test_there_are_no_dead_letters(serving: Serving) -> None:
+    ran = await imagegate("dead", "list", state=serving.state)
+    assert (ran.code, ran.out) == (0, "no dead letters\n")
+
+
 async def test_review_trusts_the_certificate_in_the_state_folder(serving: Serving) -> None:
     image = f"{serving.registry}/team/good:1.0"
     ran = await imagegate("review", "--image", image, "--webhook", serving.url, state=serving.state)
