@@ -101,9 +101,9 @@ function seen(one) {
   drawTrouble();
 }
 
-const MEANS = {
-  queue: "lanes, delays and dead letters stand still",
-  store: "ages, rates, processes, decisions and verdicts stand still",
+const STANDS_STILL = {
+  queue: "Lanes, delays and dead letters stand still.",
+  store: "Ages, rates, processes, decisions and verdicts stand still.",
 };
 
 function drawTrouble() {
@@ -114,7 +114,7 @@ function drawTrouble() {
   const problems = Object.entries(trouble).map(([part, why]) => ({
     level: "bad",
     section: "parts",
-    text: `The ${visible(part)} does not answer, ${MEANS[part] ?? "what it knows stands still"}: ${why}`,
+    text: `No answer from the ${part}: ${why}. ${STANDS_STILL[part] ?? ""}`,
     since: part === "queue" ? lastReport() : null,
   }));
   if (lost) {

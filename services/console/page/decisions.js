@@ -156,7 +156,7 @@ function build(each) {
   verdict.append(
     make("b", {}, decision.allowed ? "allowed" : "denied"),
     " ",
-    outside("span", "state", decision.state === "pass" ? "" : words(decision.state)),
+    outside("span", "state outside", decision.state === "pass" ? "" : words(decision.state)),
     ...(alike > 1 ? [make("span", { class: "times", title: `${alike} reviews alike` }, ` ×${count(alike)}`)] : []),
   );
   const plus = images.length > 1 ? make("span", { class: "plus" }, `+${images.length - 1}`) : null;
@@ -187,7 +187,7 @@ function shortReason(reason, images) {
 }
 
 function words(state) {
-  return visible(state).replaceAll("_", " ");
+  return state.replaceAll("_", " ");
 }
 
 function detailsOf({ id, decision }) {

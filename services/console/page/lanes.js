@@ -70,7 +70,26 @@ export function history(columns) {
       lanes: new Map(named.map(([name, lane]) => [name, at(lane, index)])),
     })),
   );
+  if (reported === null) recall(columns);
   draw();
+}
+
+/** The last numbers of a past that the page did not see: better than none while the broker is away. */
+function recall({ at, lanes: columns }) {
+  const [first] = Object.values(columns);
+  const index = first.ready.findLastIndex((ready) => ready !== null);
+  if (index < 0) return;
+  reported = at[index];
+  for (const [name, lane] of Object.entries(columns)) {
+    const made = lanes.get(name);
+    if (!made) continue;
+    drawLane(made, {
+      ready: lane.ready[index],
+      unacknowledged: lane.in_hand[index],
+      oldest: lane.oldest[index],
+      rate: lane.rate[index],
+    });
+  }
 }
 
 /** One more sample. */
@@ -133,16 +152,21 @@ function drawNumbers(report, rates) {
   for (const each of report.lanes) {
     const made = lanes.get(each.lane);
     if (!made) continue;
-    const { numbers } = made;
-    set(numbers.ready, count(each.ready));
-    set(numbers.in_hand, each.unacknowledged === null ? "–" : count(each.unacknowledged));
-    set(numbers.workers, count(each.consumers));
-    set(numbers.oldest, each.oldest === null ? (report.ages_known ? "–" : "?") : span(each.oldest));
-    const known = rates?.[each.lane];
-    set(numbers.rate, known == null ? "–" : rate(known));
-    numbers.workers.classList.toggle("bad", each.consumers === 0);
+    drawLane(made, { ...each, rate: rates?.[each.lane] ?? null });
+    if (!report.ages_known) set(made.numbers.oldest, "?");
     drawTrouble(made, troubleOf(each));
   }
+}
+
+/** The numbers of one lane; what is null or missing is not known. */
+function drawLane({ numbers }, { ready, unacknowledged, consumers, oldest, rate: known }) {
+  const written = (number, write) => (number === null || number === undefined ? "–" : write(number));
+  set(numbers.ready, written(ready, count));
+  set(numbers.in_hand, written(unacknowledged, count));
+  set(numbers.workers, written(consumers, count));
+  set(numbers.oldest, written(oldest, span));
+  set(numbers.rate, written(known, rate));
+  numbers.workers.classList.toggle("bad", consumers === 0);
 }
 
 function drawTrouble({ node, trouble }, text) {

@@ -75,7 +75,7 @@ async def test_a_queue_that_goes_away_and_comes_back(site: Site, watched: Tab) -
 
     site.queue.away = "RabbitMQ at 192.0.2.7: connection refused"
     said = watched.page.locator("#attention")
-    await expect(said).to_contain_text("The queue does not answer")
+    await expect(said).to_contain_text("No answer from the queue")
     await expect(said).to_contain_text("RabbitMQ at 192.0.2.7: connection refused")
     await expect(watched.page.locator("#attention-old")).to_have_text(
         re.compile(r"What is shown is of \d\d:\d\d:\d\d, (now|\d+ s ago)\.")
@@ -86,8 +86,27 @@ async def test_a_queue_that_goes_away_and_comes_back(site: Site, watched: Tab) -
     site.queue.away = ""
     site.queue.shown = depths(ready=6)
     await expect(ready).to_have_text("6")
-    await expect(said).not_to_contain_text("does not answer")
+    await expect(said).not_to_contain_text("No answer")
     await expect(watched.page.locator("#lanes")).not_to_have_class("old")
+
+
+async def test_who_comes_while_the_queue_is_away_sees_the_last_numbers_and_their_time(
+    site: Site, watched: Tab
+) -> None:
+    site.queue.shown = depths(ready=5)
+    await watched.enter()
+    ready = watched.page.locator("[data-lane=check] [data-number=ready]")
+    await expect(ready).to_have_text("5")
+    # The console keeps about one sample a second for those who come later.
+    await watched.page.wait_for_timeout(1_200)
+    site.queue.away = "RabbitMQ at 192.0.2.7: connection refused"
+    await expect(watched.page.locator("#lanes")).to_have_class("old")
+
+    await watched.page.reload()
+    await expect(ready).to_have_text("5")
+    await expect(watched.page.locator("#lanes-aside")).to_have_text(
+        re.compile(r"numbers of \d\d:\d\d:\d\d, (now|\d+ s ago)")
+    )
 
 
 async def test_a_store_that_does_not_answer_hides_nothing_of_the_queue(
@@ -174,7 +193,9 @@ async def test_nothing_jumps_when_numbers_and_trouble_come_and_go(site: Site, wa
     site.queue.shown = depths(ready=98_765, dead=3, workers=0)
     site.presence.away = "Redis at 192.0.2.8: " + "timeout " * 20
     await expect(watched.page.locator("[data-lane=check] [data-number=workers]")).to_have_text("0")
-    await expect(watched.page.locator("#attention-text")).to_contain_text("does not answer")
+    await expect(watched.page.locator("#attention-text")).to_contain_text(
+        "No answer from the store"
+    )
     assert await watched.page.evaluate(places) == before
 
 
