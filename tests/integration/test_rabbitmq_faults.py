@@ -19,6 +19,7 @@ from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.errors import (
     InvalidSettings,
     QueueError,
+    QueueFull,
     QueueUnavailable,
     QueueUnconfirmed,
 )
@@ -444,6 +445,24 @@ async def test_queues_with_other_arguments_are_named_with_what_to_do(
                 await queue.connected(timeout=2)
 
 
+async def test_a_step_whose_delay_ends_before_a_full_lane_comes_once_there_is_room(
+    broker: RabbitServer, prefix: str
+) -> None:
+    process, got = Process(broker, prefix, max_ready=3), Recorder()
+    async with process.running() as queue:
+        late = a_step()
+        await queue.publish(late, delay=1)
+        with pytest.raises(QueueFull):
+            await _publish(queue, 10)
+        await until(lambda: _has_left_its_delay(queue))
+        await asyncio.sleep(0.5)
+        async with consuming(queue, Lane.ADMISSION, got):
+            await until(lambda: _empty(queue))
+            assert late.id not in got.began
+            # After three minutes where the broker is not told otherwise (tests.servers.rabbitmq).
+            await until(lambda: got.ended[late.id] == 1)
+
+
 async def test_a_wrong_password_is_said_without_showing_it(
     broker: RabbitServer, prefix: str
 ) -> None:
@@ -466,6 +485,15 @@ async def _fails(queue: RabbitQueue, why: str) -> bool:
     except QueueUnavailable as error:
         return why in str(error)
     return False
+
+
+async def _publish(queue: RabbitQueue, count: int) -> None:
+    for _ in range(count):
+        await queue.publish(a_step())
+
+
+async def _has_left_its_delay(queue: RabbitQueue) -> bool:
+    return (await queue.depths()).delayed[1] == 0
 
 
 async def _empty(queue: RabbitQueue) -> bool:
