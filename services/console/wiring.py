@@ -172,6 +172,7 @@ async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
         await stack.enter_async_context(
             run_console(settings, life, ops=ops_of(ports), metrics=metrics)
         )
+        await tried.once()
         await stack.enter_async_context(
             pulse_of(
                 service="console",
@@ -181,7 +182,6 @@ async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
                 life=life,
             )
         )
-        await tried.once()
         return await life.until_stopped()
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import aiohttp
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from shared.runtime.tls import client_context
 from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
-from tests.functional.cli.commands import imagegate
+from tests.functional.cli.commands import Ran, imagegate
 from tests.house import eventually, pod, review_of
 from tests.servers.rabbitmq import free_ports
 
@@ -94,6 +95,7 @@ async def test_a_console_shows_the_others_and_a_hung_one_changes_no_review(tmp_p
         known = beside.image("known")
         await eventually(lambda: beside.passes(known))
         await shown(beside, known)
+        await two_servers_are_enough_for_commands(beside, known)
         await changes_nothing_while_it_hangs(beside, known)
         await ends_at_once_with_a_watcher(beside)
         assert await beside.passes(known)
@@ -105,9 +107,7 @@ async def shown(beside: Beside, known: str) -> None:
     assert [lane["consumers"] for lane in lanes] == [1] * 5
     assert [row["image"] for row in await beside.ask("verdicts")] == [known]
     await eventually(lambda: _heard(beside, {"console", "webhook", "worker"}))
-    told = {lane["lane"]: lane for lane in (await beside.ask("queue"))["lanes"]}
-    assert told["check"]["unacknowledged"] is not None
-    assert sum(lane["delivered"] for lane in told.values()) > 0
+    await eventually(lambda: _steps_are_counted(beside))
     ran = await imagegate(
         *("queue", "-o", "json"),
         state=beside.running.folder,
@@ -125,8 +125,57 @@ async def _exports(beside: Beside, line: str) -> bool:
         return line in (await answer.text()).splitlines()
 
 
+async def _steps_are_counted(beside: Beside) -> bool:
+    """RabbitMQ does not tell what is in hand: it comes of the worker's beats."""
+    lanes = (await beside.ask("queue"))["lanes"]
+    assert all(lane["unacknowledged"] is not None for lane in lanes)
+    delivered: int = sum(lane["delivered"] for lane in lanes)
+    return delivered > 0
+
+
 async def _heard(beside: Beside, services: set[str]) -> bool:
     return services <= set(await beside.services())
+
+
+async def two_servers_are_enough_for_commands(beside: Beside, known: str) -> None:
+    """Without a console, Anchore or `imagegate up`."""
+    running = beside.running
+    servers = {"REDIS_URL": running.redis.url, "AMQP_URL": running.rabbit.url}
+
+    async def run(*arguments: str) -> Ran:
+        return await imagegate(*arguments, state=running.folder / "state", **servers)
+
+    connection = await aio_pika.connect(running.rabbit.url)
+    async with connection:
+        channel = await connection.channel()
+        message = aio_pika.Message(b"hello, is this a step?")
+        await channel.default_exchange.publish(message, routing_key="imagegate.check")
+    await eventually(lambda: _dead(beside, 1))
+    ran = await run("dead", "list", "-o", "json")
+    (letter,) = json.loads(ran.out)["letters"]
+    assert (letter["lane"], letter["kind"]) == ("check", "")
+    ran = await run("dead", "show", letter["id"][:12])
+    assert "message: hello, is this a step?" in ran.out
+    ran = await run("dead", "requeue", letter["id"])
+    assert (ran.code, "it is no step" in ran.out) == (2, True)
+    ran = await run("dead", "drop", letter["id"])
+    assert (ran.code, ran.err) == (0, "")
+    ran = await run("dead", "drop", letter["id"])
+    assert ran.code == 1
+    assert (await beside.ask("queue"))["dead"] == 0
+    ran = await run("status")
+    assert (ran.code, "scanner" in ran.out) == (0, False)
+    ran = await run("verdicts", known)
+    assert ran.out.startswith(f"pass {known}")
+    ran = await run("decisions", "-o", "json")
+    assert known in json.loads(ran.out)[0]["decision"]["images"]
+    ran = await run("queue")
+    assert (ran.code, ran.err) == (0, "")
+
+
+async def _dead(beside: Beside, letters: int) -> bool:
+    dead: int = (await beside.ask("queue"))["dead"]
+    return dead == letters
 
 
 async def changes_nothing_while_it_hangs(beside: Beside, known: str) -> None:
