@@ -99,6 +99,8 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
                 )
             )
             _introduce(narrator, running, url, state)
+            where = _where_the_token_is(settings)
+            narrator.say(f"console: {running.console.url} ({where})")
             client = await stack.enter_async_context(
                 webhook_client(url, tls=client_context(certificate))
             )
@@ -124,7 +126,6 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
             if options.once:
                 life.stop("the show is over")
             elif not life.stopping.is_set():
-                where = _where_the_token_is(settings)
                 out.print(f"\nThe console: {running.console.url} ({where})", soft_wrap=True)
                 _invite(out, url, f"{host}/team/good:1.0", options)
             code = await life.until_stopped(
