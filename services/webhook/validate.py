@@ -6,7 +6,13 @@ from services.webhook.decisions import Recorder
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.reviewer import Reviewer
 from shared.domain.decision import Decision, State
-from shared.domain.review import AdmissionRequest, AdmissionResponse, Status, StatusDetails
+from shared.domain.review import (
+    AdmissionRequest,
+    AdmissionResponse,
+    Status,
+    StatusDetails,
+    object_name,
+)
 from shared.ports.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -75,8 +81,9 @@ def _log_denial(request: AdmissionRequest, decision: Decision) -> None:
     log.info(
         "denied",
         extra={
+            "kind": request.kind.kind,
             "namespace": request.namespace,
-            "object": request.name,
+            "object": object_name(request),
             "user": request.user_info.username,
             "state": str(decision.state),
             "reason": decision.message.partition("\n")[0],

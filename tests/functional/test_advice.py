@@ -67,6 +67,18 @@ async def test_a_good_image_passes_without_a_word(home: House, kind: Kind) -> No
     assert "patch" not in answer.response
 
 
+async def test_what_is_kept_of_a_pods_answer_is_no_answer_about_a_workload_nor_the_reverse(
+    home: House,
+) -> None:
+    good = push(home)
+    assert (await home.settled(good)).allowed
+    await asyncio.sleep(1.1)  # what is kept of an answer is kept for a second
+    for _ in range(3):
+        assert warnings(await home.ask(of(good))) == []
+        (warning,) = warnings(await home.review(good))
+        assert warning.startswith("not pinned to a digest")
+
+
 async def test_an_unknown_image_passes_at_once_with_a_warning_and_is_scanned_behind(
     tmp_path: Path,
 ) -> None:

@@ -127,6 +127,8 @@ async def test_a_tag_of_which_nobody_knows_is_left_within_half_a_second(tmp_path
         body = json.dumps(review_of(pod(image(home, "team/app:9")))).encode()
         assert (await home.post(body, path="/mutate", query=query)).allowed
         assert loop.time() - began < 0.45
+        text = await home.metrics()
+        assert '\nimagegate_mutations_total{result="left"} 2.0\n' in text
         queue = home.backends.queue
         assert isinstance(queue, MemoryQueue)
         assert {each.kind for each in queue.carried.steps()} == {StepKind.RESOLVE}

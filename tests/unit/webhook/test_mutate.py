@@ -16,7 +16,7 @@ from services.webhook.near_cache import NearCache
 from services.webhook.objects import places_to_judge
 from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
-from services.webhook.waiters import Waiters
+from services.webhook.waiters import Room, Waiters
 from services.worker.ledger import Ledger
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
@@ -85,7 +85,7 @@ class HungStore(DeadStore):
 
 
 class Rig:
-    """/mutate over stores in process, which know the tags of KNOWN."""
+    """/mutate over stores in process, where nobody waits for a registry."""
 
     def __init__(
         self,
@@ -109,6 +109,7 @@ class Rig:
             waiters=Waiters(),
             clock=self.clock,
             rules=lambda: rules,
+            room=Room(places=0),
         )
         self.mutate = Mutate(
             pinning=pinning,
@@ -126,7 +127,7 @@ class Rig:
             tagged = parse_reference(image).tagged
             await ledger.write_pointer(Pointer(tagged, self.clock.now() - age, DIGEST))
 
-    async def response(self, review: dict[str, Any], *, seconds: float = 0.1) -> dict[str, Any]:
+    async def response(self, review: dict[str, Any], *, seconds: float = 30.0) -> dict[str, Any]:
         """The response half, as it stands on the wire; it always allows."""
         request = decode_review(json.dumps(review).encode())
         now = self.clock.monotonic()
@@ -386,7 +387,7 @@ async def test_a_failure_of_ours_allows_without_a_patch_and_is_counted(
 ) -> None:
     rig = Rig(store=store)
     async with asyncio.timeout(5):
-        response = await rig.response(review_of(pod("nginx:1")))
+        response = await rig.response(review_of(pod("nginx:1")), seconds=0.1)
     assert "patch" not in response
     assert rig.counted == [Pinned.ERROR]
     assert "nothing is pinned" in caplog.text
