@@ -26,7 +26,7 @@ def probe(url: str, *, timeout: float = TIMEOUT) -> tuple[bool, str]:
         said = answer.read(MAX_ANSWER).decode(errors="replace").strip()
         return answer.status == 200, f"{answer.status} {said}"
     except (OSError, HTTPException) as error:
-        return False, f"{url} does not answer: {error or type(error).__name__}"
+        return False, f"{url} does not answer: {str(error) or type(error).__name__}"
     finally:
         connection.close()
 
