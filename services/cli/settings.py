@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.console.session import TOKEN_FILE
+from services.console.session import TOKEN_FILE, checked
 from shared.domain.errors import InvalidSettings
 from shared.runtime.settings import Secret
 from shared.runtime.state import StateSettings, read_secret
@@ -49,7 +49,7 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     def console_token(self) -> str:
         """The console's token; raises InvalidSettings when there is none to be had."""
         if self.imagegate_console_token:
-            return self.imagegate_console_token.value
+            return checked(self.imagegate_console_token.value)
         path = self.state_folder / TOKEN_FILE
         try:
             return read_secret(path)

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
 from services.cli.tables import plain, queue_lines
+from services.console.asking import heard
 from services.console.rates import Rates
 from services.console.view import OpsView, QueueReport
 from shared.domain.errors import ImagegateError
@@ -59,15 +60,13 @@ class Watch:
 
     async def _look(self) -> Seen | str:
         """What is seen, or why nothing."""
-        try:
-            report = await self._ops.queue()
-        except ImagegateError as error:
-            return str(error)
-        rates: Mapping[Lane, float | None] = {}
+        report, alive = await asyncio.gather(heard(self._ops.queue()), heard(self._ops.processes()))
+        if isinstance(report, ImagegateError):
+            return str(report)
         # Without the store there are depths all the same.
-        with suppress(ImagegateError):
-            rates = self._rates.seen(await self._ops.processes(), at=time.monotonic())
-        return Seen(report, rates)
+        if isinstance(alive, ImagegateError):
+            return Seen(report, {})
+        return Seen(report, self._rates.seen(alive, at=time.monotonic()))
 
 
 @contextmanager

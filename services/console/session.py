@@ -54,9 +54,13 @@ class Sessions:
 
 def token_of(settings: ConsoleSettings) -> str:
     """The token that was set, or the one of the state folder; raises InvalidSettings."""
-    if not settings.imagegate_console_token:
-        return ensure_secret(ensure_private_folder(settings.state_folder) / TOKEN_FILE)
-    token = settings.imagegate_console_token.value
+    if settings.imagegate_console_token:
+        return checked(settings.imagegate_console_token.value)
+    return ensure_secret(ensure_private_folder(settings.state_folder) / TOKEN_FILE)
+
+
+def checked(token: str) -> str:
+    """The token that was set, if it is long enough and can travel; raises InvalidSettings."""
     if len(token) < MIN_TOKEN:
         raise InvalidSettings(
             f"IMAGEGATE_CONSOLE_TOKEN has {len(token)} characters: use at least {MIN_TOKEN} that "

@@ -71,6 +71,8 @@ class Guard:
     async def login(self, request: web.Request) -> web.Response:
         if request.content_type != "application/json":
             return refusal(415, "send the token as application/json")
+        if "Content-Encoding" in request.headers:
+            return refusal(415, "send the token without Content-Encoding")
         given = msgspec.json.decode(await _body(request), type=Login)
         if not await self._door.opens(given.token, caller=_caller(request)):
             return refusal(401, "this is not the console's token")

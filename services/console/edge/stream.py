@@ -1,17 +1,19 @@
 """The stream of server-sent events over HTTP."""
 
 import asyncio
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
 from services.console.edge.guard import Guard
 from services.console.observer import Observer
-
-log = logging.getLogger(__name__)
+from services.console.watchers import Watcher
 
 WRITE_TIMEOUT = 10.0
 """Seconds that a watcher may take to read one event."""
+
+LAST_WORDS = 1.0
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -28,25 +30,29 @@ class Stream:
         self._guard = guard
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
-        with self._observer.watching() as watcher:
-            response = web.StreamResponse(headers=HEADERS)
-            await response.prepare(request)
+        response = web.StreamResponse(headers=HEADERS)
+        with self._observer.watching() as watcher, self._until_its_session_ends(request, watcher):
             try:
-                async with asyncio.timeout(self._guard.left(request)):
-                    while (what := await watcher.next()) is not None:
-                        async with asyncio.timeout(WRITE_TIMEOUT):
-                            await response.write(what)
-            except TimeoutError:
-                log.debug("a watcher's time is over")
-            await _end(request, response)
-            return response
+                await response.prepare(request)
+                while (what := await watcher.next()) is not None:
+                    async with asyncio.timeout(WRITE_TIMEOUT):
+                        await response.write(what)
+                async with asyncio.timeout(LAST_WORDS):
+                    await response.write_eof()
+            except (TimeoutError, ConnectionError):
+                # It does not read, or is gone: what is on its way would be kept for ever.
+                if request.transport is not None:
+                    request.transport.abort()
+        return response
 
-
-async def _end(request: web.Request, response: web.StreamResponse) -> None:
-    """Who does not read does not get the rest either: it would be kept for ever."""
-    try:
-        async with asyncio.timeout(1.0):
-            await response.write_eof()
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
+    @contextmanager
+    def _until_its_session_ends(self, request: web.Request, watcher: Watcher) -> Iterator[None]:
+        left = self._guard.left(request)
+        if left is None:
+            yield
+            return
+        end = asyncio.get_running_loop().call_later(left, watcher.end)
+        try:
+            yield
+        finally:
+            end.cancel()

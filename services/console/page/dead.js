@@ -41,8 +41,13 @@ export async function askDead() {
   if (mine !== turn) return;
   ({ letters, total } = answer);
   container.classList.remove("old");
-  set(aside, total > letters.length ? `the oldest ${count(letters.length)} of ${count(total)}` : total ? `${several(total, "letter")}, the oldest first` : "");
+  set(aside, asideOf());
   draw();
+}
+
+function asideOf() {
+  if (total > letters.length) return `the oldest ${count(letters.length)} of ${count(total)}`;
+  return total ? `${several(total, "letter")}, the oldest first` : "";
 }
 
 function draw() {
@@ -83,7 +88,7 @@ function told(letter) {
   return facts([
     ["image", letter.image ? block("", letter.image) : null],
     ["died", `${letter.reason}, in ${letter.lane}${letter.age === null ? "" : `, ${span(letter.age)} ago`}`],
-    ["wanted", letter.waited === null ? null : `${span(letter.waited)} ago${letter.why ? `, for ${letter.why}` : ""}`],
+    ["wanted", letter.waited === null ? null : `${span(letter.waited)} ago, for ${letter.why}`],
     ["attempts", letter.kind ? letter.attempt : null],
     ["history", history(letter.history)],
     ["message", letter.body ? block("body", pretty(letter.body)) : null],
@@ -115,12 +120,15 @@ export function requeueCommand(id) {
 
 function requeue(id) {
   const command = requeueCommand(id);
-  if (command === null) return make("p", { class: "hint" }, "Its id cannot be typed: `imagegate dead list` shows what can be done.");
+  if (command === null) {
+    return make("p", { class: "hint" }, "Its id cannot be typed: `imagegate dead` tells what can be done.");
+  }
   const code = make("code", {}, command);
   const copy = make("button", { type: "button" }, "Copy");
   const told = make("span", { class: "hint", role: "status" });
   copy.addEventListener("click", async () => set(told, await copied(command, code)));
-  return make("div", { class: "requeue" }, make("p", { class: "hint" }, "To try it again, as a first attempt:"), make("div", { class: "command" }, code, copy, told));
+  const hint = make("p", { class: "hint" }, "To try it again, as a first attempt:");
+  return make("div", { class: "requeue" }, hint, make("div", { class: "command" }, code, copy, told));
 }
 
 async function copied(command, code) {

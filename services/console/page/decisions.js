@@ -1,9 +1,9 @@
 // The last decisions: who asked for what, what the answer was, and why.
 
 import { ask } from "./api.js";
-import { Rows, cell, facts, imageCell, row } from "./rows.js";
-import { block, count, make, outside, set, several, visible } from "./text.js";
-import { exact, ticks } from "./time.js";
+import { decisionRow } from "./decision-row.js";
+import { Rows } from "./rows.js";
+import { count, set, several } from "./text.js";
 
 const FIRST = 15;
 const MORE = 100;
@@ -23,11 +23,11 @@ let frozen = null;
 let shown = FIRST;
 let whole = false;
 let pointed = false;
-let seekImage = () => {};
+let build = null;
 
 /** `whenImage(image)` is called when somebody wants to know what is known of an image. */
 export function startDecisions(whenImage) {
-  seekImage = whenImage;
+  build = (each) => decisionRow(each, whenImage);
   container.addEventListener("pointerenter", (event) => hold(event.pointerType === "mouse"));
   container.addEventListener("pointerleave", () => hold(false));
   container.addEventListener("toggle", draw, true);
@@ -133,86 +133,9 @@ const texts = new WeakMap();
 function textOf(each) {
   if (!texts.has(each)) {
     const { decision } = each;
-    const parts = [...Object.values(decision).filter((value) => typeof value === "string"), ...(decision.images ?? [])];
-    texts.set(each, `${parts.join("\n")}\n${decision.allowed ? "allowed" : "denied"} ${decision.code}`.toLowerCase());
+    const answer = `${decision.allowed ? "allowed" : "denied"} ${decision.code}`;
+    const parts = [answer, ...(decision.images ?? []), ...Object.values(decision)];
+    texts.set(each, parts.filter((part) => typeof part === "string").join("\n").toLowerCase());
   }
   return texts.get(each);
-}
-
-function level({ allowed, state }) {
-  if (allowed) return state === "pass" || state === "exempt" ? "good" : "warn";
-  return state === "pending" ? "warn" : "bad";
-}
-
-function objectOf({ namespace, kind, name }) {
-  return `${namespace ? `${namespace}/` : ""}${kind}${name ? `/${name}` : ""}`;
-}
-
-function build(each) {
-  const { decision } = each;
-  const images = decision.images ?? [];
-  const alike = decision.times ?? 1;
-  const verdict = make("span", { class: `cell verdict ${level(decision)}` });
-  verdict.append(
-    make("b", {}, decision.allowed ? "allowed" : "denied"),
-    " ",
-    outside("span", "state outside", decision.state === "pass" ? "" : words(decision.state)),
-    ...(alike > 1 ? [make("span", { class: "times", title: `${alike} reviews alike` }, ` ×${count(alike)}`)] : []),
-  );
-  const plus = images.length > 1 ? make("span", { class: "plus" }, `+${images.length - 1}`) : null;
-  const line = [
-    make("span", { class: "cell when" }, ticks(decision.at)),
-    verdict,
-    cell("object", objectOf(decision)),
-    userCell(decision.user),
-    imageCell("images", images[0] ?? "", plus),
-    cell("why", shortReason(decision.reason ?? "", images)),
-  ];
-  return row("decision-row", line, () => detailsOf(each));
-}
-
-const ACCOUNT = "system:serviceaccount:";
-
-/** A service account without the words that all of them begin with. */
-function userCell(user) {
-  if (!user.startsWith(ACCOUNT)) return cell("user", user);
-  const name = outside("span", "outside", user.slice(ACCOUNT.length));
-  return make("span", { class: "cell user" }, make("span", { class: "account", title: "service account" }, "sa"), name);
-}
-
-/** The image stands beside it already. */
-function shortReason(reason, images) {
-  const named = images.map((image) => `image ${image}: `).find((beginning) => reason.startsWith(beginning));
-  return reason.slice(named?.length ?? 0);
-}
-
-function words(state) {
-  return state.replaceAll("_", " ");
-}
-
-function detailsOf({ id, decision }) {
-  return facts([
-    ["at", exact(decision.at)],
-    ["decision", `${decision.allowed ? "allowed" : "denied"} (${decision.code}), ${words(decision.state)}${decision.dry_run ? ", dry run" : ""}`],
-    ["why", decision.reason ? block("", decision.reason) : null],
-    ["object", block("", `${objectOf(decision)} (${decision.operation})`)],
-    ["user", block("", decision.user)],
-    ["images", imagesOf(decision.images ?? [])],
-    ["reviews alike", decision.times ?? 1],
-    ["took", `${Math.round((decision.took ?? 0) * 10) / 10} ms`],
-    ["webhook", decision.webhook],
-    ["id", id],
-  ]);
-}
-
-function imagesOf(images) {
-  if (!images.length) return null;
-  const list = make("ul", { class: "images" });
-  for (const image of images) {
-    const find = make("button", { type: "button", class: "quiet" }, "verdicts");
-    find.setAttribute("aria-label", `Verdicts of ${visible(image)}`);
-    find.addEventListener("click", () => seekImage(image));
-    list.append(make("li", {}, outside("span", "outside", image), " ", find));
-  }
-  return list;
 }

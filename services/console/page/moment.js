@@ -70,7 +70,9 @@ export class Moment {
     const latest = this.#latest();
     const at = this.#at ?? latest;
     const numbers = this.#samples.near(at)?.lanes.get(name);
-    const told = numbers ? Object.entries(LOOKS).map(([chart, look]) => spoken(chart, look, numbers)) : ["nobody looked"];
+    const told = numbers
+      ? Object.entries(LOOKS).map(([chart, look]) => spoken(chart, look, numbers))
+      : ["nobody looked"];
     area.setAttribute("aria-valuenow", Math.round((at - latest) / 1000));
     area.setAttribute("aria-valuetext", `${this.#at === null ? "now" : clock(at)}: ${told.join(", ")}`);
   }

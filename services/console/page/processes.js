@@ -8,6 +8,8 @@ import { aim, ticks } from "./time.js";
 const SILENT = 6_000;
 /** Milliseconds without a beat that are worth saying: three were missed. */
 
+const SHOWN = 300;
+
 const rows = new Rows(document.getElementById("processes-list"));
 const aside = document.getElementById("processes-aside");
 const known = new Map();
@@ -22,11 +24,18 @@ export function processes(alive, at) {
   for (const name of known.keys()) {
     if (!names.has(name)) known.delete(name);
   }
-  rows.show(alive.slice(0, 300), { key: keyOf, build, empty: "Nobody was heard lately." });
+  rows.show(alive.slice(0, SHOWN), { key: keyOf, build, empty: "Nobody was heard lately." });
   for (const each of alive) aim(known.get(each.beat.name).seen, at - each.seen);
-  const versions = [...new Set(alive.map((each) => each.beat.version))];
-  set(aside, `${several(alive.length, "process", "processes")} alive${versions.length > 1 ? `, ${versions.length} versions` : ""}`);
+  set(aside, asideOf(alive));
   tell("processes", problems(alive));
+}
+
+function asideOf(alive) {
+  const told = [`${several(alive.length, "process", "processes")} alive`];
+  const versions = new Set(alive.map(({ beat }) => beat.version)).size;
+  if (versions > 1) told.push(several(versions, "version"));
+  if (alive.length > SHOWN) told.push(`the first ${SHOWN} are shown`);
+  return told.join(", ");
 }
 
 /** Whatever is shown in a closed row: it is built again when one of these changes. */
@@ -34,9 +43,14 @@ function keyOf({ beat, seen }) {
   return [beat.name, beat.version, beat.started, beat.stopping, beat.away, seen > SILENT].join("\n");
 }
 
+function stateOf({ stopping, away = [] }, seen) {
+  if (stopping) return "stopping";
+  if (away.length) return `without ${away.join(", ")}`;
+  return seen > SILENT ? "silent" : "alive";
+}
+
 function build({ beat, seen }) {
-  const away = beat.away ?? [];
-  const state = beat.stopping ? "stopping" : away.length ? `without ${away.join(", ")}` : seen > SILENT ? "silent" : "alive";
+  const state = stateOf(beat, seen);
   const told = outside("span", `cell state ${state === "alive" ? "good" : "warn"}`, state);
   const line = [
     cell("service", beat.service),

@@ -35,6 +35,11 @@ export function imageCell(className, image, ...more) {
   );
 }
 
+/** How many more there are than the first of them, or nothing. */
+export function plus(texts) {
+  return texts.length > 1 ? make("span", { class: "plus" }, `+${texts.length - 1}`) : null;
+}
+
 /** Names and what they stand for, below each other; what is empty is left out. */
 export function facts(entries) {
   const list = make("dl", { class: "details" });

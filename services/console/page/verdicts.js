@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { tell } from "./attention.js";
-import { Rows, cell, facts, imageCell, row } from "./rows.js";
+import { Rows, cell, facts, imageCell, plus, row } from "./rows.js";
 import { block, count, make, outside, set, several } from "./text.js";
 import { exact, now, ticks } from "./time.js";
 
@@ -92,7 +92,8 @@ function unbelieved(each) {
 function problems() {
   const number = found.filter(unbelieved).length;
   if (!number) return [];
-  const text = `${several(number, "record")} in the store ${number === 1 ? "is" : "are"} not believed: no key that is trusted here signed ${number === 1 ? "it" : "them"}.`;
+  const [are, them] = number === 1 ? ["is", "it"] : ["are", "them"];
+  const text = `${several(number, "record")} in the store ${are} not believed: no key that is trusted here signed ${them}.`;
   return [{ level: "bad", section: "verdicts", text }];
 }
 
@@ -118,13 +119,14 @@ const LEVELS = { pass: "good", fail: "bad", error: "warn" };
 function build(each) {
   const outcome = make("span", { class: `cell verdict ${LEVELS[each.outcome] ?? "bad"}` });
   outcome.append(outside("b", "outside", each.outcome), each.stale ? make("span", { class: "state" }, " stale") : "");
-  const digest = each.digest && !each.image.includes("@") ? outside("span", "digest outside", shortDigest(each.digest)) : null;
+  const named = each.image.includes("@") || !each.digest;
+  const digest = named ? null : outside("span", "digest outside", shortDigest(each.digest));
   const line = [
     make("span", { class: "cell when" }, each.at ? ticks(now() - each.age * 1000) : "–"),
     outcome,
     imageCell("image", each.image, digest),
     cell("policy", each.policy),
-    make("span", { class: "cell why" }, outside("span", "outside", each.reasons[0] ?? ""), each.reasons.length > 1 ? make("span", { class: "plus" }, ` +${each.reasons.length - 1}`) : null),
+    make("span", { class: "cell why" }, outside("span", "outside", each.reasons[0] ?? ""), plus(each.reasons)),
   ];
   const item = row("verdict-row", line, () => detailsOf(each));
   item.classList.toggle("loud", unbelieved(each));
@@ -139,7 +141,8 @@ function detailsOf(each) {
   return facts([
     ["image", block("", each.image)],
     ["digest", each.digest],
-    ["evaluated", each.at ? `${exact(each.at)}${each.stale ? "; stale: it is asked again when it is next used" : ""}` : "not known"],
+    ["evaluated", each.at ? exact(each.at) : "not known"],
+    ["stale", each.stale ? "it is asked again when it is next used" : null],
     ["policy", each.policy],
     ["revision", each.revision],
     ["scan", each.scan_id],

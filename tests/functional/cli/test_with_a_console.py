@@ -100,6 +100,14 @@ async def test_another_token_is_said_and_not_shown(site: Site, tmp_path: Path) -
     assert wrong not in ran.err
 
 
+@pytest.mark.parametrize("token", ["short", "a-token-with\na-line-in-it", "passwörter-passwörter"])
+async def test_what_can_be_no_token_is_one_line(site: Site, tmp_path: Path, token: str) -> None:
+    ran = await ask("queue", url=site.url, state=tmp_path, IMAGEGATE_CONSOLE_TOKEN=token)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "IMAGEGATE_CONSOLE_TOKEN" in ran.err
+    assert token not in ran.err
+
+
 async def test_an_error_of_the_console_is_told_in_its_words(site: Site, tmp_path: Path) -> None:
     site.queue.away = "rabbit is away"
     ran = await ask("queue", url=site.url, state=tmp_path)
