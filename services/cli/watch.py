@@ -60,7 +60,7 @@ class Watch:
 
     async def _look(self) -> Seen | str:
         """What is seen, or why nothing."""
-        report, alive = await asyncio.gather(heard(self._ops.queue()), heard(self._ops.processes()))
+        report, alive = await asyncio.gather(heard(self._ops.queue), heard(self._ops.processes))
         if isinstance(report, ImagegateError):
             return str(report)
         # Without the store there are depths all the same.

@@ -79,7 +79,7 @@ class Observer:
     async def _look_once(self) -> None:
         """A mistake of ours is logged and costs one sample, not the process that we run in."""
         try:
-            look, decisions = await asyncio.gather(self._ops.look(), heard(self._new_decisions()))
+            look, decisions = await asyncio.gather(self._ops.look(), heard(self._new_decisions))
             self._tell(look, decisions)
         except Exception:
             log.exception("the console could not look")

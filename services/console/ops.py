@@ -82,7 +82,7 @@ class Ops:
     async def look(self) -> Look:
         """Depths as the broker tells them; ages and processes as the store remembers them."""
         depths, seen, alive = await asyncio.gather(
-            heard(self._queue.depths()), heard(self._first_seen()), heard(self._presence.alive())
+            heard(self._queue.depths), heard(self._first_seen), heard(self._presence.alive)
         )
         trouble: dict[str, ImagegateError] = {}
         for part, answer in (("queue", depths), ("store", alive), ("store", seen)):
@@ -180,7 +180,7 @@ class Ops:
 
 async def _part(name: str, ask: Callable[[], Awaitable[object]]) -> PartReport:
     began = time.perf_counter()
-    answer = await heard(ask())
+    answer = await heard(ask)
     ok = not isinstance(answer, ImagegateError)
     took = round((time.perf_counter() - began) * 1000, 1)
     return PartReport(name, ok, _told(answer), took)

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -260,7 +261,16 @@ async def test_decisions_are_told_the_newest_first_and_after_one_only_the_newer(
     ]
 
 
+async def test_a_question_that_is_cancelled_before_it_began_leaves_nothing_over() -> None:
+    asked = asyncio.create_task(heard(asyncio.Event().wait))
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    # A coroutine that was made and never awaited would be a warning, which is an error here.
+    gc.collect()
+
+
 async def test_a_question_that_hangs_is_given_up() -> None:
-    answer = await heard(asyncio.Event().wait(), timeout=0.01)
+    answer = await heard(asyncio.Event().wait, timeout=0.01)
     assert isinstance(answer, NoAnswer)
     assert str(answer) == "no answer in 0.01 s"
