@@ -19,7 +19,7 @@ from shared.adapters.rabbitmq.look import look
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.domain.errors import QueueError, QueueUnavailable, QueueUnconfirmed
 from shared.domain.step import Lane, encode_step
-from shared.ports.steps import DeadLetter
+from shared.ports.steps import DeadLetter, Settle
 from shared.runtime.clock import SystemClock
 from tests.contract.queues import Recorder, a_step, consuming, dead, ready, until
 from tests.servers.rabbitmq import RabbitServer
@@ -322,6 +322,20 @@ async def test_who_waits_for_letters_that_are_taken_away_meanwhile_finds_none(
             await asyncio.sleep(0.5)
             await looking.settle(held.messages[0])
         assert list(await waiting) == [[], None, False, []]
+
+
+@pytest.mark.parametrize("looks", [True, False])
+async def test_a_dead_letter_queue_that_somebody_deletes_is_made_again(
+    looker: Looker, looks: bool
+) -> None:
+    await looker.names()
+    await asyncio.to_thread(looker.broker.ctl, "delete_queue", f"{looker.prefix}.dead")
+    with pytest.raises(QueueUnavailable, match="no queue"):
+        await (looker.names() if looks else dead(looker.queue))
+    await until(lambda: looks_well(looker))
+    async with consuming(looker.queue, Lane.ADMISSION, Recorder(Settle.DEAD)):
+        await looker.queue.publish(a_step())
+        await until(lambda: _one_is_dead(looker))
 
 
 STRANGE: list[HeadersType] = [

@@ -240,6 +240,22 @@ async def test_a_queue_that_was_closed_says_so(broker: RabbitServer, prefix: str
         await Process(broker, prefix).queue.consume(Lane.CHECK, Recorder(), concurrency=1)
 
 
+async def test_what_is_under_way_when_a_queue_is_closed_ends_with_an_error_of_the_queue(
+    broker: RabbitServer, prefix: str
+) -> None:
+    results: list[object] = []
+    for moment in range(8):
+        async with Process(broker, prefix).running() as queue:
+            calls: list[asyncio.Task[object]] = []
+            calls += [asyncio.create_task(queue.publish(a_step())) for _ in range(50)]
+            calls += [asyncio.create_task(queue.depths()) for _ in range(10)]
+            await asyncio.sleep(0.002 * moment)
+        results += await asyncio.gather(*calls, return_exceptions=True)
+    wrong = [result for result in results if isinstance(result, BaseException)]
+    assert wrong
+    assert all(isinstance(result, QueueError) for result in wrong)
+
+
 async def test_drain_does_not_wait_for_a_broker_that_is_away(
     broker: RabbitServer, prefix: str
 ) -> None:
@@ -441,7 +457,7 @@ async def test_queues_with_other_arguments_are_named_with_what_to_do(
     async with Process(broker, prefix, max_ready=5).running():
         other = Process(broker, prefix, max_ready=6)
         async with other.queue.connect() as queue:
-            with pytest.raises(QueueUnavailable, match=r"x-max-length.*same settings"):
+            with pytest.raises(QueueUnavailable, match=r"x-max-length.*same version and settings"):
                 await queue.connected(timeout=2)
 
 

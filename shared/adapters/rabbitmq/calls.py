@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
 
 from shared.domain.errors import QueueUnavailable
 
@@ -56,12 +56,30 @@ async def answer(
         raise QueueUnavailable(f"{what}: the connection to the broker was closed")
     try:
         return task.result()
-    except BROKER_ERRORS as error:
+    except Exception as error:
+        if not broke(error):
+            raise
         raise QueueUnavailable(f"{what}: {describe(error)}") from error
+
+
+def broke(error: BaseException) -> bool:
+    """Whether the broker, or the end of the connection to it, is what `error` tells of.
+
+    Calls that are under way when a connection is closed in good order get an `Exception` of
+    the library's that is nothing more than that.
+    """
+    return isinstance(error, BROKER_ERRORS) or type(error) is Exception
+
+
+def missing(error: QueueUnavailable) -> bool:
+    """Whether a queue is not there that should be: somebody deleted it."""
+    return isinstance(error.__cause__, ChannelNotFoundEntity)
 
 
 def describe(error: BaseException) -> str:
     """One line about an error of the library, some of which have no text."""
+    if type(error) is Exception:
+        return "the connection was closed"
     return f"{type(error).__name__}: {error}" if str(error) else repr(error)
 
 

@@ -8,7 +8,7 @@ from aiormq.abc import AbstractChannel as UnderlayChannel
 
 from shared.adapters.crew import Crew
 from shared.adapters.handling import Handling, QueueEvent
-from shared.adapters.rabbitmq.calls import BROKER_ERRORS, answer, background, open_channel, shut
+from shared.adapters.rabbitmq.calls import answer, background, broke, open_channel, shut
 from shared.adapters.rabbitmq.flights import Flights
 from shared.adapters.rabbitmq.link import Link
 from shared.adapters.rabbitmq.topology import Topology
@@ -143,12 +143,11 @@ class LaneConsumer:
         task = background(ending, name="settle")
         await asyncio.wait({task}, timeout=RPC_TIMEOUT)
         if task.done() and not task.cancelled():
-            try:
-                task.result()
-            except BROKER_ERRORS:
-                pass
-            else:
+            error = task.exception()
+            if error is None:
                 return True
+            if not broke(error):
+                raise error
         self._handling.count(QueueEvent.STALE)
         return False
 

@@ -95,8 +95,9 @@ class RabbitDeadLetters:
     async def _look(self) -> AsyncIterator[Look]:
         link = await self._queue.consuming(timeout=CONNECT)
         dead = self._queue.topology.dead
-        async with look(link, dead, timeout=self._patience) as looking:
-            yield looking
+        with self._queue.healing():
+            async with look(link, dead, timeout=self._patience) as looking:
+                yield looking
 
     async def _find(self, looking: Look, letter_id: str) -> AbstractIncomingMessage | None:
         names, found = _Names(), list[AbstractIncomingMessage]()

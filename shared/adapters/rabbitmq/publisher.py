@@ -17,8 +17,8 @@ from aio_pika.exceptions import ChannelInvalidStateError, DeliveryError, Publish
 
 from shared.adapters.handling import OnEvent, QueueEvent
 from shared.adapters.rabbitmq.calls import (
-    BROKER_ERRORS,
     background,
+    broke,
     describe,
     open_channel,
     unblocked,
@@ -111,6 +111,11 @@ class Publisher:
                     "delete the queue and it is declared again"
                 )
 
+    def heal(self) -> None:
+        """Declare again what somebody deleted, once at a time."""
+        if self._healing is None or self._healing.done():
+            self._healing = background(self._redeclare(), name="declare the queues again")
+
     async def _prepare(self, connection: AbstractConnection) -> None:
         await self._topology.declare(connection)
         # Nothing but publishes on this channel: a question that timed out there has made the
@@ -146,7 +151,7 @@ class Publisher:
         try:
             sending.result()
         except PublishError as error:
-            self._heal()
+            self.heal()
             raise QueueUnavailable(
                 f"{queue} does not exist: somebody deleted it, it is declared again"
             ) from error
@@ -155,7 +160,9 @@ class Publisher:
             raise QueueFull(f"{queue} is full: its steps come in faster than they go") from error
         except ChannelInvalidStateError as error:
             raise QueueUnavailable("the connection to the broker was closed") from error
-        except BROKER_ERRORS as error:
+        except Exception as error:
+            if not broke(error):
+                raise
             raise QueueUnconfirmed(f"{queue}: no confirm: {describe(error)}") from error
         self._heard(queue)
 
@@ -173,11 +180,6 @@ class Publisher:
         except QueueError:
             # Counted, not logged: thousands end at once when a hung connection is closed.
             self._on_event(QueueEvent.REFUSED_LATE, lane)
-
-    def _heal(self) -> None:
-        """Declare again what somebody deleted, once at a time."""
-        if self._healing is None or self._healing.done():
-            self._healing = background(self._redeclare(), name="declare the queues again")
 
     async def _redeclare(self) -> None:
         log.warning("a queue is missing, declaring all of them again")

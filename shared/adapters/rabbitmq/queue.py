@@ -1,15 +1,15 @@
 """The queue of steps on RabbitMQ."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 from aio_pika.abc import AbstractConnection
 
 from shared.adapters.crew import Crew, drain
 from shared.adapters.handling import Handling, OnEvent, check_publish, ignore
-from shared.adapters.rabbitmq.calls import unblocked
+from shared.adapters.rabbitmq.calls import missing, unblocked
 from shared.adapters.rabbitmq.consumer import LaneConsumer
 from shared.adapters.rabbitmq.flights import Flights
 from shared.adapters.rabbitmq.link import Link, LinkSettings
@@ -151,7 +151,8 @@ class RabbitQueue:
     async def depths(self) -> Depths:
         """Ready steps and consumers, by passive declares; raises QueueUnavailable."""
         connection = self._consuming.current or await self._publishing()
-        return await self.topology.depths(connection, timeout=ASK_TIMEOUT)
+        with self.healing():
+            return await self.topology.depths(connection, timeout=ASK_TIMEOUT)
 
     async def ping(self) -> None:
         """Raises QueueUnavailable when steps cannot be published or, if wanted, consumed.
@@ -176,6 +177,19 @@ class RabbitQueue:
         except TimeoutError:
             _ = self._consuming.connection  # says why there is none
         return self._consuming
+
+    @contextmanager
+    def healing(self) -> Iterator[None]:
+        """Have a queue that is found to be missing declared again; the error passes.
+
+        Nobody publishes to that of the dead letters: what lanes reject would wait, and fill them.
+        """
+        try:
+            yield
+        except QueueUnavailable as error:
+            if missing(error):
+                self._publisher.heal()
+            raise
 
     async def _publishing(self) -> AbstractConnection:
         """The publishing connection, unless a question would hang there."""
