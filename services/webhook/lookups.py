@@ -7,6 +7,8 @@ many a push event had judged before anybody wanted them.
 from collections.abc import Callable
 from enum import StrEnum
 
+import msgspec
+
 from services.webhook.catalogue import Image
 from shared.domain.decision import Judgement
 from shared.domain.why import Why
@@ -46,8 +48,9 @@ class Lookups:
         self._on_layer = on_layer
         self._on_first = on_first
         self._max_seen = max_seen
-        # In the order of coming. Their hashes suffice: what is lost is a count.
-        self._seen: dict[int, None] = {}
+        # In the order of coming; of a tag whether a digest of it was seen as well. Their hashes
+        # suffice: what is lost is a count.
+        self._seen: dict[int, bool] = {}
 
     def kept(self, images: int) -> None:
         """So many images were answered from what was kept of earlier answers."""
@@ -69,10 +72,23 @@ class Lookups:
         self._on_layer(layer, 1)
 
     def _first(self, image: Image, first: First) -> None:
-        seen = hash((image.reference, image.question))
-        if seen in self._seen:
+        """A tag and the digest it is pinned to are one image; a digest that it moves to is
+        another one."""
+        reference = image.reference
+        whole = hash((reference, image.question))
+        if whole in self._seen:
             return
-        self._seen[seen] = None
+        known_by_tag = False
+        if reference.tag and reference.digest:
+            tagged = msgspec.structs.replace(reference, digest=None)
+            tag = hash((tagged, image.question))
+            known_by_tag = self._seen.get(tag) is False
+            self._see(tag, pinned=True)
+        self._see(whole, pinned=False)
+        if not known_by_tag:
+            self._on_first(first)
+
+    def _see(self, image: int, *, pinned: bool) -> None:
+        self._seen[image] = pinned
         if len(self._seen) > self._max_seen:
             del self._seen[next(iter(self._seen))]
-        self._on_first(first)

@@ -19,6 +19,8 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
+from tests.fakes.json_patch import apply_patch
+from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.house import CONTROLLER, Answer, Backends, House, eventually, house, pod, review_of
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
@@ -123,6 +125,37 @@ async def test_redis_away(home: House, redis: RedisServer, how: str) -> None:
     await home.asked_until(review(unknown), lambda answer: answer.allowed, within=30)
 
 
+@pytest.mark.parametrize("how", ["killed", "hung"])
+async def test_while_redis_is_away_known_tags_are_pinned_and_unknown_ones_left(
+    home: House, redis: RedisServer, how: str
+) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    await pinned(home, known)
+    if how == "killed":
+        redis.kill()
+    else:
+        redis.pause()
+    try:
+        for _ in range(3):
+            assert await pinned(home, known) is not None
+            assert await pinned(home, unknown) is None
+            await asyncio.sleep(2)
+        workload_allowed = await home.ask(review_of_workload(DEPLOYMENT, of_pod(unknown)))
+        assert workload_allowed.allowed
+        assert "Redis" in workload_allowed.response["warnings"][0]
+    finally:
+        if how == "killed":
+            redis.start_again()
+        else:
+            redis.resume()
+
+    async def pinned_again() -> bool:
+        return await pinned(home, unknown) is not None
+
+    await eventually(pinned_again, within=30)
+
+
 async def test_redis_emptied(home: House, redis: RedisServer) -> None:
     images = Images(home)
     known = await images.known()
@@ -169,6 +202,23 @@ async def test_rabbitmq_killed(home: House, rabbit: RabbitServer) -> None:
     finally:
         await asyncio.to_thread(rabbit.start_node)
     await home.asked_until(review(unknown), lambda answer: answer.allowed, within=60)
+
+
+async def test_while_rabbitmq_is_killed_a_tag_is_pinned_to_what_it_named_last(
+    home: House, rabbit: RabbitServer
+) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    await asyncio.sleep(11)  # its pointer is old for a pod that has the registry asked each time
+    rabbit.kill()
+    try:
+        for _ in range(3):
+            last = await pinned(home, known, policy="Always")
+            assert last is not None
+            assert (await in_time(home, last)).allowed
+            assert await pinned(home, unknown) is None
+    finally:
+        await asyncio.to_thread(rabbit.start_node)
 
 
 async def test_what_was_claimed_while_rabbitmq_was_down_is_published_again_by_itself(
@@ -229,6 +279,20 @@ async def test_everything_restarted(
         assert (await in_time(home, image)).allowed
         assert not home.anchore.store.calls
         assert (await home.settled(Images(home).new(), within=30)).allowed
+
+
+async def pinned(home: House, image: str, *, policy: str = "IfNotPresent") -> str | None:
+    """What the image becomes, within the API server's timeout; None where it is left."""
+    content = pod(image, policy=policy)
+    async with asyncio.timeout(REVIEW_TIMEOUT):
+        answer = await home.mutate(review_of(content, user=CONTROLLER))
+    assert answer.allowed
+    after = apply_patch(answer.response, content)["spec"]["containers"][0]["image"]
+    return None if after == image else str(after)
+
+
+def of_pod(image: str) -> dict[str, object]:
+    return workload(DEPLOYMENT, pod(image)["spec"])
 
 
 def review(image: str) -> dict[str, object]:

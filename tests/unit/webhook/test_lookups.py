@@ -68,11 +68,33 @@ def test_another_tag_digest_or_question_is_another_image() -> None:
     for each in (
         image("app:1"),
         image("app:2"),
-        image("app:1@sha256:" + "a" * 64),
+        image("app@sha256:" + "a" * 64),
         image("app:1", Question(policy="strict")),
     ):
         rig.lookups.asked(each)
     assert rig.firsts == [First.ASKED] * 4
+
+
+A, B = ("sha256:" + letter * 64 for letter in "ab")
+
+
+@pytest.mark.parametrize(
+    ("written", "firsts"),
+    [
+        (["app:1", f"app:1@{A}", f"app:1@{A}", "app:1"], 1),
+        ([f"app:1@{A}", "app:1"], 1),
+        (["app:1", f"app:1@{A}", f"app:1@{B}", "app:1", f"app:1@{A}"], 2),
+        ([f"app:1@{A}", f"app:2@{A}", f"app@{A}"], 3),
+        (["app:1", "app:2", f"app:1@{A}", f"app:2@{B}"], 2),
+    ],
+)
+def test_a_tag_and_the_digest_it_is_pinned_to_are_one_image_and_a_moved_tag_is_another(
+    written: list[str], firsts: int
+) -> None:
+    rig = Rig()
+    for each in written:
+        rig.lookups.asked(image(each))
+    assert len(rig.firsts) == firsts
 
 
 def test_what_could_not_be_looked_up_is_still_to_be_seen_for_the_first_time() -> None:
