@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage, HeadersType
+from pamqp.commands import Basic
 
 from shared.adapters.rabbitmq.dead import RabbitDeadLetters
 from shared.adapters.rabbitmq.look import look
@@ -373,6 +374,47 @@ async def test_what_strangers_put_among_the_dead_is_shown_bounded_and_can_be_dro
     for letter in left:
         assert await looker.letters.drop(letter.id)
     assert await looker.letters.letters(limit=ALL) == []
+
+
+class Unreadable(Basic.Properties):
+    """Properties as no library writes them: the flags, and what they announce."""
+
+    def __init__(self, written: bytes) -> None:
+        super().__init__(message_id="not sent")
+        self._written = written
+
+    def marshal(self) -> bytes:
+        return self._written
+
+
+UNREADABLE = {
+    "an id that is no UTF-8": b"\x00\x80\x02\xff\xfe",
+    "a time after all years": b"\x00\x40" + b"\x7f" * 8,
+}
+
+
+@pytest.mark.parametrize("written", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_a_message_whose_properties_nobody_can_read_is_handled_like_any_other(
+    looker: Looker, written: bytes
+) -> None:
+    step, got = a_step(), Recorder()
+    [name] = await looker.put_steps(1)
+    async with await aio_pika.connect(looker.broker.url) as other, other.channel() as channel:
+        raw = await channel.get_underlay_channel()
+        for queue in ("admission", "dead"):
+            await raw.basic_publish(
+                encode_step(step),
+                routing_key=f"{looker.prefix}.{queue}",
+                properties=Unreadable(written),
+            )
+    letters = await looker.letters.letters(limit=ALL)
+    assert [letter.step for letter in letters] == [a_step(id="step-0"), step]
+    async with consuming(looker.queue, Lane.ADMISSION, got):
+        await until(lambda: bool(got.ended))
+        assert await looker.letters.requeue(letters[1].id)
+        await until(lambda: len(got.ended) == 2)
+    assert got.steps[0] == step
+    assert await looker.names() == [name]
 
 
 async def test_a_step_that_was_delivered_too_often_says_so(looker: Looker) -> None:

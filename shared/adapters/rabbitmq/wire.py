@@ -13,6 +13,7 @@ from aiormq.connection import TCPTransportFactory, TLSTransportFactory
 from yarl import URL
 
 from shared.adapters.rabbitmq.calls import CLOSE_TIMEOUT, answer, background
+from shared.adapters.rabbitmq.frames import readable
 
 
 class Wire(TransportFactory):
@@ -32,7 +33,7 @@ class Wire(TransportFactory):
         secure = url.scheme == "amqps"
         factory = TLSTransportFactory() if secure else TCPTransportFactory()
         reader, self._writer = await factory.create(url, **kwargs)
-        return reader, self._writer
+        return readable(reader), self._writer
 
     def cut(self) -> None:
         """Close the socket at once and forget what was not sent."""
