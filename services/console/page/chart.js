@@ -33,9 +33,10 @@ export class Chart {
     new ResizeObserver(([entry]) => this.#resized(entry.contentRect.width)).observe(svg);
   }
 
-  /** Show `points` (`{at, value}`) as they are at `now`. */
-  draw(points, now) {
+  /** Show `points` (`{at, value}`) as they are at `now`; `nothing` is said where none has a value. */
+  draw(points, now, nothing = "no data yet") {
     this.#drawn = { points, now };
+    write(this.#parts.empty, nothing);
     if (this.#width < LEFT + RIGHT + 20) return;
     const start = now - WINDOW;
     const inside = this.#width - LEFT - RIGHT;
@@ -82,7 +83,7 @@ export class Chart {
     this.#width = Math.round(width);
     this.#svg.setAttribute("viewBox", `0 0 ${this.#width} ${HEIGHT}`);
     this.#lay();
-    if (this.#drawn) this.draw(this.#drawn.points, this.#drawn.now);
+    if (this.#drawn) this.draw(this.#drawn.points, this.#drawn.now, this.#parts.empty.textContent);
   }
 
   #build() {
@@ -111,7 +112,6 @@ export class Chart {
     write(this.#parts.third, "−10");
     write(this.#parts.half, "−5");
     write(this.#parts.today, "now");
-    write(this.#parts.empty, "no data yet");
     this.#svg.replaceChildren(...Object.values(this.#parts));
   }
 

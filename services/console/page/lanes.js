@@ -28,6 +28,7 @@ const template = document.getElementById("lane-template");
 const HINT = aside.textContent;
 
 let reported = null;
+let agesKnown = false;
 let deadChanged = () => {};
 
 /**
@@ -101,6 +102,7 @@ export function sample({ at, queue, rates }) {
   samples.add({ at, lanes: new Map(named) });
   if (queue) {
     reported = at;
+    agesKnown = queue.ages_known;
     drawNumbers(queue, rates);
     waiting(queue, deadChanged);
     tell("lanes", problems(queue));
@@ -123,7 +125,11 @@ function draw() {
   if (document.hidden) return;
   const until = Math.max(now(), samples.last?.at ?? 0);
   for (const [name, { charts }] of lanes) {
-    for (const { field, chart } of charts) chart.draw(samples.points(name, field), until);
+    for (const { field, chart } of charts) {
+      // No age is one, too: nothing is under way, unless nobody could be asked.
+      const nothing = field === "oldest" && agesKnown ? "nothing was waiting" : undefined;
+      chart.draw(samples.points(name, field), until, nothing);
+    }
   }
   drawMarks();
 }

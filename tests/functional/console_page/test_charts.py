@@ -41,6 +41,13 @@ async def test_without_data_a_chart_says_so_and_has_its_axes(
         await expect(chart.locator(".empty")).to_be_hidden()
 
 
+async def test_where_nothing_waits_the_chart_of_ages_says_so(watched: Tab) -> None:
+    await watched.enter()
+
+    empty = watched.page.locator("[data-lane=check] figure[data-chart=age] .empty")
+    await expect(empty).to_have_text("nothing was waiting")
+
+
 async def test_the_axis_grows_with_what_is_drawn(site: Site, watched: Tab) -> None:
     await watched.enter()
     top = watched.page.locator(DEPTH).locator(".tick").first
