@@ -50,9 +50,10 @@ def places_to_judge(request: AdmissionRequest) -> list[ImagePlace]:
 def _same_resource(request: AdmissionRequest, expected: str) -> None:
     """Raises InvalidObject for a request whose resource is not its kind's."""
     kind, resource = request.kind, request.resource
-    if resource.resource != expected or (resource.group, resource.version) != (
-        kind.group,
-        kind.version,
+    if (
+        resource.resource != expected
+        or resource.group != kind.group
+        or resource.version != kind.version
     ):
         raise InvalidObject(
             f"the request is about {resource.resource[:64]!r} of {resource.group[:64]!r} "

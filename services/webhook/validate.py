@@ -25,6 +25,15 @@ REASONS = {
 }
 
 
+FAILED = Decision(
+    False,
+    State.ERROR,
+    code=500,
+    message="imagegate failed while it judged this object; its log says why",
+    audit={"decision": "internal_error"},
+)
+
+
 class Validate:
     """Answers every review, an internal error included, which denies."""
 
@@ -40,27 +49,17 @@ class Validate:
         self, request: AdmissionRequest, *, began: float, deadline: float
     ) -> AdmissionResponse:
         """The response; times are monotonic seconds."""
-        decision = await self._decide(request, deadline)
-        seconds = self._clock.monotonic() - began
-        self._metrics.reviewed(decision, seconds)
-        self._recorder.record(request, decision, seconds)
-        return _response(request, decision)
-
-    async def _decide(self, request: AdmissionRequest, deadline: float) -> Decision:
         try:
             decision = await self._reviewer.review(request, deadline=deadline)
         except Exception:
             log.exception("review %s failed: denied", request.uid)
-            decision = Decision(
-                False,
-                State.ERROR,
-                code=500,
-                message="imagegate failed while it judged this object; its log says why",
-                audit={"decision": "internal_error"},
-            )
+            decision = FAILED
         if not decision.allowed:
             _log_denial(request, decision)
-        return decision
+        seconds = self._clock.monotonic() - began
+        self._metrics.reviewed(decision, seconds)
+        self._recorder.record(request, decision, seconds)
+        return _response(request, decision)
 
 
 def _response(request: AdmissionRequest, decision: Decision) -> AdmissionResponse:
