@@ -16,8 +16,8 @@ MAX_REMEMBERED = 2 * MAX_PRESENT
 class Rates:
     """Grows with the counters of all processes; who is gone takes nothing back.
 
-    A process that is new starts at its own zero; those of the first look are taken as they are,
-    since nobody knows when they delivered what.
+    A process that is new starts at its own zero. What the first look finds stands before the
+    first mark: nobody knows when that was delivered.
     """
 
     def __init__(self) -> None:
@@ -44,8 +44,7 @@ class Rates:
         return {lane: round((self._grown[lane] - before[lane]) / (at - since), 3) for lane in Lane}
 
     def _grow(self, name: str, delivered: dict[Lane, int]) -> None:
-        zero = delivered if not self._marks else {}
-        before = self._last.pop(name, zero)
+        before = self._last.pop(name, {})
         self._last[name] = delivered
         for lane, count in delivered.items():
             self._grown[lane] += max(0, count - before.get(lane, 0))

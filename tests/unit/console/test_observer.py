@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.console.observer import LAST_DECISIONS, Observer
+from services.console.observer import IDLE, LAST_DECISIONS, Observer
 from services.console.samples import Sample
 from services.console.watchers import Watcher
 from shared.domain.step import Lane
@@ -44,9 +44,9 @@ class Observed:
         self._clock.advance(self._a_look_takes)
 
     async def looked(self) -> None:
-        """The next look is over; two, since one may be under way."""
+        """The next look is over; two, since one may be under way. Sooner than while it rests."""
         before = len(self.looks)
-        await until(lambda: len(self.looks) >= before + 2)
+        await until(lambda: len(self.looks) >= before + 2, within=0.7 * IDLE)
 
 
 @asynccontextmanager
