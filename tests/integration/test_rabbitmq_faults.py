@@ -422,9 +422,12 @@ async def test_a_handler_that_outlives_its_connection_is_not_run_again_for_the_c
         await until(lambda: got.began[step.id] == 1)
         await asyncio.to_thread(broker.ctl, "close_all_connections", "a test")
         await until(lambda: process.events[QueueEvent.COPY] == 1)
+        # The handler of the first delivery, and its copy.
+        assert queue.carried.in_hand()[Lane.ADMISSION] == 2
         got.go.set()
         await until(lambda: got.ended[step.id] == 1)
         await until(lambda: _empty(queue))
+        await until(lambda: not any(queue.carried.in_hand().values()))
         await queue.drain(timeout=PATIENCE)
     assert got.began[step.id] == 1
     assert process.events[QueueEvent.STALE] == 1
