@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from services.cli.show.meter import MetricsUnavailable, ScrapingMeter
-from services.cli.show.stage import Traffic
+from services.cli.show.outcomes import Traffic
 from services.worker.metrics import WorkerMetrics
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
