@@ -1,8 +1,8 @@
 """Asking for a scan before anybody wants the image: the request claim, then the queue.
 
 The order of operations is the webhook's (docs/design/protocol.md). The lane is prewarm's, so that
-people's images come first; and a claim of ours lives shortly, so that a review of the same
-image soon asks on the lane for people.
+people's images come first; and a review of the same image takes our claim over and asks on the
+lane for people.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from shared.ports.claims import Claim, RequestClaims
 from shared.ports.clock import Clock
 from shared.ports.steps import StepQueue
 
-CLAIM_LIFE = 5_000
+CLAIM_LIFE = 30_000
 """Milliseconds; the worker that begins the request deletes it sooner."""
 
 WITHIN = 0.4

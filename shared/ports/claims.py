@@ -25,7 +25,8 @@ class RequestClaims(Protocol):
 
     Guarantees: of any number of concurrent claims of one key exactly one is TAKEN within its
     life; a step whose claim was taken is remembered until it is begun, also after the claim
-    was dropped or ended (bounded: the oldest 10 000).
+    was dropped or ended (bounded: the oldest 10 000). A claim of a step in prewarm's lane keeps
+    nobody from claiming the same for another lane: people do not wait behind what nobody waits for.
     """
 
     async def claim(self, key: str, step: Step, *, life: int, scans: Sequence[str] = ()) -> Claim:

@@ -23,6 +23,34 @@ async def test_claims_of_different_keys_do_not_touch_each_other(world: World) ->
     assert await _claim(world, "a", key="two") is Claim.TAKEN
 
 
+async def _claim_in(world: World, name: str, lane: Lane, *, life: int = MINUTE) -> Claim:
+    return await world.claims.claim(KEY, step(name, lane=lane), life=life)
+
+
+async def test_people_do_not_wait_for_a_claim_of_prewarm_s(world: World) -> None:
+    assert await _claim_in(world, "push", Lane.PREWARM) is Claim.TAKEN
+    answers = await asyncio.gather(
+        *(_claim_in(world, f"review {n}", Lane.ADMISSION) for n in range(50))
+    )
+    assert answers.count(Claim.TAKEN) == 1
+    assert answers.count(Claim.HELD) == 49
+    taken = step(f"review {answers.index(Claim.TAKEN)}")
+    assert await world.claims.overdue(age=0, limit=10) == [taken]
+
+
+async def test_prewarm_takes_no_claim_from_anybody(world: World) -> None:
+    for first in (Lane.PREWARM, Lane.ADMISSION):
+        assert await _claim_in(world, "first", first) is Claim.TAKEN
+        assert await _claim_in(world, "push", Lane.PREWARM) is Claim.HELD
+
+
+async def test_a_claim_that_was_taken_over_has_its_new_life(world: World) -> None:
+    await _claim_in(world, "push", Lane.PREWARM, life=200)
+    await _claim_in(world, "review", Lane.ADMISSION, life=1_000)
+    await world.passes(300)
+    assert await _claim_in(world, "another", Lane.ADMISSION) is Claim.HELD
+
+
 async def test_a_claim_ends_by_itself(world: World) -> None:
     await _claim(world, life=500)
     assert await _claim(world, life=500) is Claim.HELD

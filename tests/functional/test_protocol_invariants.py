@@ -343,7 +343,7 @@ class World:
                 budget=budget,
                 clock=self.clock,
                 pause=functools.partial(self.pause, process),
-                places={Lane.CHECK: 2},
+                places={Lane.CHECK: 2, Lane.CHECK_PREWARM: 1},
             ),
             clock=self.clock,
         )
@@ -392,7 +392,8 @@ class World:
         self.queue.messages.append(Message(step, now))
 
     async def _asked(self, knowledge: Knowledge) -> None:
-        patience = Patience(until=self.clock.monotonic(), waits=False)
+        lane = self.dice.choice((Lane.ADMISSION, Lane.ADMISSION, Lane.PREWARM))
+        patience = Patience(until=self.clock.monotonic(), waits=False, lane=lane)
         judgement = await knowledge.learn(IMAGE, patience)
         self.answers.append(judgement.state)
 

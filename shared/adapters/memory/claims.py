@@ -77,7 +77,7 @@ class MemoryRequestClaims:
     ) -> None:
         self._clock = clock
         self._leases = leases
-        self._claims: Ending[str] = Ending(clock=clock, max_entries=max_claims)
+        self._claims: Ending[Lane] = Ending(clock=clock, max_entries=max_claims)
         self._max_remembered = max_remembered
         # In the order of `named_at`: what is named anew moves to the end.
         self._wanted: dict[str, _Wanted] = {}
@@ -85,9 +85,10 @@ class MemoryRequestClaims:
     async def claim(self, key: str, step: Step, *, life: int, scans: Sequence[str] = ()) -> Claim:
         if any(self._leases.alive(scan) for scan in scans):
             return Claim.SCANNING
-        if self._claims.get(key) is not None:
+        held = self._claims.get(key)
+        if held is not None and (held is not Lane.PREWARM or step.lane is Lane.PREWARM):
             return Claim.HELD
-        self._claims.set(key, step.id, ends=self._clock.now() + life)
+        self._claims.set(key, step.lane, ends=self._clock.now() + life)
         self._remember(key, step)
         return Claim.TAKEN
 

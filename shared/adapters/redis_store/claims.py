@@ -39,7 +39,7 @@ class RedisRequestClaims:
             keys=[self._claim(key), self._steps, *leases],
             args=[
                 key,
-                f"{step.id} {uuid.uuid4().hex}",
+                f"{step.lane} {step.id} {uuid.uuid4().hex}",
                 life,
                 step.lane,
                 step.first_seen,

@@ -36,6 +36,7 @@ _LANES = ", ".join(f"'{lane}'" for lane in Lane)
 
 _COMMON = f"""
 local LANES = {{ {_LANES} }}
+local PREWARM = '{Lane.PREWARM}'
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -103,7 +104,8 @@ return 'held'
 RELEASE = _COMMON + "end_scan(KEYS[1], KEYS[2], ARGV[1], ARGV[2])"
 
 # KEYS: claim, steps, leases in sight. ARGV: key, token, life, lane, first seen, step, cap.
-# A token that is there already is our own, sent once more over a new connection.
+# A token that is there already is our own, sent once more over a new connection. Tokens begin with
+# their step's lane: people do not wait for what stands in prewarm's.
 CLAIM = (
     _COMMON
     + """
@@ -111,7 +113,12 @@ for index = 3, #KEYS do
   if redis.call('EXISTS', KEYS[index]) == 1 then return 'scanning' end
 end
 if not redis.call('SET', KEYS[1], ARGV[2], 'NX', 'PX', ARGV[3]) then
-  return redis.call('GET', KEYS[1]) == ARGV[2] and 'taken' or 'held'
+  local held = redis.call('GET', KEYS[1])
+  if held == ARGV[2] then return 'taken' end
+  if ARGV[4] == PREWARM or string.sub(held, 1, #PREWARM + 1) ~= PREWARM .. ' ' then
+    return 'held'
+  end
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 end
 local known = redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1
 if not known and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[7]) then return 'taken' end

@@ -9,7 +9,7 @@ import pytest
 from services.worker.ledger import Ledger
 from shared.adapters.memory.queue import MemoryQueue
 from shared.domain.reference import ImageReference, parse_reference
-from shared.domain.step import StepKind
+from shared.domain.step import Lane, StepKind
 from shared.domain.verdict import Question, Subject
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import Content, tiny_image
@@ -70,6 +70,22 @@ async def test_a_registrys_event_makes_the_first_pod_pass_at_once(warm: Warm) ->
     asked = len(warm.home.registry.requests)
     assert (await warm.home.review(str(image))).allowed
     assert (warm.requests(), len(warm.home.registry.requests)) == (1, asked)
+
+
+async def test_a_review_of_an_image_that_stands_in_the_line_of_pushes_asks_on_the_lane_for_people(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path, worker=False, wait=0.1) as home, intake(home) as sites:
+        warm = Warm(home=home, url=sites.events.url)
+        image = home.registry.put(CONTENT, "team/app:1")
+        for _ in range(3):
+            assert await warm.announce(image, CONTENT) == 202
+            assert (await home.review(str(image))).code == 429
+        lanes = (await home.backends.queue.depths()).lanes
+        assert {each.lane: each.ready for each in lanes if each.ready} == {
+            Lane.PREWARM: 1,
+            Lane.ADMISSION: 1,
+        }
 
 
 async def test_a_pipelines_event_does_so_too_by_tag_and_by_digest(warm: Warm) -> None:
