@@ -68,7 +68,7 @@ class WorkerMetrics:
     def call(self, operation: str, outcome: str, seconds: float) -> None:
         """Anchore was called."""
         self._calls.add(operation, outcome)
-        if outcome != "refused":  # by the breaker: nothing was asked
+        if outcome not in ("refused", "busy"):  # by ourselves: nothing was asked
             self._call_seconds.observe(seconds, operation)
 
     def breaker(self, states: Sequence[str], now: Callable[[], str]) -> None:

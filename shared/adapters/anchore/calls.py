@@ -7,7 +7,8 @@ import msgspec
 
 OnCall = Callable[[str, str, float], None]
 """Told of each attempt: operation, outcome (the status, or `timeout`, `unreachable`,
-`unreadable`, `cancelled`; `refused` where the breaker let nothing through) and seconds."""
+`unreadable`, `cancelled`; `refused` where the breaker let nothing through, `busy` where no
+connection of ours was free) and seconds."""
 
 
 class Limits(msgspec.Struct, frozen=True):

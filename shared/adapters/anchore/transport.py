@@ -9,6 +9,8 @@ long ones are the delay ladder's (docs/design/behaviour.md 5).
 import asyncio
 import base64
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -76,6 +78,8 @@ class AnchoreTransport:
         self._limits = limits or Limits()
         self._breaker = breaker
         self._on_call = on_call
+        # Not the library's own bound: what waits there counts as the server's silence.
+        self._places = asyncio.Semaphore(self._limits.connections)
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._secrets = tuple(secret for secret in (password, token) if len(password) >= MIN_SECRET)
         server = server_url(url)
@@ -84,7 +88,7 @@ class AnchoreTransport:
             auth=httpx.BasicAuth(user, password),
             verify=trusted(server, ca_file),
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            limits=httpx.Limits(max_connections=self._limits.connections),
+            limits=httpx.Limits(max_keepalive_connections=self._limits.connections),
             follow_redirects=False,
             trust_env=False,
         )
@@ -146,15 +150,35 @@ class AnchoreTransport:
         return max(backoff, asked or 0.0)
 
     async def _guarded(self, call: Call, deadline: float) -> Answer:
-        """One attempt, if the breaker lets it through."""
-        if self._breaker is None or call.past_breaker:
-            return await self._attempt(call, deadline, Attempt())
+        """One attempt on a connection that is free, if the breaker lets it through then."""
+        async with self._place(call, deadline):
+            if self._breaker is None or call.past_breaker:
+                return await self._attempt(call, deadline, Attempt())
+            try:
+                with self._breaker.attempt() as attempt:
+                    return await self._attempt(call, deadline, attempt)
+            except TakenForDown:
+                self._on_call(call.operation, "refused", 0.0)
+                raise
+
+    @asynccontextmanager
+    async def _place(self, call: Call, deadline: float) -> AsyncIterator[None]:
+        """One of our connections. That none is free in time says nothing of the server; half of
+        the time is the attempt's own, so that a short rest of it says nothing either."""
+        left = max(deadline - time.monotonic(), 0.001) / 2
         try:
-            with self._breaker.attempt() as attempt:
-                return await self._attempt(call, deadline, attempt)
-        except TakenForDown:
-            self._on_call(call.operation, "refused", 0.0)
-            raise
+            async with asyncio.timeout(left):
+                await self._places.acquire()
+        except TimeoutError as error:
+            self._on_call(call.operation, "busy", left)
+            raise TransientFailure(
+                f"none of our {self._limits.connections} connections to Anchore was free for "
+                f"{call.operation} within {left:.1f} s: it is slow, or asked for too much at once"
+            ) from error
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _attempt(self, call: Call, deadline: float, attempt: Attempt) -> Answer:
         limits = self._limits
@@ -168,11 +192,9 @@ class AnchoreTransport:
             outcome = str(answer.status)
         except (TimeoutError, httpx.TimeoutException) as error:
             outcome = "timeout"
-            unsent = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+            unsent = isinstance(error, httpx.ConnectTimeout)
             text = f"Anchore did not answer {call.operation} within {seconds:.1f} s"
-            # Our own pool that is full says nothing of the server.
-            if not isinstance(error, httpx.PoolTimeout):
-                attempt.failed(text)
+            attempt.failed(text)
             raise self._failed(call, text, unsent=unsent) from error
         except httpx.TransportError as error:
             outcome = "unreachable"

@@ -1,12 +1,13 @@
 """The transport behind a circuit breaker: what opens it, who is refused, who asks past it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import msgspec
 import pytest
 
-from shared.adapters.anchore.calls import Call
+from shared.adapters.anchore.calls import Call, Limits
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.breaker import Breaker, BreakerState
@@ -135,3 +136,26 @@ async def test_probes_that_fail_open_nothing(
         with pytest.raises(TransientFailure):
             await scanner.info()
     assert breaker.state is BreakerState.CLOSED
+
+
+async def test_calls_that_wait_for_a_connection_of_ours_are_no_silence_of_the_servers(
+    anchore: FakeAnchore, breaker: Breaker, calls: Calls
+) -> None:
+    anchore.store.fault("policies", "hang")
+    async with AnchoreTransport(
+        url=anchore.url,
+        user="admin",
+        password="foobar",
+        limits=Limits(attempts=1, attempt=2.0, total=2.0, connections=1),
+        breaker=breaker,
+        on_call=lambda operation, outcome, _: calls.append((operation, outcome)),
+    ) as transport:
+        ends = await asyncio.gather(
+            *(transport.call(ONCE) for _ in range(2 * FAILURES)), return_exceptions=True
+        )
+        anchore.store.heal()
+        assert (await transport.call(ONCE)).status == 200
+    said = [str(end) for end in ends[1:]]
+    assert all("none of our 1 connections to Anchore was free for policies" in end for end in said)
+    outcomes = [outcome for _, outcome in calls]
+    assert outcomes == ["busy"] * (2 * FAILURES - 1) + ["timeout", "200"]
