@@ -110,7 +110,9 @@ class Scan:
                 return
             raise
         if step.announced and await self._pointing.lags(reference, step.announced):
-            await self._follow(msgspec.structs.replace(step, announced=""), TAG_LAG)
+            # An id of its own: to the queue it would be a copy of this step, which is still in hand.
+            again = msgspec.structs.replace(step, id=f"{step.id}.again", announced="")
+            await self._follow(again, TAG_LAG)
             return
         await self._begin_all(step, subjects)
 
@@ -163,9 +165,11 @@ class Scan:
                 )
         except TakenForDown as error:
             await self._fail(step, subject, error, chain="")
-            await self._follow(
-                self._next_check(step, subject, chain, hop), self._outage_delay(step, error)
-            )
+            delay = self._outage_delay(step, error)
+            # An analysis is not the older for a time in which nobody could ask about it.
+            later = step.began and step.began + 1000 * delay
+            waiting = msgspec.structs.replace(step, began=later)
+            await self._follow(self._next_check(waiting, subject, chain, hop), delay)
         except (StepFailure, TimeoutError) as error:
             await self._end(step, subject, chain, error)
         else:
@@ -202,9 +206,10 @@ class Scan:
             await self._pointing.read(subject)
             state = await self._scanner.submit(subject, step.question)
         if state is Analysis.DONE:
-            if not first:
-                self._quick.analyses.ended(self._age(step))
+            took = self._age(step)
             await self._judging.judge(step, subject, chain=chain)
+            if not first:
+                self._quick.analyses.ended(took)
             return True
         if state is Analysis.FAILED:
             reason = await self._scanner.failure_reason(subject, step.question)

@@ -4,9 +4,11 @@ import msgspec
 import pytest
 
 from services.worker.scan import TAG_LAG
+from shared.adapters.rabbitmq.flights import Flights
 from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.step import Lane, Step
 from shared.domain.why import Why
+from shared.ports.steps import Settle
 from tests.fakes.images import index_of, tiny_image
 from tests.unit.worker.rig import CONTENT, Rig, rigged
 
@@ -51,7 +53,11 @@ async def test_a_tag_that_lags_is_asked_about_again_and_what_it_named_is_not_sca
         else:
             rig.registry.put(OLD, "team/app:1")
         step = await announced(rig)
-        assert rig.followed == [(msgspec.structs.replace(step, announced=""), TAG_LAG)]
+        again, delay = rig.followed[0]
+        assert msgspec.structs.replace(again, id=step.id) == msgspec.structs.replace(
+            step, announced=""
+        )
+        assert delay == TAG_LAG
         assert not rig.anchore.store.submits
         rig.registry.put(CONTENT, "team/app:1")
         rig.clock.advance(TAG_LAG * 1000)
@@ -67,3 +73,11 @@ async def test_a_lie_costs_one_more_question_and_then_the_registry_is_believed()
         assert len(rig.registry.asked("manifests", method="HEAD")) == 2
         assert await named(rig) == CONTENT.digest
         assert set(rig.anchore.store.submits) == {CONTENT.digest}
+
+
+async def test_the_second_question_is_no_copy_of_the_first_whose_settlement_was_not_heard() -> None:
+    async with rigged() as rig:
+        step = await announced(rig, OLD.digest)
+        flights = Flights()
+        flights.keep(step, Settle.ACK)
+        assert not flights.has(rig.followed[0][0])

@@ -109,13 +109,36 @@ async def test_an_analysis_that_runs_through_an_outage_is_evaluated_after_it() -
         began = rig.next_check().began
         await rig.anchore.stop()
         await rig.scan.check(rig.next_check())
-        assert rig.next_check().began == began
+        check, delay = rig.followed[-1]
+        assert check.began == began + 1000 * delay
         rig.anchore.store.finish(CONTENT.digest)
         await rig.anchore.start()
         rig.clock.advance(1_000)
         await rig.scan.check(rig.next_check())
         assert await rig.verdict() is not None
         assert rig.anchore.store.submits == {CONTENT.digest: 1}
+
+
+async def test_an_outage_longer_than_any_analysis_gives_none_up_and_is_not_measured_as_one() -> (
+    None
+):
+    async with rigged(failures=FAILURES) as rig:
+        await rig.scan.request(rig.step())
+        await rig.anchore.stop()
+        while rig.clock.now() - rig.followed[0][0].first_seen < 90 * MINUTE:
+            rig.clock.advance(1000 * rig.followed[-1][1])
+            await rig.scan.check(rig.next_check())
+        await rig.anchore.start()
+        rig.clock.advance(1000 * rig.followed[-1][1])
+        checks = len(rig.followed)
+        await rig.scan.check(rig.next_check())
+        assert len(rig.followed) == checks + 1
+        assert await rig.held()
+        rig.anchore.store.finish(CONTENT.digest)
+        rig.clock.advance(1_000)
+        await rig.scan.check(rig.next_check())
+        assert await rig.verdict() is not None
+        assert rig.quick.analyses.end_soon
 
 
 async def test_an_answer_that_refuses_us_is_no_outage() -> None:
