@@ -1,0 +1,207 @@
+"""What each of our processes exports, as the code has it: names, kinds, labels and their values."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from services.console.app import console_app
+from services.console.metrics import PARTS, ConsoleMetrics
+from services.intake.metrics import IntakeMetrics
+from services.intake.pushes import Ignored, Source, Taken
+from services.webhook.catalogue import Need
+from services.webhook.decisions import LeftOut
+from services.webhook.lookups import First, Layer
+from services.webhook.metrics import WebhookMetrics
+from services.webhook.mutate import Pinned
+from services.webhook.requests import Asked
+from services.worker.budget import Poll
+from services.worker.dispatch import StepOutcome
+from services.worker.metrics import WorkerMetrics
+from shared.adapters.breaker import BreakerState
+from shared.adapters.handling import QueueEvent
+from shared.adapters.memory.presence import MemoryPresence
+from shared.domain.decision import State
+from shared.domain.errors import ErrorKind
+from shared.domain.retry import DELAYS
+from shared.domain.step import Lane, StepKind
+from shared.domain.verdict import Outcome
+from shared.domain.why import Why
+from shared.ports.presence import Beat
+from shared.runtime.metrics import SECONDS, CounterMetric, GaugeMetric, HistogramMetric, Metrics
+from shared.runtime.pulse import Pulse
+from tests.fakes.clock import FakeClock
+
+ROOT = Path(__file__).parents[3]
+SERVICES = ("webhook", "worker", "intake", "console")
+"""Those that export something: the scanner does not."""
+
+
+class Family(msgspec.Struct, frozen=True):
+    """One metric of one service."""
+
+    kind: str
+    """counter, gauge or histogram"""
+    labels: tuple[str, ...]
+
+
+class NotedMetrics(Metrics):
+    """A registry that also says with which labels each metric was made: what has no series yet
+    does not tell that in a scrape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: dict[str, Family] = {}
+
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> CounterMetric:
+        self.noted[name] = Family("counter", tuple(labels))
+        return super().counter(name, text, labels)
+
+    def histogram(
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str] = (),
+        *,
+        buckets: Sequence[float] = SECONDS,
+    ) -> HistogramMetric:
+        self.noted[name] = Family("histogram", tuple(labels))
+        return super().histogram(name, text, labels, buckets=buckets)
+
+    def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> GaugeMetric:
+        self.noted[name] = Family("gauge", tuple(labels))
+        return super().gauge(name, text, labels)
+
+    def gauges(
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str],
+        told: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self.noted[name] = Family("gauge", tuple(labels))
+        super().gauges(name, text, labels, told)
+
+
+def _webhook(metrics: Metrics) -> None:
+    WebhookMetrics(metrics)
+
+
+def _worker(metrics: Metrics) -> None:
+    WorkerMetrics(metrics).breaker(tuple(BreakerState), lambda: BreakerState.CLOSED)
+
+
+def _intake(metrics: Metrics) -> None:
+    IntakeMetrics(metrics)
+
+
+def _console(metrics: Metrics) -> None:
+    ConsoleMetrics(metrics, clock=FakeClock())
+
+
+def _pulse(metrics: Metrics) -> None:
+    beat = Beat(name="", service="", version="", started=0)
+    Pulse(presence=MemoryPresence(clock=FakeClock()), beat=lambda: beat, checks={}, metrics=metrics)
+
+
+_OWN = {"webhook": _webhook, "worker": _worker, "intake": _intake, "console": _console}
+
+
+def metrics_of(service: str) -> NotedMetrics:
+    """The registry of a process of `service`, before anything happened."""
+    metrics = NotedMetrics()
+    _OWN[service](metrics)
+    _pulse(metrics)
+    return metrics
+
+
+def names_in_the_code() -> set[str]:
+    """Every text of our code that is spelt like the name of a metric."""
+    spelt = re.compile(r'"(imagegate_\w+_(?:total|seconds|bytes|ratio|count|info|up|state))"')
+    return {name for text in _sources("services", "shared") for name in spelt.findall(text)}
+
+
+def _sources(*folders: str) -> Iterator[str]:
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path.read_text()
+
+
+def _found(pattern: str, *folders: str) -> set[str]:
+    return {name for text in _sources(*folders) for name in re.findall(pattern, text)}
+
+
+def _routes() -> set[str]:
+    nothing = dict.fromkeys(("ops", "observer", "sessions", "door", "metrics", "clock"))
+    app: web.Application = console_app(files={}, **nothing)  # type: ignore[arg-type]
+    resources = (route.resource for route in app.router.routes())
+    return {resource.canonical for resource in resources if resource is not None} | {"none"}
+
+
+LANES = set(map(str, Lane))
+KINDS = set(map(str, StepKind))
+
+VALUES: dict[str, dict[str, set[str]]] = {
+    "imagegate_reviews_total": {"allowed": {"true", "false"}, "state": set(State)},
+    "imagegate_mutations_total": {"result": set(Pinned)},
+    "imagegate_decisions_left_out_total": {"reason": set(LeftOut)},
+    "imagegate_asks_total": {"need": set(Need), "outcome": set(Asked)},
+    "imagegate_queue_events_total": {"event": set(QueueEvent), "lane": LANES},
+    "imagegate_announcements_total": {"kind": {"change", "gap"}},
+    "imagegate_image_lookups_total": {"layer": set(Layer)},
+    "imagegate_first_lookups_total": {"result": set(First)},
+    "imagegate_steps_total": {"kind": KINDS, "lane": LANES, "outcome": set(StepOutcome)},
+    "imagegate_reconciled_steps_total": {"kind": KINDS, "lane": LANES},
+    "imagegate_verdicts_total": {"outcome": set(Outcome), "error": {"", *ErrorKind}},
+    "imagegate_verdict_seconds": {"why": set(Why)},
+    "imagegate_polls_total": {"poll": set(Poll)},
+    "imagegate_anchore_calls_total": {
+        "operation": _found(r'(?:_call|_probe)\("(\w+)"', "shared/adapters/anchore"),
+        "outcome": {
+            *_found(r'outcome = "(\w+)"', "shared/adapters/anchore"),
+            *_found(r'_on_call\(call\.operation, "(\w+)"', "shared/adapters/anchore"),
+        },
+    },
+    "imagegate_anchore_call_seconds": {
+        "operation": _found(r'(?:_call|_probe)\("(\w+)"', "shared/adapters/anchore")
+    },
+    "imagegate_anchore_breaker_state": {"state": set(BreakerState)},
+    "imagegate_dependency_up": {"dependency": {"store", "queue", "anchore"}},
+    "imagegate_push_events_total": {
+        "source": set(Source),
+        "outcome": {*Taken, *(f"ignored_{why}" for why in Ignored)},
+    },
+    "imagegate_push_requests_total": {"source": set(Source)},
+    "imagegate_push_seconds": {"source": set(Source)},
+    "imagegate_console_requests_total": {"route": _routes()},
+    "imagegate_lane_ready_count": {"lane": LANES},
+    "imagegate_lane_unacknowledged_count": {"lane": LANES},
+    "imagegate_lane_consumers_count": {"lane": LANES},
+    "imagegate_lane_oldest_seconds": {"lane": LANES},
+    "imagegate_delayed_count": {"delay": set(map(str, DELAYS))},
+    "imagegate_processes_count": {
+        "service": _found(
+            r'service="(\w+)"', "services/webhook", *(f"services/{s}" for s in SERVICES)
+        )
+    },
+    "imagegate_looked_timestamp_seconds": {"part": set(PARTS)},
+}
+"""All values of each label, but for `status`, which is an HTTP status."""
+
+FOREIGN = {
+    "up": Family("gauge", ()),
+    "apiserver_admission_webhook_rejection_count": Family("counter", ("name", "error_type")),
+    "rabbitmq_alarms_memory_used_watermark": Family("gauge", ()),
+    "rabbitmq_alarms_free_disk_space_watermark": Family("gauge", ()),
+    "rabbitmq_detailed_queue_messages": Family("gauge", ("vhost", "queue")),
+    "rabbitmq_detailed_queue_messages_ready": Family("gauge", ("vhost", "queue")),
+    "rabbitmq_detailed_queue_messages_unacked": Family("gauge", ("vhost", "queue")),
+    "rabbitmq_global_messages_dead_lettered_expired_total": Family(
+        "counter", ("queue_type", "dead_letter_strategy")
+    ),
+    "redis_memory_used_bytes": Family("gauge", ()),
+    "redis_memory_max_bytes": Family("gauge", ()),
+}
+"""Metrics of others that queries use, with the labels that these name."""

@@ -1,0 +1,135 @@
+"""docs/operations.md as its tests read it: entries of metrics, queries, alerts, commands, links.
+
+An entry is a list item:
+
+    - **`NAME{label,label}`** (KIND; SERVICE, SERVICE): what it means
+      - `label`: `value`, `value`
+      - `label`, values with a line each:
+        - `value`, `value`: text
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import yaml
+
+from tests.unit.docs.exported import ROOT
+
+PATH = ROOT / "docs" / "operations.md"
+TEXT = PATH.read_text()
+
+_HEAD = re.compile(
+    r"- \*\*`(?P<name>\w+)(?:\{(?P<labels>[a-z_,]+)\})?`\*\*"
+    r" \((?P<kind>\w+); (?P<services>[\w, ]+)\)"
+)
+_LABEL = re.compile(r"  - `(?P<label>[a-z_]+)`(?P<rest>.*)")
+_VALUES = re.compile(r"    - (?P<values>`[^:]*`)(?::|$)")
+_CODE = re.compile(r"`([^`]+)`")
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Entry(msgspec.Struct):
+    """What the document says of one metric."""
+
+    kind: str
+    services: tuple[str, ...]
+    labels: dict[str, set[str]] = msgspec.field(default_factory=dict)
+
+
+def entries() -> dict[str, Entry]:
+    """By the names of the metrics; a metric that is explained twice is an error."""
+    found: dict[str, Entry] = {}
+    entry: Entry | None = None
+    label = ""
+    for line in TEXT.splitlines():
+        head = _HEAD.match(line)
+        if head:
+            assert head["name"] not in found, f"{head['name']} is explained twice"
+            entry = found[head["name"]] = Entry(head["kind"], tuple(head["services"].split(", ")))
+            entry.labels = {name: set() for name in (head["labels"] or "").split(",") if name}
+            continue
+        if not line.startswith("  "):
+            entry = None
+        if entry is None:
+            continue
+        named, valued = _LABEL.match(line), _VALUES.match(line)
+        if named:
+            label = named["label"]
+            assert label in entry.labels, f"no such label: {line}"
+            entry.labels[label] |= _values(named["rest"])
+        elif valued:
+            entry.labels[label] |= _values(valued["values"])
+    return found
+
+
+def _values(text: str) -> set[str]:
+    return {value.strip('"') for value in _CODE.findall(text)}
+
+
+def names() -> set[str]:
+    """Everything that is spelt like a metric of ours, wherever it stands."""
+    return set(re.findall(r"\bimagegate_[a-z0-9_]+", TEXT))
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return [text for kind, text in _FENCE.findall(TEXT) if kind == language]
+
+
+def queries() -> list[str]:
+    """Each PromQL expression to paste: they are parted by blank lines."""
+    paragraphs = [part for block in blocks("promql") for part in re.split(r"\n\s*\n", block)]
+    bare = [re.sub(r"^\s*#.*\n?", "", part, flags=re.MULTILINE).strip() for part in paragraphs]
+    return [query for query in bare if query]
+
+
+def alerts() -> list[dict[str, Any]]:
+    """The rules of the example for Prometheus."""
+    (block,) = (text for text in blocks("yaml") if text.startswith("groups:"))
+    return [rule for group in yaml.safe_load(block)["groups"] for rule in group["rules"]]
+
+
+def shell_lines() -> Iterator[list[str]]:
+    """Each command of the shell blocks, in words; continued lines are one."""
+    for block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                yield words
+
+
+def own_commands() -> list[list[str]]:
+    """The arguments of each call of `imagegate`, in shell blocks and in running text."""
+    found = []
+    for words in shell_lines():
+        for place, word in enumerate(words):
+            if word == "imagegate" and (place == 0 or words[place - 1] in ("--", "console")):
+                found.append(words[place + 1 :])
+    prose = _FENCE.sub("", TEXT)
+    spans = [span for span in _CODE.findall(prose) if span.startswith("imagegate ")]
+    return found + [shlex.split(span)[1:] for span in spans]
+
+
+def patches() -> list[tuple[str, list[dict[str, Any]]]]:
+    """Which configuration each `kubectl patch` of the document changes, and how."""
+    return [
+        (words[3], json.loads(words[words.index("-p") + 1]))
+        for words in shell_lines()
+        if words[:2] == ["kubectl", "patch"] and "--type=json" in words
+    ]
+
+
+def anchors() -> set[str]:
+    """The headings as GitHub links to them."""
+    prose = _FENCE.sub("", TEXT)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links() -> list[str]:
+    """Where the document points."""
+    return re.findall(r"\]\(([^)]+)\)", _FENCE.sub("", TEXT))
