@@ -1,13 +1,15 @@
 """The edge that the API server calls: bytes in, bytes out.
 
-What cannot be decoded as a review gets 400, 413 or 415; every review that can be decoded gets
+What cannot be decoded as a review gets 400, 413 or 415, and 503 what
+there is no room for; every review that can be decoded gets
 200 with an AdmissionReview of the same uid (docs/design/behaviour.md 1). One coroutine a request
 and no task of its own: a review of a known pod must cost little more than HTTP itself.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Protocol
 
@@ -20,6 +22,13 @@ from shared.ports.clock import Clock
 
 MAX_BODY = 7 * 2**20
 """Bytes. An UPDATE holds two objects of at most 3 MiB each (docs/design/field-notes.md 1c)."""
+
+LARGE = 256 * 2**10
+"""Bytes from which on a review is large; one without a length counts as such."""
+
+LARGE_AT_ONCE = 8
+"""Large reviews in hand: many of them together, a stranger's unfinished ones say, must not take
+the memory that every pod of the cluster depends on."""
 
 BODY_TIMEOUT = 5.0
 MARGIN = 0.3
@@ -51,10 +60,37 @@ def webhook_app(
     that was no review.
     """
     app = web.Application(client_max_size=MAX_BODY)
+    large = LargeReviews()
     for path, answering in (("/validate", validate), ("/mutate", mutate)):
-        endpoint = Endpoint(answering, clock=clock, budget=budget, on_refused=on_refused)
+        endpoint = Endpoint(
+            answering, large=large, clock=clock, budget=budget, on_refused=on_refused
+        )
         app.router.add_post(path, endpoint.handle)
     return app
+
+
+class LargeReviews:
+    """Where at most LARGE_AT_ONCE find a place, from their first byte to their answer."""
+
+    def __init__(self) -> None:
+        self._in_hand = 0
+
+    @contextmanager
+    def place_for(self, http: web.Request) -> Iterator[None]:
+        """A place where the review needs one; raises InvalidReview where there is none left."""
+        if http.content_length is not None and http.content_length <= LARGE:
+            yield
+            return
+        if self._in_hand >= LARGE_AT_ONCE:
+            raise InvalidReview(
+                f"{LARGE_AT_ONCE} reviews of more than {LARGE} bytes are in hand: send it again",
+                status=503,
+            )
+        self._in_hand += 1
+        try:
+            yield
+        finally:
+            self._in_hand -= 1
 
 
 class Endpoint:
@@ -64,23 +100,30 @@ class Endpoint:
         self,
         answering: Answering,
         *,
+        large: LargeReviews,
         clock: Clock,
         budget: float,
         on_refused: Callable[[int], None],
     ) -> None:
         self._answering = answering
+        self._large = large
         self._clock = clock
         self._budget = budget
         self._on_refused = on_refused
 
     async def handle(self, http: web.Request) -> web.Response:
         """Answer one call."""
-        began = self._clock.monotonic()
         try:
-            request = decode_review(await _body(http))
+            with self._large.place_for(http):
+                return await self._answer(http)
         except InvalidReview as error:
             self._on_refused(error.status)
             return _refusal(error)
+
+    async def _answer(self, http: web.Request) -> web.Response:
+        """Raises InvalidReview."""
+        began = self._clock.monotonic()
+        request = decode_review(await _body(http))
         timeout = _seconds(http.rel_url.raw_query_string)
         budget = self._budget if timeout is None else min(self._budget, timeout - MARGIN)
         deadline = began + max(budget, 0.1)

@@ -1,9 +1,11 @@
 """Whatever is sent: a clear error or a deny in bounded time, never an allow, never a 500."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import resource
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.house import House, house, pod, review_of
+from tests.house import House, eventually, house, pod, review_of
 
 JSON = {"Content-Type": "application/json"}
 GOOD = json.dumps(review_of(pod("app:1"))).encode()
@@ -135,6 +137,47 @@ async def test_a_body_that_comes_too_slowly_is_given_up(home: House) -> None:
                 assert answer.status == 408
         except aiohttp.ClientConnectionError:
             pass
+
+
+async def test_many_strangers_with_large_unfinished_reviews_fill_no_memory(home: House) -> None:
+    large = 7 * 2**20
+    head = (
+        "POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {large}\r\n\r\n"
+    ).encode()
+    unfinished = head + b" " * (large - 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with asyncio.TaskGroup() as group:
+        strangers = [group.create_task(keep_sending(home, unfinished)) for _ in range(60)]
+
+        async def full() -> bool:
+            return (await home.post(b" " * 2**20)).http == 503
+
+        await eventually(full)
+        assert (await home.review("app:1")).code == 429
+        await asyncio.sleep(1)
+        for stranger in strangers:
+            stranger.cancel()
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 192 * 1024
+    review = review_of(pod("app:1", more={"nodeName": "n" * 2**20}))
+    await home.asked_until(review, lambda answer: answer.http == 200)
+
+
+async def keep_sending(home: House, request: bytes) -> None:
+    """Send all of it that is taken, and stay."""
+    address = home.sites.reviews
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=anybody)
+    with contextlib.suppress(ConnectionError):
+        try:
+            for start in range(0, len(request), 65_536):
+                writer.write(request[start : start + 65_536])
+                await writer.drain()
+            await reader.read()
+        finally:
+            writer.close()
 
 
 @pytest.mark.parametrize(
