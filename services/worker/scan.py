@@ -110,7 +110,7 @@ class Scan:
                 return
             raise
         if step.announced and await self._pointing.lags(reference, step.announced):
-            # An id of its own: to the queue it would be a copy of this step, which is still in hand.
+            # An id of its own: else it would be a copy of this step, which is still in hand.
             again = msgspec.structs.replace(step, id=f"{step.id}.again", announced="")
             await self._follow(again, TAG_LAG)
             return

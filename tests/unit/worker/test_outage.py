@@ -119,9 +119,7 @@ async def test_an_analysis_that_runs_through_an_outage_is_evaluated_after_it() -
         assert rig.anchore.store.submits == {CONTENT.digest: 1}
 
 
-async def test_an_outage_longer_than_any_analysis_gives_none_up_and_is_not_measured_as_one() -> (
-    None
-):
+async def test_an_outage_longer_than_any_analysis_gives_none_up_and_is_not_measured() -> None:
     async with rigged(failures=FAILURES) as rig:
         await rig.scan.request(rig.step())
         await rig.anchore.stop()
