@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.cli.wiring import EmbeddedSettings
+from services.cli.embedded.wiring import EmbeddedSettings
 from services.console.settings import ConsoleSettings
 from services.intake.settings import IntakeSettings
 from services.scanner.settings import ScannerSettings

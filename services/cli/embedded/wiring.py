@@ -1,0 +1,196 @@
+"""The composition root of `imagegate up`: everything in one process."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from services.cli.scans import Scans
+from services.cli.wiring import ScanTools, scans_on
+from services.console.ops import Ops
+from services.console.settings import ConsoleSettings
+from services.console.wiring import ConsolePorts, ops_of, run_console
+from services.intake.settings import IntakeSettings
+from services.intake.wiring import IntakePorts, run_intake
+from services.scanner.settings import ScannerSettings
+from services.scanner.wiring import serve_scanner
+from services.webhook.metrics import WebhookMetrics
+from services.webhook.settings import WebhookSettings
+from services.webhook.wiring import WebhookPorts, WebhookSites, run_webhook
+from services.worker.metrics import WorkerMetrics
+from services.worker.settings import WorkerSettings
+from services.worker.wiring import WorkerPorts, guarded_transport, run_worker
+from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.dead import MemoryDeadLetters
+from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.presence import MemoryPresence
+from shared.adapters.memory.queue import MemoryQueue
+from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.registry.client import RegistryClient
+from shared.adapters.rules_file import load_rules
+from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
+from shared.domain.rules import RegistryRule, Rules
+from shared.ports.steps import DeadLetters
+from shared.runtime.clock import SystemClock
+from shared.runtime.health import health_app
+from shared.runtime.http import Bound, serve
+from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.metrics import Metrics
+from shared.runtime.pulse import pulse_of
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """Everything in one process, answering."""
+
+    webhook: WebhookSites
+    intake: Bound
+    console: Bound
+    worker_health: Bound
+    scanner_url: str
+    metrics: Metrics
+    """Of all but the webhook."""
+    queue: MemoryQueue
+    letters: DeadLetters
+    ops: Ops
+    scans: Scans
+
+
+class EmbeddedSettings(msgspec.Struct, frozen=True):
+    """The settings of the parts, and the registry (`host:port`) that speaks plain HTTP."""
+
+    webhook: WebhookSettings
+    worker: WorkerSettings
+    scanner: ScannerSettings
+    intake: IntakeSettings
+    console: ConsoleSettings
+    insecure_registry: str
+
+
+@asynccontextmanager
+async def embedded(
+    settings: EmbeddedSettings, life: Lifecycle, *, facts: Callable[[], Mapping[str, str]]
+) -> AsyncIterator[Embedded]:
+    """Every service, in-process stores and the built-in scanner."""
+    clock = SystemClock()
+    rules = _rules(settings)
+    metrics = Metrics()
+    counted = WorkerMetrics(metrics)
+    keys = ensure_keys(settings.worker.imagegate_keys or settings.worker.state_folder / "keys")
+    leases = MemoryScanLeases(clock=clock)
+    async with AsyncExitStack() as stack:
+        registry = await stack.enter_async_context(RegistryClient(rules=lambda: rules, clock=clock))
+        serving = await stack.enter_async_context(
+            serve_scanner(settings.scanner, registry=registry, clock=clock)
+        )
+        transport = await stack.enter_async_context(
+            guarded_transport(
+                url=serving.url,
+                user=settings.scanner.imagegate_scanner_user,
+                password=settings.scanner.imagegate_scanner_password.value,
+                metrics=counted,
+            )
+        )
+        scanner = AnchoreV1(transport=transport, clock=clock)
+        queue = MemoryQueue(clock=clock, on_event=counted.event)
+        ports = ConsolePorts(
+            store=MemoryVerdictStore(clock=clock, leases=leases),
+            claims=MemoryRequestClaims(clock=clock, leases=leases),
+            leases=leases,
+            queue=queue,
+            letters=MemoryDeadLetters(queue=queue, clock=clock),
+            decisions=MemoryDecisionLog(clock=clock),
+            presence=MemoryPresence(clock=clock),
+            unsealer=load_ring(keys),
+            scanner=scanner,
+        )
+        run_worker(
+            settings.worker,
+            life,
+            ports=WorkerPorts(
+                store=ports.store,
+                claims=ports.claims,
+                leases=leases,
+                queue=queue,
+                scanner=scanner,
+                resolver=registry,
+                sealer=load_sealer(keys),
+                unsealer=ports.unsealer,
+            ),
+            rules=rules,
+            metrics=counted,
+        )
+        await stack.enter_async_context(
+            pulse_of(
+                service="worker",
+                presence=ports.presence,
+                checks={"store": ports.store.ping, "queue": queue.ping},
+                metrics=metrics,
+                life=life,
+                carried=queue.carried,
+            )
+        )
+        worker_health = await stack.enter_async_context(
+            serve(
+                health_app(
+                    ready={"scanner": scanner.info}, metrics=metrics, stopping=life.stopping
+                ),
+                host=settings.worker.imagegate_health_host,
+                port=settings.worker.imagegate_health_port,
+            )
+        )
+        webhook = await stack.enter_async_context(
+            run_webhook(
+                settings.webhook,
+                life,
+                ports=WebhookPorts(
+                    store=ports.store,
+                    claims=ports.claims,
+                    queue=queue,
+                    unsealer=ports.unsealer,
+                    decisions=ports.decisions,
+                    presence=ports.presence,
+                ),
+                rules=rules,
+                metrics=WebhookMetrics(Metrics()),
+            )
+        )
+        intake = await stack.enter_async_context(
+            run_intake(
+                settings.intake,
+                life,
+                ports=IntakePorts(claims=ports.claims, queue=queue, store_ping=ports.store.ping),
+                rules=rules,
+                metrics=metrics,
+                health=False,
+            )
+        )
+        ops = ops_of(ports, facts=facts)
+        console = await stack.enter_async_context(
+            run_console(settings.console, life, ops=ops, metrics=metrics)
+        )
+        tools = ScanTools(
+            resolver=registry, scanner=scanner, name=settings.webhook.imagegate_scanner
+        )
+        yield Embedded(
+            webhook=webhook,
+            intake=intake.events,
+            console=console,
+            worker_health=worker_health,
+            scanner_url=serving.url,
+            metrics=metrics,
+            queue=queue,
+            letters=ports.letters,
+            ops=ops,
+            scans=scans_on(ports, tools, rules),
+        )
+
+
+def _rules(settings: EmbeddedSettings) -> Rules:
+    """The rules file's rules, if there is one, and the show's registry besides."""
+    path = settings.webhook.imagegate_rules
+    rules = load_rules(path) if path else Rules()
+    host = settings.insecure_registry
+    allowed = (*rules.allow_registries, host) if rules.allow_registries else ()
+    registries = (*rules.registries, RegistryRule(host=host, insecure=True))
+    return msgspec.structs.replace(rules, registries=registries, allow_registries=allowed)
