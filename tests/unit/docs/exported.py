@@ -140,11 +140,17 @@ def _routes() -> set[str]:
     return {resource.canonical for resource in resources if resource is not None} | {"none"}
 
 
+def _statuses(folder: str) -> set[str]:
+    """Those that the code of a service answers with, and the one of an error that names none."""
+    return _found(r"(?:status=|_json\(|else )(\d{3})\b", folder) | {"400"}
+
+
 LANES = set(map(str, Lane))
 KINDS = set(map(str, StepKind))
 
 VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_reviews_total": {"allowed": {"true", "false"}, "state": set(State)},
+    "imagegate_reviews_refused_total": {"status": _statuses("services/webhook")},
     "imagegate_mutations_total": {"result": set(Pinned)},
     "imagegate_decisions_left_out_total": {"reason": set(LeftOut)},
     "imagegate_asks_total": {"need": set(Need), "outcome": set(Asked)},
@@ -173,7 +179,10 @@ VALUES: dict[str, dict[str, set[str]]] = {
         "source": set(Source),
         "outcome": {*Taken, *(f"ignored_{why}" for why in Ignored)},
     },
-    "imagegate_push_requests_total": {"source": set(Source)},
+    "imagegate_push_requests_total": {
+        "source": set(Source),
+        "status": _statuses("services/intake"),
+    },
     "imagegate_push_seconds": {"source": set(Source)},
     "imagegate_console_requests_total": {"route": _routes()},
     "imagegate_lane_ready_count": {"lane": LANES},
@@ -188,7 +197,7 @@ VALUES: dict[str, dict[str, set[str]]] = {
     },
     "imagegate_looked_timestamp_seconds": {"part": set(PARTS)},
 }
-"""All values of each label, but for `status`, which is an HTTP status."""
+"""All values of each label, but for the console's statuses: its library has some of its own."""
 
 FOREIGN = {
     "up": Family("gauge", ()),
