@@ -73,6 +73,23 @@ class Pointing:
         pointer = await self._ledger.pointer(reference)
         return pointer is None or pointer.digest != announced
 
+    async def named(self, subject: Subject) -> bool:
+        """Whether a registry was seen to say that the subject's tag names its digest, or an index
+        that holds it; True without a tag, which nobody need have seen."""
+        if subject.tag is None:
+            return True
+        reference = parse_reference(f"{subject.repository}:{subject.tag}")
+        if (reference.repository, reference.tag) != (subject.repository, subject.tag):
+            return False
+        pointer = await self._ledger.pointer(reference)
+        for digest in (pointer.digest, pointer.previous) if pointer else ():
+            if digest == subject.digest:
+                return True
+            index = await self._ledger.index(digest) if digest else None
+            if index and any(entry.digest == subject.digest for entry in index.manifests):
+                return True
+        return False
+
     async def read(self, subject: Subject) -> None:
         """Read the manifest whole: what a scanner and a runtime could read in two ways is not
         submitted (docs/design/registry.md, "One meaning"). Raises StepFailure."""

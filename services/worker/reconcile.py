@@ -72,7 +72,9 @@ class Reconciler:
         # First, because what is named and not published waits for its next turn.
         busy = {lane.lane for lane in (await self._queue.depths()).lanes if lane.ready >= BUSY}
         for step in await self._claims.overdue(age=self._overdue, limit=BATCH):
-            if step.kind is StepKind.RESOLVE or self._clock.now() - step.first_seen > FORGET:
+            # A check is never remembered: whoever may write requests must not begin in the middle.
+            old = self._clock.now() - step.first_seen > FORGET
+            if step.kind is not StepKind.REQUEST or old:
                 await self._claims.begin(step.claim)
                 continue
             if step.lane in busy:

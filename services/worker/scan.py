@@ -6,6 +6,7 @@ A step does its part and ends; what must wait longer is the follow-up's business
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -121,10 +122,21 @@ class Scan:
         subject = step.subject
         if subject is None or not await self._hold(step, subject, step.chain, step.hop):
             return
+        if not await self._pointing.named(subject):
+            await self._ask_anew(step, subject)
+            return
         if not await self._budget.take(within=MAX_TOKEN_WAIT):
             await self._follow(self._next_check(step, subject, step.chain, step.hop), 1)
             return
         await self._advance(step, subject, step.chain, step.hop)
+
+    async def _ask_anew(self, step: Step, subject: Subject) -> None:
+        """A verdict tells that a worker saw the tag name the digest, and a message proves nothing:
+        who writes to the queue would choose the policy by a tag that lies. The tag may also have
+        moved twice meanwhile, or the store been emptied. So the registry is asked again."""
+        log.info("asked anew: nobody saw the tag name the digest", extra={"image": step.reference})
+        await self._leases.release(scan_key(subject, step.question), chain=step.chain)
+        await self._follow(_request(step), 0)
 
     async def _begin_all(self, step: Step, subjects: Sequence[Subject]) -> None:
         """Begin each scan. What is no image is an error beside images, and nothing among others
@@ -273,6 +285,22 @@ class Scan:
         if hold is not Hold.HELD:
             log.debug("step %s ends: the scan is %s", step.id, hold)
         return hold is Hold.HELD
+
+
+def _request(check: Step) -> Step:
+    """The request of a check's image, with a name of its own."""
+    return msgspec.structs.replace(
+        check,
+        id=uuid.uuid4().hex,
+        kind=StepKind.REQUEST,
+        lane=Lane.ADMISSION if check.lane is Lane.CHECK else Lane.PREWARM,
+        subject=None,
+        chain="",
+        hop=0,
+        began=0,
+        attempt=0,
+        history=(),
+    )
 
 
 def _check_lane(step: Step) -> Lane:

@@ -22,7 +22,7 @@ from shared.domain.errors import (
 )
 from shared.domain.retry import DELAYS, MAX_ATTEMPTS
 from shared.domain.step import Lane, Step, StepKind
-from shared.domain.verdict import Question
+from shared.domain.verdict import Question, Subject
 from shared.ports.claims import Claim
 from shared.ports.steps import Depths, Handler, Settle
 from tests.fakes.clock import FakeClock
@@ -137,14 +137,27 @@ async def test_what_the_other_side_asked_for_is_waited() -> None:
     assert rig.queue.published[0][1] == 30
 
 
-async def test_the_last_attempt_ends_among_the_dead_letters() -> None:
+async def test_the_last_attempt_ends_among_the_dead_letters_with_every_reason() -> None:
     rig = Rig(TransientFailure("busy"))
     step = REQUEST
-    for _ in range(MAX_ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS):
         assert await rig.dispatch.handle(step) is Settle.ACK
         step = rig.queue.published[-1][0]
+    assert (step.attempt, step.history) == (MAX_ATTEMPTS, ("busy",) * MAX_ATTEMPTS)
     assert await rig.dispatch.handle(step) is Settle.DEAD
-    assert len(rig.queue.published) == MAX_ATTEMPTS - 1
+    assert len(rig.queue.published) == MAX_ATTEMPTS
+    assert rig.ends[-2:] == [StepOutcome.GIVEN_UP, StepOutcome.DEAD]
+
+
+async def test_a_step_that_is_given_up_goes_round_through_a_delay_and_is_not_tried() -> None:
+    rig = Rig(PermanentFailure("no", kind=ErrorKind.REFUSED))
+    await rig.dispatch.handle(REQUEST)
+    ((step, delay),) = rig.queue.published
+    # Straight into a full lane it would wait for room that only its own place could make.
+    assert delay == DELAYS[0]
+    well = Rig()
+    assert await well.dispatch.handle(step) is Settle.DEAD
+    assert well.ends == [StepOutcome.DEAD]
 
 
 async def test_a_store_that_is_away_for_long_makes_no_dead_letters() -> None:
@@ -176,8 +189,25 @@ async def test_a_resolve_that_failed_is_not_tried_again_nobody_waits_for_it() ->
 
 
 async def test_a_failure_that_nothing_will_cure_ends_among_the_dead_letters() -> None:
+    rig = Rig(PermanentFailure("no such image", kind=ErrorKind.REFUSED))
+    assert await rig.dispatch.handle(REQUEST) is Settle.ACK
+    ((step, _),) = rig.queue.published
+    assert (step.given_up, step.history) == (True, ("no such image",))
+    assert await rig.dispatch.handle(step) is Settle.DEAD
+
+
+async def test_a_resolve_that_nothing_will_cure_ends_at_once() -> None:
     rig = Rig(PermanentFailure("no", kind=ErrorKind.REFUSED))
-    assert await rig.dispatch.handle(REQUEST) is Settle.DEAD
+    assert await rig.dispatch.handle(RESOLVE) is Settle.DEAD
+    assert not rig.queue.published
+
+
+async def test_a_step_is_not_given_up_before_the_queue_has_it_with_its_reasons() -> None:
+    rig = Rig(PermanentFailure("no", kind=ErrorKind.REFUSED))
+    rig.queue.refusals = [QueueUnconfirmed("?"), QueueUnavailable("away")]
+    assert await rig.dispatch.handle(REQUEST) is Settle.ACK
+    assert not rig.queue.refusals
+    assert rig.ends == [StepOutcome.GIVEN_UP]
 
 
 async def test_a_push_of_no_image_is_acked_and_counted_apart() -> None:
@@ -271,6 +301,21 @@ async def test_what_stands_in_a_long_line_is_not_copied_until_the_line_is_short(
     await taking
     rig.clock.advance(15_001)
     assert await rig.reconciler.once() == 1
+
+
+async def test_only_requests_are_published_again() -> None:
+    rig = Reconciling()
+    check = msgspec.structs.replace(
+        REQUEST,
+        kind=StepKind.CHECK,
+        subject=Subject("docker.io/library/app", "sha256:" + "a" * 64, "exempt"),
+        chain="forged",
+        first_seen=rig.clock.now(),
+    )
+    await rig.claims.claim("claim", check, life=30_000)
+    rig.clock.advance(15_001)
+    assert await rig.reconciler.once() == 0
+    assert await rig.claims.oldest() == {}
 
 
 async def test_what_nobody_can_still_wait_for_is_forgotten() -> None:

@@ -160,6 +160,7 @@ async def test_a_check_of_a_push_that_finds_no_image_is_ignored_too(worker: Work
     content = helm_chart()
     reference = worker.put(content, by_digest=False)
     step = worker.rig.step(why=Why.PREWARM, lane=Lane.PREWARM, reference=reference)
+    await worker.rig.scan.resolve(step)
     check = worker.rig.scan._next_check(
         step, Subject(reference.repository, content.digest, "1"), step.id, 0
     )

@@ -1,10 +1,12 @@
 """Scans as chains of steps: the order of operations of docs/design/protocol.md."""
 
+import contextlib
+
 import msgspec
 import pytest
 
 from services.worker.budget import PollBudget
-from shared.domain.errors import ErrorKind, TransientFailure
+from shared.domain.errors import ErrorKind, InvalidReference, TransientFailure
 from shared.domain.pointer import DAY, MINUTE, Pointer, pointer_key
 from shared.domain.revision import Revision
 from shared.domain.signing import Kind
@@ -436,3 +438,58 @@ async def test_a_poll_budget_of_less_than_one_a_second_saves_up_for_a_whole_toke
     assert [await budget.take(within=1) for _ in range(2)] == [True, False]
     clock.advance(3_600_000)
     assert [await budget.take(within=1) for _ in range(2)] == [True, False]
+
+
+async def test_no_message_makes_a_verdict_under_a_tag_that_nobody_saw_name_the_digest(
+    rig: Rig,
+) -> None:
+    await rig.scan.request(rig.step())
+    rig.anchore.store.finish(CONTENT.digest)
+    lie = Subject(rig.reference.repository, CONTENT.digest, "exempt")
+    forged = msgspec.structs.replace(rig.next_check(), subject=lie, chain="forged")
+    await rig.scan.check(forged)
+    assert await rig.ledger.verdict(lie, QUESTION) is None
+    (request, delay) = rig.followed[-1]
+    assert (request.kind, request.lane, request.subject) == (StepKind.REQUEST, Lane.ADMISSION, None)
+    assert delay == 0
+    await rig.scan.request(request)
+    await rig.scan.check(rig.followed[0][0])
+    assert await rig.verdict() is not None
+    assert await rig.ledger.verdict(lie, QUESTION) is None
+
+
+@pytest.mark.parametrize("tag", ["", "a b", "1@sha256:" + "a" * 64])
+async def test_a_message_with_a_tag_that_is_none_makes_no_verdict(rig: Rig, tag: str) -> None:
+    await rig.scan.request(rig.step())
+    rig.anchore.store.finish(CONTENT.digest)
+    lie = Subject(rig.reference.repository, CONTENT.digest, tag)
+    forged = msgspec.structs.replace(rig.next_check(), subject=lie, chain="forged")
+    with contextlib.suppress(InvalidReference):
+        await rig.scan.check(forged)
+    assert await rig.ledger.verdict(lie, QUESTION) is None
+
+
+@pytest.mark.parametrize("moves", [1, 2])
+async def test_a_check_whose_tag_moved_meanwhile_goes_on_as_long_as_that_is_remembered(
+    rig: Rig, moves: int
+) -> None:
+    await rig.scan.request(rig.step())
+    rig.anchore.store.finish(CONTENT.digest)
+    check = rig.next_check()
+    for number in range(moves):
+        rig.registry.put(tiny_image(config={"User": str(number)}), "team/app:1")
+        rig.clock.advance(1000)
+        await rig.scan.resolve(rig.step())
+    await rig.scan.check(check)
+    assert (await rig.verdict() is not None) == (moves == 1)
+    assert (rig.next_check().kind is StepKind.REQUEST) == (moves == 2)
+
+
+async def test_a_check_of_an_index_s_manifest_is_known_by_its_tag(rig: Rig) -> None:
+    reference = rig.registry.put(index_of((CONTENT, "linux/amd64")), "team/many:1")
+    await rig.scan.request(rig.step(reference=reference))
+    rig.anchore.store.finish(CONTENT.digest)
+    check = rig.next_check()
+    assert check.subject == Subject(reference.repository, CONTENT.digest, "1")
+    await rig.scan.check(check)
+    assert await rig.ledger.verdict(check.subject, QUESTION) is not None
