@@ -1,7 +1,9 @@
 """From a delivery to its end: run the step, and give each failure its one class.
 
 permanent: an error verdict, acked. transient: the same step again after a delay, then acked;
-in the end a dead letter. A push of no image: acked. What is no step never gets here
+in the end a dead letter. It is the message that dies, and what is in hand does not know why it
+failed: so a step that is given up goes round once more, with its whole history, and dies then.
+A push of no image: acked. What is no step never gets here
 (docs/design/behaviour.md 5).
 """
 
@@ -22,8 +24,8 @@ from shared.domain.errors import (
     StoreUnreachable,
     TransientFailure,
 )
-from shared.domain.retry import MAX_ATTEMPTS, retry_delay
-from shared.domain.step import Step, StepKind, failed
+from shared.domain.retry import DELAYS, MAX_ATTEMPTS, retry_delay
+from shared.domain.step import Step, StepKind, failed, given_up
 from shared.ports.steps import Settle, StepQueue
 
 log = logging.getLogger(__name__)
@@ -33,12 +35,18 @@ STEP_BUDGET = 20.0
 
 PUBLISH_PAUSE = 1.0
 
+ROUND = DELAYS[0]
+"""Seconds that a step which is given up takes to come back. Never none: a lane that is full of
+what waits for room in it would stand still for ever, the delays have no cap."""
+
 
 class StepOutcome(StrEnum):
     """How a delivery ended, for the metric."""
 
     DONE = "done"
     RETRIED = "retried"
+    GIVEN_UP = "given_up"
+    """No attempt is left: its message comes once more, to die."""
     DEAD = "dead"
     DROPPED = "dropped"
     """A resolve that nobody waits for any more."""
@@ -100,6 +108,8 @@ class Dispatch:
 
     async def handle(self, step: Step) -> Settle:
         """Run one delivery to its settlement."""
+        if step.given_up:
+            return self._end(step, StepOutcome.DEAD)
         try:
             async with asyncio.timeout(self._budget):
                 await self._work[step.kind](step)
@@ -118,7 +128,7 @@ class Dispatch:
             return self._end(step, StepOutcome.IGNORED)
         except (InvalidReference, PermanentFailure) as error:
             log.error("step %s cannot be done: %s", step.id, error)
-            return self._end(step, StepOutcome.DEAD)
+            return await self._give_up(step, str(error))
         except Exception as error:
             log.exception("step %s failed", step.id)
             return await self._again(step, f"{type(error).__name__}: {error}", None)
@@ -139,9 +149,16 @@ class Dispatch:
             return self._end(step, StepOutcome.DROPPED)
         delay = retry_delay(step.attempt + 1, retry_after=after)
         if delay is None:
-            return self._end(step, StepOutcome.DEAD)
+            return await self._give_up(step, reason)
         await self._follower.follow(failed(step, reason), delay)
         return self._end(step, StepOutcome.RETRIED)
+
+    async def _give_up(self, step: Step, reason: str) -> Settle:
+        if step.kind is StepKind.RESOLVE:
+            # Nothing of its lane is kept, however it ends.
+            return self._end(step, StepOutcome.DEAD)
+        await self._follower.follow(given_up(step, reason), ROUND)
+        return self._end(step, StepOutcome.GIVEN_UP)
 
     def _end(self, step: Step, outcome: StepOutcome) -> Settle:
         self._on_step(step, outcome)

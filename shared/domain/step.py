@@ -67,6 +67,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """Failed tries of this step so far."""
     history: tuple[str, ...] = ()
     """Why those failed, the last ones."""
+    given_up: bool = False
+    """No attempt is left: whoever gets it has it die, with its whole history."""
     v: int = 0
 
 
@@ -97,6 +99,11 @@ def failed(step: Step, reason: str) -> Step:
     return msgspec.structs.replace(step, attempt=step.attempt + 1, history=history)
 
 
+def given_up(step: Step, reason: str) -> Step:
+    """The same step to die, remembering why its last attempt failed."""
+    return msgspec.structs.replace(failed(step, reason), given_up=True)
+
+
 def anew(step: Step, *, step_id: str, now: int) -> Step:
     """The same work as a first attempt, for an operator who wants a dead letter tried again.
 
@@ -115,6 +122,7 @@ def anew(step: Step, *, step_id: str, now: int) -> Step:
         began=0,
         attempt=0,
         history=history,
+        given_up=False,
     )
 
 

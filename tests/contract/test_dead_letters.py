@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from services.worker.dispatch import Dispatch, Follower
 from shared.adapters.handling import QueueEvent
-from shared.domain.errors import InvalidStep, QueueFull
-from shared.domain.step import REQUEUED, Lane, Step, StepKind, encode_step, failed
+from shared.domain.errors import ErrorKind, InvalidStep, PermanentFailure, QueueFull
+from shared.domain.step import REQUEUED, Lane, Step, StepKind, encode_step, failed, given_up
 from shared.domain.verdict import Subject as Judged
 from shared.ports.steps import MAX_LETTER, DeadLetter, DeadLetters, Settle
 from shared.runtime.clock import SystemClock
@@ -82,6 +83,32 @@ async def test_a_letter_tells_where_why_and_when_it_died_and_what_it_is(subject:
     # A broker tells whole seconds.
     assert before - 1_000 <= letter.died_at <= SystemClock().now()
     assert await subject.dead.letter(letter.id) == letter
+
+
+class Refused:
+    """The work of a worker whose scanner will never take the image."""
+
+    async def resolve(self, step: Step) -> None:
+        raise AssertionError("nothing is resolved here")
+
+    async def request(self, step: Step) -> None:
+        raise PermanentFailure("the scanner refuses it", kind=ErrorKind.REFUSED)
+
+    check = request
+
+
+async def test_a_step_that_a_worker_gives_up_tells_of_its_last_failure_too(
+    subject: Subject,
+) -> None:
+    step = failed(a_step(), "the registry was away")
+    dispatch = Dispatch(scan=Refused(), follower=Follower(queue=subject.queue))
+    async with consuming(subject.queue, Lane.ADMISSION, dispatch.handle):
+        await subject.queue.publish(step)
+        await until(lambda: _dead_are(subject, 1))
+    [letter] = await subject.dead.letters(limit=ALL)
+    assert (letter.lane, letter.reason) == ("admission", "rejected")
+    assert letter.step == given_up(step, "the scanner refuses it")
+    assert letter.step.history == ("the registry was away", "the scanner refuses it")
 
 
 async def test_a_step_that_a_delay_brought_died_in_its_lane(subject: Subject) -> None:

@@ -15,6 +15,7 @@ from shared.domain.step import (
     decode_step,
     encode_step,
     failed,
+    given_up,
 )
 from shared.domain.verdict import Question, Subject
 
@@ -65,7 +66,7 @@ def test_a_failed_step_counts_its_attempts_and_keeps_a_bounded_history() -> None
 
 
 def test_a_step_that_begins_anew_does_the_same_work_as_a_first_attempt_of_now() -> None:
-    dead = failed(
+    dead = given_up(
         msgspec.structs.replace(STEP, claim="mine once", began=5, deadline=6), "no answer"
     )
     again = anew(dead, step_id="2", now=9)
