@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from shared.adapters.handling import QueueEvent
+from shared.adapters.rabbitmq.publisher import LATE_TIMEOUT
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.errors import (
@@ -69,6 +70,7 @@ class Process:
         url: str = "",
         confirm_timeout: float = 1.0,
         heartbeat: int = 10,
+        doubt: float = 60.0,
         max_ready: int | None = None,
     ) -> None:
         self.events: Counter[QueueEvent] = Counter()
@@ -80,6 +82,7 @@ class Process:
             heartbeat=heartbeat,
             reconnect_interval=0.5,
             renew_idle=1.0,
+            doubt=doubt,
             max_ready=max_ready,
             on_event=self.count,
         )
@@ -361,6 +364,20 @@ async def test_a_broker_out_of_memory_is_told_in_time_and_nothing_is_sent_into_i
         await until(lambda: got.ended[last.id] == 1)
         assert not got.began[refused.id]
         await queue.ping()
+
+
+async def test_a_confirm_that_nobody_heard_any_more_is_not_held_against_a_queue_for_ever(
+    broker: RabbitServer, prefix: str
+) -> None:
+    process = Process(broker, prefix, confirm_timeout=0.2, doubt=5.0)
+    async with process.running() as queue:
+        with broker.memory_alarm():
+            with pytest.raises(QueueUnconfirmed):
+                await queue.publish(a_step())
+            await asyncio.sleep(LATE_TIMEOUT + 0.5)
+        # Nobody publishes again.
+        await until(lambda: _fails(queue, "confirmed nothing"))
+        await until(lambda: passes(queue.ping))
 
 
 async def test_a_hung_broker_is_told_in_time_and_recovers_without_a_reconnect(

@@ -49,6 +49,11 @@ broker (3.10.8) tells no consumer that its queue is gone, and delivers nothing t
 SILENCE = 1.0
 """Seconds without a confirm that `check` forgives; a busy broker takes some 50 ms."""
 
+DOUBT = 60.0
+"""Seconds for which a confirm that did not come makes a queue doubtful. After LATE_TIMEOUT nobody
+hears it any more, and after an alarm it does come: without an end a queue that few publish to would
+be called leaderless for hours, and somebody would delete it."""
+
 
 class Publisher:
     """The connection that only publishes. `link.run()` keeps it."""
@@ -60,6 +65,7 @@ class Publisher:
         topology: Topology,
         confirm_timeout: float,
         on_event: OnEvent,
+        doubt: float = DOUBT,
     ) -> None:
         self.link = Link(settings, name="imagegate publish", prepare=self._prepare)
         self._topology = topology
@@ -69,8 +75,9 @@ class Publisher:
         """By delay; 0 is the lanes'."""
         self._unanswered: Counter[str] = Counter()
         """Publishes under way, by queue."""
-        self._silent: dict[str, float] = {}
-        """Queues that owe a confirm, since when."""
+        self._doubt_lasts = doubt
+        self._silent: dict[str, tuple[float, float]] = {}
+        """Queues that owe a confirm: since when, and when one was missed last."""
         self._healing: asyncio.Task[None] | None = None
 
     async def publish(self, step: Step, *, delay: int, expires_in: float | None) -> None:
@@ -99,12 +106,15 @@ class Publisher:
         """Raise QueueUnavailable when steps cannot be published now.
 
         No probe is sent: a quorum queue without leader shows in nothing but its missing
-        confirms, so each queue's own last publish is the probe (broker-facts.md 3, 8.22).
+        confirms, so each queue's own last publish is the probe (broker-facts.md 3, 8.22), for DOUBT
+        seconds.
         """
         await unblocked(self.link.connection)
         now = asyncio.get_running_loop().time()
-        for queue, since in self._silent.items():
-            if now - since > SILENCE:
+        for queue, (since, last) in list(self._silent.items()):
+            if now - last > self._doubt_lasts:
+                self._heard(queue)
+            elif now - since > SILENCE:
                 raise QueueUnavailable(
                     f"{queue} has confirmed nothing for {now - since:.0f} s: the broker hangs, or "
                     "the queue has no leader (rabbitmq-queues quorum_status); where that stays, "
@@ -167,7 +177,9 @@ class Publisher:
         self._heard(queue)
 
     def _doubt(self, queue: str) -> None:
-        self._silent.setdefault(queue, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        since, _ = self._silent.get(queue, (now, now))
+        self._silent[queue] = (since, now)
 
     def _heard(self, queue: str) -> None:
         self._silent.pop(queue, None)

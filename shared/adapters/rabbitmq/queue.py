@@ -13,7 +13,7 @@ from shared.adapters.rabbitmq.calls import missing, unblocked
 from shared.adapters.rabbitmq.consumer import LaneConsumer
 from shared.adapters.rabbitmq.flights import Flights
 from shared.adapters.rabbitmq.link import Link, LinkSettings
-from shared.adapters.rabbitmq.publisher import Publisher
+from shared.adapters.rabbitmq.publisher import DOUBT, Publisher
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.errors import QueueUnavailable
 from shared.domain.step import Lane, Step
@@ -38,7 +38,8 @@ class RabbitQueue:
     `prefix` stands before every name on the broker. Times are seconds: `confirm_timeout` bounds
     `publish` (0.1 for a webhook, 5 for a worker); a hung broker is noticed after three times
     `heartbeat` and a second; the channel of a lane where nothing happens is made anew each
-    `renew_idle`. `max_ready` is for tests, since every process must declare the same.
+    `renew_idle`; a confirm that never came fails `ping` for `doubt`. `max_ready` is for tests,
+    since every process must declare the same.
     `on_event` counts what happens to deliveries.
     """
 
@@ -53,6 +54,7 @@ class RabbitQueue:
         reconnect_interval: float = 1.0,
         connect_timeout: float = 3.0,
         renew_idle: float = 60.0,
+        doubt: float = DOUBT,
         max_ready: int | None = None,
         on_event: OnEvent = ignore,
     ) -> None:
@@ -71,6 +73,7 @@ class RabbitQueue:
             topology=self.topology,
             confirm_timeout=confirm_timeout,
             on_event=on_event,
+            doubt=doubt,
         )
         self._consuming = Link(settings, name="imagegate consume", prepare=self.topology.declare)
         self._renew_idle = renew_idle
