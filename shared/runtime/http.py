@@ -75,6 +75,9 @@ async def _runner(
         app,
         access_log=None,
         handler_cancellation=True,
+        # Nobody of ours reads a packed body; unpacking a stranger's held the loop for seconds,
+        # also where it has been refused already.
+        auto_decompress=False,
         keepalive_timeout=keepalive,
         shutdown_timeout=shutdown,
     )

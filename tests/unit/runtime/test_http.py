@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import socket
 import stat
 from pathlib import Path
@@ -49,6 +50,20 @@ async def test_a_client_that_goes_away_ends_its_handler() -> None:
         await asyncio.wait_for(began.wait(), 5)
         writer.close()
         await asyncio.wait_for(ended.wait(), 5)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_no_body_is_unpacked(encoding: str) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    app = web.Application()
+    app.router.add_post("/", echo)
+    packed = gzip.compress(b"a" * 1000)
+    async with serve(app) as bound, aiohttp.ClientSession() as session:
+        headers = {"Content-Encoding": encoding}
+        async with session.post(bound.url, data=packed, headers=headers) as answer:
+            assert await answer.read() == packed
 
 
 async def test_a_unix_socket_is_its_owners_alone_and_removed(tmp_path: Path) -> None:
