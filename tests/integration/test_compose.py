@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
@@ -18,6 +19,7 @@ from tests.deploy.composed import FOLDER, read_compose
 from tests.deploy.running import VENV, ComposedSite
 from tests.deploy.secrets import make_compose_secrets
 from tests.fakes.images import Content, tiny_image
+from tests.unit.docs.operations import entries
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -182,6 +184,25 @@ def test_nobody_gets_into_redis_without_a_password(site: ComposedSite) -> None:
     url = (site.folder / "secrets" / "redis_url_webhook").read_text().strip()
     with Redis.from_url(url) as webhook, pytest.raises(NoPermissionError):
         webhook.flushall()
+
+
+def test_all_that_the_processes_export_is_explained_to_operators(site: ComposedSite) -> None:
+    """docs/operations.md, after all that the tests before this one did."""
+    explained = entries()
+    for name, running in site.processes.items():
+        if name.startswith("scanner"):
+            continue
+        with urllib.request.urlopen(running.check[-1].replace("/readyz", "/metrics")) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        assert families
+        for family in families:
+            entry = explained[f"{family.name}{'_total' if family.type == 'counter' else ''}"]
+            for sample in family.samples:
+                told = {label: sample.labels[label] for label in entry.labels}
+                assert set(sample.labels) - {"le"} == set(told), sample
+                for label, value in told.items():
+                    status = family.name == "imagegate_anchore_calls" and value.isdecimal()
+                    assert status or value in entry.labels[label], sample
 
 
 def test_told_to_stop_each_ends_in_its_time_with_0(site: ComposedSite) -> None:

@@ -22,12 +22,13 @@ from tests.unit.docs.exported import ROOT
 PATH = ROOT / "docs" / "operations.md"
 TEXT = PATH.read_text()
 
-_HEAD = re.compile(
-    r"- \*\*`(?P<name>\w+)(?:\{(?P<labels>[a-z_,]+)\})?`\*\*"
-    r" \((?P<kind>\w+); (?P<services>[\w, ]+)\)"
+_ENTRY = re.compile(
+    r"^- \*\*`(?P<name>\w+)(?:\{(?P<labels>[a-z_,]+)\})?`\*\*"
+    r" \((?P<kind>\w+); (?P<services>[\w, ]+)\)(?P<text>.*\n(?:  .*\n)*)",
+    re.MULTILINE,
 )
-_LABEL = re.compile(r"  - `(?P<label>[a-z_]+)`(?P<rest>.*)")
-_VALUES = re.compile(r"    - (?P<values>`[^:]*`)(?::|$)")
+_LABEL = re.compile(r"`(?P<label>[a-z_]+)`(?P<rest>.*)", re.DOTALL)
+_VALUES = re.compile(r"^    - (`[^:]*`)(?::|$)", re.MULTILINE)
 _CODE = re.compile(r"`([^`]+)`")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -37,37 +38,31 @@ class Entry(msgspec.Struct):
 
     kind: str
     services: tuple[str, ...]
-    labels: dict[str, set[str]] = msgspec.field(default_factory=dict)
+    labels: dict[str, set[str]]
 
 
 def entries() -> dict[str, Entry]:
     """By the names of the metrics; a metric that is explained twice is an error."""
     found: dict[str, Entry] = {}
-    entry: Entry | None = None
-    label = ""
-    for line in TEXT.splitlines():
-        head = _HEAD.match(line)
-        if head:
-            assert head["name"] not in found, f"{head['name']} is explained twice"
-            entry = found[head["name"]] = Entry(head["kind"], tuple(head["services"].split(", ")))
-            entry.labels = {name: set() for name in (head["labels"] or "").split(",") if name}
-            continue
-        if not line.startswith("  "):
-            entry = None
-        if entry is None:
-            continue
-        named, valued = _LABEL.match(line), _VALUES.match(line)
-        if named:
-            label = named["label"]
-            assert label in entry.labels, f"no such label: {line}"
-            entry.labels[label] |= _values(named["rest"])
-        elif valued:
-            entry.labels[label] |= _values(valued["values"])
+    for match in _ENTRY.finditer(TEXT):
+        assert match["name"] not in found, f"{match['name']} is explained twice"
+        labels: dict[str, set[str]] = {
+            label: set() for label in (match["labels"] or "").split(",") if label
+        }
+        for item in re.split(r"^  - ", match["text"], flags=re.MULTILINE)[1:]:
+            named = _LABEL.match(item)
+            if named:
+                assert named["label"] in labels, f"{match['name']} has no such label: {item}"
+                labels[named["label"]] = _values(named["rest"])
+        found[match["name"]] = Entry(match["kind"], tuple(match["services"].split(", ")), labels)
     return found
 
 
 def _values(text: str) -> set[str]:
-    return {value.strip('"') for value in _CODE.findall(text)}
+    """Those with a line each, if there are such; else all that are named."""
+    own_lines = _VALUES.findall(text)
+    values = _CODE.findall(" ".join(own_lines) if own_lines else text)
+    return {value.strip('"') for value in values}
 
 
 def names() -> set[str]:

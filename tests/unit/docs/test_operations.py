@@ -10,6 +10,7 @@ import promql_parser as promql
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from services.cli.__main__ import app as command_line
@@ -176,13 +177,14 @@ def test_alerts_have_a_name_a_severity_and_a_place_to_read_on() -> None:
 # Commands and links
 
 
-def command_of(words: list[str]) -> tuple[Any, list[str]]:
+def command_of(words: list[str]) -> tuple[TyperCommand, list[str]]:
     """The command that is called, and its arguments; AssertionError for one that is none."""
-    command: Any = get_command(command_line)
-    while hasattr(command, "commands"):
+    command = get_command(command_line)
+    while isinstance(command, TyperGroup):
         assert words, "a group of commands is no command"
         assert words[0] in command.commands, words[0]
         command, words = command.commands[words[0]], words[1:]
+    assert isinstance(command, TyperCommand)
     return command, words
 
 
