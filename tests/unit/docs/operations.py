@@ -20,6 +20,12 @@ import yaml
 from tests.unit.docs.exported import ROOT
 
 PATH = ROOT / "docs" / "operations.md"
+RUN = ("imagegate ", "docker compose exec ", "kubectl ")
+"""How a command in running text begins."""
+
+BEFORE = ("--", "console", "webhook")
+"""What stands before `imagegate` where it is run in a container."""
+
 TEXT = PATH.read_text()
 
 _ENTRY = re.compile(
@@ -89,24 +95,24 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def shell_lines() -> Iterator[list[str]]:
-    """Each command of the shell blocks, in words; continued lines are one."""
-    for block in blocks("sh"):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            if words:
-                yield words
+    """Each command, in words: of the shell blocks, where continued lines are one, and what stands
+    between backticks in running text and is none where it begins with nothing that we run."""
+    lines = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
+    spans = [span for span in _CODE.findall(_FENCE.sub("", TEXT)) if span.startswith(RUN)]
+    for line in lines + spans:
+        words = shlex.split(line, comments=True)
+        if words:
+            yield words
 
 
 def own_commands() -> list[list[str]]:
-    """The arguments of each call of `imagegate`, in shell blocks and in running text."""
+    """The arguments of each call of `imagegate`."""
     found = []
     for words in shell_lines():
         for place, word in enumerate(words):
-            if word == "imagegate" and (place == 0 or words[place - 1] in ("--", "console")):
+            if word == "imagegate" and (place == 0 or words[place - 1] in BEFORE):
                 found.append(words[place + 1 :])
-    prose = _FENCE.sub("", TEXT)
-    spans = [span for span in _CODE.findall(prose) if span.startswith("imagegate ")]
-    return found + [shlex.split(span)[1:] for span in spans]
+    return found
 
 
 def patches() -> list[tuple[str, list[dict[str, Any]]]]:
