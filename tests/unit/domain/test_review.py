@@ -1,11 +1,13 @@
 """The AdmissionReview is read in bounded ways and answered as the API server requires."""
 
 import json
+from typing import Any
 
 import pytest
 
 from shared.domain.errors import InvalidObject, InvalidReview
 from shared.domain.review import (
+    MAX_OBJECTS,
     AdmissionResponse,
     Status,
     StatusDetails,
@@ -15,19 +17,16 @@ from shared.domain.review import (
 )
 from shared.domain.workload import Pod
 
-REVIEW = {
-    "apiVersion": "admission.k8s.io/v1",
-    "kind": "AdmissionReview",
-    "request": {
-        "uid": "u",
-        "kind": {"group": "", "version": "v1", "kind": "Pod"},
-        "operation": "CREATE",
-        "userInfo": {"username": "ada"},
-        "object": {"spec": {}},
-        "oldObject": None,
-        "dryRun": False,
-    },
+REQUEST: dict[str, Any] = {
+    "uid": "u",
+    "kind": {"group": "", "version": "v1", "kind": "Pod"},
+    "operation": "CREATE",
+    "userInfo": {"username": "ada"},
+    "object": {"spec": {}},
+    "oldObject": None,
+    "dryRun": False,
 }
+REVIEW = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": REQUEST}
 
 
 def test_a_review_of_a_pod_is_read() -> None:
@@ -75,6 +74,16 @@ def test_a_review_without_an_object_is_readable_and_its_pod_is_not() -> None:
 def test_what_is_no_review_is_refused_with_a_reason(body: bytes, says: str) -> None:
     with pytest.raises(InvalidReview, match=says):
         decode_review(body)
+
+
+@pytest.mark.parametrize("where", ["containers", "volumes"])
+def test_a_review_of_very_many_objects_is_not_read(where: str) -> None:
+    lists: dict[str, list[Any]] = {where: [{}] * (MAX_OBJECTS - 10)}
+    body = json.dumps(REVIEW | {"request": REQUEST | {"object": {"spec": lists}}})
+    assert decode_review(body.encode()).uid == "u"
+    with pytest.raises(InvalidReview, match="more than 100000 JSON objects") as refused:
+        decode_review(body.replace("[", "[" + "{}," * 10).encode())
+    assert refused.value.status == 413
 
 
 def test_an_answer_has_what_the_api_server_requires_and_nothing_it_refuses() -> None:
