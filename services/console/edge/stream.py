@@ -48,10 +48,11 @@ class Stream:
     @contextmanager
     def _until_its_session_ends(self, request: web.Request, watcher: Watcher) -> Iterator[None]:
         left = self._guard.left(request)
-        if left is None:
+        if left is None and "Authorization" in request.headers:
             yield
             return
-        end = asyncio.get_running_loop().call_later(left, watcher.end)
+        # None: it ended since the guard looked, and must not become a stream without an end.
+        end = asyncio.get_running_loop().call_later(left or 0.0, watcher.end)
         try:
             yield
         finally:
