@@ -68,17 +68,20 @@ class Prewarm:
 
         async def ask(key: str, push: Push) -> None:
             step = self._step(push)
-            async with self._turns:
-                # What becomes of it counts from each step on, should the time end there.
-                fates[key] = await self._claim(step, tally)
-                if fates[key] is not Taken.UNDER_WAY:
-                    fates[key] = await self._publish(step, fates[key], tally)
+            # What becomes of it counts from each step on, should the time end there.
+            fates[key] = await self._claim(step, tally)
+            if fates[key] is not Taken.UNDER_WAY:
+                fates[key] = await self._publish(step, fates[key], tally)
 
         try:
             async with asyncio.timeout(self._within), asyncio.TaskGroup() as group:
                 for key, pushes in wanted.items():
+                    # Before there is a task: thousands that wait for their turn fill the memory.
+                    await self._turns.acquire()
                     # The last event says best what the tag names now.
-                    group.create_task(ask(key, pushes[-1]), name=f"prewarm {key}")
+                    asking = group.create_task(ask(key, pushes[-1]), name=f"prewarm {key}")
+                    # Not a `finally` of the task: one that is cancelled before it ran has none.
+                    asking.add_done_callback(lambda _: self._turns.release())
         except TimeoutError:
             tally.troubles["deadline"] = f"not done within {self._within:g} s"
         for key, fate in fates.items():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.prewarm import CLAIM_LIFE, Prewarm
+from services.intake.prewarm import AT_ONCE, CLAIM_LIFE, Prewarm
 from services.intake.pushes import Found, Ignored, Push, Taken, Tally
 from services.intake.replays import Replays
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
@@ -247,6 +247,20 @@ async def test_a_store_that_hangs_does_not_hold_the_answer() -> None:
     assert rig.claims.at_once == 0
     rig.claims.wait = 0
     assert await rig.one(push(event=b"e")) is Taken.QUEUED
+
+
+async def test_images_that_wait_for_their_turn_are_no_tasks_and_every_turn_is_given_back() -> None:
+    rig = Rig(within=0.5)
+    rig.claims.wait = 60
+    many = [push(f"a.corp/b:{number}") for number in range(3 * AT_ONCE)]
+    taking = asyncio.create_task(rig.take(*many))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith("prewarm ")]
+    assert len(tasks) == rig.claims.at_once == AT_ONCE
+    assert (await taking).taken == {Taken.AWAY: len(many)}
+    rig.claims.wait = 0
+    assert (await rig.take(*many[:AT_ONCE])).taken == {Taken.QUEUED: AT_ONCE}
 
 
 async def test_a_queue_that_hangs_does_not_hold_the_answer_and_the_store_remembers() -> None:
