@@ -7,20 +7,18 @@ import typer
 
 from services.cli.backend import open_letters, open_ops
 from services.cli.command import Exit, OutputOption, console, fail, result_of, run, settings
-from services.cli.ending import Order, choice, end, full_id
+from services.cli.ending import Order, end, full_id, meant
 from services.cli.letter_tables import print_ended, print_letter, print_letters
 from services.cli.tables import Output, print_json
 from services.console.view import DeadReport, DeadRow
-
-MOST = 1_000
-"""Dead letters that one command looks at; the oldest."""
+from shared.ports.steps import MAX_DEAD
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: steps that no attempt could settle.")
 
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(help="Ids, or beginnings of ids, as `dead list` shows them.")
 ]
-AllOption = Annotated[bool, typer.Option("--all", help=f"All of them (the {MOST} oldest).")]
+AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether --all is meant.")]
 
 
@@ -28,7 +26,9 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether
 def list_letters(
     *,
     output: OutputOption = Output.TABLE,
-    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MAX_DEAD, help="How many; a console tells 1000 at most.")
+    ] = 100,
 ) -> None:
     """The dead letters, the oldest first: where they died, and why they had failed."""
     report = result_of(_listed(limit))
@@ -109,19 +109,19 @@ async def _listed(limit: int) -> DeadReport:
 async def _meant() -> DeadReport:
     """From where they can be ended: a console that is named cannot."""
     async with open_letters(settings()) as backend:
-        return await backend.ops.dead(limit=MOST)
+        return await backend.ops.dead(limit=MAX_DEAD)
 
 
 async def _shown(letter: str) -> DeadRow | None:
     async with open_ops(settings()) as ops:
-        report = await ops.dead(limit=MOST)
+        report = await ops.dead(limit=MAX_DEAD)
         return await ops.dead_letter(full_id(letter, report.letters))
 
 
 async def _end(order: Order, report: DeadReport, ids: list[str] | None, output: Output) -> Exit:
-    meant = choice(report.letters, ids=ids)
+    letter_ids = meant(report.letters, ids=ids)
     async with open_letters(settings()) as backend:
-        ended = await end(backend.letters, order, meant)
+        ended = await end(backend.letters, order, letter_ids)
     if output is Output.JSON:
         print_json(console(), ended)
     else:

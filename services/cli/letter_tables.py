@@ -1,15 +1,21 @@
 """Dead letters, for people."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.ending import Ended, Order
+from services.cli.ending import Order
 from services.cli.tables import WIDE, age, plain
 from services.console.view import DeadReport, DeadRow
+from shared.ports.steps import Ended
 
 MOST_SHOWN = 4_000
 """Characters of a message."""
+
+NAMED = 20
+"""Letters that are named one by one when they were ended; JSON names all."""
 
 
 def print_letters(console: Console, report: DeadReport) -> None:
@@ -59,16 +65,24 @@ def print_letter(console: Console, letter: DeadRow) -> None:
 
 
 def print_ended(console: Console, order: Order, ended: Ended) -> None:
-    """What became of each."""
+    """What became of each; of more than NAMED to which the same happened, how many they are."""
     done = "requeued" if order is Order.REQUEUE else "dropped"
-    for letter in ended.done:
-        console.print(plain(f"{done}: {letter}"))
-    for letter in ended.missing:
-        console.print(plain(f"not there (any more): {letter}", style="yellow"))
+    for letters in _named(ended.done):
+        console.print(plain(f"{done}: {letters}"))
+    for letters in _named(ended.missing):
+        console.print(plain(f"not there (any more): {letters}", style="yellow"))
+    reasons: dict[str, list[str]] = {}
     for letter, why in ended.failed.items():
-        console.print(plain(f"not {done}: {letter}: {why}", style="red"), soft_wrap=True)
+        reasons.setdefault(why, []).append(letter)
+    for why, same in reasons.items():
+        for letters in _named(same):
+            console.print(plain(f"not {done}: {letters}: {why}", style="red"), soft_wrap=True)
     if not (ended.done or ended.missing or ended.failed):
         console.print(Text("there are no dead letters"))
+
+
+def _named(letters: Sequence[str]) -> Sequence[str]:
+    return letters if len(letters) <= NAMED else (f"{len(letters)} dead letters",)
 
 
 def _what(letter: DeadRow) -> str:

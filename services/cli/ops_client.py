@@ -2,10 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -17,6 +17,7 @@ from services.console.view import DeadReport, DeadRow, QueueReport, StatusReport
 from shared.domain.errors import ImagegateError, InvalidSettings
 from shared.ports.decisions import StoredDecision
 from shared.ports.presence import Alive
+from shared.ports.steps import MAX_DEAD, Ended
 from shared.runtime.tls import client_context
 
 TIMEOUT = 30.0
@@ -34,6 +35,12 @@ class ScanWanted(msgspec.Struct, frozen=True):
 
     image: str
     dockerfile: bytes | None = None
+
+
+class LettersMeant(msgspec.Struct, frozen=True):
+    """The body of POST /api/dead/requeue and /api/dead/drop."""
+
+    ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_DEAD)]
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -79,7 +86,7 @@ class OpsClient:
 
     async def dead_letter(self, letter_id: str) -> DeadRow | None:
         """See `OpsView`."""
-        status, content = await self._send("GET", _letter(letter_id))
+        status, content = await self._send("GET", f"/api/dead/{quote(letter_id, safe='')}")
         return None if status == 404 else self._read(status, content, DeadRow)
 
     async def decisions(self, *, limit: int, after: str = "") -> tuple[StoredDecision, ...]:
@@ -91,13 +98,17 @@ class OpsClient:
         """See `OpsView`."""
         return await self._ask("GET", "/api/processes", tuple[Alive, ...])
 
-    async def requeue(self, letter_id: str) -> bool:
+    async def requeue(self, letter_ids: Collection[str]) -> Ended:
         """See `DeadLetterActions`."""
-        return await self._ask("POST", f"{_letter(letter_id)}/requeue", bool)
+        return await self._end("requeue", letter_ids)
 
-    async def drop(self, letter_id: str) -> bool:
+    async def drop(self, letter_ids: Collection[str]) -> Ended:
         """See `DeadLetterActions`."""
-        return await self._ask("POST", f"{_letter(letter_id)}/drop", bool)
+        return await self._end("drop", letter_ids)
+
+    async def _end(self, order: str, letter_ids: Collection[str]) -> Ended:
+        body = msgspec.json.encode(LettersMeant(tuple(letter_ids)))
+        return await self._ask("POST", f"/api/dead/{order}", Ended, body=body)
 
     async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
         """See `ScansView`."""
@@ -199,10 +210,6 @@ def _check(url: str) -> None:
         raise InvalidSettings(
             "IMAGEGATE_CONSOLE must be http://HOST:PORT or https://HOST:PORT of a console"
         )
-
-
-def _letter(letter_id: str) -> str:
-    return f"/api/dead/{quote(letter_id, safe='')}"
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -4,13 +4,16 @@ The socket has mode 0600 in the state folder: who may connect may ask and order.
 answers are the console's (docs/design/console.md); an error is `{"error": "..."}`.
 """
 
+from collections.abc import Awaitable, Callable, Collection
+
 import msgspec
 from aiohttp import web
 
-from services.cli.ops_client import ScanWanted
+from services.cli.ops_client import LettersMeant, ScanWanted
 from services.cli.scans import MAX_DOCKERFILE, ScansView
-from services.console.edge.answers import answered, errors_as_json, questions
+from services.console.edge.answers import Ask, answered, errors_as_json, questions
 from services.console.view import DeadLetterActions, OpsView
+from shared.ports.steps import MAX_DEAD, Ended
 
 SOCKET = "ops.sock"
 
@@ -25,17 +28,17 @@ def ops_app(*, ops: OpsView, scans: ScansView, letters: DeadLetterActions) -> we
     async def state(request: web.Request) -> object:
         return await scans.state(request.query.get("image", ""))
 
-    async def requeue(request: web.Request) -> object:
-        return await letters.requeue(request.match_info["id"])
+    def ending(act: Callable[[Collection[str]], Awaitable[Ended]]) -> Ask:
+        async def end(request: web.Request) -> object:
+            return await act(msgspec.json.decode(await request.read(), type=LettersMeant).ids)
 
-    async def drop(request: web.Request) -> object:
-        return await letters.drop(request.match_info["id"])
+        return end
 
-    # A Dockerfile travels as base64, a third larger than it is.
+    # A Dockerfile travels as base64, a third larger than it is; all ids are half as much.
     app = web.Application(middlewares=[errors_as_json], client_max_size=2 * MAX_DOCKERFILE)
-    app.router.add_routes(questions(ops))
+    app.router.add_routes(questions(ops, most_letters=MAX_DEAD))
     app.router.add_post("/api/scans", answered(start))
     app.router.add_get("/api/scans", answered(state))
-    app.router.add_post("/api/dead/{id}/requeue", answered(requeue))
-    app.router.add_post("/api/dead/{id}/drop", answered(drop))
+    app.router.add_post("/api/dead/requeue", answered(ending(letters.requeue)))
+    app.router.add_post("/api/dead/drop", answered(ending(letters.drop)))
     return app

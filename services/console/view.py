@@ -4,6 +4,7 @@
 `imagegate up` over HTTP instead and gets the same (docs/design/console.md).
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -12,6 +13,7 @@ from services.console.rows import VerdictRow
 from shared.domain.step import Lane
 from shared.ports.decisions import StoredDecision
 from shared.ports.presence import Alive
+from shared.ports.steps import Ended
 
 
 class LaneReport(msgspec.Struct, frozen=True):
@@ -117,8 +119,8 @@ class OpsView(Protocol):
 class DeadLetterActions(Protocol):
     """What changes dead letters: not for the console, which only reads. Errors: ImagegateError."""
 
-    async def requeue(self, letter_id: str) -> bool:
+    async def requeue(self, letter_ids: Collection[str]) -> Ended:
         """See `shared.ports.steps.DeadLetters.requeue`."""
 
-    async def drop(self, letter_id: str) -> bool:
+    async def drop(self, letter_ids: Collection[str]) -> Ended:
         """See `shared.ports.steps.DeadLetters.drop`."""

@@ -17,8 +17,7 @@ log = logging.getLogger(__name__)
 
 MAX_READY = 10_000
 MAX_READY_RESOLVE = 5_000
-MAX_DEAD = 10_000
-"""Messages that may stand in a lane, and among the dead (docs/design/broker-facts.md 7)."""
+"""Messages that may stand in a lane (docs/design/broker-facts.md 7)."""
 
 RESOLVE_LIFE = 5.0
 """Seconds that a resolve step lives at most: nobody waits longer."""

@@ -1,6 +1,6 @@
 """The queue of steps."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from enum import StrEnum
 from typing import Protocol
 
@@ -39,6 +39,9 @@ class Depths(msgspec.Struct, frozen=True):
     dead: int
 
 
+MAX_DEAD = 10_000
+"""Dead letters that are kept; with more of them the oldest go (docs/design/broker-facts.md 7)."""
+
 MAX_LETTER = 64 * 1024
 """Bytes of a dead letter's message that are kept for people; steps are far smaller."""
 
@@ -60,14 +63,24 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """The message as a step; its `history` says why it failed before. None: it is no step."""
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """What became of dead letters that were to be requeued or dropped, by id."""
+
+    done: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Not there (any more)."""
+    failed: dict[str, str]
+    """Why, for people. These are there still, or may be: their texts say so."""
+
+
 class DeadLetters(Protocol):
     """What no attempt could settle (docs/design/broker-facts.md 1 and 8.7).
 
     Guarantees: looking changes nothing but the broker's own count of looks; nothing is lost when
     whoever looks, requeues or drops dies half-way; a letter that was requeued or dropped is gone
-    once the call has returned; requeueing may deliver a step twice, never not at all.
+    once the call has told that it is done; requeueing may deliver a step twice, never not at all.
 
-    Errors: QueueUnavailable; of `requeue` also QueueFull and QueueUnconfirmed.
+    Errors: QueueUnavailable, when they could not be looked at: then nothing was done.
     """
 
     async def letters(self, *, limit: int) -> list[DeadLetter]:
@@ -76,14 +89,15 @@ class DeadLetters(Protocol):
     async def letter(self, letter_id: str) -> DeadLetter | None:
         """The dead letter of that id, or None when it is not there (any more)."""
 
-    async def requeue(self, letter_id: str) -> bool:
-        """Publish its step to its lane as a first attempt, confirmed, and then remove it.
+    async def requeue(self, letter_ids: Collection[str]) -> Ended:
+        """Publish their steps to their lanes as first attempts, confirmed, and then remove them.
 
-        False when it is not there. Raises InvalidStep for a message that is no step.
+        In the order of the ids. A message that is no step fails alone; a server that fails (a
+        lane is full, the broker goes away) ends it, and what comes after is not tried.
         """
 
-    async def drop(self, letter_id: str) -> bool:
-        """Remove it for good; False when it is not there."""
+    async def drop(self, letter_ids: Collection[str]) -> Ended:
+        """Remove them for good; a broker that fails ends it, as with `requeue`."""
 
 
 class StepQueue(Protocol):

@@ -20,7 +20,7 @@ from shared.domain.step import VERSION, Lane, Step, StepKind
 from shared.domain.verdict import Question
 from shared.domain.why import Why
 from shared.ports.carried import Carried
-from shared.ports.steps import DeadLetters, Handler, Settle, StepQueue
+from shared.ports.steps import DeadLetters, Ended, Handler, Settle, StepQueue
 from shared.runtime.clock import SystemClock
 
 PATIENCE = 10.0
@@ -203,3 +203,13 @@ async def ready(queue: StepQueue, lane: Lane) -> int:
 
 async def dead(queue: StepQueue) -> int:
     return (await queue.depths()).dead
+
+
+def done(*letters: str) -> Ended:
+    """All of these were requeued or dropped."""
+    return Ended(done=letters, missing=(), failed={})
+
+
+def missing(*letters: str) -> Ended:
+    """None of these was there."""
+    return Ended(done=(), missing=letters, failed={})

@@ -9,10 +9,10 @@ import pytest
 
 from services.worker.dispatch import Dispatch, Follower
 from shared.adapters.handling import QueueEvent
-from shared.domain.errors import ErrorKind, InvalidStep, PermanentFailure, QueueFull
+from shared.domain.errors import ErrorKind, PermanentFailure, QueueFull
 from shared.domain.step import REQUEUED, Lane, Step, StepKind, encode_step, failed, given_up
 from shared.domain.verdict import Subject as Judged
-from shared.ports.steps import MAX_LETTER, DeadLetter, DeadLetters, Settle
+from shared.ports.steps import MAX_LETTER, DeadLetter, DeadLetters, Ended, Settle
 from shared.runtime.clock import SystemClock
 from tests.contract.queues import (
     Make,
@@ -21,6 +21,9 @@ from tests.contract.queues import (
     a_step,
     consuming,
     dead,
+    done,
+    missing,
+    ready,
     until,
 )
 
@@ -68,8 +71,9 @@ async def test_where_nothing_died_there_is_nothing_to_see_requeue_or_drop(
 ) -> None:
     assert await subject.dead.letters(limit=ALL) == []
     assert await subject.dead.letter("0123456789abcdef") is None
-    assert await subject.dead.requeue("0123456789abcdef") is False
-    assert await subject.dead.drop("0123456789abcdef") is False
+    for end in (subject.dead.requeue, subject.dead.drop):
+        assert await end([]) == done()
+        assert await end(["0123456789abcdef", "x"]) == missing("0123456789abcdef", "x")
 
 
 async def test_a_letter_tells_where_why_and_when_it_died_and_what_it_is(subject: Subject) -> None:
@@ -127,10 +131,11 @@ async def test_a_message_that_is_no_step_is_shown_bounded_and_cannot_be_requeued
     [letter] = await subject.dead.letters(limit=ALL)
     assert letter.step is None
     assert letter.body == body[:MAX_LETTER]
-    with pytest.raises(InvalidStep):
-        await subject.dead.requeue(letter.id)
+    ended = await subject.dead.requeue([letter.id])
+    assert (ended.done, ended.missing, list(ended.failed)) == ((), (), [letter.id])
+    assert "cannot be tried again" in ended.failed[letter.id]
     assert await ids(subject.dead) == [letter.id]
-    assert await subject.dead.drop(letter.id)
+    assert await subject.dead.drop([letter.id]) == done(letter.id)
     assert await ids(subject.dead) == []
 
 
@@ -138,8 +143,9 @@ async def test_a_step_that_is_larger_than_any_step_is_not_requeued(subject: Subj
     await died(subject, a_step(reference="x" * MAX_LETTER))
     [letter] = await subject.dead.letters(limit=ALL)
     assert letter.step is None
-    with pytest.raises(InvalidStep, match=str(MAX_LETTER)):
-        await subject.dead.requeue(letter.id)
+    ended = await subject.dead.requeue([letter.id])
+    assert str(MAX_LETTER) in ended.failed[letter.id]
+    assert await ids(subject.dead) == [letter.id]
 
 
 async def test_the_oldest_come_first_and_no_more_than_were_asked_for(subject: Subject) -> None:
@@ -175,8 +181,8 @@ async def test_every_letter_has_a_name_of_its_own_that_is_safe_to_type(subject: 
 async def test_a_name_that_nothing_has_names_nothing(subject: Subject, name: str) -> None:
     await died(subject, b"no step")
     assert await subject.dead.letter(name) is None
-    assert await subject.dead.requeue(name) is False
-    assert await subject.dead.drop(name) is False
+    assert await subject.dead.requeue([name]) == missing(name)
+    assert await subject.dead.drop([name]) == missing(name)
     assert await dead(subject.queue) == 1
 
 
@@ -198,7 +204,7 @@ async def test_a_requeued_step_comes_to_its_lane_as_a_first_attempt_and_its_lett
     await died(subject, step, b"no step", lane=Lane.CHECK)
     letter, other = await subject.dead.letters(limit=ALL)
     before = SystemClock().now()
-    assert await subject.dead.requeue(letter.id) is True
+    assert await subject.dead.requeue([letter.id]) == done(letter.id)
     assert await ids(subject.dead) == [other.id]
     got = Recorder()
     async with consuming(subject.queue, Lane.CHECK, got):
@@ -215,14 +221,14 @@ async def test_a_requeued_step_comes_to_its_lane_as_a_first_attempt_and_its_lett
         claim="",
         history=("no answer", REQUEUED),
     )
-    assert await subject.dead.requeue(letter.id) is False
+    assert await subject.dead.requeue([letter.id]) == missing(letter.id)
 
 
 async def test_a_step_that_dies_again_still_tells_of_its_first_life(subject: Subject) -> None:
     await died(subject, failed(a_step(), "the first time"))
     async with consuming(subject.queue, Lane.ADMISSION, Recorder(Settle.DEAD)):
         [first] = await ids(subject.dead)
-        await subject.dead.requeue(first)
+        await subject.dead.requeue([first])
         await until(lambda: _dead_are(subject, 1))
     [letter] = await subject.dead.letters(limit=ALL)
     assert letter.step is not None
@@ -235,8 +241,9 @@ async def test_a_letter_whose_lane_is_full_stays(make: Make) -> None:
         with pytest.raises(QueueFull):
             await _publish(subject, 10)
         [letter] = await subject.dead.letters(limit=ALL)
-        with pytest.raises(QueueFull):
-            await subject.dead.requeue(letter.id)
+        ended = await subject.dead.requeue([letter.id])
+        assert (ended.done, ended.missing) == ((), ())
+        assert "its cap" in ended.failed[letter.id] or "is full" in ended.failed[letter.id]
         assert await subject.dead.letters(limit=ALL) == [letter]
 
 
@@ -244,8 +251,8 @@ async def test_only_what_was_dropped_is_gone_and_the_rest_stays_in_order(subject
     await died(subject, *some_steps(7))
     names = await ids(subject.dead)
     for name in (names[3], names[0], names[6]):
-        assert await subject.dead.drop(name) is True
-        assert await subject.dead.drop(name) is False
+        assert await subject.dead.drop([name]) == done(name)
+        assert await subject.dead.drop([name]) == missing(name)
     assert await ids(subject.dead) == [names[number] for number in (1, 2, 4, 5)]
     assert await dead(subject.queue) == 4
 
@@ -255,7 +262,7 @@ async def test_of_equal_letters_one_goes_at_a_time(subject: Subject) -> None:
     await died(subject, same, same, same)
     for left in (2, 1, 0):
         letters = await subject.dead.letters(limit=ALL)
-        assert await subject.dead.drop(letters[-1].id)
+        assert await subject.dead.drop([letters[-1].id]) == done(letters[-1].id)
         assert await dead(subject.queue) == left
 
 
@@ -267,7 +274,7 @@ async def test_what_was_dropped_is_gone_for_everybody_once_the_call_has_returned
         names = await ids(subject.dead)
         while names:
             gone = names.pop()
-            assert await subject.dead.drop(gone)
+            assert await subject.dead.drop([gone]) == done(gone)
             assert await ids(other) == names
 
 
@@ -301,12 +308,17 @@ async def test_who_drops_or_requeues_the_same_letter_at_once_does_it_once(
     names = await ids(subject.dead)
     async with subject.another_looker() as other:
         requeued = await asyncio.gather(
-            *(looker.requeue(names[0]) for looker in (subject.dead, other, other))
+            *(looker.requeue([names[0]]) for looker in (subject.dead, other, other))
         )
         dropped = await asyncio.gather(
-            *(looker.drop(names[5]) for looker in (subject.dead, other, subject.dead))
+            *(looker.drop([names[5]]) for looker in (subject.dead, other, subject.dead))
         )
-    assert sorted(requeued) == sorted(dropped) == [False, False, True]
+    for ended, name in ((requeued, names[0]), (dropped, names[5])):
+        assert sorted(ended, key=lambda one: one.done) == [
+            missing(name),
+            missing(name),
+            done(name),
+        ]
     assert await dead(subject.queue) == 9
     got = Recorder()
     async with consuming(subject.queue, Lane.ADMISSION, got):
@@ -334,7 +346,8 @@ async def test_what_dies_while_somebody_looks_is_not_lost(subject: Subject) -> N
             if number % 50 == 49:
                 # Somebody takes one away among all that.
                 await until(lambda: _some_are_dead(subject))
-                assert await other.drop((await ids(other))[0])
+                [first, *_] = await ids(other)
+                assert await other.drop([first]) == done(first)
         await until(lambda: subject.events[QueueEvent.DEAD, Lane.ADMISSION] == 200)
         stop.set()
         await looking
@@ -346,8 +359,71 @@ async def test_what_dies_while_somebody_looks_is_not_lost(subject: Subject) -> N
 async def test_all_letters_of_a_pile_can_be_requeued_one_by_one(subject: Subject) -> None:
     await died(subject, *some_steps(40))
     for name in await ids(subject.dead):
-        assert await subject.dead.requeue(name)
+        assert await subject.dead.requeue([name]) == done(name)
     assert await dead(subject.queue) == 0
     got = Recorder()
     async with consuming(subject.queue, Lane.ADMISSION, got):
         await until(lambda: len(got.ended) == 40)
+
+
+async def test_all_letters_of_a_pile_can_be_requeued_at_once_each_step_once_and_in_order(
+    subject: Subject,
+) -> None:
+    steps = [a_step(reference=f"registry.example/app:{number}") for number in range(250)]
+    await died(subject, *steps)
+    names = await ids(subject.dead)
+    assert await subject.dead.requeue(names) == done(*names)
+    assert await ids(subject.dead) == []
+    got = Recorder()
+    async with consuming(subject.queue, Lane.ADMISSION, got, concurrency=1):
+        await until(lambda: len(got.ended) == 250)
+        await asyncio.sleep(0.2)
+    assert [step.reference for step in got.steps] == [step.reference for step in steps]
+
+
+async def test_many_letters_are_dropped_at_once_and_no_other(subject: Subject) -> None:
+    await died(subject, *some_steps(250))
+    names = await ids(subject.dead)
+    meant = names[::-2]
+    assert await subject.dead.drop([*meant, "gone", meant[0]]) == Ended(tuple(meant), ("gone",), {})
+    assert await ids(subject.dead) == names[::2]
+
+
+async def test_of_many_letters_what_is_no_step_fails_alone(subject: Subject) -> None:
+    await died(subject, a_step(), b"no step", a_step(), b"none either")
+    first, strange, second, stranger = await ids(subject.dead)
+    ended = await subject.dead.requeue([stranger, second, "gone", strange, first])
+    assert (ended.done, ended.missing) == ((second, first), ("gone",))
+    assert list(ended.failed) == [stranger, strange]
+    assert await ids(subject.dead) == [strange, stranger]
+
+
+async def test_a_lane_that_becomes_full_ends_it_and_what_was_done_is_told(make: Make) -> None:
+    async with make(max_ready=5) as subject:
+        for _ in range(20):
+            # No more at a time than the lane takes.
+            await died(subject, *(a_step() for _ in range(5)))
+        names = await ids(subject.dead)
+        first, second = await subject.dead.requeue(names[:10]), await subject.dead.requeue(names)
+        done_with = {*first.done, *second.done}
+        # A broker's cap is soft.
+        assert 5 <= len(done_with) < 100
+        assert set(second.missing) == set(first.done)
+        assert set(second.failed) == set(names) - done_with
+        assert any("full" in why or "its cap" in why for why in second.failed.values())
+        # Nothing is lost, nothing doubled.
+        assert set(await ids(subject.dead)) == set(second.failed)
+        assert await ready(subject.queue, Lane.ADMISSION) == len(done_with)
+
+
+async def test_who_ends_the_same_letters_at_once_does_each_once(subject: Subject) -> None:
+    await died(subject, *some_steps(150))
+    names = await ids(subject.dead)
+    async with subject.another_looker() as other:
+        requeued, dropped = await asyncio.gather(
+            subject.dead.requeue(names[:100]), other.drop(names[50:])
+        )
+    assert not {*requeued.done} & {*dropped.done}
+    assert {*requeued.done} | {*dropped.done} == set(names)
+    assert {*requeued.missing} | {*dropped.missing} == set(names[50:100])
+    assert await ready(subject.queue, Lane.ADMISSION) == len(requeued.done)

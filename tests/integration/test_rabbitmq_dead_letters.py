@@ -18,11 +18,11 @@ from pamqp.commands import Basic
 from shared.adapters.rabbitmq.dead import RabbitDeadLetters
 from shared.adapters.rabbitmq.look import look
 from shared.adapters.rabbitmq.queue import RabbitQueue
-from shared.domain.errors import QueueError, QueueUnavailable, QueueUnconfirmed
+from shared.domain.errors import QueueError, QueueUnavailable
 from shared.domain.step import Lane, encode_step
-from shared.ports.steps import DeadLetter, Settle
+from shared.ports.steps import MAX_DEAD, DeadLetter, Settle
 from shared.runtime.clock import SystemClock
-from tests.contract.queues import Recorder, a_step, consuming, dead, ready, until
+from tests.contract.queues import Recorder, a_step, consuming, dead, done, missing, ready, until
 from tests.servers.rabbitmq import RabbitServer
 
 pytestmark = pytest.mark.servers
@@ -183,7 +183,7 @@ async def test_a_connection_that_is_cut_in_the_middle_of_a_look_loses_nothing(
         assert len(held.messages) == 50
         await asyncio.to_thread(looker.broker.ctl, "close_all_connections", "a test")
         with pytest.raises(QueueUnavailable):
-            await looking.settle(held.messages[0])
+            await looking.settle(held.messages[:1])
     await until(lambda: looks_well(looker))
     assert await looker.names() == names
 
@@ -230,8 +230,8 @@ async def test_a_hung_broker_hangs_nobody_and_everything_is_there_afterwards(
             for question in (
                 hasty.letters.letters(limit=1),
                 hasty.letters.letter(names[0]),
-                hasty.letters.requeue(names[0]),
-                hasty.letters.drop(names[0]),
+                hasty.letters.requeue([names[0]]),
+                hasty.letters.drop([names[0]]),
             ):
                 with pytest.raises(QueueUnavailable):
                     await question
@@ -251,9 +251,11 @@ async def test_a_broker_out_of_memory_shows_and_drops_but_takes_no_step(looker: 
         assert await looker.names() == names
         for _ in range(2):
             # The first one finds out, and nobody knows what becomes of its step.
-            with pytest.raises((QueueUnconfirmed, QueueUnavailable)):
-                await looker.letters.requeue(names[0])
-        assert await looker.letters.drop(names[1])
+            ended = await looker.letters.requeue([names[0], names[2]])
+            assert not ended.done
+            assert ended.failed[names[0]]
+            assert ended.failed[names[2]] == "not tried after that"
+        assert await looker.letters.drop([names[1]]) == done(names[1])
         assert await looker.names() == [names[0], names[2]]
     await until(lambda: _requeued(looker, names[0]))
     assert await looker.names() == [names[2]]
@@ -268,7 +270,7 @@ async def test_a_broker_out_of_memory_shows_and_drops_but_takes_no_step(looker: 
 
 async def _requeued(looker: Looker, name: str) -> bool:
     try:
-        return await looker.letters.requeue(name)
+        return bool((await looker.letters.requeue([name])).done)
     except QueueError:
         return False
 
@@ -295,8 +297,8 @@ async def test_somebody_else_who_keeps_the_letters_is_named_and_nothing_is_said_
         for question in (
             hasty.letters.letters(limit=ALL),
             hasty.letters.letter(names[0]),
-            hasty.letters.requeue(names[0]),
-            hasty.letters.drop(names[0]),
+            hasty.letters.requeue([names[0]]),
+            hasty.letters.drop([names[0]]),
         ):
             with pytest.raises(QueueUnavailable, match=r"somebody else .* list_consumers"):
                 await question
@@ -317,12 +319,12 @@ async def test_who_waits_for_letters_that_are_taken_away_meanwhile_finds_none(
             waiting = asyncio.gather(
                 second.letters.letters(limit=ALL),
                 second.letters.letter(name),
-                second.letters.drop(name),
+                second.letters.drop([name]),
                 second.names(),
             )
             await asyncio.sleep(0.5)
-            await looking.settle(held.messages[0])
-        assert list(await waiting) == [[], None, False, []]
+            await looking.settle(held.messages[:1])
+        assert list(await waiting) == [[], None, missing(name), []]
 
 
 @pytest.mark.parametrize("looks", [True, False])
@@ -368,11 +370,11 @@ async def test_what_strangers_put_among_the_dead_is_shown_bounded_and_can_be_dro
     assert len(letters) == len(set(names_of(letters))) == len(STRANGE) + 3
     assert all(len(letter.lane) <= 200 and len(letter.reason) <= 200 for letter in letters)
     [one] = [letter.id for letter in letters if letter.body == b"one"]
-    assert await looker.letters.drop(one)
+    assert await looker.letters.drop([one]) == done(one)
     left = await looker.letters.letters(limit=ALL)
     assert left == [letter for letter in letters if letter.id != one]
     for letter in left:
-        assert await looker.letters.drop(letter.id)
+        assert await looker.letters.drop([letter.id]) == done(letter.id)
     assert await looker.letters.letters(limit=ALL) == []
 
 
@@ -411,7 +413,7 @@ async def test_a_message_whose_properties_nobody_can_read_is_handled_like_any_ot
     assert [letter.step for letter in letters] == [a_step(id="step-0"), step]
     async with consuming(looker.queue, Lane.ADMISSION, got):
         await until(lambda: bool(got.ended))
-        assert await looker.letters.requeue(letters[1].id)
+        assert (await looker.letters.requeue([letters[1].id])).done
         await until(lambda: len(got.ended) == 2)
     assert got.steps[0] == step
     assert await looker.names() == [name]
@@ -427,7 +429,7 @@ async def test_a_step_that_was_delivered_too_often_says_so(looker: Looker) -> No
     await until(lambda: _one_is_dead(looker))
     [letter] = await looker.letters.letters(limit=ALL)
     assert (letter.lane, letter.reason) == ("prewarm", "delivery_limit")
-    assert await looker.letters.requeue(letter.id)
+    assert await looker.letters.requeue([letter.id]) == done(letter.id)
     assert await ready(looker.queue, Lane.PREWARM) == 1
 
 
@@ -457,3 +459,40 @@ async def test_thousands_of_letters_are_looked_at_in_seconds_and_the_oldest_are_
     assert len(whole) == 2_000
     ages = [letter.died_at or 0 for letter in whole]
     assert ages == sorted(ages)
+
+
+async def test_thousands_of_letters_are_ended_in_one_look_and_told_ones_are_gone(
+    looker: Looker,
+) -> None:
+    # More than 32 acks in a row would wait in the channel, and be lost at its end.
+    await looker.put_steps(1_900)
+    names = names_of(await looker.letters.letters(limit=MAX_DEAD))
+    kept = names[1::3]
+    meant = [name for name in names if name not in set(kept)]
+    assert await looker.letters.requeue(meant[:900]) == done(*meant[:900])
+    assert await looker.letters.drop(meant[900:]) == done(*meant[900:])
+    assert await dead(looker.queue) == len(kept)
+    assert {*await looker.names()} == {*kept}
+    assert len(kept) == 633
+    assert await ready(looker.queue, Lane.ADMISSION) == 900
+
+
+async def test_a_connection_that_is_cut_while_many_are_requeued_loses_none(
+    looker: Looker,
+) -> None:
+    images = {f"registry.example/app:{number}" for number in range(900)}
+    await looker.put(*(died(encode_step(a_step(reference=image))) for image in images))
+    names = await looker.names()
+    for _ in range(3):
+        ending = asyncio.create_task(looker.letters.requeue(names))
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(looker.broker.ctl, "close_all_connections", "a test")
+        with contextlib.suppress(QueueUnavailable):
+            ended = await ending
+            assert {*ended.done, *ended.missing, *ended.failed} == {*names}
+        await until(lambda: looks_well(looker))
+    letters = await looker.letters.letters(limit=ALL)
+    left = {letter.step.reference for letter in letters if letter.step is not None}
+    got = Recorder()
+    async with consuming(looker.queue, Lane.ADMISSION, got, concurrency=50):
+        await until(lambda: {step.reference for step in got.steps} | left == images)

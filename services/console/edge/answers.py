@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 MAX_VERDICTS = 10_000
 MAX_LETTERS = 1_000
+"""Far fewer than there may be: each look has all that it tells in memory, twice."""
 
 SAID = {
     404: "there is nothing at this path",
@@ -28,7 +29,7 @@ SAID = {
 Ask = Callable[[web.Request], Awaitable[object]]
 
 
-def questions(ops: OpsView) -> list[web.RouteDef]:
+def questions(ops: OpsView, *, most_letters: int = MAX_LETTERS) -> list[web.RouteDef]:
     """What can be asked; says nothing about who may ask."""
 
     async def queue(_: web.Request) -> object:
@@ -42,7 +43,7 @@ def questions(ops: OpsView) -> list[web.RouteDef]:
         return await ops.status()
 
     async def dead(request: web.Request) -> object:
-        return await ops.dead(limit=_limit(request, MAX_LETTERS))
+        return await ops.dead(limit=_limit(request, most_letters))
 
     async def letter(request: web.Request) -> object:
         return await ops.dead_letter(request.match_info["id"])

@@ -1,10 +1,13 @@
 """The dead letters of the queue in this process."""
 
-from shared.adapters.letters import dead_letter, first_attempt
+from collections.abc import Collection
+
+from shared.adapters.letters import Endings, dead_letter, first_attempt
 from shared.adapters.memory.pile import Dead
 from shared.adapters.memory.queue import MemoryQueue
+from shared.domain.errors import InvalidStep, QueueError
 from shared.ports.clock import Clock
-from shared.ports.steps import DeadLetter
+from shared.ports.steps import DeadLetter, Ended
 
 
 class MemoryDeadLetters:
@@ -23,17 +26,32 @@ class MemoryDeadLetters:
         dead = self._queue.dead.find(letter_id)
         return None if dead is None else _letter(dead)
 
-    async def requeue(self, letter_id: str) -> bool:
-        """Publish its step and remove it; what raises (InvalidStep, QueueFull) leaves it there."""
-        dead = self._queue.dead.find(letter_id)
-        if dead is None:
-            return False
-        await self._queue.publish(first_attempt(dead.body, now=self._clock.now()))
-        return self._queue.dead.remove(letter_id)
+    async def requeue(self, letter_ids: Collection[str]) -> Ended:
+        """Publish each step and remove its letter; what fails leaves it there."""
+        endings = Endings(letter_ids)
+        for letter_id in endings.ids:
+            dead = self._queue.dead.find(letter_id)
+            if dead is None:
+                endings.missing([letter_id])
+                continue
+            try:
+                await self._queue.publish(first_attempt(dead.body, now=self._clock.now()))
+            except (InvalidStep, QueueError) as error:
+                endings.failed(letter_id, error)
+                if endings.broken:
+                    break
+            else:
+                self._queue.dead.remove(letter_id)
+                endings.done([letter_id])
+        return endings.told()
 
-    async def drop(self, letter_id: str) -> bool:
-        """Remove it."""
-        return self._queue.dead.remove(letter_id)
+    async def drop(self, letter_ids: Collection[str]) -> Ended:
+        """Remove them."""
+        endings = Endings(letter_ids)
+        for letter_id in endings.ids:
+            there = self._queue.dead.remove(letter_id)
+            (endings.done if there else endings.missing)([letter_id])
+        return endings.told()
 
 
 def _letter(dead: Dead) -> DeadLetter:

@@ -7,7 +7,6 @@ import msgspec
 
 from shared.adapters.crew import Crew, drain
 from shared.adapters.handling import (
-    MAX_DEAD,
     RESOLVE_LIFE,
     Handling,
     OnEvent,
@@ -22,7 +21,7 @@ from shared.domain.retry import DELAYS
 from shared.domain.step import Lane, Step, encode_step
 from shared.ports.carried import Carried
 from shared.ports.clock import Clock
-from shared.ports.steps import Depths, Handler, LaneDepth, Settle
+from shared.ports.steps import MAX_DEAD, Depths, Handler, LaneDepth, Settle
 
 
 class MemoryQueue:

@@ -1,28 +1,38 @@
 """The dead letters of the queue on RabbitMQ."""
 
+import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import compress, islice
 from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared.adapters.handling import MAX_DEAD
-from shared.adapters.letters import dead_letter, first_attempt
-from shared.adapters.rabbitmq.look import Look, look
+from shared.adapters.letters import Endings, dead_letter, first_attempt
+from shared.adapters.rabbitmq.look import MAX_TAKEN, STROKES, Look, look
 from shared.adapters.rabbitmq.queue import RabbitQueue
-from shared.domain.errors import QueueUnavailable, QueueUnconfirmed
+from shared.domain.errors import InvalidStep, QueueError, QueueUnavailable, QueueUnconfirmed
 from shared.domain.step import Lane
 from shared.ports.clock import Clock
-from shared.ports.steps import DeadLetter
+from shared.ports.steps import MAX_DEAD, DeadLetter, Ended
 
 log = logging.getLogger(__name__)
 
 LOOK_TIME = 10.0
 """Seconds that a look may take, its turn among others included; 10 000 letters take about one."""
+
+AT_ONCE = MAX_TAKEN // (STROKES - 2)
+"""Letters that are requeued side by side: so many steps may be doubled when we die half-way."""
+
+MAY_BE_DOUBLED = "its step is queued, but the letter may be there still, to be dropped"
+MAY_BE_THERE = "it may be there still: look, and drop it again"
+
+Messages = dict[str, AbstractIncomingMessage]
+"""Letters in hand, by id."""
 
 CONNECT = 3.0
 """Seconds for a connection, where there is none yet."""
@@ -31,8 +41,8 @@ CONNECT = 3.0
 class RabbitDeadLetters:
     """`DeadLetters` of a `RabbitQueue`, on its connection for consuming.
 
-    Each call looks at all of them (`look.py`), for `patience` seconds at most. QueueUnconfirmed
-    of `requeue` may also mean that the step is queued, and the letter perhaps not gone.
+    Each call looks at all of them once (`look.py`), for `patience` seconds at most. To requeue
+    or drop what was found has its own time: a broker that does not answer ends it.
     """
 
     def __init__(self, *, queue: RabbitQueue, clock: Clock, patience: float = LOOK_TIME) -> None:
@@ -63,33 +73,27 @@ class RabbitDeadLetters:
     async def letter(self, letter_id: str) -> DeadLetter | None:
         """That one, if it is there; QueueUnavailable when not all could be looked at."""
         async with self._look() as looking:
-            found = await self._find(looking, letter_id)
-        return None if found is None else self._letter(letter_id, found)
+            found = await self._find(looking, [letter_id])
+        return self._letter(letter_id, found[letter_id]) if found else None
 
-    async def requeue(self, letter_id: str) -> bool:
-        """Publish its step, then remove it; what raises leaves it there."""
+    async def requeue(self, letter_ids: Collection[str]) -> Ended:
+        """Publish their steps, then remove them; what fails on the way leaves a letter there."""
+        endings = Endings(letter_ids)
         async with self._look() as looking:
-            found = await self._find(looking, letter_id)
-            if found is None:
-                return False
-            await self._queue.publish(first_attempt(found.body, now=self._clock.now()))
-            try:
-                await looking.settle(found)
-            except QueueUnavailable as error:
-                raise QueueUnconfirmed(
-                    f"the step of dead letter {letter_id} is queued, but the letter may be there "
-                    f"still, to be dropped ({error})"
-                ) from error
-        return True
+            for part in _parts(await self._meant(looking, endings)):
+                queued = await self._publish(part, endings)
+                await self._remove(looking, queued, endings, doubt=MAY_BE_DOUBLED)
+                if endings.broken:
+                    break
+        return endings.told()
 
-    async def drop(self, letter_id: str) -> bool:
-        """Remove it; QueueUnavailable when the broker does not answer that it did."""
+    async def drop(self, letter_ids: Collection[str]) -> Ended:
+        """Remove them; one is done when the broker has answered that it is."""
+        endings = Endings(letter_ids)
         async with self._look() as looking:
-            found = await self._find(looking, letter_id)
-            if found is None:
-                return False
-            await looking.settle(found)
-        return True
+            found = await self._meant(looking, endings)
+            await self._remove(looking, found, endings, doubt=MAY_BE_THERE)
+        return endings.told()
 
     @asynccontextmanager
     async def _look(self) -> AsyncIterator[Look]:
@@ -99,17 +103,56 @@ class RabbitDeadLetters:
             async with look(link, dead, timeout=self._patience) as looking:
                 yield looking
 
-    async def _find(self, looking: Look, letter_id: str) -> AbstractIncomingMessage | None:
-        names, found = _Names(), list[AbstractIncomingMessage]()
+    async def _meant(self, looking: Look, endings: Endings) -> Messages:
+        """Those that are there, in the order in which they are meant."""
+        found = await self._find(looking, endings.ids)
+        endings.missing(one for one in endings.ids if one not in found)
+        return {one: found[one] for one in endings.ids if one in found}
+
+    async def _find(self, looking: Look, letter_ids: Collection[str]) -> Messages:
+        """Those that are there, by id; QueueUnavailable when not all could be looked at."""
+        names, wanted = _Names(), set(letter_ids)
+        found: Messages = {}
 
         def see(message: AbstractIncomingMessage) -> bool:
-            if names.name(message) == letter_id:
-                found.append(message)
-            return bool(found)
+            name = names.name(message)
+            if name in wanted:
+                found[name] = message
+            return len(found) == len(wanted)
 
         if not await looking.through(see):
             raise self._unseen(looking)
-        return found[0] if found else None
+        return found
+
+    async def _publish(self, letters: Messages, endings: Endings) -> Messages:
+        """Queue their steps side by side; those of them that the broker confirmed."""
+        queued = await asyncio.gather(
+            *(self._published(*letter, endings) for letter in letters.items())
+        )
+        return dict(compress(letters.items(), queued))
+
+    async def _published(
+        self, letter_id: str, message: AbstractIncomingMessage, endings: Endings
+    ) -> bool:
+        try:
+            await self._queue.publish(first_attempt(message.body, now=self._clock.now()))
+        except (InvalidStep, QueueError) as error:
+            endings.failed(letter_id, error)
+            return False
+        return True
+
+    async def _remove(
+        self, looking: Look, letters: Messages, endings: Endings, *, doubt: str
+    ) -> None:
+        if not letters:
+            return
+        try:
+            await looking.settle(letters.values())
+        except QueueUnavailable as error:
+            for letter_id in letters:
+                endings.failed(letter_id, QueueUnconfirmed(f"{doubt} ({error})"))
+        else:
+            endings.done(letters)
 
     def _unseen(self, looking: Look) -> QueueUnavailable:
         dead = self._queue.topology.dead
@@ -134,6 +177,15 @@ class RabbitDeadLetters:
             died_at=round(died_at.timestamp() * 1000) if isinstance(died_at, datetime) else None,
             body=message.body,
         )
+
+
+def _parts(letters: Messages) -> Iterator[Messages]:
+    """First one alone, which finds out whether the broker takes any; then AT_ONCE of them."""
+    left = iter(letters.items())
+    part = dict(islice(left, 1))
+    while part:
+        yield part
+        part = dict(islice(left, AT_ONCE))
 
 
 class _Names:

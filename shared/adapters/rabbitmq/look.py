@@ -10,19 +10,23 @@ It does not tell who waits for a turn, nor whose turn it is (docs/design/queue.m
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from shared.adapters.handling import MAX_DEAD
 from shared.adapters.rabbitmq.calls import answer, open_channel, shut
 from shared.adapters.rabbitmq.link import Link
 from shared.adapters.rabbitmq.topology import count
 from shared.domain.errors import QueueUnavailable
+from shared.ports.steps import MAX_DEAD
 
 MAX_TAKEN = 2 * MAX_DEAD
 """The cap counts what is ready: while all is in hand, as much again may come."""
+
+STROKES = 30
+"""Commands to a queue that are surely sent: from 32 on without an answer the broker keeps them in
+the channel, and loses them with it (docs/design/queue.md)."""
 
 PAUSE = 0.01
 """Seconds between two questions whether there is more."""
@@ -95,15 +99,23 @@ class Look:
                 raise
         return False
 
-    async def settle(self, message: AbstractIncomingMessage) -> None:
-        """Remove a message for good. Raises QueueUnavailable: then it may be there again."""
+    async def settle(self, messages: Collection[AbstractIncomingMessage]) -> None:
+        """Remove messages for good, in one stroke; to be called STROKES times at most.
+
+        Raises QueueUnavailable: then they may be there again.
+        """
         channel = self._channel
         assert channel is not None, "only what is in hand can be settled"
-        what = f"remove a message from {self._queue}"
+        what = f"remove {len(messages)} messages from {self._queue}"
 
         async def removed() -> None:
-            await message.ack()
-            # There is no answer to an ack; but what comes after one is answered after it.
+            raw = await channel.get_underlay_channel()
+            # The acks of a transaction are one command to the queue.
+            await raw.tx_select()
+            for message in messages:
+                await message.ack()
+            await raw.tx_commit()
+            # That one has no answer; but what comes after it is answered after it.
             await count(channel, self._queue)
 
         await answer(removed(), timeout=self._timeout(), what=what, leave=True)

@@ -11,12 +11,12 @@ from typing import Any
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from shared.adapters.handling import MAX_DEAD, RESOLVE_LIFE, cap
+from shared.adapters.handling import RESOLVE_LIFE, cap
 from shared.adapters.rabbitmq.calls import answer, spare_channel
 from shared.domain.errors import QueueUnavailable
 from shared.domain.retry import DELAYS
 from shared.domain.step import Lane
-from shared.ports.steps import Depths, LaneDepth
+from shared.ports.steps import MAX_DEAD, Depths, LaneDepth
 
 MAX_DELIVERIES = 20
 """Deliveries end uncounted work only by crashes: retries are fresh messages (8.6)."""

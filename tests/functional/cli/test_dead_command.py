@@ -110,6 +110,23 @@ async def test_all_are_ended_only_when_that_is_meant(served: Beside, tmp_path: P
     assert (ran.code, ran.out) == (0, "there are no dead letters\n")
 
 
+async def test_thousands_are_ended_by_one_command_and_counted(
+    served: Beside, tmp_path: Path
+) -> None:
+    for number in range(3_000):
+        served.died(f"a.example/b:{number}")
+    strange = served.died_raw(b"hello")
+    ran = await imagegate("dead", "requeue", "--all", "--yes", state=tmp_path)
+    assert ran.code == 2
+    first, second = ran.out.splitlines()
+    assert first == "requeued: 3000 dead letters"
+    assert second.startswith(f"not requeued: {strange}: it cannot be tried again")
+    assert served.dead == {strange}
+    assert await served.ready() == {Lane.CHECK: 3_000}
+    ran = await imagegate("dead", "drop", strange, "-o", "json", state=tmp_path)
+    assert json.loads(ran.out)["done"] == [strange]
+
+
 @pytest.mark.parametrize("arguments", [(), ("--all", "x")])
 async def test_either_ids_or_all_are_named(
     served: Beside, tmp_path: Path, arguments: tuple[str, ...]
@@ -126,7 +143,9 @@ async def test_what_is_no_step_is_not_tried_again_and_holds_nothing_up(
     ran = await imagegate("dead", "requeue", "--all", "--yes", state=tmp_path)
     assert ran.code == 2
     assert f"requeued: {step}" in ran.out
-    assert f"not requeued: {strange}: it is no step" in ran.out
+    assert (
+        f"not requeued: {strange}: it cannot be tried again: the message is not a step" in ran.out
+    )
     assert served.dead == {strange}
     ran = await imagegate("dead", "drop", strange, state=tmp_path)
     assert (ran.code, served.dead) == (0, set())

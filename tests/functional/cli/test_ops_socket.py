@@ -1,7 +1,7 @@
 """The operator's questions over the socket: the same answers, and errors as errors."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from shared.domain.errors import QueueUnavailable, StoreUnreachable
 from shared.domain.step import Lane
 from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
+from shared.ports.steps import MAX_DEAD, Ended
 from shared.runtime.http import serve_unix
 from tests.functional.cli.commands import imagegate
 
@@ -33,6 +34,7 @@ QUEUE = QueueReport((LaneReport(Lane.CHECK, 1, None, 2, 0.5),), {1: 2}, 3)
 ROW = VerdictRow("a.example/b:1", "sha256:" + "a" * 64, "fail", 5, 1.5, True, ("why",), "p")
 STATUS = StatusReport(False, (PartReport("store", False, "away", 1.0),), {"webhook": "url"})
 LETTER = DeadRow("a/b c", "check", "rejected", 3.5, "check", "a.example/b:1", "prewarm", 2, ("x",))
+ENDED = Ended(("a/b c",), ("gone",), {"x": "the lane is full"})
 DECISION = DecisionRecord(
     at=5,
     allowed=False,
@@ -59,7 +61,7 @@ class Told:
         self.started: list[tuple[str, bytes | None]] = []
         self.limits: list[int] = []
         self.images: list[str] = []
-        self.ended: list[tuple[str, str]] = []
+        self.ended: list[tuple[str, Collection[str]]] = []
 
     async def queue(self) -> QueueReport:
         if self._down:
@@ -88,13 +90,13 @@ class Told:
     async def processes(self) -> tuple[Alive, ...]:
         return (Alive(BEAT, 12),)
 
-    async def requeue(self, letter_id: str) -> bool:
-        self.ended.append(("requeue", letter_id))
-        return letter_id == LETTER.id
+    async def requeue(self, letter_ids: Collection[str]) -> Ended:
+        self.ended.append(("requeue", letter_ids))
+        return ENDED
 
-    async def drop(self, letter_id: str) -> bool:
-        self.ended.append(("drop", letter_id))
-        return letter_id == LETTER.id
+    async def drop(self, letter_ids: Collection[str]) -> Ended:
+        self.ended.append(("drop", letter_ids))
+        return ENDED
 
     async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
         if self._down:
@@ -117,6 +119,7 @@ async def socket_of(told: Told, state: Path) -> AsyncIterator[OpsClient]:
 
 async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
     told = Told()
+    many = [f"{number:016x}-{number}" for number in range(MAX_DEAD)]
     async with socket_of(told, tmp_path) as client:
         assert await client.queue() == QUEUE
         assert await client.verdicts(limit=7, image="a.example/b:1@sha256:a b&c") == (ROW,)
@@ -126,15 +129,15 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         assert await client.dead_letter("gone") is None
         assert await client.decisions(limit=9, after="4-2") == (StoredDecision("4-2", DECISION),)
         assert await client.processes() == (Alive(BEAT, 12),)
-        assert await client.requeue(LETTER.id)
-        assert not await client.drop("gone")
+        assert await client.requeue([LETTER.id, "é\n"]) == ENDED
+        assert await client.drop(many) == ENDED
         assert await client.state("a.example/b:1") == STATE
         dockerfile = bytes(range(256)) * 1024
         await client.start("a.example/b:1", dockerfile=dockerfile)
         await client.start("a.example/b:2", dockerfile=None)
     assert told.started == [("a.example/b:1", dockerfile), ("a.example/b:2", None)]
     assert (told.limits, told.images) == ([7, 8, 9], ["a.example/b:1@sha256:a b&c"])
-    assert told.ended == [("requeue", LETTER.id), ("drop", "gone")]
+    assert told.ended == [("requeue", (LETTER.id, "é\n")), ("drop", tuple(many))]
 
 
 async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
@@ -155,6 +158,10 @@ async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
         ("POST", "/api/scans", b"\xff"),
         ("POST", "/api/scans", b"[" * 100_000),
         ("POST", "/api/scans", b'{"image": 1}'),
+        ("POST", "/api/dead/drop", b""),
+        ("POST", "/api/dead/drop", b"[]"),
+        ("POST", "/api/dead/requeue", b'{"ids": "all"}'),
+        ("POST", "/api/dead/requeue", b'{"ids": [' + b'"",' * MAX_DEAD + b'""]}'),
     ],
 )
 async def test_a_bad_question_is_refused(
@@ -178,7 +185,7 @@ async def test_the_limit_is_bounded(tmp_path: Path) -> None:
         await client.verdicts(limit=10**9)
         await client.dead(limit=10**9)
         await client.decisions(limit=10**9)
-    assert told.limits == [1, 10_000, 1_000, 2_000]
+    assert told.limits == [1, 10_000, 10_000, 2_000]
 
 
 async def test_a_socket_that_nobody_serves_is_named(tmp_path: Path) -> None:
