@@ -23,7 +23,7 @@ from shared.ports.steps import MAX_DEAD, DeadLetter, Ended
 log = logging.getLogger(__name__)
 
 LOOK_TIME = 10.0
-"""Seconds that a look may take, its turn among others included; 10 000 letters take about one."""
+"""Seconds that a look may take, its turn among others included; 10 000 letters take one to five."""
 
 AT_ONCE = MAX_TAKEN // (STROKES - 2)
 """Letters that are requeued side by side: so many steps may be doubled when we die half-way."""

@@ -44,6 +44,9 @@ for a moment, since nothing ever comes to those who stand there for what was tak
 RPC_TIMEOUT = 1.0
 """Seconds that the broker has for an answer, at least, also at the end of a look."""
 
+SETTLE_TIME = 5.0
+"""Seconds, at least, to remove what was found late: 10 000 messages take one or two."""
+
 See = Callable[[AbstractIncomingMessage], bool]
 """Looks at a message and says whether it has seen enough. Never raises."""
 
@@ -118,7 +121,8 @@ class Look:
             # That one has no answer; but what comes after it is answered after it.
             await count(channel, self._queue)
 
-        await answer(removed(), timeout=self._timeout(), what=what, leave=True)
+        timeout = max(self._left(), SETTLE_TIME)
+        await answer(removed(), timeout=timeout, what=what, leave=True)
 
     async def give_back(self) -> None:
         """Close the channel, and with it the consumer, in one stroke."""
