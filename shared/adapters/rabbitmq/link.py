@@ -33,17 +33,28 @@ class LinkSettings(msgspec.Struct, frozen=True):
     connect_timeout: float
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.url)
-        if address.scheme not in ("amqp", "amqps") or not address.hostname:
-            raise InvalidSettings(
-                "AMQP_URL must look like amqp://user:password@host:5672/ or amqps://..."
-            )
+        try:
+            address, port = urlsplit(self.url), urlsplit(self.url).port
+        except ValueError:
+            # What urlsplit says may hold the password: neither said nor chained.
+            raise _unreadable() from None
+        if address.scheme not in ("amqp", "amqps") or not address.hostname or port == 0:
+            raise _unreadable()
+        if "@" in f"{address.path}{address.query}{address.fragment}":
+            raise _unreadable()
 
     @property
     def place(self) -> str:
         """The broker's host and port, without credentials."""
         address = urlsplit(self.url)
         return f"{address.hostname}:{address.port or (5671 if address.scheme == 'amqps' else 5672)}"
+
+
+def _unreadable() -> InvalidSettings:
+    return InvalidSettings(
+        "AMQP_URL must look like amqp://user:password@host:5672/ or amqps://..., with / ? # and @ "
+        "of user and password as %2F %3F %23 and %40"
+    )
 
 
 class Link:
