@@ -142,6 +142,8 @@ def _reference(host: str, target: Target) -> ImageReference | None:
     Without a dot or a port a host is a path of Docker Hub to whoever writes a pod; a tag may
     hold a digest.
     """
+    if not host.isascii():  # the Kelvin sign's lower case is a k
+        return None
     wanted = ImageReference(host.lower(), target.repository, target.tag)
     try:
         parsed = parse_reference(str(wanted))

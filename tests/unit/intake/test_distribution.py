@@ -112,6 +112,7 @@ def test_the_four_kinds_of_images_are_taken(media_type: str) -> None:
         ({"host": ""}, Ignored.NO_REFERENCE),
         ({"host": "registry"}, Ignored.NO_REFERENCE),
         ({"host": "registry.corp/other"}, Ignored.NO_REFERENCE),
+        ({"host": "\u212aegistry.corp"}, Ignored.NO_REFERENCE),
         ({"host": "user@registry.corp"}, Ignored.NO_REFERENCE),
         ({"host": "https://registry.corp"}, Ignored.NO_REFERENCE),
         ({"repository": None}, Ignored.UNREADABLE),
