@@ -121,7 +121,8 @@ class Mutate:
     def _tags(self, places: Sequence[ImagePlace]) -> dict[Shape, Image]:
         """The images that are named by a tag, and that the rules let us ask about."""
         rules = self._rules()
-        if rules.default.mode is Mode.DENY:
+        # Where nothing is refused nothing is changed either: a pin can keep a pod from starting.
+        if rules.default.mode is not Mode.ENFORCE:
             return {}
         images = {
             shape: image_of(shape, rules, scanner=self._scanner)

@@ -304,12 +304,11 @@ async def test_an_ephemeral_container_is_pinned_where_it_stands() -> None:
 @pytest.mark.parametrize(
     "rules",
     [
-        Rules(default=Rule(mode=Mode.ALLOW)),
-        Rules(default=Rule(mode=Mode.DENY)),
+        *(Rules(default=Rule(mode=mode)) for mode in Mode if mode is not Mode.ENFORCE),
         Rules(allow_registries=("quay.io",)),
     ],
 )
-async def test_what_the_rules_allow_deny_or_refuse_is_neither_pinned_nor_asked_for(
+async def test_only_what_the_rules_enforce_and_let_us_ask_about_is_pinned_or_asked_for(
     rules: Rules,
 ) -> None:
     rig = await knowing(rules=rules)
@@ -317,12 +316,6 @@ async def test_what_the_rules_allow_deny_or_refuse_is_neither_pinned_nor_asked_f
     assert "patch" not in response
     assert await rig.asked() == 0
     assert rig.counted == [Pinned.NOTHING]
-
-
-@pytest.mark.parametrize("mode", [Mode.WARN, Mode.AUDIT])
-async def test_modes_that_only_warn_pin_all_the_same(mode: Mode) -> None:
-    rig = await knowing(rules=Rules(default=Rule(mode=mode)))
-    assert (await rig.pinned(review_of(pod("nginx:1"))))["spec"] == pod(PINNED)["spec"]
 
 
 async def test_where_nothing_is_to_be_pinned_nobody_is_asked() -> None:
