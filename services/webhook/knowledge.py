@@ -105,6 +105,8 @@ class Knowledge:
         if isinstance(answer, Missing):
             return None
         self._lookups.known(image, answer.judgement, Layer.NEAR_CACHE)
+        if answer.refresh is None:
+            self._requests.forget(image)
         if asks:
             self._renew(image, answer)
         # What is to be asked again is looked at in each review, so that it is asked again.

@@ -50,6 +50,8 @@ class Request(msgspec.Struct):
     first_seen: int
     tried: float
     outcome: Asked
+    lane: Lane
+    """In which the last step was wanted."""
 
 
 class Requests:
@@ -115,12 +117,12 @@ class Requests:
         key = _claim_key(image, need)
         now = self._clock.monotonic()
         request = self._remembered.get(key)
-        if request is not None and self.asked_lately(image, need):
-            return Asked.UNDER_WAY if request.outcome is Asked.FIRST else request.outcome
         if request is None:
-            request = Request(self._clock.now(), now, Asked.UNDER_WAY)
+            request = Request(self._clock.now(), now, Asked.UNDER_WAY, lane)
             self._remember(key, request)
-        request.tried, request.outcome = now, Asked.UNDER_WAY
+        elif self.asked_lately(image, need) and not _more_urgent(lane, than=request.lane):
+            return Asked.UNDER_WAY if request.outcome is Asked.FIRST else request.outcome
+        request.tried, request.outcome, request.lane = now, Asked.UNDER_WAY, lane
         step = self._step(image, need, key, lane=lane, why=why, within=within)
         request.outcome = await self._claim_and_publish(key, step, subjects, within=within)
         return request.outcome
@@ -174,6 +176,11 @@ class Requests:
         self._remembered[key] = request
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
+
+
+def _more_urgent(lane: Lane, *, than: Lane) -> bool:
+    """A step for people takes a prewarm step's claim over: it must not wait in that line."""
+    return than is Lane.PREWARM and lane is not Lane.PREWARM
 
 
 def _claim_key(image: Image, need: Need) -> str:

@@ -16,6 +16,9 @@ pytestmark = pytest.mark.timeout(60)
 ASKS = 7
 """A second apart: a webhook itself asks about an image at most once a second."""
 
+MOST = 5
+"""The first request, and its repeats after 1, 2, 5 and, on a slow machine, 10 s."""
+
 
 def requested(home: House) -> int:
     """Requests that were published, first tries and repeats together."""
@@ -37,8 +40,7 @@ async def test_while_anchore_is_away_an_image_has_one_request_on_its_way(tmp_pat
         image = str(home.registry.put(tiny_image(), "team/app:1"))
         await home.anchore.stop()
         await asked_often(home, image)
-        # The first, and its repeats after 1, 2 and 5 s.
-        assert requested(home) <= 4
+        assert requested(home) <= MOST
         await home.anchore.start()
         assert (await home.settled(image, within=20)).allowed
 
@@ -50,4 +52,4 @@ async def test_while_a_registry_is_away_an_image_has_one_request_on_its_way(
         image = str(home.registry.put(tiny_image(), "team/app:1"))
         home.registry.fault("manifests", answer(503))
         await asked_often(home, image)
-        assert requested(home) <= 4
+        assert requested(home) <= MOST
