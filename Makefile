@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Most tests wait for servers and clocks, not for a processor; a file stays in one process.
+AT_ONCE ?= --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCKED := install --require-hashes
 INSTALL_SELF := install --no-deps --no-build-isolation --editable .
@@ -38,8 +40,8 @@ test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contr
 	@$(BIN)/mypy
 	@echo "imports: the rules of the house"
 	@$(BIN)/lint-imports --no-logo
-	@echo "tests: pytest $(ARGS)"
-	@$(BIN)/pytest -q $(ARGS)
+	@echo "tests: pytest $(AT_ONCE) $(ARGS)"
+	@$(BIN)/pytest -q $(AT_ONCE) $(ARGS)
 
 lint: $(DEV_READY) ## formatting and lint, changing nothing
 	@$(BIN)/ruff format --check .
