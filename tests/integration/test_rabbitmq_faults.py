@@ -369,7 +369,7 @@ async def test_a_broker_out_of_memory_is_told_in_time_and_nothing_is_sent_into_i
 async def test_a_confirm_that_nobody_heard_any_more_is_not_held_against_a_queue_for_ever(
     broker: RabbitServer, prefix: str
 ) -> None:
-    process = Process(broker, prefix, confirm_timeout=0.2, doubt=5.0)
+    process = Process(broker, prefix, confirm_timeout=0.2, doubt=15.0)
     async with process.running() as queue:
         with broker.memory_alarm():
             with pytest.raises(QueueUnconfirmed):
