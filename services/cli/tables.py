@@ -59,6 +59,8 @@ def queue_lines(
     lines: list[RenderableType] = [table]
     if not report.ages_known:
         lines.append(Text("ages are not known: the store does not answer", style="red"))
+    if any(lane.unacknowledged is None for lane in report.lanes):
+        lines.append(Text("what is in hand is not known: no worker was heard in the store"))
     waiting = [f"{count} for {delay} s" for delay, count in report.delayed.items() if count]
     lines.append(Text(f"delayed: {', '.join(waiting) or 'none'}"))
     dead = f"{report.dead}; `imagegate dead list` shows them" if report.dead else "none"
@@ -68,12 +70,9 @@ def queue_lines(
 
 def _lane_table(report: QueueReport, rates: Mapping[Lane, float | None] | None) -> Table:
     table = Table(title="Queue", title_justify="left")
-    # RabbitMQ does not tell it over AMQP: a column of question marks would only puzzle.
-    told = any(lane.unacknowledged is not None for lane in report.lanes)
     rated = rates is not None
-    headings = ("ready", *(("in hand",) if told else ()), *(("per second",) if rated else ()))
     table.add_column("lane")
-    for heading in (*headings, "workers", "oldest"):
+    for heading in ("ready", "in hand", *(("per second",) if rated else ()), "workers", "oldest"):
         table.add_column(heading, justify="right")
     for lane in report.lanes:
         in_hand = "?" if lane.unacknowledged is None else str(lane.unacknowledged)
@@ -82,7 +81,7 @@ def _lane_table(report: QueueReport, rates: Mapping[Lane, float | None] | None) 
         table.add_row(
             str(lane.lane),
             str(lane.ready),
-            *((in_hand,) if told else ()),
+            in_hand,
             *(("?" if rate is None else f"{rate:.1f}",) if rated else ()),
             Text(str(lane.consumers), style="" if lane.consumers else "red"),
             unknown if lane.oldest is None else age(lane.oldest),

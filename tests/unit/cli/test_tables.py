@@ -60,11 +60,18 @@ def test_the_queue_shows_each_lane_what_waits_and_what_died() -> None:
     assert "dead letters: 2" in text
 
 
-def test_what_the_broker_does_not_tell_is_no_column() -> None:
+def test_what_is_in_hand_is_a_question_mark_with_its_reason_where_no_worker_was_heard() -> None:
+    """RabbitMQ does not tell it over AMQP: it comes of the workers' beats."""
     lane = LaneReport(Lane.CHECK, ready=1, unacknowledged=None, consumers=2, oldest=None)
     text = printed(lambda console: print_queue(console, QueueReport((lane,), {}, 0)))
-    assert "in hand" not in text
-    assert "?" not in text
+    assert [part.strip() for part in text.splitlines()[4].split("│")[1:-1]] == [
+        "check",
+        "1",
+        "?",
+        "2",
+        "-",
+    ]
+    assert "what is in hand is not known: no worker was heard" in text
 
 
 def test_an_empty_queue_says_none() -> None:
