@@ -169,8 +169,15 @@ async def two_servers_are_enough_for_commands(beside: Beside, known: str) -> Non
     assert ran.out.startswith(f"pass {known}")
     ran = await run("decisions", "-o", "json")
     assert known in json.loads(ran.out)[0]["decision"]["images"]
-    ran = await run("queue")
-    assert (ran.code, ran.err) == (0, "")
+
+    async def idle_lanes() -> bool:
+        ran = await run("queue", "-o", "json")
+        assert (ran.code, ran.err) == (0, "")
+        told = ("ready", "unacknowledged", "consumers", "oldest")
+        lanes = [tuple(lane[name] for name in told) for lane in json.loads(ran.out)["lanes"]]
+        return lanes == [(0, 0, 1, None)] * 5
+
+    await eventually(idle_lanes)
 
 
 async def _dead(beside: Beside, letters: int) -> bool:

@@ -11,6 +11,7 @@ from shared.domain.step import Lane
 from shared.ports.decisions import DecisionRecord
 from shared.runtime.http import serve
 from shared.runtime.tls import ensure_certificate
+from tests.functional.cli.beside import beside
 from tests.functional.cli.commands import Ran, imagegate
 from tests.functional.console_page.site import TOKEN, Site, served
 
@@ -69,10 +70,18 @@ async def test_every_look_asks_the_console(site: Site, tmp_path: Path) -> None:
     assert json.loads(ran.out)[0]["decision"]["times"] == 3
 
 
-async def test_a_console_wins_over_servers_and_socket(site: Site, tmp_path: Path) -> None:
+async def test_a_console_wins_over_servers_and_these_over_the_socket(
+    site: Site, tmp_path: Path
+) -> None:
+    site.queue.dead.add(Lane.CHECK, b"of the console")
     away = {"REDIS_URL": "redis://127.0.0.1:1", "AMQP_URL": "amqp://guest:guest@127.0.0.1:1/"}
-    ran = await ask("queue", url=site.url, state=tmp_path, **away)
-    assert ran.code == 0
+    async with beside(tmp_path):
+        ran = await ask("queue", url=site.url, state=tmp_path, **away)
+        assert (ran.code, "dead letters: 1" in ran.out) == (0, True)
+        ran = await imagegate("queue", state=tmp_path, **away)
+        assert (ran.code, "127.0.0.1:1" in ran.err) == (2, True)
+        ran = await imagegate("queue", state=tmp_path)
+        assert (ran.code, "dead letters: none" in ran.out) == (0, True)
 
 
 async def test_the_token_may_stand_in_the_state_folder_or_in_a_file(
