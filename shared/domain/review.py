@@ -124,7 +124,8 @@ _ENCODER = msgspec.json.Encoder()
 
 def decode_review(body: bytes) -> AdmissionRequest:
     """The request half; raises InvalidReview with a message for the caller."""
-    if body.count(b"{") > MAX_OBJECTS:
+    # The length first: a small body cannot hold so many, and counting costs it half a decoding.
+    if len(body) > MAX_OBJECTS and body.count(b"{") > MAX_OBJECTS:
         message = f"the review holds more than {MAX_OBJECTS} JSON objects"
         raise InvalidReview(message, status=413)
     try:

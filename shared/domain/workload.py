@@ -93,11 +93,9 @@ def image_places(pod: Pod) -> list[ImagePlace]:
     A container without an image is a place with an empty reference, so that it is refused by
     name and not passed over.
     """
-    places = []
-    for place in _walk(pod.spec):
-        places.append(place)
-        if len(places) > MAX_IMAGE_PLACES:
-            raise InvalidObject(f"the pod names more than {MAX_IMAGE_PLACES} images")
+    places = list(_walk(pod.spec))
+    if len(places) > MAX_IMAGE_PLACES:
+        raise InvalidObject(f"the pod names more than {MAX_IMAGE_PLACES} images")
     return places
 
 

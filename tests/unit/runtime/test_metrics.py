@@ -17,6 +17,23 @@ def test_each_kind_counts_for_its_labels() -> None:
     assert "_created" not in text
 
 
+def test_a_counter_is_told_from_the_start_once_its_label_values_are_known() -> None:
+    metrics = Metrics()
+    metrics.counter("imagegate_gaps_total", "Gaps.")
+    pods = metrics.counter("imagegate_pods_total", "Pods.", ["allowed"])
+    count = pods.of("true")
+    text = metrics.render().decode()
+    assert "# TYPE imagegate_gaps_total counter" in text
+    assert "\nimagegate_gaps_total 0.0\n" in text
+    assert '\nimagegate_pods_total{allowed="true"} 0.0\n' in text
+    count(2)
+    pods.add("true")
+    pods.of("true")(1)
+    assert '\nimagegate_pods_total{allowed="true"} 4.0\n' in metrics.render().decode()
+    with pytest.raises(ValueError, match="imagegate_pods"):
+        metrics.counter("imagegate_pods_total", "Another.")
+
+
 def test_label_values_that_never_end_become_other() -> None:
     metrics = Metrics()
     counter = metrics.counter("imagegate_denied_total", "Denied.", ["namespace", "reason"])
