@@ -32,15 +32,15 @@ class ConsoleMetrics:
             "imagegate_console_wrong_tokens_total", "Wrong tokens that were sent."
         )
         self._watchers = metrics.gauge(
-            "imagegate_console_watchers_count", "Who watches the console's stream."
+            "imagegate_console_watchers", "Who watches the console's stream."
         )
         lanes: dict[str, tuple[str, Callable[[LaneReport], float | None]]] = {
-            "imagegate_lane_ready_count": ("Steps that wait for a worker.", lambda one: one.ready),
-            "imagegate_lane_unacknowledged_count": (
+            "imagegate_lane_ready_steps": ("Steps that wait for a worker.", lambda one: one.ready),
+            "imagegate_lane_unacknowledged": (
                 "Steps in the hands of workers.",
                 lambda one: one.unacknowledged,
             ),
-            "imagegate_lane_consumers_count": (
+            "imagegate_lane_consumers": (
                 "Workers that take steps of it.",
                 lambda one: one.consumers,
             ),
@@ -52,11 +52,11 @@ class ConsoleMetrics:
         for name, (text, told) in lanes.items():
             metrics.gauges(name, text, ("lane",), self._of_lanes(told))
         metrics.gauges(
-            "imagegate_delayed_count", "Steps that wait for a delay.", ("delay",), self._delayed
+            "imagegate_delayed_steps", "Steps that wait for a delay.", ("delay",), self._delayed
         )
-        metrics.gauges("imagegate_dead_letters_count", "Dead letters.", (), self._dead)
+        metrics.gauges("imagegate_dead_letters", "Dead letters.", (), self._dead)
         metrics.gauges(
-            "imagegate_processes_count",
+            "imagegate_processes",
             "Processes that said lately that they live.",
             ("service",),
             self._processes,

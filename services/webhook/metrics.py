@@ -42,7 +42,7 @@ class WebhookMetrics:
             "imagegate_mutation_seconds", "From a call's first byte read to its answer."
         )
         self._waiting = metrics.gauge(
-            "imagegate_reviews_waiting_count", "Reviews that wait for an image to be judged."
+            "imagegate_reviews_waiting", "Reviews that wait for an image to be judged."
         )
         self._signatures = metrics.counter(
             "imagegate_bad_signatures_total", "Stored records that nobody we trust signed."
@@ -67,7 +67,7 @@ class WebhookMetrics:
             ("kind",),
         )
         self._cache_entries = metrics.gauge(
-            "imagegate_near_cache_entries_count", "Keys held here, those without a record too."
+            "imagegate_near_cache_entries", "Keys held here, those without a record too."
         )
         self._cache_bytes = metrics.gauge("imagegate_near_cache_bytes", "What these take, about.")
         self._count_lookups(metrics)

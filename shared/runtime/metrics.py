@@ -1,6 +1,7 @@
 """Metrics: one registry a process, and thin wrappers whose label values are bounded.
 
-Names begin with `imagegate_` and end in their unit (`_total`, `_seconds`, `_bytes`, ...).
+Names begin with `imagegate_` and end in their unit (`_total`, `_seconds`, `_bytes`), or, of
+gauges, in what is counted, as Prometheus advises (its "Metric and label naming").
 Whoever counts something makes its own metric from the registry it is given.
 """
 
@@ -26,17 +27,9 @@ Told = Callable[[], Mapping[tuple[str, ...], float]]
 """Values by the values of the labels, in the order of the labels."""
 
 _NAME = re.compile(r"imagegate_[a-z][a-z0-9_]*")
-_UNITS = (
-    "_total",
-    "_seconds",
-    "_bytes",
-    "_ratio",
-    "_timestamp_seconds",
-    "_count",
-    "_info",
-    "_up",
-    "_state",
-)
+_UNITS = ("_seconds", "_bytes", "_ratio")
+_OF_OTHERS = ("_total", "_count", "_sum", "_bucket", "_created")
+"""How names of a counter's and a histogram's samples end: no gauge may look like one."""
 
 
 class _Series:
@@ -171,14 +164,14 @@ class Metrics:
         return HistogramMetric(histogram, _Series(len(labels)))
 
     def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> GaugeMetric:
-        """A gauge; its name ends in the unit."""
-        gauge = Gauge(_checked(name, *_UNITS), text, labels, registry=self._registry)
+        """A gauge; its name ends in the unit, or in what is counted."""
+        gauge = Gauge(_checked_gauge(name), text, labels, registry=self._registry)
         return GaugeMetric(gauge, _Series(len(labels)))
 
     def gauges(self, name: str, text: str, labels: Sequence[str], told: Told) -> None:
         """Gauges that may be unknown: `told` is asked at each scrape, what it leaves out is
-        absent then. Its name ends in the unit."""
-        self._registry.register(_Gauges(_checked(name, *_UNITS), text, labels, told))
+        absent then. Its name is that of a gauge."""
+        self._registry.register(_Gauges(_checked_gauge(name), text, labels, told))
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
@@ -188,4 +181,10 @@ class Metrics:
 def _checked(name: str, *units: str) -> str:
     if not _NAME.fullmatch(name) or not name.endswith(units):
         raise ValueError(f"{name}: a metric is imagegate_* and ends in {' or '.join(units)}")
+    return name
+
+
+def _checked_gauge(name: str) -> str:
+    if not _NAME.fullmatch(name) or name.endswith(_OF_OTHERS):
+        raise ValueError(f"{name}: a gauge is imagegate_* and ends in none of {_OF_OTHERS}")
     return name

@@ -204,7 +204,7 @@ async def test_the_near_cache_announcements_and_questions_are_counted(home: Hous
     unknown = image(home)
     assert (await home.review(unknown)).allowed
     text = await home.metrics()
-    assert count(text, "imagegate_near_cache_entries_count") >= 2
+    assert count(text, "imagegate_near_cache_entries") >= 2
     assert count(text, "imagegate_near_cache_bytes") > 500
     assert count(text, 'imagegate_announcements_total{kind="change"}') >= 2
     assert count(text, 'imagegate_announcements_total{kind="gap"}') == 1

@@ -116,8 +116,8 @@ async def shown(beside: Beside, known: str) -> None:
     )
     assert (ran.code, ran.err) == (0, "")
     assert json.loads(ran.out)["dead"] == 0
-    await eventually(lambda: _exports(beside, 'imagegate_lane_consumers_count{lane="check"} 1.0'))
-    await eventually(lambda: _exports(beside, "imagegate_dead_letters_count 0.0"))
+    await eventually(lambda: _exports(beside, 'imagegate_lane_consumers{lane="check"} 1.0'))
+    await eventually(lambda: _exports(beside, "imagegate_dead_letters 0.0"))
 
 
 async def _exports(beside: Beside, line: str) -> bool:

@@ -67,7 +67,7 @@ async def watching(
 
 def watchers(site: Site) -> int:
     lines = site.metrics.render().decode().splitlines()
-    (line,) = [one for one in lines if one.startswith("imagegate_console_watchers_count ")]
+    (line,) = [one for one in lines if one.startswith("imagegate_console_watchers ")]
     return int(float(line.split()[1]))
 
 

@@ -8,9 +8,9 @@ from tests.fakes.clock import START, FakeClock
 
 SAW = (
     "imagegate_lane_",
-    "imagegate_delayed_count{",
-    "imagegate_dead_letters_count ",
-    "imagegate_processes_count{",
+    "imagegate_delayed_steps{",
+    "imagegate_dead_letters ",
+    "imagegate_processes{",
 )
 
 
@@ -46,16 +46,16 @@ def test_what_was_seen_is_exported_with_its_labels() -> None:
     scraped = Scraped()
     scraped.looked()
     assert scraped.seen() == [
-        'imagegate_lane_ready_count{lane="check"} 3.0',
-        'imagegate_lane_ready_count{lane="resolve"} 1.0',
-        'imagegate_lane_unacknowledged_count{lane="check"} 2.0',
-        'imagegate_lane_consumers_count{lane="check"} 4.0',
-        'imagegate_lane_consumers_count{lane="resolve"} 0.0',
+        'imagegate_lane_ready_steps{lane="check"} 3.0',
+        'imagegate_lane_ready_steps{lane="resolve"} 1.0',
+        'imagegate_lane_unacknowledged{lane="check"} 2.0',
+        'imagegate_lane_consumers{lane="check"} 4.0',
+        'imagegate_lane_consumers{lane="resolve"} 0.0',
         'imagegate_lane_oldest_seconds{lane="check"} 1.5',
-        'imagegate_delayed_count{delay="1"} 0.0',
-        'imagegate_delayed_count{delay="60"} 7.0',
-        "imagegate_dead_letters_count 5.0",
-        'imagegate_processes_count{service="worker"} 2.0',
+        'imagegate_delayed_steps{delay="1"} 0.0',
+        'imagegate_delayed_steps{delay="60"} 7.0',
+        "imagegate_dead_letters 5.0",
+        'imagegate_processes{service="worker"} 2.0',
     ]
 
 
@@ -70,7 +70,7 @@ def test_what_did_not_answer_is_absent_and_its_time_stands_still() -> None:
     scraped.looked()
     scraped.clock.advance(5_000)
     scraped.looked(queue=False)
-    assert scraped.seen() == ['imagegate_processes_count{service="worker"} 2.0']
+    assert scraped.seen() == ['imagegate_processes{service="worker"} 2.0']
     looked = [line for line in scraped.lines() if "looked" in line]
     assert [float(line.partition("} ")[2]) for line in looked] == [
         START / 1000,
@@ -100,5 +100,5 @@ def test_questions_wrong_tokens_and_watchers_are_counted() -> None:
     assert [line for line in scraped.lines() if "console" in line] == [
         'imagegate_console_requests_total{route="/api/queue",status="200"} 2.0',
         "imagegate_console_wrong_tokens_total 1.0",
-        "imagegate_console_watchers_count 3.0",
+        "imagegate_console_watchers 3.0",
     ]

@@ -117,10 +117,13 @@ def metrics_of(service: str) -> NotedMetrics:
     return metrics
 
 
+NO_METRICS = {"imagegate_session"}
+"""What is spelt alike: the console's cookie."""
+
+
 def names_in_the_code() -> set[str]:
     """Every text of our code that is spelt like the name of a metric."""
-    spelt = re.compile(r'"(imagegate_\w+_(?:total|seconds|bytes|ratio|count|info|up|state))"')
-    return {name for text in _sources("services", "shared") for name in spelt.findall(text)}
+    return _found(r'"(imagegate_\w+)"', "services", "shared") - NO_METRICS
 
 
 def _sources(*folders: str) -> Iterator[str]:
@@ -185,12 +188,12 @@ VALUES: dict[str, dict[str, set[str]]] = {
     },
     "imagegate_push_seconds": {"source": set(Source)},
     "imagegate_console_requests_total": {"route": _routes()},
-    "imagegate_lane_ready_count": {"lane": LANES},
-    "imagegate_lane_unacknowledged_count": {"lane": LANES},
-    "imagegate_lane_consumers_count": {"lane": LANES},
+    "imagegate_lane_ready_steps": {"lane": LANES},
+    "imagegate_lane_unacknowledged": {"lane": LANES},
+    "imagegate_lane_consumers": {"lane": LANES},
     "imagegate_lane_oldest_seconds": {"lane": LANES},
-    "imagegate_delayed_count": {"delay": set(map(str, DELAYS))},
-    "imagegate_processes_count": {
+    "imagegate_delayed_steps": {"delay": set(map(str, DELAYS))},
+    "imagegate_processes": {
         "service": _found(
             r'service="(\w+)"', "services/webhook", *(f"services/{s}" for s in SERVICES)
         )

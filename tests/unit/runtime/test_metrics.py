@@ -8,12 +8,12 @@ def test_each_kind_counts_for_its_labels() -> None:
     metrics.counter("imagegate_reviews_total", "Reviews.").add(by=2)
     metrics.histogram("imagegate_review_seconds", "Time.", ["decision"]).observe(0.3, "allow")
     metrics.gauge("imagegate_cache_bytes", "Size.", ["cache"]).set(7, "near")
-    metrics.gauge("imagegate_certificate_days_count", "Days.").read_from(lambda: 30)
+    metrics.gauge("imagegate_certificate_days", "Days.").read_from(lambda: 30)
     text = metrics.render().decode()
     assert "imagegate_reviews_total 2.0" in text
     assert 'imagegate_review_seconds_bucket{decision="allow",le="0.5"} 1.0' in text
     assert 'imagegate_cache_bytes{cache="near"} 7.0' in text
-    assert "imagegate_certificate_days_count 30.0" in text
+    assert "imagegate_certificate_days 30.0" in text
     assert "_created" not in text
 
 
@@ -51,6 +51,12 @@ def test_a_name_without_prefix_or_unit_is_refused(name: str) -> None:
         Metrics().counter(name, "Reviews.")
 
 
+@pytest.mark.parametrize("name", ["lanes", "imagegate_lanes_count", "imagegate_lanes_total"])
+def test_a_gauge_that_looks_like_a_sample_of_something_else_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="a gauge is imagegate_"):
+        Metrics().gauge(name, "Lanes.")
+
+
 def test_a_wrong_number_of_label_values_is_refused() -> None:
     counter = Metrics().counter("imagegate_reviews_total", "Reviews.", ["decision"])
     with pytest.raises(ValueError, match="2 label values for 1 labels"):
@@ -60,19 +66,19 @@ def test_a_wrong_number_of_label_values_is_refused() -> None:
 def test_gauges_that_may_be_unknown_are_asked_at_each_scrape_and_else_absent() -> None:
     metrics = Metrics()
     told: dict[tuple[str, ...], float] = {("check",): 3, ("resolve",): 0}
-    metrics.gauges("imagegate_lane_ready_count", "Steps.", ("lane",), lambda: told)
+    metrics.gauges("imagegate_lane_ready_steps", "Steps.", ("lane",), lambda: told)
     text = metrics.render().decode()
-    assert "# TYPE imagegate_lane_ready_count gauge" in text
-    assert 'imagegate_lane_ready_count{lane="check"} 3.0' in text
-    assert 'imagegate_lane_ready_count{lane="resolve"} 0.0' in text
+    assert "# TYPE imagegate_lane_ready_steps gauge" in text
+    assert 'imagegate_lane_ready_steps{lane="check"} 3.0' in text
+    assert 'imagegate_lane_ready_steps{lane="resolve"} 0.0' in text
     told.clear()
-    assert "imagegate_lane_ready_count{" not in metrics.render().decode()
-    with pytest.raises(ValueError, match="imagegate_lane_ready_count"):
-        metrics.gauge("imagegate_lane_ready_count", "Another.")
+    assert "imagegate_lane_ready_steps{" not in metrics.render().decode()
+    with pytest.raises(ValueError, match="imagegate_lane_ready_steps"):
+        metrics.gauge("imagegate_lane_ready_steps", "Another.")
 
 
 def test_gauges_that_may_be_unknown_are_bounded_too() -> None:
     metrics = Metrics()
     many: dict[tuple[str, ...], float] = {(str(number),): 1.0 for number in range(MAX_SERIES + 50)}
-    metrics.gauges("imagegate_lane_ready_count", "Steps.", ("lane",), lambda: many)
-    assert metrics.render().decode().count("imagegate_lane_ready_count{") == MAX_SERIES
+    metrics.gauges("imagegate_lane_ready_steps", "Steps.", ("lane",), lambda: many)
+    assert metrics.render().decode().count("imagegate_lane_ready_steps{") == MAX_SERIES
