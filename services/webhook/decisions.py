@@ -80,6 +80,10 @@ class Recorder:
         """A review was answered after `seconds`. What passed without any image is no record."""
         if decision.allowed and not decision.images:
             return
+        if decision.allowed and not self._has_room(decision):
+            # Thousands a second may come here: not even whether they are alike is looked at.
+            self._on_left_out(LeftOut.FULL, 1)
+            return
         # Cut here, since a batch keeps them: nothing says how long a stranger's texts are.
         key = (
             request.kind.kind[:MAX_TEXT],
