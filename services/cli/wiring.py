@@ -10,13 +10,11 @@ from services.cli.ring import RingWhenWanted
 from services.cli.scans import Scans
 from services.cli.settings import CliSettings
 from services.console.ops import Ops
-from services.console.wiring import ConsolePorts, ops_of, ports_on
+from services.console.wiring import ConsolePorts, anchore_of, ops_of, ports_on
 from services.webhook.knowledge import Knowledge
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
 from services.webhook.waiters import Waiters
-from shared.adapters.anchore.transport import AnchoreTransport
-from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file import load_rules
 from shared.adapters.signatures import KeyFiles, load_ring, new_keys
@@ -66,7 +64,7 @@ async def direct_scans(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]
     async with (
         _servers(settings) as ports,
         RegistryClient(rules=lambda: rules, clock=SystemClock()) as registry,
-        _anchore(settings) as scanner,
+        anchore_of(settings) as scanner,
     ):
         tools = ScanTools(resolver=registry, scanner=scanner, name=settings.imagegate_scanner)
         yield ops_of(ports), scans_on(ports, tools, rules)
@@ -78,7 +76,7 @@ async def _servers(settings: CliSettings) -> AsyncIterator[ConsolePorts]:
     async with AsyncExitStack() as stack:
         scanner: Scanner | None = None
         if settings.anchore_url:
-            scanner = await stack.enter_async_context(_anchore(settings))
+            scanner = await stack.enter_async_context(anchore_of(settings))
         # The commands that need the broker say that it is away; `status` shows it as a line.
         yield await stack.enter_async_context(
             ports_on(
@@ -89,18 +87,6 @@ async def _servers(settings: CliSettings) -> AsyncIterator[ConsolePorts]:
                 patience=CONNECT,
             )
         )
-
-
-@asynccontextmanager
-async def _anchore(settings: CliSettings) -> AsyncIterator[AnchoreV1]:
-    transport = AnchoreTransport(
-        url=settings.anchore_url,
-        user=settings.anchore_user,
-        password=settings.anchore_password.value,
-        ca_file=settings.anchore_ca,
-    )
-    async with transport:
-        yield AnchoreV1(transport=transport, clock=SystemClock())
 
 
 def scans_on(ports: ConsolePorts, tools: ScanTools, rules: Rules) -> Scans:

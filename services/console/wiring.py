@@ -5,6 +5,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -41,7 +43,7 @@ from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
-from shared.runtime.settings import required
+from shared.runtime.settings import Secret, required
 from shared.runtime.tls import optional_context
 
 log = logging.getLogger(__name__)
@@ -193,7 +195,7 @@ async def _servers(settings: ConsoleSettings) -> AsyncIterator[ConsolePorts]:
     async with AsyncExitStack() as stack:
         scanner: Scanner | None = None
         if settings.anchore_url:
-            scanner = await stack.enter_async_context(_anchore(settings))
+            scanner = await stack.enter_async_context(anchore_of(settings))
         yield await stack.enter_async_context(
             ports_on(
                 redis_url=redis_url,
@@ -205,8 +207,22 @@ async def _servers(settings: ConsoleSettings) -> AsyncIterator[ConsolePorts]:
         )
 
 
+class NamesAnchore(Protocol):
+    """Settings that say where Anchore is, and who we are there."""
+
+    @property
+    def anchore_url(self) -> str: ...
+    @property
+    def anchore_user(self) -> str: ...
+    @property
+    def anchore_password(self) -> Secret: ...
+    @property
+    def anchore_ca(self) -> Path | None: ...
+
+
 @asynccontextmanager
-async def _anchore(settings: ConsoleSettings) -> AsyncIterator[AnchoreV1]:
+async def anchore_of(settings: NamesAnchore) -> AsyncIterator[AnchoreV1]:
+    """The server that the settings name, to be asked about its state."""
     transport = AnchoreTransport(
         url=settings.anchore_url,
         user=settings.anchore_user,

@@ -5,6 +5,7 @@ import io
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -24,8 +25,10 @@ JSON = {"Content-Type": "application/json"}
 
 def routes() -> set[tuple[str, str]]:
     """Method and path of everything that a console answers."""
-    nothing = dict.fromkeys(("ops", "observer", "sessions", "door", "metrics", "clock"))
-    app: web.Application = console_app(files={}, **nothing)  # type: ignore[arg-type]
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("ops", "observer", "sessions", "door", "metrics", "clock")
+    )
+    app: web.Application = console_app(files={}, **nothing)
     return {
         (route.method, route.resource.canonical)
         for route in app.router.routes()

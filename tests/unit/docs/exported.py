@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -137,8 +138,10 @@ def _found(pattern: str, *folders: str) -> set[str]:
 
 
 def _routes() -> set[str]:
-    nothing = dict.fromkeys(("ops", "observer", "sessions", "door", "metrics", "clock"))
-    app: web.Application = console_app(files={}, **nothing)  # type: ignore[arg-type]
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("ops", "observer", "sessions", "door", "metrics", "clock")
+    )
+    app: web.Application = console_app(files={}, **nothing)
     resources = (route.resource for route in app.router.routes())
     return {resource.canonical for resource in resources if resource is not None} | {"none"}
 
