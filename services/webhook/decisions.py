@@ -80,7 +80,7 @@ class Recorder:
         """A review was answered after `seconds`. What passed without any image is no record."""
         if decision.allowed and not decision.images:
             return
-        if decision.allowed and not self._has_room(decision):
+        if decision.allowed and len(self._lines) - self._denied >= MAX_ALLOWED:
             # Thousands a second may come here: not even whether they are alike is looked at.
             self._on_left_out(LeftOut.FULL, 1)
             return
@@ -100,16 +100,11 @@ class Recorder:
         if line is not None:
             line.decision, line.at, line.took = decision, self._clock.now(), seconds
             line.times += 1
-        elif self._has_room(decision):
+        elif decision.allowed or self._denied < MAX_DENIED:
             self._lines[key] = _Line(decision, self._clock.now(), seconds)
             self._denied += not decision.allowed
         else:
             self._on_left_out(LeftOut.FULL, 1)
-
-    def _has_room(self, decision: Decision) -> bool:
-        if decision.allowed:
-            return len(self._lines) - self._denied < MAX_ALLOWED
-        return self._denied < MAX_DENIED
 
     async def run(self) -> None:
         """Write until cancelled; no error ends it."""
