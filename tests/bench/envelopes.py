@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from tests.bench.load import Report
+from tests.bench.load import Report, report_of
 from tests.fakes.pushes import bearer, envelope, event
 
 AT_ONCE = 16
@@ -103,15 +103,7 @@ async def run(load: Envelopes) -> Report:
         for number in range(0 if prepared else AT_ONCE):
             group.create_task(one_after_another(range(number, sys.maxsize, AT_ONCE)))
     spent = time.perf_counter() - began
-    times.sort()
-    return Report(
-        answers=len(times),
-        seconds=spent,
-        p50_ms=times[len(times) // 2] * 1000,
-        p99_ms=times[int(len(times) * 0.99)] * 1000,
-        statuses=statuses,
-        bodies=bodies,
-    )
+    return report_of(times, spent, statuses=statuses, bodies=bodies)
 
 
 def main() -> None:

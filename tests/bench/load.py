@@ -121,6 +121,13 @@ async def run(load: Load, body: bytes) -> Report:
 
     await asyncio.gather(*(work(number, each) for number, each in enumerate(connections)))
     spent = time.perf_counter() - began
+    return report_of(times, spent, statuses=statuses, bodies=bodies)
+
+
+def report_of(
+    times: list[float], spent: float, *, statuses: dict[str, int], bodies: dict[str, int]
+) -> Report:
+    """The report of answers that took `times` (s), within `spent` seconds."""
     times.sort()
     return Report(
         answers=len(times),
