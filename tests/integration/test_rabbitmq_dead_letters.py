@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -47,23 +47,6 @@ async def main(url, prefix):
 asyncio.run(main(*sys.argv[1:]))
 """
 """A process that has all dead letters in hand, and hangs."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    server = RabbitServer(tmp_path_factory.mktemp("letters") / "node")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def broker(server: RabbitServer) -> Iterator[RabbitServer]:
-    try:
-        yield server
-    finally:
-        server.mend()
 
 
 class Looker:

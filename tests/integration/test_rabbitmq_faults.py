@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import aio_pika
@@ -35,23 +35,6 @@ pytestmark = pytest.mark.servers
 PATIENCE = 30.0
 SETTLED = 3.0
 """Seconds after which a declared queue survives kill -9 (broker-facts.md 3 and 8.23)."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    server = RabbitServer(tmp_path_factory.mktemp("faulty") / "node")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def broker(server: RabbitServer) -> Iterator[RabbitServer]:
-    try:
-        yield server
-    finally:
-        server.mend()
 
 
 @pytest.fixture
