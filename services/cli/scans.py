@@ -119,7 +119,7 @@ class Scans:
 
     def _image(self, text: str) -> Image:
         reference = parse_reference(text)
-        question = self._rules().question(scanner=self._scanner_name)
+        question = self._rules().default.question(scanner=self._scanner_name)
         return Image(text, reference, always=False, question=question)
 
     async def _submit(self, image: Image, dockerfile: bytes) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ class Prewarm:
         return Taken.QUEUED
 
     def _step(self, push: Push) -> Step:
-        question = self._rules().question(scanner=self._scanner)
+        question = self._rules().default.question(scanner=self._scanner)
         return Step(
             id=uuid.uuid4().hex,
             kind=StepKind.REQUEST,

@@ -36,4 +36,4 @@ def image_of(shape: Shape, rules: Rules, *, scanner: str) -> Image | Judgement:
         return Judgement(image=written, state=State.REFUSED, message=message, reference=reference)
     if rules.default.mode is Mode.ALLOW:
         return Judgement(image=written, state=State.EXEMPT, reference=reference)
-    return Image(written, reference, always, rules.question(scanner=scanner))
+    return Image(written, reference, always, rules.default.question(scanner=scanner))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shared.adapters.strict_yaml import Value, read_yaml
 from shared.domain.errors import InvalidReference
+from shared.domain.glob import Glob
 from shared.domain.reference import parse_reference
 from shared.domain.rules import (
     DEFAULT_PLACEHOLDERS,
@@ -86,12 +87,16 @@ def _registry(value: Value, folder: Path) -> RegistryRule:
     host = _host(fields["host"])
     return RegistryRule(
         host=host,
-        repositories=tuple(_pattern(item, host) for item in _items(fields.get("repositories"))),
+        repositories=tuple(
+            Glob(_pattern(item, host), path=True) for item in _items(fields.get("repositories"))
+        ),
         insecure=fields["insecure"].flag() if "insecure" in fields else False,
         credentials=(
             str(folder.absolute() / fields["credentials"].text()) if "credentials" in fields else ""
         ),
-        immutable_tags=tuple(map(_tag_pattern, _items(fields.get("immutableTags")))),
+        immutable_tags=tuple(
+            Glob(_tag_pattern(item)) for item in _items(fields.get("immutableTags"))
+        ),
     )
 
 
@@ -99,9 +104,9 @@ def _items(value: Value | None) -> tuple[Value, ...]:
     return tuple(value.items()) if value is not None else ()
 
 
-def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+def _overlap(one: tuple[Glob, ...], other: tuple[Glob, ...]) -> bool:
     """Whether two entries of a host have a pattern in common; no pattern at all is one too."""
-    return bool(set(one or ("",)) & set(other or ("",)))
+    return bool(set(one) & set(other)) or not (one or other)
 
 
 def _host(value: Value) -> str:

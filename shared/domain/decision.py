@@ -27,8 +27,16 @@ class State(StrEnum):
     """Not a reference."""
     REFUSED = "refused"
     """The rules refuse it before any scan."""
+    UNPINNED = "unpinned"
+    """Known, and named by a tag alone where the rules want a digest."""
+    UNDECIDED = "undecided"
+    """Which rule is about it depends on labels of the namespace that are not known."""
+    TURNED = "turned"
+    """A fail that replaced a pass, within its rule's turnGrace: allowed, and said."""
+    EXCEPTED = "excepted"
+    """A fail whose every stop finding an exception covers: allowed."""
     EXEMPT = "exempt"
-    """The rules allow it without a verdict."""
+    """The rules, or an exception for just this digest, allow it without a verdict."""
 
 
 class Judgement(msgspec.Struct, frozen=True):

@@ -1,20 +1,25 @@
-"""Rules: what applies to which image (docs/design/behaviour.md 4).
+"""Rules: what applies to which image of which object (docs/design/behaviour.md 4).
 
-The default rule, registries and platforms.
-How a file becomes `Rules`: `shared.adapters.rules_file`.
+How a file becomes `Rules`: `shared.adapters.rules_file`. Which of them hold for one object:
+`shared.domain.scope`.
 """
 
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 import msgspec
 
+from shared.domain.exceptions import ImageException
+from shared.domain.glob import Glob
+from shared.domain.image_pattern import ImagePattern
 from shared.domain.reference import ImageReference
 from shared.domain.verdict import Question
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
 DEFAULT_PLACEHOLDERS = ("auto",)
 """What stands for the image of Istio's gateways until its injector has seen the pod."""
+
+MAX_QUESTIONS = 8
+"""What one image is asked about at most before anybody wants it."""
 
 
 class Mode(StrEnum):
@@ -34,11 +39,47 @@ class Requirement(StrEnum):
     ANALYSIS = "analysis"
 
 
+class PinWhat(StrEnum):
+    """Whose tags /mutate replaces by digests."""
+
+    PODS = "pods"
+    ALL = "all"
+    """Workloads too."""
+    NONE = "none"
+
+
+class Tags(StrEnum):
+    """What /validate says of a tag that is not pinned to a digest."""
+
+    PINNED = "pinned"
+    """Denied."""
+    ALLOW = "allow"
+    """Warned of and counted."""
+
+
 class PolicyChoice(msgspec.Struct, frozen=True):
     """Whose policy is asked; empty: the credentials' account, its active policy."""
 
     account: str = ""
     id: str = ""
+
+
+class Match(msgspec.Struct, frozen=True):
+    """Which images of which objects a rule is about: all of what it names must fit, and of each
+    list one. Nothing named: every image."""
+
+    namespaces: tuple[Glob, ...] = ()
+    namespace_labels: tuple[tuple[str, str], ...] = ()
+    images: tuple[ImagePattern, ...] = ()
+    users: tuple[Glob, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def by_author(self) -> bool:
+        """Whether it rests on what the author of an object writes: such a rule only adds."""
+        return bool(self.labels or self.annotations or self.kinds)
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -48,6 +89,27 @@ class Rule(msgspec.Struct, frozen=True):
     mode: Mode = Mode.ENFORCE
     require: Requirement = Requirement.POLICY
     policy: PolicyChoice = PolicyChoice()
+    match: Match = Match()
+    turn_grace: int = 0
+    """Milliseconds in which a fail that replaced a pass still lets the image run."""
+    pin: PinWhat | None = None
+    """pods or none; None: as the webhook is set."""
+    tags: Tags | None = None
+    """None: as the webhook is set."""
+
+    def question(self, *, scanner: str) -> Question:
+        """What is asked of the scanner of that name about an image."""
+        return Question(
+            account=self.policy.account,
+            policy=self.policy.id,
+            requirement=self.require.value,
+            scanner=scanner,
+        )
+
+    @property
+    def asks(self) -> bool:
+        """Whether it needs a verdict at all."""
+        return self.mode not in (Mode.ALLOW, Mode.DENY)
 
 
 class RegistryRule(msgspec.Struct, frozen=True):
@@ -55,13 +117,18 @@ class RegistryRule(msgspec.Struct, frozen=True):
 
     host: str
     """As in a reference: `ghcr.io`, `registry.corp:5000`."""
-    repositories: tuple[str, ...] = ()
-    """Path prefixes by glob (`team-a/**`); empty: all of the host."""
+    repositories: tuple[Glob, ...] = ()
+    """Repository paths by glob (`team-a/**`); empty: all of the host."""
     insecure: bool = False
     """Plain HTTP."""
     credentials: str = ""
     """A dockerconfigjson file."""
-    immutable_tags: tuple[str, ...] = ()
+    user_file: str = ""
+    password_file: str = ""
+    """Or two files that hold just these."""
+    helper: str = ""
+    """Or a program that speaks the protocol of Docker's credential helpers."""
+    immutable_tags: tuple[Glob, ...] = ()
     """Tag globs that never move."""
 
     def fit(self, reference: ImageReference) -> int | None:
@@ -71,9 +138,8 @@ class RegistryRule(msgspec.Struct, frozen=True):
             return None
         if not self.repositories:
             return 0
-        matching = [
-            len(pattern) for pattern in self.repositories if fnmatchcase(reference.path, pattern)
-        ]
+        path = reference.path
+        matching = [len(glob.pattern) for glob in self.repositories if glob.matches(path)]
         return max(matching, default=None)
 
 
@@ -81,6 +147,9 @@ class Rules(msgspec.Struct, frozen=True):
     """A whole rules file."""
 
     default: Rule = Rule()
+    rules: tuple[Rule, ...] = ()
+    """In their order: the first that matches decides, those by an author's words add."""
+    exceptions: tuple[ImageException, ...] = ()
     registries: tuple[RegistryRule, ...] = ()
     allow_registries: tuple[str, ...] = ()
     """Hosts; empty: all."""
@@ -88,15 +157,21 @@ class Rules(msgspec.Struct, frozen=True):
     placeholders: tuple[str, ...] = DEFAULT_PLACEHOLDERS
     """Texts in an image's place that a pod mutator replaces; exactly as they are written."""
 
-    def question(self, *, scanner: str) -> Question:
-        """What is asked of the scanner of that name about an image."""
-        rule = self.default
-        return Question(
-            account=rule.policy.account,
-            policy=rule.policy.id,
-            requirement=rule.require.value,
-            scanner=scanner,
-        )
+    def questions(self, reference: ImageReference, *, scanner: str) -> tuple[Question, ...]:
+        """What may be asked about an image before anybody says where it is to run: the questions
+        of each rule whose images it is, in the rules' order, and of the default; at most
+        MAX_QUESTIONS."""
+        able = [
+            rule
+            for rule in (*self.rules, self.default)
+            if rule.asks
+            and (
+                not rule.match.images
+                or any(pattern.matches(reference) for pattern in rule.match.images)
+            )
+        ]
+        asked = dict.fromkeys(rule.question(scanner=scanner) for rule in able)
+        return tuple(asked)[:MAX_QUESTIONS]
 
     def allows_registry(self, host: str) -> bool:
         """Whether images of this host may be asked about at all."""
@@ -113,7 +188,7 @@ class Rules(msgspec.Struct, frozen=True):
 
     def immutable(self, reference: ImageReference) -> bool:
         """Whether the reference's tag is one that never moves."""
-        patterns = self.registry_for(reference).immutable_tags
-        return reference.tag is not None and any(
-            fnmatchcase(reference.tag, pattern) for pattern in patterns
-        )
+        tag = reference.tag
+        if tag is None or not self.registries:
+            return False
+        return any(glob.matches(tag) for glob in self.registry_for(reference).immutable_tags)

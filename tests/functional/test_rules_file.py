@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.adapters.rules_file import load_rules
 from shared.domain.errors import InvalidRules
+from shared.domain.glob import Glob
 from shared.domain.rules import Mode, PolicyChoice, RegistryRule, Requirement, Rule, Rules
 
 HEAD = "apiVersion: imagegate.dev/v1\n"
@@ -52,10 +53,10 @@ def test_a_whole_file_is_read(file: Path) -> None:
         registries=(
             RegistryRule(
                 host="ghcr.io",
-                repositories=("team-a/**",),
+                repositories=(Glob("team-a/**", path=True),),
                 credentials="/run/secrets/config.json",
             ),
-            RegistryRule(host="registry.corp:5000", insecure=True, immutable_tags=("v*",)),
+            RegistryRule(host="registry.corp:5000", insecure=True, immutable_tags=(Glob("v*"),)),
             RegistryRule(host="docker.io", credentials=str(file.parent / "docker.json")),
         ),
         allow_registries=("registry.corp:5000", "docker.io", "[::1]:5000"),

@@ -8,6 +8,7 @@ import pytest
 
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
+from shared.domain.glob import Glob
 from shared.domain.rules import RegistryRule, Rules
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import tiny_image
@@ -122,7 +123,10 @@ async def test_the_longest_pattern_chooses_the_credentials(
     rules = Rules(
         registries=tuple(
             RegistryRule(
-                host=registry.host, insecure=True, repositories=(pattern,), credentials=file
+                host=registry.host,
+                insecure=True,
+                repositories=(Glob(pattern, path=True),),
+                credentials=file,
             )
             for pattern, file in entries
         )

@@ -2,12 +2,17 @@
 
 import pytest
 
+from shared.domain.glob import Glob
 from shared.domain.reference import parse_reference
 from shared.domain.rules import RegistryRule, Rules
 
-WIDE = RegistryRule("ghcr.io", ("team-a/**", "x-very-long-pattern/**"), credentials="wide")
-NARROW = RegistryRule("ghcr.io", ("team-a/app/**",), credentials="narrow")
-WHOLE = RegistryRule("ghcr.io", credentials="whole", immutable_tags=("v*",))
+WIDE = RegistryRule(
+    "ghcr.io",
+    (Glob("team-a/**", path=True), Glob("x-very-long-pattern/**", path=True)),
+    credentials="wide",
+)
+NARROW = RegistryRule("ghcr.io", (Glob("team-a/app/**", path=True),), credentials="narrow")
+WHOLE = RegistryRule("ghcr.io", credentials="whole", immutable_tags=(Glob("v*"),))
 
 
 @pytest.mark.parametrize("order", [(WIDE, NARROW, WHOLE), (WHOLE, NARROW, WIDE)])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
 from shared.domain.decision import State
 from shared.domain.errors import ErrorKind
+from shared.domain.glob import Glob
 from shared.domain.pointer import (
     Index,
     Manifest,
@@ -145,7 +146,7 @@ def test_with_another_pull_policy_an_older_pointer_answers_and_is_renewed_behind
 
 
 def test_an_immutable_tag_is_not_asked_again() -> None:
-    rules = Rules(registries=(RegistryRule("docker.io", immutable_tags=("1*",)),))
+    rules = Rules(registries=(RegistryRule("docker.io", immutable_tags=(Glob("1*"),)),))
     answer = Shelf().point(A, age=6 * 86_400_000).judged(A).judge(rules=rules)
     assert isinstance(answer, Known)
     assert answer.refresh is None

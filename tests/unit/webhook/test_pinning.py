@@ -14,6 +14,7 @@ from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.errors import ErrorKind
+from shared.domain.glob import Glob
 from shared.domain.pointer import DAY, SECOND, Pointer
 from shared.domain.reference import parse_reference
 from shared.domain.rules import RegistryRule, Rules
@@ -26,7 +27,7 @@ from tests.house import eventually
 OLD = "sha256:" + "a" * 64
 NEW = "sha256:" + "b" * 64
 REFERENCE = parse_reference("registry.corp/team/app:1")
-IMMUTABLE = Rules(registries=(RegistryRule("registry.corp", immutable_tags=("1",)),))
+IMMUTABLE = Rules(registries=(RegistryRule("registry.corp", immutable_tags=(Glob("1"),)),))
 
 
 class Rig:

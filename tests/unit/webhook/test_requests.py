@@ -10,7 +10,7 @@ from shared.domain.step import Lane
 from tests.fakes.clock import FakeClock
 
 REFERENCE = parse_reference("ghcr.io/team/app:1")
-IMAGE = Image(str(REFERENCE), REFERENCE, False, Rules().question(scanner="anchore"))
+IMAGE = Image(str(REFERENCE), REFERENCE, False, Rules().default.question(scanner="anchore"))
 
 
 class Rig:
