@@ -5,7 +5,8 @@ decoding. A field of another type than Kubernetes gives it makes the object unre
 (`InvalidObject`): an object we cannot read is denied, never passed over.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -45,11 +46,20 @@ class PodSpec(msgspec.Struct, rename="camel"):
     volumes: list[Volume] | None = None
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class Metadata(msgspec.Struct, rename="camel"):
-    """How an object is called; nothing is decided by it."""
+    """How an object is called, and what its author says of it.
+
+    Nothing laxer is decided by any of it. Labels and annotations stay bytes until somebody asks
+    (`labels_and_annotations`): most rules never do.
+    """
 
     name: str = ""
     generate_name: str = ""
+    labels: msgspec.Raw = _NULL
+    annotations: msgspec.Raw = _NULL
 
 
 class Pod(msgspec.Struct):
@@ -77,6 +87,7 @@ class ImagePlace(msgspec.Struct, frozen=True):
 
 
 _DECODER = msgspec.json.Decoder(Pod)
+_WORDS_DECODER = msgspec.json.Decoder(dict[str, str] | None)
 
 
 def decode_pod(raw: bytes | msgspec.Raw) -> Pod:
@@ -99,6 +110,12 @@ def image_places(pod: Pod) -> list[ImagePlace]:
     return places
 
 
+def labels_and_annotations(metadata: Metadata) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """What the author wrote, null and nothing being no words; raises InvalidObject for anything
+    but texts, and for a key that stands twice."""
+    return _words(metadata.labels, "labels"), _words(metadata.annotations, "annotations")
+
+
 def changed_places(new: list[ImagePlace], old: list[ImagePlace]) -> list[ImagePlace]:
     """What an UPDATE changed: the places that do not hold the same reference in `old`.
 
@@ -110,6 +127,21 @@ def changed_places(new: list[ImagePlace], old: list[ImagePlace]) -> list[ImagePl
         key = (place.where, place.name)
         before[key] = None if key in before else place.image
     return [place for place in new if before.get((place.where, place.name)) != place.image]
+
+
+def _words(raw: msgspec.Raw, field: str) -> Mapping[str, str]:
+    try:
+        words = _WORDS_DECODER.decode(raw)
+        twice = words and json.loads(bytes(raw), object_pairs_hook=_has_twice)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidObject(f"metadata.{field} cannot be read: {error}") from error
+    if twice:
+        raise InvalidObject(f"metadata.{field} has a key twice")
+    return words or {}
+
+
+def _has_twice(pairs: Sequence[tuple[str, object]]) -> bool:
+    return len(dict(pairs)) != len(pairs)
 
 
 def _walk(spec: PodSpec) -> Iterator[ImagePlace]:

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidObject
-from shared.domain.workload import MAX_IMAGE_PLACES, changed_places, decode_pod, image_places
+from shared.domain.workload import (
+    MAX_IMAGE_PLACES,
+    changed_places,
+    decode_pod,
+    image_places,
+    labels_and_annotations,
+)
 
 NAMES = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=5)
 CONTAINERS = st.lists(st.fixed_dictionaries({"name": NAMES, "image": NAMES}), max_size=5)
@@ -104,3 +110,49 @@ def test_an_update_changes_what_is_not_the_same_reference_in_the_same_place(
         image_places(decode_pod(pod_of(**new))), image_places(decode_pod(pod_of(**old)))
     )
     assert [place.image for place in places] == changed
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        (b"{}", ({}, {})),
+        (b'{"labels": null, "annotations": {}}', ({}, {})),
+        (b'{"labels": {"pci": "true"}}', ({"pci": "true"}, {})),
+        (
+            b'{"labels": {"a": ""}, "annotations": {"b": "{\\"c\\": 1}"}}',
+            ({"a": ""}, {"b": '{"c": 1}'}),
+        ),
+        (b'{"labels": {"\\u0061": "b"}, "managedFields": [{"labels": 1}]}', ({"a": "b"}, {})),
+    ],
+)
+def test_labels_and_annotations_are_read_when_somebody_asks(
+    metadata: bytes, words: tuple[dict[str, str], dict[str, str]]
+) -> None:
+    pod = decode_pod(b'{"metadata": ' + metadata + b"}")
+    assert labels_and_annotations(pod.metadata) == words
+
+
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        b'"pci"',
+        b"[]",
+        b"1",
+        b'{"pci": true}',
+        b'{"pci": 1}',
+        b'{"pci": null}',
+        b'{"pci": {}}',
+        b'{"pci": "\xff"}',
+        b'{"\xff": "true"}',
+        b'{"pci": "true", "pci": "false"}',
+        b'{"pci": "true", "pci": "true"}',
+        b'{"pci": "true", "p\\u0063i": "false"}',
+    ],
+)
+def test_labels_that_are_no_texts_or_stand_twice_are_refused_when_somebody_asks(
+    field: str, written: bytes
+) -> None:
+    pod = decode_pod(b'{"metadata": {"' + field.encode() + b'": ' + written + b"}}")
+    with pytest.raises(InvalidObject, match=f"metadata.{field}"):
+        labels_and_annotations(pod.metadata)
