@@ -42,6 +42,15 @@ class InvalidRules(ImagegateError):
     """A rules file that cannot be used; the message names file, line and key."""
 
 
+class InvalidException(ImagegateError):
+    """An exception that must not hold. `field` of it is wrong, `what` says how and what to do."""
+
+    def __init__(self, field: str, what: str) -> None:
+        super().__init__(f"{field}: {what}")
+        self.field = field
+        self.what = what
+
+
 class InvalidStep(ImagegateError):
     """A queue message that cannot be read: dead-lettered, never looped."""
 

@@ -4,18 +4,30 @@ They stand in the rules file, or an operator's key signed them (docs/design/sign
 exception makes a pass of a fail, and of nothing else.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
 
+from shared.domain.errors import InvalidException, InvalidReference
 from shared.domain.glob import Glob
-from shared.domain.reference import ImageReference
+from shared.domain.namespace_pattern import namespace_pattern
+from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.verdict import Finding, Outcome, Verdict
 
 ALL = "all"
 """In the place of findings: each of them; only of a digest."""
 
 KEY_PREFIX = "exception:"
+
+MAX_ENTRIES = 200
+"""Findings of one exception, and namespaces: as many findings as a verdict keeps."""
+MAX_TEXT = 512
+"""Characters of each of its texts."""
+LAST_END = 253_402_300_799_999
+"""The last millisecond of the year 9999: what can be shown as a date."""
+
+_ID = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
 
 class ImageException(msgspec.Struct, frozen=True):
@@ -70,6 +82,85 @@ class ImageException(msgspec.Struct, frozen=True):
 def exception_key(exception_id: str) -> str:
     """The key under which a signed exception is sealed, stored and announced."""
     return f"{KEY_PREFIX}{exception_id}"
+
+
+def checked(exception: ImageException) -> ImageException:
+    """The same with its image normalised and nothing twice. Raises InvalidException, which
+    names the field that is wrong."""
+    image = _image(exception.image)
+    if not _ID.fullmatch(exception.id):
+        raise InvalidException("id", "must be at most 64 letters, digits, '.', '_' and '-'")
+    for field in ("reason", "owner"):
+        _text(field, getattr(exception, field))
+    if not 0 < exception.expires <= LAST_END:
+        raise InvalidException("expires", "must be a time before the year 10000")
+    return msgspec.structs.replace(
+        exception,
+        image=image,
+        findings=_findings(exception.findings, of_digest="@" in image),
+        namespaces=_namespaces(exception.namespaces),
+    )
+
+
+def _image(text: str) -> str:
+    try:
+        reference = parse_reference(text)
+    except InvalidReference as error:
+        raise InvalidException("image", str(error)) from error
+    name = text.partition("@")[0]
+    if name.rfind(":") > name.rfind("/"):
+        raise InvalidException(
+            "image",
+            "names a tag, which another image may have tomorrow: give the digest "
+            f"({reference.repository}@sha256:...), or the repository alone with named findings",
+        )
+    digest = f"@{reference.digest}" if reference.digest else ""
+    return f"{reference.repository}{digest}"
+
+
+def _findings(findings: Sequence[str], *, of_digest: bool) -> tuple[str, ...]:
+    distinct = _entries("findings", findings)
+    for finding in distinct:
+        _text("findings", finding)
+        if finding.lower() == ALL and finding != ALL:
+            raise InvalidException("findings", f"{finding!r} is no finding; each of them is {ALL}")
+        if finding.endswith("*"):
+            raise InvalidException(
+                "findings",
+                f"{finding[:100]!r}: there are no wildcards here, since tomorrow's findings would "
+                "fit too; name each by its trigger id (imagegate verdicts IMAGE shows them)",
+            )
+    if ALL in distinct and len(distinct) > 1:
+        raise InvalidException("findings", f"{ALL} stands alone: leave it out, or the others")
+    if ALL in distinct and not of_digest:
+        raise InvalidException(
+            "findings",
+            f"{ALL} holds for one digest only: add it to the image (@sha256:...), or name the "
+            "findings by their trigger ids",
+        )
+    return distinct
+
+
+def _namespaces(patterns: Sequence[str]) -> tuple[str, ...]:
+    distinct = _entries("namespaces", patterns)
+    for pattern in distinct:
+        try:
+            namespace_pattern(pattern)
+        except ValueError as error:
+            raise InvalidException("namespaces", str(error)) from error
+    return distinct
+
+
+def _entries(field: str, texts: Sequence[str]) -> tuple[str, ...]:
+    if not texts or len(texts) > MAX_ENTRIES:
+        hint = '; ["*"] stands for all' if field == "namespaces" else ""
+        raise InvalidException(field, f"must have 1 to {MAX_ENTRIES} items{hint}")
+    return tuple(dict.fromkeys(texts))
+
+
+def _text(field: str, text: str) -> None:
+    if not text.strip() or len(text) > MAX_TEXT or not text.isprintable():
+        raise InvalidException(field, f"must be 1 to {MAX_TEXT} printable characters")
 
 
 def exempts(
