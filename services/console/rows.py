@@ -8,7 +8,7 @@ from shared.domain.errors import InvalidReference
 from shared.domain.pointer import Pointer
 from shared.domain.reference import parse_reference
 from shared.domain.signing import Body
-from shared.domain.verdict import Verdict
+from shared.domain.verdict import Outcome, Verdict
 
 NOT_BELIEVED = "not believed"
 """The outcome of a record that nobody we trust signed."""
@@ -39,11 +39,15 @@ class VerdictRow(msgspec.Struct, frozen=True):
 
 
 def row_of(record: msgspec.Struct, body: Body, now: int) -> VerdictRow | None:
-    """A verdict or an error as a row; None for what has ended and for a tag with a digest."""
+    """A verdict or an error as a row; None for what has ended and for a tag with a digest.
+
+    An error that is stale is no answer any more, though its record may live on beside a verdict.
+    """
     if body.ends <= now:
         return None
     if isinstance(record, Verdict):
-        return _verdict_row(record, now)
+        over = record.outcome is Outcome.ERROR and record.stale(now)
+        return None if over else _verdict_row(record, now)
     if isinstance(record, Pointer) and record.error is not None:
         return VerdictRow(
             image=record.reference,

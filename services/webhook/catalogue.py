@@ -97,8 +97,8 @@ class Catalogue:
         pointer = self._fetch((key,))[0]
         if not isinstance(pointer, Pointer):
             error_key = last_error_key(unresolved(reference), self._image.question)
-            error = self._fetch((error_key,))[0]
-            if isinstance(error, Verdict):
+            error = self._errors((error_key,))[0]
+            if error is not None:
                 return Missing(Need.REQUEST, (key,), note=error.message, resting=True)
             return Missing(Need.REQUEST, (key,))
         if pointer.digest is None:
@@ -163,11 +163,11 @@ class Catalogue:
         subjects = [subject for digest in digests for subject in self._of(digest, tags)]
         errors = [last_error_key(subject, question) for subject in subjects]
         passing = []
-        for record in self._fetch(errors):
-            if isinstance(record, Verdict) and record.error is ErrorKind.TRANSIENT:
-                passing.append(record.message)
-            elif isinstance(record, Verdict):
-                return self._known(State.ERROR, record.message, (record,))
+        for error in self._errors(errors):
+            if error is not None and error.error is ErrorKind.TRANSIENT:
+                passing.append(error.message)
+            elif error is not None:
+                return self._known(State.ERROR, error.message, (error,))
         keys = (*(verdict_key(subject, question) for subject in subjects), *errors)
         note = passing[-1] if passing else ""
         return Missing(Need.REQUEST, keys, tuple(subjects), note, resting=bool(passing))
@@ -193,8 +193,17 @@ class Catalogue:
     def _failed_lately(self, stale: list[Verdict]) -> bool:
         """Whether asking about all of these failed, and that error's time is not over."""
         question = self._image.question
-        errors = self._fetch([last_error_key(each.subject, question) for each in stale])
-        return all(isinstance(error, Verdict) for error in errors)
+        errors = self._errors([last_error_key(each.subject, question) for each in stale])
+        return None not in errors
+
+    def _errors(self, keys: Sequence[str]) -> list[Verdict | None]:
+        """The errors that are the answer still: beside a verdict their records live longer."""
+        errors = [
+            record if isinstance(record, Verdict) and not record.stale(self._now) else None
+            for record in self._fetch(keys)
+        ]
+        self._until = min(self._until, *(error.stale_at for error in errors if error), FOREVER)
+        return errors
 
     def _of(self, digest: str, tags: tuple[str | None, ...]) -> list[Subject]:
         repository = self._image.reference.repository

@@ -18,7 +18,7 @@ from services.webhook.waiters import Room, Waiters
 from shared.domain.pointer import Pointer, Standing, pointer_key
 from shared.domain.reference import ImageReference
 from shared.domain.rules import Rules
-from shared.domain.verdict import last_error_key, unresolved
+from shared.domain.verdict import Verdict, last_error_key, unresolved
 from shared.ports.clock import Clock
 
 
@@ -114,4 +114,5 @@ class Pinning:
         if pointer is not None:
             return False
         key = last_error_key(unresolved(image.reference), image.question)
-        return (await self._cache.read((key,))).records[0] is not None
+        (error,) = (await self._cache.read((key,))).records
+        return isinstance(error, Verdict) and not error.stale(self._clock.now())

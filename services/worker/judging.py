@@ -78,9 +78,16 @@ class Judging:
         return revision is None or not revision.outdates(verdict)
 
     async def _write(self, step: Step, verdict: Verdict, *, chain: str) -> None:
-        verdict = msgspec.structs.replace(verdict, why=step.why)
+        verdict = msgspec.structs.replace(verdict, why=step.why, beside=await self._beside(verdict))
         await self._ledger.write_verdict(verdict, chain=chain)
         self._on_verdict(verdict, (self._clock.now() - step.first_seen) / 1000)
+
+    async def _beside(self, verdict: Verdict) -> bool:
+        """Whether it is an error about what was judged before. Any other ends soon: whoever writes
+        a pod can name digests without end, and none of them may cost memory for a day."""
+        if verdict.outcome is not Outcome.ERROR:
+            return False
+        return await self._ledger.verdict(verdict.subject, verdict.question) is not None
 
     async def _note_revision(self, verdict: Verdict) -> None:
         """Write down which policy answered, when it is another than before or ends soon."""
@@ -89,7 +96,7 @@ class Judging:
             return
         before = await self._ledger.revision(verdict.question)
         if before is None or before.changes_to(named):
-            await self._ledger.write_revision(named)
+            await self._ledger.write_revision(named.after(before))
 
     async def _turned(self, verdict: Verdict) -> Verdict:
         """Remember when a fail replaced a pass."""

@@ -21,7 +21,14 @@ class Revision(msgspec.Struct, frozen=True):
     revision: str
     """SHA-256 of the canonical bundle."""
     seen_at: int
-    """When the answer that named it was evaluated (ms): orders revisions."""
+    """When the last answer that named it was evaluated (ms): orders revisions."""
+    since: int = 0
+    """When it was first seen to answer the question (ms): renewals keep it, so that a policy's
+    grace is counted from it. 0, as in records from before it was kept: `seen_at`."""
+
+    def __post_init__(self) -> None:
+        if not self.since:
+            msgspec.structs.force_setattr(self, "since", self.seen_at)
 
     @property
     def ends_at(self) -> int:
@@ -31,6 +38,12 @@ class Revision(msgspec.Struct, frozen=True):
     def changes_to(self, named: "Revision") -> bool:
         """Whether `named` says something new, or this record should be renewed by it."""
         return named.revision != self.revision or named.seen_at >= self.seen_at + RENEW
+
+    def after(self, before: "Revision | None") -> "Revision":
+        """This record as it follows `before`: of the same revision it is a renewal."""
+        if before is None or before.revision != self.revision:
+            return self
+        return msgspec.structs.replace(self, since=min(before.since, self.since))
 
     def outdates(self, verdict: Verdict) -> bool:
         """Whether the verdict was made by another revision, before this one was seen."""

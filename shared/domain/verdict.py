@@ -19,6 +19,7 @@ MAX_MESSAGE = 512
 MAX_AGE = 7 * DAY
 FRESH_PASS = 60 * MINUTE
 FRESH_FAIL = 10 * MINUTE
+ERROR_KEPT = DAY
 
 
 class Outcome(StrEnum):
@@ -104,6 +105,8 @@ class Verdict(msgspec.Struct, frozen=True):
     scan_id: str = ""
     why: Why = Why.ADMISSION
     """Who wanted the scan that it came of; for show, nothing is decided by it."""
+    beside: bool = False
+    """Of an error: a pass or fail of the same manifest was there when it was written."""
 
     @property
     def fresh_for(self) -> int:
@@ -116,10 +119,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def ends_at(self) -> int:
-        """When the record itself ends: no verdict outlives `max_age`, no error its freshness."""
-        if self.outcome is Outcome.ERROR:
-            return self.evaluated_at + self.fresh_for
-        return self.evaluated_at + MAX_AGE
+        """When the record itself ends: no verdict outlives `max_age`, no error its freshness.
+
+        An error beside a verdict stays for a day: it tells that asking again was tried. As an
+        answer it counts no longer than others do (`stale`).
+        """
+        if self.outcome is not Outcome.ERROR:
+            return self.evaluated_at + MAX_AGE
+        return self.evaluated_at + (ERROR_KEPT if self.beside else self.fresh_for)
 
     @property
     def stale_at(self) -> int:
@@ -127,7 +134,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.evaluated_at + self.fresh_for
 
     def stale(self, now: int) -> bool:
-        """Whether it is time to ask again."""
+        """Whether it is time to ask again; an error that is stale is no answer any more."""
         return now >= self.stale_at
 
     @property

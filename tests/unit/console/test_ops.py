@@ -7,7 +7,7 @@ import pytest
 from services.console.asking import NoAnswer, heard
 from services.console.rows import VerdictRow
 from shared.domain.errors import ErrorKind, QueueUnavailable
-from shared.domain.pointer import Pointer, pointer_key
+from shared.domain.pointer import FRESH_ERROR, Pointer, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.signing import Kind
 from shared.domain.step import Lane, Step, encode_step, failed
@@ -134,6 +134,19 @@ async def test_errors_and_tags_that_were_not_found_are_rows_too(world: World) ->
         ("a.example/nobody:1", "error", ("not found",)),
         (f"a.example/b@{DIGEST}", "error", ("no layers",)),
     ]
+
+
+async def test_an_error_that_counts_no_longer_is_no_row_though_its_record_lives_on(
+    world: World,
+) -> None:
+    await world.put_verdict(
+        Outcome.ERROR, error=ErrorKind.ANALYSIS_FAILED, message="no layers", beside=True
+    )
+    world.clock.advance(FRESH_ERROR[ErrorKind.ANALYSIS_FAILED] - 1)
+    assert [row.outcome for row in await world.ops().verdicts(limit=10)] == ["error"]
+    world.clock.advance(1)
+    assert await world.ops().verdicts(limit=10) == ()
+    assert await world.store.keys("error:", limit=10) != []
 
 
 async def test_a_tag_that_names_a_digest_is_no_row(world: World) -> None:

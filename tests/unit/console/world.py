@@ -13,6 +13,7 @@ from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.errors import QueueUnavailable, StoreUnreachable, TransientFailure
+from shared.domain.pointer import DAY
 from shared.domain.signing import Kind
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import (
@@ -174,9 +175,7 @@ class World:
         """A message died."""
         self.queue.dead.add(lane, body)
 
-    async def put(
-        self, record: msgspec.Struct, *, kind: Kind, key: str, life: int = 60_000
-    ) -> None:
+    async def put(self, record: msgspec.Struct, *, kind: Kind, key: str, life: int = DAY) -> None:
         now = self.clock.now()
         sealed = self.sealer.seal(record, kind=kind, key=key, order=now, ends=now + life)
         await self.store.put(sealed, key=key, ends=now + life)

@@ -42,5 +42,24 @@ def test_a_revision_is_written_when_it_changes_and_before_it_ends() -> None:
     assert REVISION.ends_at > NOW + RENEW
 
 
+def test_a_renewal_keeps_since_when_a_revision_answers() -> None:
+    renewed = msgspec.structs.replace(REVISION, seen_at=NOW + RENEW, since=NOW + RENEW)
+    assert (REVISION.since, renewed.after(REVISION).since) == (NOW, NOW)
+    assert renewed.after(REVISION).seen_at == NOW + RENEW
+    assert REVISION.after(renewed).since == NOW
+    assert renewed.after(None) == renewed
+
+
+def test_a_revision_that_changes_answers_since_it_was_seen() -> None:
+    newer = Revision(Question(), "baseline", "newer", seen_at=NOW + 1)
+    assert newer.after(REVISION).since == NOW + 1
+    assert REVISION.after(newer).since == NOW
+
+
+def test_a_record_from_before_that_was_kept_answers_since_it_was_seen() -> None:
+    old = msgspec.json.encode({"question": {}, "policy_id": "p", "revision": "r", "seen_at": NOW})
+    assert msgspec.json.decode(old, type=Revision).since == NOW
+
+
 def test_each_question_has_a_revision_of_its_own() -> None:
     assert revision_key(Question()) != revision_key(Question(policy="other"))

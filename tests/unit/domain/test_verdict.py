@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from shared.domain.errors import ErrorKind
-from shared.domain.pointer import FRESH_ERROR
+from shared.domain.pointer import DAY, FRESH_ERROR
 from shared.domain.verdict import (
     FRESH_FAIL,
     FRESH_PASS,
@@ -144,6 +144,15 @@ def test_a_verdict_is_fresh_for_a_time_of_its_kind(
     assert not verdict.stale(NOW + fresh - 1)
     assert verdict.stale(NOW + fresh)
     assert verdict.ends_at == NOW + (fresh if outcome is Outcome.ERROR else MAX_AGE)
+
+
+def test_an_error_beside_a_verdict_is_kept_for_a_day_and_no_answer_for_longer_than_others() -> None:
+    error = error_verdict(APP, MINE, kind=ErrorKind.NOT_FOUND, message="gone", now=NOW)
+    beside = msgspec.structs.replace(error, beside=True)
+    assert beside.ends_at == NOW + DAY
+    assert beside.stale_at == error.stale_at == error.ends_at < beside.ends_at
+    passed = Verdict(APP, MINE, Outcome.PASS, NOW, beside=True)
+    assert passed.ends_at == NOW + MAX_AGE
 
 
 def test_every_kind_of_error_has_a_life() -> None:

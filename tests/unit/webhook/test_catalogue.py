@@ -12,6 +12,7 @@ from shared.domain.decision import State
 from shared.domain.errors import ErrorKind
 from shared.domain.glob import Glob
 from shared.domain.pointer import (
+    FRESH_ERROR,
     Index,
     Manifest,
     Pointer,
@@ -73,9 +74,11 @@ class Shelf:
         self.records[verdict_key(subject, QUESTION)] = verdict
         return self
 
-    def erred(self, digest: str, kind: ErrorKind, *, tag: str | None = "1") -> "Shelf":
+    def erred(
+        self, digest: str, kind: ErrorKind, *, tag: str | None = "1", age: int = 0
+    ) -> "Shelf":
         subject = Subject(REPOSITORY, digest, tag)
-        error = error_verdict(subject, QUESTION, kind=kind, message="because", now=NOW)
+        error = error_verdict(subject, QUESTION, kind=kind, message="because", now=NOW - age)
         self.records[last_error_key(subject, QUESTION)] = error
         return self
 
@@ -221,6 +224,27 @@ def test_what_just_failed_is_not_asked_again_before_its_error_ends() -> None:
     unknown = shelf.judge()
     assert isinstance(unknown, Missing)
     assert (unknown.note, unknown.resting) == ("away", True)
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.ANALYSIS_FAILED, ErrorKind.TRANSIENT])
+def test_an_error_that_is_stale_is_as_none_though_its_record_lives_on(kind: ErrorKind) -> None:
+    life = FRESH_ERROR[kind]
+    stale = Shelf().point(A).judged(A, age=3_600_000).erred(A, kind, age=life)
+    answer = stale.judge()
+    assert isinstance(answer, Known)
+    assert (answer.judgement.state, answer.refresh) == (State.PASS, Need.REQUEST)
+    unknown = Shelf().point(A).erred(A, kind, age=life).judge()
+    assert isinstance(unknown, Missing)
+    assert not unknown.resting
+
+
+def test_an_answer_that_rests_on_an_error_holds_no_longer_than_the_error() -> None:
+    answer = Shelf().point(A).erred(A, ErrorKind.ANALYSIS_FAILED).judge(always=False)
+    assert isinstance(answer, Known)
+    assert answer.until <= NOW + FRESH_ERROR[ErrorKind.ANALYSIS_FAILED]
+    resting = Shelf().point(A).judged(A, age=3_600_000).erred(A, ErrorKind.REFUSED, age=59_000)
+    assert isinstance(answer := resting.judge(always=False), Known)
+    assert (answer.refresh, answer.until) == (None, NOW + 1_000)
 
 
 def test_an_index_is_as_good_as_the_worst_manifest_a_runtime_could_choose() -> None:

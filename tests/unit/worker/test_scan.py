@@ -7,7 +7,8 @@ import pytest
 
 from services.worker.budget import PollBudget
 from shared.domain.errors import ErrorKind, InvalidReference, TransientFailure
-from shared.domain.pointer import DAY, MINUTE, Pointer, pointer_key
+from shared.domain.pointer import DAY, FRESH_ERROR, MINUTE, Pointer, pointer_key
+from shared.domain.reference import parse_reference
 from shared.domain.revision import Revision
 from shared.domain.signing import Kind
 from shared.domain.step import Lane, StepKind
@@ -228,6 +229,26 @@ async def test_the_policy_that_answered_is_written_down_and_outdates_older_verdi
     assert rig.anchore.store.calls["image_check"] == checks + 1
 
 
+async def test_a_policy_that_answers_still_is_renewed_and_keeps_since_when_it_does(
+    rig: Rig,
+) -> None:
+    async with rigged() as elsewhere:
+        elsewhere.anchore.store.know(CONTENT.digest, elsewhere.reference.tagged)
+        await elsewhere.scan.request(elsewhere.step())
+        seen = await elsewhere.ledger.revision(QUESTION)
+    assert seen is not None
+    assert seen.since == seen.seen_at
+    days_ago = seen.seen_at - 3 * DAY
+    before = msgspec.structs.replace(seen, seen_at=days_ago, since=days_ago)
+    await rig.ledger.write_revision(before)
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(rig.step())
+    renewed = await rig.ledger.revision(QUESTION)
+    assert renewed is not None
+    assert renewed.seen_at >= seen.seen_at
+    assert renewed.since == days_ago
+
+
 async def test_an_older_answer_does_not_bring_an_old_policy_back(rig: Rig) -> None:
     newer = Revision(QUESTION, "p", "new", seen_at=rig.clock.now())
     await rig.ledger.write_revision(newer)
@@ -271,6 +292,36 @@ async def test_an_error_stands_beside_a_pass_and_never_replaces_it(rig: Rig) -> 
     assert verdict.outcome is Outcome.PASS
     assert error is not None
     assert error.error is ErrorKind.UNTRUSTED
+
+
+async def test_an_error_about_what_was_judged_before_is_kept_to_tell_that_it_was_tried(
+    rig: Rig,
+) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(rig.step())
+    rig.anchore.store.fault("*", "500")
+    with pytest.raises(TransientFailure):
+        await rig.scan.request(rig.step(why=Why.OPERATOR))
+    tried = rig.clock.now()
+    rig.clock.advance(DAY - 1)
+    error = await rig.error()
+    assert error is not None
+    assert error.evaluated_at == tried
+    assert error.stale(rig.clock.now())
+    rig.clock.advance(1)
+    assert await rig.error() is None
+
+
+async def test_an_error_about_what_was_never_judged_costs_no_memory_for_longer_than_it_counts(
+    rig: Rig,
+) -> None:
+    made_up = parse_reference(f"{rig.reference.repository}@sha256:{'0' * 64}")
+    await rig.scan.request(rig.step(reference=made_up))
+    error = await rig.error(unresolved(made_up))
+    assert error is not None
+    assert error.error is ErrorKind.NOT_FOUND
+    rig.clock.advance(FRESH_ERROR[ErrorKind.NOT_FOUND])
+    assert await rig.store.keys("error:", limit=10) == []
 
 
 async def test_a_passing_fault_is_noted_and_leaves_the_scan_to_whoever_asks_next(
