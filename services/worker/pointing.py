@@ -4,18 +4,20 @@ Only a worker moves a pointer, and only to what the registry answered, ordered b
 registry was asked (docs/design/behaviour.md 2, docs/design/protocol.md).
 """
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
 
 from services.worker.ledger import Ledger
-from shared.domain.errors import NotAnImage, PermanentFailure
+from services.worker.previous import Previous, Previously
+from shared.domain.errors import NotAnImage, PermanentFailure, TransientFailure
 from shared.domain.pointer import DAY, Index, Pointer
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
 from shared.domain.verdict import Subject
 from shared.ports.clock import Clock
-from shared.ports.resolver import DigestResolver
+from shared.ports.resolver import DigestResolver, Resolved
 
 RENEW_INDEX = DAY
 
@@ -32,6 +34,7 @@ class Pointing:
         clock: Clock,
     ) -> None:
         self._resolver = resolver
+        self._previously = Previously(resolver=resolver)
         self._ledger = ledger
         self._rules = rules
         self._clock = clock
@@ -98,32 +101,37 @@ class Pointing:
 
     async def _ask(self, reference: ImageReference) -> tuple[Pointer, PermanentFailure | None]:
         tagged = msgspec.structs.replace(reference, digest=None)
-        refusal: PermanentFailure | None = None
         asked_at = self._clock.now()
         before = await self._ledger.pointer(tagged)
+        # Side by side: somebody may wait for this pointer.
+        answer, previous = await asyncio.gather(
+            self._answer(tagged, asked_at),
+            self._previously.renewed(tagged, Previous.beside(before), asked_at),
+        )
+        if isinstance(answer, TransientFailure):
+            raise answer
+        pointer = _pointer(tagged, asked_at, answer)
+        left = Previous.left(before, pointer.digest)
+        if left is not None:
+            previous = await self._previously.seen(tagged, left, asked_at)
+        if previous is not None and previous.digest != pointer.digest:
+            pointer = msgspec.structs.replace(
+                pointer, previous=previous.digest, previous_seen_at=previous.seen_at
+            )
+        await self._ledger.write_pointer(pointer)
+        return pointer, answer if isinstance(answer, PermanentFailure) else None
+
+    async def _answer(
+        self, tagged: ImageReference, asked_at: int
+    ) -> Resolved | PermanentFailure | TransientFailure:
+        """What the registry says of the tag."""
         try:
             resolved = await self._resolver.resolve(tagged)
             if resolved.is_index:
                 await self._ensure_index(tagged, resolved.digest, asked_at)
-        except PermanentFailure as error:
-            refusal = error
-            pointer = Pointer(
-                reference=tagged.tagged,
-                asked_at=asked_at,
-                previous=_previous(before, None),
-                error=error.kind,
-                message=str(error)[:512],
-            )
-        else:
-            pointer = Pointer(
-                reference=tagged.tagged,
-                asked_at=asked_at,
-                digest=resolved.digest,
-                is_index=resolved.is_index,
-                previous=_previous(before, resolved.digest),
-            )
-        await self._ledger.write_pointer(pointer)
-        return pointer, refusal
+        except (PermanentFailure, TransientFailure) as failure:
+            return failure
+        return resolved
 
     async def _manifests(
         self, reference: ImageReference, digest: str, is_index: bool
@@ -145,8 +153,7 @@ class Pointing:
         return index
 
 
-def _previous(before: Pointer | None, digest: str | None) -> str | None:
-    """The digest before the tag moved; stays known while the tag stays where it is."""
-    if before is None:
-        return None
-    return before.previous if before.digest in (digest, None) else before.digest
+def _pointer(tagged: ImageReference, asked_at: int, answer: Resolved | PermanentFailure) -> Pointer:
+    if isinstance(answer, Resolved):
+        return Pointer(tagged.tagged, asked_at, answer.digest, answer.is_index)
+    return Pointer(tagged.tagged, asked_at, error=answer.kind, message=str(answer)[:512])

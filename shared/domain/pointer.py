@@ -53,7 +53,9 @@ class Pointer(msgspec.Struct, frozen=True):
     digest: str | None = None
     is_index: bool = False
     previous: str | None = None
-    """The digest before the tag moved."""
+    """The digest before the tag moved, as long as the registry has it."""
+    previous_seen_at: int = 0
+    """When the registry was last seen to have that one (ms); 0: nobody knows."""
     error: ErrorKind | None = None
     message: str = ""
 

@@ -102,6 +102,10 @@ class FakeRegistry:
         """Nobody pushed this tag; the manifest stays."""
         del self._tags[f"{reference.path}:{reference.tag}"]
 
+    def drop(self, content: Content) -> None:
+        """The manifest is gone, as after garbage collection; its digest is no longer known."""
+        del self._manifests[content.digest]
+
     def alternate(self, reference: ImageReference, *contents: Content) -> None:
         """Each question by tag is answered with the next of `contents`, round and round."""
         for content in contents:
@@ -116,7 +120,7 @@ class FakeRegistry:
             self._blobs[digest] = body
 
     def fault(self, what: str, fault: Fault) -> None:
-        """Answer `manifests`, `blobs` or `token` so, until `heal`."""
+        """Answer `manifests`, `blobs`, `token`, or one tag or digest so, until `heal`."""
         self._faults[what] = fault
 
     def heal(self) -> None:
@@ -145,9 +149,10 @@ class FakeRegistry:
         denied = self._denied(request)
         if denied:
             return denied
-        if "manifests" in self._faults:
-            return await self._faults["manifests"](request)
         which = request.match_info["which"]
+        fault = self._faults.get("manifests") or self._faults.get(which)
+        if fault:
+            return await fault(request)
         digests = self._tags.get(f"{request.match_info['name']}:{which}")
         if digests:
             which = digests[0]

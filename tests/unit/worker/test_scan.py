@@ -350,31 +350,6 @@ async def test_a_registry_that_is_away_moves_no_pointer_and_is_noted(rig: Rig) -
     assert await rig.error(unresolved(rig.reference)) is not None
 
 
-async def test_a_tag_that_is_gone_keeps_the_digest_it_had_as_previous(rig: Rig) -> None:
-    await rig.scan.request(rig.step())
-    rig.registry.fault("manifests", answer(404, "MANIFEST_UNKNOWN"))
-    rig.clock.advance(1_000)
-    await rig.scan.request(rig.step())
-    pointer = await rig.ledger.pointer(rig.reference)
-    assert pointer is not None
-    assert (pointer.digest, pointer.error, pointer.previous) == (
-        None,
-        ErrorKind.NOT_FOUND,
-        CONTENT.digest,
-    )
-
-
-async def test_the_previous_digest_outlives_any_number_of_errors(rig: Rig) -> None:
-    await rig.scan.request(rig.step())
-    rig.registry.fault("manifests", answer(404, "MANIFEST_UNKNOWN"))
-    for _ in range(2):
-        rig.clock.advance(1_000)
-        await rig.scan.request(rig.step())
-    pointer = await rig.ledger.pointer(rig.reference)
-    assert pointer is not None
-    assert pointer.previous == CONTENT.digest
-
-
 async def test_a_tag_that_moved_to_an_index_nobody_can_read_no_longer_names_the_old_digest(
     rig: Rig,
 ) -> None:
