@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import msgspec
@@ -30,7 +30,7 @@ from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.registry.client import RegistryClient
-from shared.domain.rules import Mode, RegistryRule, Rule, Rules
+from shared.domain.rules import Mode, RegistryRule, Rule, Rules, Tags
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.decisions import DecisionLog
 from shared.ports.presence import Presence
@@ -236,13 +236,17 @@ async def house(
     backends: Backends | None = None,
     worker: bool = True,
     mode: Mode = Mode.ENFORCE,
+    tags: Tags = Tags.ALLOW,
+    rules: Rules | None = None,
+    pin: Literal["pods", "all", "none"] = "pods",
     wait: float = 2.0,
     max_waiters: int = 200,
     analysis_seconds: float | None = 0.0,
     registries: Sequence[str] = (),
 ) -> AsyncIterator[House]:
     """Everything, running, with its state in the folder `state`; `registries` are hosts of
-    others that speak plain HTTP, beside its own fake one."""
+    others that speak plain HTTP, beside its own fake one. Tags that nobody pinned may pass, unless
+    `tags` or `rules` say otherwise."""
     backends = backends or memory_backends()
     clock = SystemClock()
     sealer = PlainSealer()
@@ -250,8 +254,8 @@ async def house(
     async with AsyncExitStack() as stack:
         anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=analysis_seconds))
         registry = await stack.enter_async_context(FakeRegistry())
-        rules = Rules(
-            default=Rule(mode=mode),
+        rules = msgspec.structs.replace(
+            rules or Rules(default=Rule(mode=mode, tags=tags)),
             registries=tuple(
                 RegistryRule(host, insecure=True) for host in (registry.host, *registries)
             ),
@@ -288,6 +292,7 @@ async def house(
             imagegate_state=state,
             imagegate_port=0,
             imagegate_health_port=0,
+            imagegate_pin=pin,
             imagegate_wait=wait,
             imagegate_max_waiters=max_waiters,
         )

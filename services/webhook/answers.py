@@ -9,7 +9,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.webhook.wording import FIRST_LINE, advice_of, line_of, message_of, shown
+from services.webhook.wording import (
+    FIRST_LINE,
+    advice_of,
+    allowed_all_the_same,
+    line_of,
+    message_of,
+    shown,
+)
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.pointer import DAY, SECOND
 from shared.domain.rules import Mode, Rule
@@ -28,24 +35,42 @@ CODES = {
     State.REFUSED: 403,
     State.FAIL: 403,
     State.ERROR: 403,
+    State.UNPINNED: 403,
     State.STORE_DOWN: 503,
     State.QUEUE_DOWN: 503,
+    State.UNDECIDED: 503,
     State.REGISTRY_AWAY: 503,
     State.PENDING: 429,
 }
 """Worst first: what cannot be cured by asking again decides."""
 
 _ORDER = {state: place for place, state in enumerate(CODES)}
-_GOOD = (State.PASS, State.EXEMPT)
-NOT_YET = (State.PENDING, State.ERROR, State.STORE_DOWN, State.QUEUE_DOWN, State.REGISTRY_AWAY)
+ALLOWED = (State.TURNED, State.EXCEPTED, State.EXEMPT, State.PASS)
+"""What needs no leniency; most to be told of first."""
+
+NOT_YET = (
+    State.PENDING,
+    State.ERROR,
+    State.UNPINNED,
+    State.STORE_DOWN,
+    State.QUEUE_DOWN,
+    State.UNDECIDED,
+    State.REGISTRY_AWAY,
+)
 """States that a dry run lets pass with a warning, since nothing runs, and advice on a workload,
 since its pods are judged anyway."""
 
 
+_PULLED = (State.PASS, State.TURNED, State.EXCEPTED)
+"""Judged by its digest now: a tag alone may name another when it is pulled."""
+
+
 class Note(msgspec.Struct, frozen=True):
-    """A judgement, and what an answer says of it when it is good: made once, used often."""
+    """A judgement under a rule, and what an answer says of it when it is good: made once, used
+    often."""
 
     judgement: Judgement
+    rule: Rule
     warnings: tuple[str, ...] = ()
     unpinned: str = ""
     """The image, where its tag can move before the kubelet pulls it."""
@@ -55,11 +80,12 @@ class Note(msgspec.Struct, frozen=True):
     scan_id: str = ""
 
 
-def note(judgement: Judgement, now: int) -> Note:
+def note(judgement: Judgement, rule: Rule, now: int) -> Note:
     """Prepare a judgement for answers of the next seconds."""
     image = shown(judgement.image, 80)
     good = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.PASS]
-    warnings = [
+    warnings = allowed_all_the_same(judgement, now)
+    warnings += [
         f"image {image}: {shown(finding.message)}" for verdict in good for finding in verdict.warns
     ]
     warnings += [
@@ -72,8 +98,9 @@ def note(judgement: Judgement, now: int) -> Note:
     oldest = min(judgement.verdicts, key=lambda verdict: verdict.evaluated_at, default=None)
     return Note(
         judgement=judgement,
+        rule=rule,
         warnings=tuple(warning[:FIRST_LINE] for warning in warnings[:MAX_WARNINGS]),
-        unpinned=image if tagged and judgement.state is State.PASS else "",
+        unpinned=image if tagged and judgement.state in _PULLED else "",
         policies=tuple(shown(verdict.policy_id, 80) for verdict in judgement.verdicts),
         evaluated_at=oldest.evaluated_at if oldest else 0,
         scan_id=shown(oldest.scan_id, 64) if oldest else "",
@@ -83,63 +110,74 @@ def note(judgement: Judgement, now: int) -> Note:
 def decide(
     notes: Sequence[Note],
     *,
-    rule: Rule,
     now: int,
     by_system: bool = True,
     dry_run: bool = False,
     advice: bool = False,
 ) -> Decision:
-    """The decision about an object. `by_system`: the user is one of Kubernetes' own; `advice`:
-    the object is a workload."""
-    bad = [each.judgement for each in notes if each.judgement.state not in _GOOD]
-    bad.sort(key=lambda judgement: _ORDER[judgement.state])
-    state = bad[0].state if bad else State.PASS
-    audit = _audit(notes, state, rule, now)
-    lines = [line_of(judgement, now) for judgement in bad]
+    """The decision about an object: denied if the rule of any image denies it.
+
+    `by_system`: the user is one of Kubernetes' own; `advice`: the object is a workload.
+    """
+    bad = [each for each in notes if each.judgement.state not in ALLOWED]
+    denied = [each for each in bad if not _lenient(each, dry_run=dry_run, advice=advice)]
+    # What denies is told first, and of that and of the rest the worst.
+    bad.sort(key=lambda each: (each not in denied, _ORDER[each.judgement.state]))
+    decisive = bad[0] if bad else min(notes, key=_most_to_tell, default=None)
+    state = decisive.judgement.state if decisive else State.PASS
+    audit = _audit(notes, decisive, now)
+    lines = [line_of(each.judgement, now) for each in bad]
     images = tuple(dict.fromkeys([each.judgement.image[:MAX_TEXT] for each in notes]))[:MAX_IMAGES]
-    let_pass = _let_pass(bad, lines, rule=rule, dry_run=dry_run, advice=advice)
-    if let_pass is None:
+    rule = audit.get("rule", "")
+    if denied:
+        worst = bad[0].judgement
         return Decision(
             allowed=False,
             state=state,
             code=CODES[state],
-            message=message_of(lines, bad[0]),
+            message=message_of(lines, worst),
             audit=audit,
             images=images,
-            retry_after=0 if by_system else _retry_after(bad[0], now),
+            rule=rule,
+            retry_after=0 if by_system else _retry_after(worst, now),
         )
-    if bad and not let_pass:
+    if bad:
         audit["message"] = lines[0]
+    warned = [
+        _warning(each, line, advice=advice, dry_run=dry_run)
+        for each, line in zip(bad, lines, strict=True)
+        if each.rule.mode is not Mode.AUDIT
+    ]
     # A workload's tags are not pinned, those of its pods are: nothing to warn of.
     unpinned = [] if advice else [each.unpinned for each in notes if each.unpinned]
     return Decision(
         allowed=True,
         state=state,
-        warnings=(*let_pass, *_warnings(notes, unpinned))[:MAX_WARNINGS],
+        warnings=(*warned, *_warnings(notes, unpinned))[:MAX_WARNINGS],
         audit=audit,
         images=images,
+        rule=rule,
         unpinned=len(unpinned),
     )
 
 
-def _let_pass(
-    bad: Sequence[Judgement], lines: Sequence[str], *, rule: Rule, dry_run: bool, advice: bool
-) -> tuple[str, ...] | None:
-    """With which warnings the object passes in spite of `bad`, worst first; None: it is denied.
+def _lenient(each: Note, *, dry_run: bool, advice: bool) -> bool:
+    """Whether the object passes in spite of it."""
+    state = each.judgement.state
+    if each.rule.mode in (Mode.WARN, Mode.AUDIT):
+        return state is not State.INVALID
+    return state in NOT_YET and (dry_run or advice)
 
-    No warnings for some that are bad: they are only noted (mode audit).
-    """
-    if not bad:
-        return ()
-    lax = rule.mode in (Mode.WARN, Mode.AUDIT) and bad[0].state is not State.INVALID
-    not_yet = all(judgement.state in NOT_YET for judgement in bad)
-    if not_yet and advice and not lax:
-        return tuple(map(advice_of, bad))
-    if not_yet and dry_run:
-        return tuple(f"not judged yet: {line}"[:FIRST_LINE] for line in lines)
-    if lax:
-        return tuple(lines) if rule.mode is Mode.WARN else ()
-    return None
+
+def _warning(each: Note, line: str, *, advice: bool, dry_run: bool) -> str:
+    """What is said of an image in spite of which the object passes."""
+    if each.rule.mode is Mode.WARN:
+        return line
+    return advice_of(each.judgement) if advice else f"not judged yet: {line}"[:FIRST_LINE]
+
+
+def _most_to_tell(each: Note) -> int:
+    return ALLOWED.index(each.judgement.state)
 
 
 def _retry_after(worst: Judgement, now: int) -> int:
@@ -165,9 +203,16 @@ def _warnings(notes: Sequence[Note], unpinned: Sequence[str]) -> tuple[str, ...]
     return tuple(warnings[:MAX_WARNINGS])
 
 
-def _audit(notes: Sequence[Note], state: State, rule: Rule, now: int) -> dict[str, str]:
+def _audit(notes: Sequence[Note], decisive: Note | None, now: int) -> dict[str, str]:
     """Audit annotations: keys are qualified names, values bounded."""
-    audit = {"decision": state.value, "rule": rule.name}
+    if decisive is None:
+        return {"decision": State.PASS.value}
+    state = decisive.judgement.state
+    audit = {"decision": state.value, "rule": _rules(notes, decisive)}
+    used = dict.fromkeys(one for each in notes for one in each.judgement.exceptions)
+    if used:
+        owners = (f"{one.id or one.image} ({one.owner})" for one in used)
+        audit["exceptions"] = shown(", ".join(owners), FIRST_LINE)
     judged = [each for each in notes if each.evaluated_at]
     if not judged:
         return audit
@@ -178,3 +223,10 @@ def _audit(notes: Sequence[Note], state: State, rule: Rule, now: int) -> dict[st
     if oldest.scan_id:
         audit["scan-id"] = oldest.scan_id
     return audit
+
+
+def _rules(notes: Sequence[Note], decisive: Note) -> str:
+    """The rule that decided; of what passes every rule that was asked."""
+    if decisive.judgement.state not in ALLOWED:
+        return decisive.rule.name
+    return ",".join(dict.fromkeys(each.rule.name for each in notes))[:FIRST_LINE]

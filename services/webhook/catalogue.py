@@ -86,6 +86,7 @@ class Catalogue:
         self._fetch = fetch
         self._refresh: Need | None = None
         self._until = FOREVER
+        self._digest = ""
 
     def judge(self) -> Known | Missing:
         """Walk the stair: pointer, index, verdicts, errors."""
@@ -119,6 +120,7 @@ class Catalogue:
         self, digest: str, tags: tuple[str | None, ...], *, is_index: bool | None
     ) -> Known | Missing:
         """`is_index` is None where only the records can tell."""
+        self._digest = digest
         if is_index is not True:
             verdict = self._verdict(digest, tags)
             if verdict is not None:
@@ -216,5 +218,6 @@ class Catalogue:
             message=message,
             reference=self._image.reference,
             verdicts=verdicts,
+            digest=self._digest,
         )
         return Known(judgement, self._refresh, until=self._until)

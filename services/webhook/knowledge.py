@@ -117,6 +117,8 @@ class Knowledge:
         """What is known by the deadline at the latest; never raises for a dead dependency."""
         asked: dict[Need, Asked] = {}
         judgement = await self._learn(image, patience, asked)
+        if asked:
+            judgement = msgspec.structs.replace(judgement, asked=True)
         layer = Layer.QUEUE if asked else Layer.STORE
         if asked.get(Need.REQUEST, Asked.STORE_DOWN) is not Asked.STORE_DOWN:
             self._lookups.asked(image)

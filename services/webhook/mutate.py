@@ -11,14 +11,16 @@ from enum import StrEnum
 import msgspec
 
 from services.webhook.catalogue import Image
-from services.webhook.images import Shape, image_of, shape_of
+from services.webhook.images import Case, Shape, cases_of, shape_of
 from services.webhook.objects import is_advice, places_to_judge
+from services.webhook.occasions import Occasions
 from services.webhook.pinning import Pin, Pinning
+from services.webhook.terms import Terms
 from services.webhook.wording import pinned_long_ago
 from shared.domain.errors import InvalidObject
 from shared.domain.reference import ImageReference
 from shared.domain.review import AdmissionRequest, AdmissionResponse
-from shared.domain.rules import Mode, Rules
+from shared.domain.rules import PinWhat
 from shared.domain.workload import ImagePlace
 from shared.ports.clock import Clock
 
@@ -31,6 +33,7 @@ LAST_LOOK = 0.1
 """Seconds kept at the end of a call for the last look and the answer."""
 
 MAX_WARNINGS = 12
+DEFAULT_TERMS = Terms()
 
 
 class Pinned(StrEnum):
@@ -70,18 +73,16 @@ class Mutate:
         self,
         *,
         pinning: Pinning,
-        rules: Callable[[], Rules],
+        occasions: Occasions,
         clock: Clock,
-        scanner: str = "anchore",
-        pins: bool = True,
+        terms: Terms = DEFAULT_TERMS,
         on_mutated: Callable[[Pinned, float], None] = lambda pinned, seconds: None,
     ) -> None:
-        """`pins`: False leaves every tag; `on_mutated` is told of each call and its seconds."""
+        """`on_mutated` is told of each call and its seconds."""
         self._pinning = pinning
-        self._rules = rules
+        self._occasions = occasions
         self._clock = clock
-        self._scanner = scanner
-        self._pins = pins
+        self._terms = terms
         self._on_mutated = on_mutated
 
     async def answer(
@@ -109,8 +110,8 @@ class Mutate:
 
     async def mutate(self, request: AdmissionRequest, *, deadline: float) -> Mutation:
         """What is to be changed, before `deadline` (monotonic seconds)."""
-        places = _places(request) if self._pins else []
-        tags = self._tags(places)
+        places = _places(request)
+        tags = await self._tags(request, places)
         if not tags:
             return Mutation(Pinned.NOTHING)
         until = min(self._clock.monotonic() + PIN_WAIT, deadline - LAST_LOOK)
@@ -118,21 +119,23 @@ class Mutate:
         pins = await self._find(wanted, until=until, asks=not request.dry_run)
         return self._mutation(places, tags, pins)
 
-    def _tags(self, places: Sequence[ImagePlace]) -> dict[Shape, Image]:
-        """The images that are named by a tag, and that the rules let us ask about."""
-        rules = self._rules()
-        # Where nothing is refused nothing is changed either: a pin can keep a pod from starting.
-        if rules.default.mode is not Mode.ENFORCE:
+    async def _tags(
+        self, request: AdmissionRequest, places: Sequence[ImagePlace]
+    ) -> dict[Shape, Image]:
+        """The images that are named by a tag, and that some rule would have pinned."""
+        if not places:
             return {}
-        images = {
-            shape: image_of(shape, rules, scanner=self._scanner)
-            for shape in dict.fromkeys(map(shape_of, places))
-        }
-        return {
-            shape: image
-            for shape, image in images.items()
-            if isinstance(image, Image) and image.reference.digest is None
-        }
+        scope, book = await self._occasions.scope(request)
+        now = self._clock.now()
+        tags: dict[Shape, Image] = {}
+        for shape in dict.fromkeys(map(shape_of, places)):
+            cases = cases_of(shape, scope, book.rules, scanner=self._terms.scanner, now=now)
+            for case in cases:
+                if not isinstance(case, Case) or case.image.reference.digest is not None:
+                    continue
+                if self._terms.pin_of(case.rule) is not PinWhat.NONE:
+                    tags.setdefault(shape, case.image)
+        return tags
 
     async def _find(
         self, wanted: Mapping[ImageReference, Image], *, until: float, asks: bool

@@ -12,7 +12,14 @@ import msgspec
 from shared.domain.errors import InvalidObject
 from shared.domain.pod_template import workload_of
 from shared.domain.review import AdmissionRequest, is_pod, pod_of, raw_object
-from shared.domain.workload import ImagePlace, Pod, changed_places, decode_pod, image_places
+from shared.domain.workload import (
+    ImagePlace,
+    Metadata,
+    Pod,
+    changed_places,
+    decode_pod,
+    image_places,
+)
 
 Read = Callable[[msgspec.Raw], Pod]
 """How an object of the request's kind is read; raises InvalidObject."""
@@ -45,6 +52,17 @@ def places_to_judge(request: AdmissionRequest) -> list[ImagePlace]:
             "changes no image: take it out of the webhook's rules"
         )
     return _places(request, lambda asked: workload.template(raw_object(asked)), workload.template)
+
+
+def author_of(request: AdmissionRequest) -> Metadata:
+    """What the author wrote about the pods, of an object that `places_to_judge` could read.
+
+    A workload's is that of its template, which its pods get. Raises InvalidObject.
+    """
+    workload = workload_of(request.kind)
+    if workload is None:
+        return pod_of(request).metadata
+    return workload.template(raw_object(request)).metadata
 
 
 def _same_resource(request: AdmissionRequest, expected: str) -> None:

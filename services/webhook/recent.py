@@ -12,14 +12,14 @@ import msgspec
 from services.webhook.answers import Note
 from services.webhook.near_cache import RECHECK, Entry
 from shared.domain.decision import Decision
-from shared.domain.rules import Rules
+from shared.domain.scope import RuleBook
 from shared.ports.clock import Clock
 
 MAX_RECENT = 20_000
 MAX_BYTES = 32 * 2**20
 """Of near-cache entries, which live as long as something here rests on them."""
 
-Thing = TypeVar("Thing", Note, Decision)
+Thing = TypeVar("Thing", tuple[Note, ...], Decision)
 Key = TypeVar("Key")
 
 
@@ -38,7 +38,7 @@ class Resting(msgspec.Struct, Generic[Thing], frozen=True):
 
 
 class Recent(Generic[Key, Thing]):
-    """Things by key, under the rules they were made under; bounded, the oldest go first."""
+    """Things by key, under the book they were made under; bounded, the oldest go first."""
 
     def __init__(
         self, *, clock: Clock, max_things: int = MAX_RECENT, max_bytes: int = MAX_BYTES
@@ -48,12 +48,12 @@ class Recent(Generic[Key, Thing]):
         self._max_bytes = max_bytes
         self._bytes = 0
         self._things: dict[Key, Resting[Thing]] = {}
-        self._rules: Rules | None = None
+        self._book: RuleBook | None = None
 
-    def get(self, key: Key, *, rules: Rules) -> Resting[Thing] | None:
+    def get(self, key: Key, *, book: RuleBook) -> Resting[Thing] | None:
         """What is kept of `key`, if nothing it rests on has changed."""
         resting = self._things.get(key)
-        if resting is None or rules is not self._rules or resting.until <= self._clock.now():
+        if resting is None or book is not self._book or resting.until <= self._clock.now():
             return None
         since = self._clock.monotonic() - RECHECK
         for entry in resting.entries:
@@ -62,13 +62,13 @@ class Recent(Generic[Key, Thing]):
         return resting
 
     def keep(
-        self, key: Key, thing: Thing, *, until: int, entries: Iterable[Entry], rules: Rules
+        self, key: Key, thing: Thing, *, until: int, entries: Iterable[Entry], book: RuleBook
     ) -> Resting[Thing]:
         """Keep `thing` for the next reviews."""
-        if rules is not self._rules:
+        if book is not self._book:
             self._things.clear()
             self._bytes = 0
-            self._rules = rules
+            self._book = book
         resting = Resting(thing, until, tuple(entries))
         self._forget(key)
         self._things[key] = resting

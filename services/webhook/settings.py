@@ -33,8 +33,9 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     imagegate_health_port: Port = 8081
     imagegate_scanner: str = "anchore"
     """The name under which webhooks and workers mean the same scanner."""
-    imagegate_pin: Literal["pods", "none"] = "pods"
-    """Whose tags /mutate replaces by digests; none: it is called in vain."""
+    imagegate_pin: Literal["pods", "all", "none"] = "pods"
+    """Whose tags /mutate replaces by digests, where a rule does not say; all: those of workloads
+    too; none: for an installation without /mutate, which lets tags pass with a warning."""
     imagegate_wait: Seconds = 2.0
     """Seconds a person's review waits for an unknown image."""
     imagegate_system_wait: Seconds = 0.5

@@ -7,16 +7,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from services.webhook.app import webhook_app
+from services.webhook.book import CurrentBook
 from services.webhook.decisions import Recorder
 from services.webhook.knowledge import Knowledge
 from services.webhook.lookups import Lookups
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.mutate import Mutate
 from services.webhook.near_cache import NearCache
+from services.webhook.occasions import Occasions
 from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
 from services.webhook.reviewer import Reviewer, Waits
 from services.webhook.settings import WebhookSettings
+from services.webhook.terms import Terms
 from services.webhook.validate import Validate
 from services.webhook.waiters import Room, Waiters
 from shared.adapters.rabbitmq.queue import RabbitQueue
@@ -28,7 +31,7 @@ from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file import load_rules
 from shared.adapters.signatures import ensure_keys, load_ring
 from shared.domain.pointer import DAY
-from shared.domain.rules import Rules
+from shared.domain.rules import PinWhat, Rules
 from shared.ports.claims import RequestClaims
 from shared.ports.decisions import DecisionLog
 from shared.ports.presence import Presence
@@ -97,7 +100,8 @@ async def run_webhook(
     files = _certificate(settings)
     metrics.certificate_ends(clock.now() + round(days_left(files.certificate) * DAY), clock)
     name = new_name("webhook")
-    parts = _parts(settings, ports, rules, metrics, name)
+    book = CurrentBook(rules)
+    parts = _parts(settings, ports, book, metrics, name)
     app = webhook_app(
         validate=parts.validate,
         mutate=parts.mutate,
@@ -148,7 +152,7 @@ async def run_webhook(
 def _parts(
     settings: WebhookSettings,
     ports: WebhookPorts,
-    rules: Rules,
+    book: CurrentBook,
     metrics: WebhookMetrics,
     name: str,
 ) -> _Parts:
@@ -174,16 +178,18 @@ def _parts(
         requests=requests,
         waiters=waiters,
         clock=clock,
-        rules=lambda: rules,
+        rules=lambda: book.rules,
         room=Room(places=settings.imagegate_max_waiters, on_waiting=metrics.waiting),
         lookups=lookups,
     )
+    occasions = Occasions(books=book)
+    terms = Terms(settings.imagegate_scanner, PinWhat(settings.imagegate_pin))
     reviewer = Reviewer(
         knowledge=knowledge,
-        rules=lambda: rules,
+        occasions=occasions,
         clock=clock,
         waits=Waits(settings.imagegate_wait, settings.imagegate_system_wait),
-        scanner=settings.imagegate_scanner,
+        terms=terms,
         lookups=lookups,
     )
     pinning = Pinning(
@@ -191,7 +197,7 @@ def _parts(
         requests=requests,
         waiters=waiters,
         clock=clock,
-        rules=lambda: rules,
+        rules=lambda: book.rules,
         room=Room(places=settings.imagegate_max_waiters),
     )
     recorder = Recorder(
@@ -199,10 +205,9 @@ def _parts(
     )
     mutate = Mutate(
         pinning=pinning,
-        rules=lambda: rules,
+        occasions=occasions,
         clock=clock,
-        scanner=settings.imagegate_scanner,
-        pins=settings.imagegate_pin == "pods",
+        terms=terms,
         on_mutated=metrics.mutated,
     )
     validate = Validate(reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock)

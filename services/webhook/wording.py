@@ -7,6 +7,7 @@ it is what `kubectl describe` shows of the owner.
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from shared.domain.decision import Judgement, State
 from shared.domain.pointer import SECOND
@@ -72,6 +73,24 @@ def advice_of(judgement: Judgement) -> str:
     return f"image {image}: {text}"[:FIRST_LINE]
 
 
+def allowed_all_the_same(judgement: Judgement, now: int) -> list[str]:
+    """The warnings on an image that runs although it failed."""
+    image = shown(judgement.image, 80)
+    if judgement.state is State.EXEMPT and judgement.message:
+        return [f"image {image}: {shown(judgement.message, 160)}"]
+    if judgement.state not in (State.TURNED, State.EXCEPTED):
+        return []
+    until = _moment(judgement.allowed_until)
+    said = [
+        f"image {image}: allowed until {_moment(each.expires)} by an exception of "
+        f"{shown(each.owner, 40)}: {shown(each.reason, 80)}"
+        for each in judgement.exceptions
+    ]
+    if judgement.state is State.TURNED:
+        said.insert(0, f"image {image}: allowed until {until} only, then {_fail(judgement, now)}")
+    return said
+
+
 def pinned_long_ago(image: str, asked_at: int, now: int) -> str:
     """The warning on a pod whose tag is pinned to what a registry said once."""
     text = (
@@ -118,6 +137,11 @@ def _queue_down(judgement: Judgement, now: int) -> str:
     return "not judged yet, and imagegate's queue (RabbitMQ) takes no request: try again later"
 
 
+def _moment(at: int) -> str:
+    """A time in milliseconds as people write it, in UTC."""
+    return datetime.fromtimestamp(at / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _as_said(judgement: Judgement, now: int) -> str:
     return shown(judgement.message)
 
@@ -129,12 +153,16 @@ _TEXTS = {
     State.ERROR: _error,
     State.STORE_DOWN: _store_down,
     State.QUEUE_DOWN: _queue_down,
+    State.UNPINNED: _as_said,
+    State.UNDECIDED: _as_said,
     State.REGISTRY_AWAY: _registry_away,
     State.PENDING: _pending,
 }
 
 _ADVICE = {
     State.ERROR: "could not be judged, pods with it are denied",
+    State.UNDECIDED: "not judged, pods with it are denied for now",
+    State.UNPINNED: "named by a tag alone, pods with it are denied",
     State.STORE_DOWN: (
         "not judged yet, and imagegate's verdict store (Redis) does not answer: pods with it are "
         "denied until it does"

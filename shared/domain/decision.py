@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from shared.domain.exceptions import ImageException
 from shared.domain.reference import ImageReference
 from shared.domain.verdict import Verdict
 
@@ -51,6 +52,14 @@ class Judgement(msgspec.Struct, frozen=True):
     """One for each manifest that a runtime could choose."""
     since: int | None = None
     """When the scan was first wanted here (ms), while pending."""
+    digest: str = ""
+    """What the reference stands for, once that is known: an index's or a manifest's."""
+    asked: bool = False
+    """Whether this review had to have a registry or a scanner asked."""
+    exceptions: tuple[ImageException, ...] = ()
+    """What lets it run although it failed."""
+    allowed_until: int = 0
+    """Until when that or its rule's turnGrace does (ms)."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -66,6 +75,8 @@ class Decision(msgspec.Struct, frozen=True):
     images: tuple[str, ...] = ()
     """What was judged, as written, for those who look at decisions later: the first `MAX_IMAGES`,
     bounded."""
+    rule: str = ""
+    """The name of the rule that the deciding judgement was made under."""
     unpinned: int = 0
     """Images of it whose tag can move before the kubelet pulls them."""
     retry_after: int = 0

@@ -15,7 +15,7 @@ from shared.ports.decisions import MAX_IMAGES, MAX_TEXT
 
 NOW = 1_800_000_000_000
 RULE = Rule()
-GOOD = (State.PASS, State.EXEMPT)
+GOOD = (State.PASS, State.TURNED, State.EXCEPTED, State.EXEMPT)
 
 
 def decide(
@@ -27,10 +27,8 @@ def decide(
     dry_run: bool = False,
     advice: bool = False,
 ) -> Decision:
-    notes = [note(each, now) for each in judgements]
-    return decide_notes(
-        notes, rule=rule, now=now, by_system=by_system, dry_run=dry_run, advice=advice
-    )
+    notes = [note(each, rule, now) for each in judgements]
+    return decide_notes(notes, now=now, by_system=by_system, dry_run=dry_run, advice=advice)
 
 
 def finding(action: Action = Action.STOP, message: str = "openssh-server is installed") -> Finding:

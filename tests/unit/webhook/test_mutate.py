@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.webhook.catalogue import Image
-from services.webhook.images import image_of
+from services.webhook.book import CurrentBook
 from services.webhook.mutate import Mutate, Pinned
 from services.webhook.near_cache import NearCache
 from services.webhook.objects import places_to_judge
+from services.webhook.occasions import Occasions
 from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
+from services.webhook.terms import Terms
 from services.webhook.waiters import Room, Waiters
 from services.worker.ledger import Ledger
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
@@ -24,7 +25,7 @@ from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.pointer import SECOND, Pointer
 from shared.domain.reference import parse_reference
 from shared.domain.review import decode_review, encode_review
-from shared.domain.rules import Mode, Rule, Rules
+from shared.domain.rules import Mode, PinWhat, Rule, Rules
 from shared.ports.verdicts import Listener, Put, VerdictStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.json_patch import apply_patch
@@ -113,9 +114,9 @@ class Rig:
         )
         self.mutate = Mutate(
             pinning=pinning,
-            rules=lambda: rules,
+            occasions=Occasions(books=CurrentBook(rules)),
             clock=self.clock,
-            pins=pins,
+            terms=Terms(pin=PinWhat.PODS if pins else PinWhat.NONE),
             on_mutated=lambda pinned, seconds: self.counted.append(pinned),
         )
 
@@ -235,9 +236,7 @@ async def test_validate_then_judges_the_digests_that_were_pinned(spec: dict[str,
     places = places_to_judge(decode_review(json.dumps(review_of(once)).encode()))
     for written, place in zip(images_in(pod_of(spec)), images_in(once), strict=True):
         if written in KNOWN:
-            image = image_of((place, True), Rules(), scanner="anchore")
-            assert isinstance(image, Image)
-            assert image.reference == parse_reference(KNOWN[written])
+            assert parse_reference(place) == parse_reference(KNOWN[written])
     assert sorted(place.image for place in places) == sorted(images_in(once))
 
 

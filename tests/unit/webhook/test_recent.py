@@ -7,16 +7,17 @@ from services.webhook.near_cache import NEVER, RECHECK, Entry
 from services.webhook.recent import Recent
 from shared.domain.decision import Judgement, State
 from shared.domain.rules import Mode, Rule, Rules
+from shared.domain.scope import RuleBook
 from tests.fakes.clock import FakeClock
 
-NOTE = Note(Judgement("app:1", State.PASS))
-RULES = Rules()
+NOTES = (Note(Judgement("app:1", State.PASS), Rule()),)
+BOOK = RuleBook(Rules())
 
 
 class Rig:
     def __init__(self, *, max_things: int = 10, max_bytes: int = 10_000) -> None:
         self.clock = FakeClock()
-        self.recent: Recent[str, Note] = Recent(
+        self.recent: Recent[str, tuple[Note, ...]] = Recent(
             clock=self.clock, max_things=max_things, max_bytes=max_bytes
         )
         self.entry = Entry(sealed=b"", record=None, order=0, ends=2**63)
@@ -24,10 +25,10 @@ class Rig:
 
     def keep(self, key: str = "app:1", *, life: int = 60_000) -> None:
         until = self.clock.now() + life
-        self.recent.keep(key, NOTE, until=until, entries=[self.entry], rules=RULES)
+        self.recent.keep(key, NOTES, until=until, entries=[self.entry], book=BOOK)
 
-    def kept(self, key: str = "app:1", rules: Rules = RULES) -> bool:
-        return self.recent.get(key, rules=rules) is not None
+    def kept(self, key: str = "app:1", book: RuleBook = BOOK) -> bool:
+        return self.recent.get(key, book=book) is not None
 
 
 @pytest.fixture
@@ -64,10 +65,10 @@ def test_it_ends_when_time_alone_changes_the_answer() -> None:
     assert not rig.kept()
 
 
-def test_other_rules_end_all_of_it(rig: Rig) -> None:
-    changed = Rules(default=Rule(mode=Mode.DENY))
-    assert not rig.kept(rules=changed)
-    rig.recent.keep("b", NOTE, until=2**63, entries=[], rules=changed)
+def test_another_book_ends_all_of_it(rig: Rig) -> None:
+    changed = RuleBook(Rules(default=Rule(mode=Mode.DENY)))
+    assert not rig.kept(book=changed)
+    rig.recent.keep("b", NOTES, until=2**63, entries=[], book=changed)
     assert not rig.kept()
 
 

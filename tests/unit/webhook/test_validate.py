@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from services.webhook.book import CurrentBook
 from services.webhook.decisions import Recorder
 from services.webhook.knowledge import Knowledge
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.near_cache import NearCache
+from services.webhook.occasions import Occasions
 from services.webhook.requests import Requests
 from services.webhook.reviewer import Reviewer
 from services.webhook.validate import Validate
@@ -42,7 +44,9 @@ async def test_a_failure_of_ours_denies_and_says_where_to_look(
         rules=Rules,
     )
     validate = Validate(
-        reviewer=Reviewer(knowledge=knowledge, rules=Rules, clock=clock),
+        reviewer=Reviewer(
+            knowledge=knowledge, occasions=Occasions(books=CurrentBook(Rules())), clock=clock
+        ),
         recorder=recorder,
         metrics=WebhookMetrics(metrics),
         clock=clock,

@@ -1,0 +1,93 @@
+"""What a rule and the exceptions make of a judgement: a fail may be allowed for a time, and a pass
+may still be refused for the tag it came by (docs/design/behaviour.md 1, 2 and 4)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.webhook.terms import Terms
+from shared.domain.decision import Judgement, State
+from shared.domain.exceptions import ImageException, covering
+from shared.domain.pointer import FOREVER
+from shared.domain.reference import ImageReference
+from shared.domain.rules import Rule
+from shared.domain.verdict import Outcome, Verdict
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """A judgement as it counts, and when time alone changes that (ms)."""
+
+    judgement: Judgement
+    until: int = FOREVER
+
+
+def settle(
+    judgement: Judgement,
+    rule: Rule,
+    *,
+    terms: Terms,
+    exceptions: Sequence[ImageException],
+    now: int,
+    advice: bool = False,
+) -> Settled:
+    """What counts at `now` (ms). `advice`: the object is a workload, whose tags its pods pin."""
+    settled = Settled(judgement)
+    if judgement.state is State.FAIL and judgement.reference is not None:
+        settled = _allowed_for_a_time(judgement, judgement.reference, rule, exceptions, now)
+    allowed = settled.judgement.state in (State.PASS, State.TURNED, State.EXCEPTED)
+    if allowed and not advice and _unpinned(judgement) and terms.wants_digest(rule):
+        return Settled(_refused_for_its_tag(judgement))
+    return settled
+
+
+def _allowed_for_a_time(
+    judgement: Judgement,
+    reference: ImageReference,
+    rule: Rule,
+    exceptions: Sequence[ImageException],
+    now: int,
+) -> Settled:
+    """Each manifest that failed needs its own reason to run all the same."""
+    failed = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.FAIL]
+    used: dict[ImageException, None] = {}
+    until = FOREVER
+    turned = False
+    for verdict in failed:
+        digests = [judgement.digest] if judgement.digest else []
+        covers = covering(reference, verdict, exceptions, now=now, digests=digests)
+        used.update(dict.fromkeys(covers))
+        end = min((exception.expires for exception in covers), default=0)
+        if not covers:
+            end, turned = _grace_end(verdict, rule), True
+        if now >= end:
+            return Settled(judgement)
+        until = min(until, end)
+    # An index that names nothing for this cluster has failed without any verdict.
+    if not failed:
+        return Settled(judgement)
+    state = State.TURNED if turned else State.EXCEPTED
+    replaced = msgspec.structs.replace(
+        judgement, state=state, exceptions=tuple(used), allowed_until=until
+    )
+    return Settled(replaced, until)
+
+
+def _grace_end(verdict: Verdict, rule: Rule) -> int:
+    """When a fail that replaced a pass is denied (ms)."""
+    return (verdict.turned_at + rule.turn_grace) if verdict.turned_at else 0
+
+
+def _unpinned(judgement: Judgement) -> bool:
+    return judgement.reference is not None and judgement.reference.digest is None
+
+
+def _refused_for_its_tag(judgement: Judgement) -> Judgement:
+    """What was only asked for in this review could not be pinned before it: the next one is."""
+    state = State.PENDING if judgement.asked else State.UNPINNED
+    message = (
+        "its tag is not pinned to a digest yet"
+        if judgement.asked
+        else "it is named by a tag alone, which can move before it is pulled: see that imagegate's "
+        "mutating webhook is called and no other webhook replaces images after it, or give a digest"
+    )
+    return msgspec.structs.replace(judgement, state=state, message=message)
