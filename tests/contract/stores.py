@@ -12,10 +12,12 @@ import msgspec
 
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.decisions import RedisDecisionLog
+from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
@@ -24,6 +26,7 @@ from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.decisions import DecisionLog, DecisionRecord
+from shared.ports.exceptions import ExceptionStore
 from shared.ports.presence import Beat, Presence
 from shared.ports.verdicts import VerdictStore
 from tests.fakes.clock import FakeClock
@@ -33,6 +36,8 @@ REMEMBERED = 20
 """How many steps the claims of a world remember."""
 DECISIONS = 200
 """How many decisions are kept, about."""
+EXCEPTED = 150
+"""How many exceptions are kept: more than one page of a read."""
 PRESENT = 10
 """How many processes are remembered."""
 GONE_AFTER = 1_000
@@ -48,6 +53,7 @@ class World:
     claims: RequestClaims
     leases: ScanLeases
     decisions: DecisionLog
+    exceptions: ExceptionStore
     presence: Presence
     now: Callable[[], int]
     """The server's clock, in milliseconds."""
@@ -64,11 +70,15 @@ class World:
 def memory_world() -> World:
     clock = FakeClock()
     leases = MemoryScanLeases(clock=clock)
+    store = MemoryVerdictStore(clock=clock, leases=leases)
     return World(
-        store=MemoryVerdictStore(clock=clock, leases=leases),
+        store=store,
         claims=MemoryRequestClaims(clock=clock, leases=leases, max_remembered=REMEMBERED),
         leases=leases,
         decisions=MemoryDecisionLog(clock=clock, max_decisions=DECISIONS),
+        exceptions=MemoryExceptionStore(
+            clock=clock, announce=store.announce, max_exceptions=EXCEPTED
+        ),
         presence=MemoryPresence(clock=clock, gone_after=GONE_AFTER, max_present=PRESENT),
         now=clock.now,
         clock=clock,
@@ -84,6 +94,7 @@ async def redis_world(server: RedisServer) -> AsyncIterator[World]:
             claims=RedisRequestClaims(links=links, max_remembered=REMEMBERED),
             leases=RedisScanLeases(links=links),
             decisions=RedisDecisionLog(links=links, max_decisions=DECISIONS),
+            exceptions=RedisExceptionStore(links=links, max_exceptions=EXCEPTED),
             presence=RedisPresence(links=links, gone_after=GONE_AFTER, max_present=PRESENT),
             now=lambda: time.time_ns() // 1_000_000,
         )

@@ -42,11 +42,15 @@ class MemoryVerdictStore:
         older = held is not None and order <= order_of(held, key=key)
         if not older:
             self._records.set(key, sealed, ends=ends)
-            for inbox in self._inboxes:
-                inbox.announce(key)
+            self.announce(key)
         if scan:
             self._leases.end(scan, chain=chain)
         return Put.OLDER if older else Put.WRITTEN
+
+    def announce(self, key: str) -> None:
+        """Tell every listener: also of what is kept beside the records."""
+        for inbox in self._inboxes:
+            inbox.announce(key)
 
     async def listen(self, listener: Listener) -> None:
         inbox = _Inbox()

@@ -14,8 +14,10 @@ Keys (behind the prefix), all times in milliseconds:
     decisions           stream, field decision: the last decisions of all webhooks, about 2 000
     beats               hash: what each process last said of itself, by its name
     beats:when          sorted set: when that was
+    exceptions          hash: sealed exceptions by their ids, without a time to live
+    exceptions:ends     sorted set: when each of them ends
 
-The last three are for people: bounded, and read by nothing that decides.
+Decisions and beats are for people: bounded, and read by nothing that decides.
 
 A script gets the first names of `steps` and `leases` and derives the others from them; that
 holds in Redis Cluster too when the prefix has a hash tag.
@@ -26,8 +28,8 @@ service: docs/design/redis-rights.md):
 
     ~ig1:* &ig1:* +mget +evalsha +script|load +ping +scan +subscribe
     +get +set +del +exists +getrange +publish +pexpire +time
-    +hget +hmget +hset +hdel +hexists +hlen +zadd +zrem +zcard +zscore +zrange +zrangebyscore
-    +xadd +xrevrange
+    +hget +hmget +hset +hdel +hexists +hlen +hstrlen
+    +zadd +zrem +zcard +zscore +zrange +zrangebyscore +xadd +xrevrange
 """
 
 from shared.domain.step import Lane
@@ -276,3 +278,50 @@ end
 return alive
 """
 )
+
+# KEYS: exceptions, exceptions:ends. ARGV: sealed, ends, id, most ahead, most, channel, key.
+# The very same record is our own, sent once more over a new connection. What does not begin with
+# 16 digits is not ours and never wins.
+PUT_EXCEPTION = (
+    _COMMON
+    + """
+local order = string.sub(ARGV[1], 1, 16)
+local time = now()
+if tonumber(order) > time + tonumber(ARGV[4]) then return 'ahead' end
+if tonumber(ARGV[2]) <= time then return 'ended' end
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', time, 'BYSCORE', 'LIMIT', 0, 1000)) do
+  redis.call('HDEL', KEYS[1], id)
+  redis.call('ZREM', KEYS[2], id)
+end
+local held = redis.call('HGET', KEYS[1], ARGV[3])
+if held == ARGV[1] then return 'written' end
+local first = held and string.match(string.sub(held, 1, 16), '^%d+$')
+if first and #first == 16 and first >= order then return 'older' end
+if not held and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'full' end
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return 'written'
+"""
+)
+
+# KEYS: exceptions:ends. ARGV: most. Returns the ids of those that have not ended.
+EXCEPTION_IDS = (
+    _COMMON
+    + """
+return redis.call('ZRANGE', KEYS[1], '+inf', '(' .. now(), 'BYSCORE', 'REV', 'LIMIT', 0, ARGV[1])
+"""
+)
+
+# KEYS: exceptions. ARGV: longest, id, id, ... Returns id, sealed, id, ...
+EXCEPTIONS = """
+local found = {}
+for index = 2, #ARGV do
+  local length = redis.call('HSTRLEN', KEYS[1], ARGV[index])
+  if length > 0 and length <= tonumber(ARGV[1]) then
+    table.insert(found, ARGV[index])
+    table.insert(found, redis.call('HGET', KEYS[1], ARGV[index]))
+  end
+end
+return found
+"""
