@@ -1,15 +1,17 @@
 """Globs: `*` for any run of characters, `?` for one, compiled once.
 
-In a path `*` stops at `/`, and `**` alone between slashes stands for any number of parts, none
-included. No pattern can backtrack without bound: what follows a `*` is found at its first place
-and never looked for again (docs/adr/0014), so that a match costs at most the pattern's length
-times the text's.
+In a path `*` stops at `/`, and `**` alone between slashes stands for any number of parts: none
+included, but at the end, where it stands for what is below. No pattern can backtrack without
+bound: what follows a `*` is found at its first place and never looked for again (docs/adr/0014),
+so that a match costs at most the pattern's length times the text's.
 """
 
 import re
 from functools import lru_cache
 
 ANY_PARTS = "**"
+
+_WILD = re.compile(r"[*?]")
 
 
 class Glob:
@@ -25,6 +27,25 @@ class Glob:
     def matches(self, text: str) -> bool:
         """Whether the whole text fits."""
         return self._matches(text) is not None
+
+    @property
+    def literal(self) -> bool:
+        """Whether it has no wildcard: exactly one text fits."""
+        return not _WILD.search(self.pattern)
+
+    def covers(self, other: "Glob") -> bool:
+        """Whether it is plain to see that all that fits `other` fits this one too.
+
+        False where it is not so, and where one would have to think. Both of one kind.
+        """
+        if self == other or (self.path and self.pattern == ANY_PARTS):
+            return True
+        if other.literal:
+            return self.matches(other.pattern)
+        below = self.pattern.removesuffix(f"/{ANY_PARTS}" if self.path else "*")
+        if below == self.pattern or _WILD.search(below):
+            return False
+        return other.pattern.startswith(f"{below}/" if self.path else below)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Glob) and (self.pattern, self.path) == (other.pattern, other.path)

@@ -2,15 +2,17 @@
 
 A pattern is compared with a reference part by part, as it is after normalisation: the repository
 with its host (`registry.corp:5000/team-*/**`), and where the pattern names one the tag
-(`**:latest`) or the digest. So a pinned image and its tag alone fit the same patterns.
+(`**:latest`) or the digest. So a pinned image and its tag alone fit the same patterns. What can
+match no image is refused: a rule that seems to deny and never does is the worst there is.
 """
 
 import re
 
 from shared.domain.glob import ANY_PARTS, Glob
-from shared.domain.reference import ImageReference
+from shared.domain.reference import DEFAULT_HOST, ImageReference
 
-_REPOSITORY = re.compile(r"[a-z0-9*?\[\]:._/-]{1,255}")
+_HOST = re.compile(r"\[[0-9a-f:]{2,45}\](?::[0-9*?]{1,5})?|[a-z0-9*?.-]+(?::[0-9*?]{1,5})?")
+_PART = re.compile(r"[a-z0-9*?](?:[a-z0-9*?._-]*[a-z0-9*?])?")
 _TAG = re.compile(r"[A-Za-z0-9_.*?-]{1,128}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -26,18 +28,7 @@ class ImagePattern:
         repository, tag = _split(name)
         if at and not _DIGEST.fullmatch(digest):
             raise ValueError(f"{digest!r} is not a digest: sha256: and 64 lower-case hex digits")
-        if not _REPOSITORY.fullmatch(repository) or "//" in repository:
-            raise ValueError(
-                f"{repository!r} can match no repository: lower-case letters, digits and "
-                "'.', '_', '-', ':', with '/' between parts and the wildcards *, ? and **"
-            )
-        if "[" in repository and "*" in repository.partition("/")[0]:
-            raise ValueError("'[' stands only in IPv6 addresses: write the alternatives out")
-        if "/" not in repository and not repository.startswith(ANY_PARTS):
-            raise ValueError(
-                f"{repository!r} can match no image: references have a host in front, such as "
-                f"docker.io/library/{repository} (or **/{repository} on any host)"
-            )
+        _check(repository)
         if tag is not None and not _TAG.fullmatch(tag):
             raise ValueError(f"{tag!r} can match no tag: 1 to 128 letters, digits, '_', '.', '-'")
         self._repository = Glob(repository, path=True)
@@ -48,6 +39,14 @@ class ImagePattern:
     def names_a_tag(self) -> bool:
         """Whether it depends on the tag, which whoever writes a pod may make up beside a digest."""
         return self._tag is not None
+
+    def covers(self, other: "ImagePattern") -> bool:
+        """Whether it is plain to see that all that fits `other` fits this one too."""
+        return (
+            self._digest in ("", other._digest)
+            and (self._tag is None or (other._tag is not None and self._tag.covers(other._tag)))
+            and self._repository.covers(other._repository)
+        )
 
     def matches(self, reference: ImageReference) -> bool:
         """Whether it is about this image."""
@@ -73,3 +72,38 @@ def _split(name: str) -> tuple[str, str | None]:
     if colon > name.rfind("/"):
         return name[:colon], name[colon + 1 :]
     return name, None
+
+
+def _check(repository: str) -> None:
+    """Raises ValueError for what no normalised reference can fit."""
+    host, *path = repository.split("/")
+    if (host != ANY_PARTS and not _HOST.fullmatch(host)) or not all(map(_PART.fullmatch, path)):
+        raise ValueError(
+            f"{repository[:300]!r} can match no repository: a host such as registry.corp:5000 and "
+            "parts of lower-case letters, digits, '.', '_' and '-', with '/' between them, and the "
+            "wildcards *, ? and **"
+        )
+    if host == ANY_PARTS:
+        return
+    meant = _meant(host, path)
+    if meant:
+        raise ValueError(
+            f"{repository!r} can match no image, as references are normalised: write {meant}"
+        )
+
+
+def _meant(host: str, path: list[str]) -> str:
+    """What whoever wrote it will have had in mind; empty where it can match."""
+    named = re.search(r"[.:]", host) or host == "localhost"
+    if named and not path:
+        return f"{host}/** for all images of a host"
+    if not path:
+        return f"{DEFAULT_HOST}/library/{host}, or **/{host} for any host"
+    below = "/".join(path)
+    if host == f"index.{DEFAULT_HOST}":
+        return f"{DEFAULT_HOST}/{below}"
+    if host == DEFAULT_HOST and len(path) == 1 and path[0] != ANY_PARTS:
+        return f"{DEFAULT_HOST}/library/{below}"
+    if not named and not re.search(r"[*?]", host):
+        return f"{DEFAULT_HOST}/{host}/{below}, or **/{host}/{below} for any host"
+    return ""

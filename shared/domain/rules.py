@@ -4,12 +4,14 @@ How a file becomes `Rules`: `shared.adapters.rules_file`. Which of them hold for
 `shared.domain.scope`.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 import msgspec
 
 from shared.domain.exceptions import ImageException
-from shared.domain.glob import Glob
+from shared.domain.glob import ANY_PARTS, Glob
 from shared.domain.image_pattern import ImagePattern
 from shared.domain.reference import ImageReference
 from shared.domain.verdict import Question
@@ -20,6 +22,12 @@ DEFAULT_PLACEHOLDERS = ("auto",)
 
 MAX_QUESTIONS = 8
 """What one image is asked about at most before anybody wants it."""
+
+
+ANY = Glob("*")
+ANY_IMAGE = ImagePattern(ANY_PARTS)
+
+Pattern = TypeVar("Pattern", Glob, ImagePattern)
 
 
 class Mode(StrEnum):
@@ -80,6 +88,18 @@ class Match(msgspec.Struct, frozen=True):
     def by_author(self) -> bool:
         """Whether it rests on what the author of an object writes: such a rule only adds."""
         return bool(self.labels or self.annotations or self.kinds)
+
+    def covers(self, other: "Match") -> bool:
+        """Whether it is plain to see that this one is about all that `other` is about."""
+        return (
+            _all_covered(self.namespaces, other.namespaces or (ANY,))
+            and _all_covered(self.users, other.users or (ANY,))
+            and _all_covered(self.images, other.images or (ANY_IMAGE,))
+            and set(self.namespace_labels) <= set(other.namespace_labels)
+            and set(self.labels) <= set(other.labels)
+            and set(self.annotations) <= set(other.annotations)
+            and (not self.kinds or (bool(other.kinds) and set(other.kinds) <= set(self.kinds)))
+        )
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -192,3 +212,8 @@ class Rules(msgspec.Struct, frozen=True):
         if tag is None or not self.registries:
             return False
         return any(glob.matches(tag) for glob in self.registry_for(reference).immutable_tags)
+
+
+def _all_covered(wide: Sequence[Pattern], narrow: Sequence[Pattern]) -> bool:
+    """Whether each of `narrow` is covered by one of `wide`; none at all is as wide as can be."""
+    return not wide or all(any(one.covers(other) for one in wide) for other in narrow)
