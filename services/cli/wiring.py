@@ -16,7 +16,7 @@ from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
 from services.webhook.waiters import Waiters
 from shared.adapters.registry.client import RegistryClient
-from shared.adapters.rules_file import load_rules
+from shared.adapters.rules_file.loading import load_rules
 from shared.adapters.signatures import KeyFiles, load_ring, new_keys
 from shared.domain.rules import Rules
 from shared.domain.signing import Role

@@ -18,7 +18,7 @@ from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
-from shared.adapters.rules_file import load_rules
+from shared.adapters.rules_file.loading import load_rules
 from shared.domain.rules import Rules
 from shared.ports.claims import RequestClaims
 from shared.ports.clock import Clock

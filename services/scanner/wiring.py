@@ -21,7 +21,7 @@ from services.scanner.policy_book import PolicyBook
 from services.scanner.settings import ScannerSettings
 from services.scanner.syft import SyftLimits, find_syft
 from shared.adapters.registry.client import RegistryClient
-from shared.adapters.rules_file import load_rules
+from shared.adapters.rules_file.loading import load_rules
 from shared.domain.rules import Rules
 from shared.ports.clock import Clock
 from shared.ports.content import ImageContent

@@ -28,7 +28,7 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.registry.client import RegistryClient
-from shared.adapters.rules_file import load_rules
+from shared.adapters.rules_file.loading import load_rules
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
 from shared.domain.rules import Rules
 from shared.domain.step import Lane

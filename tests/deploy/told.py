@@ -20,7 +20,7 @@ from services.intake.settings import IntakeSettings
 from services.scanner.settings import LOOPBACK, ScannerSettings
 from services.webhook.settings import WebhookSettings
 from services.worker.settings import WorkerSettings
-from shared.adapters.rules_file import load_rules
+from shared.adapters.rules_file.loading import load_rules
 from shared.domain.errors import ImagegateError
 from shared.runtime.health import health_app
 from shared.runtime.metrics import Metrics

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.rules_file import load_rules
+from shared.adapters.rules_file.loading import load_rules
 from shared.domain.errors import InvalidRules
 from shared.domain.glob import Glob
 from shared.domain.rules import Mode, PolicyChoice, RegistryRule, Requirement, Rule, Rules

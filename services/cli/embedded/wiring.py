@@ -28,7 +28,7 @@ from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.registry.client import RegistryClient
-from shared.adapters.rules_file import load_rules
+from shared.adapters.rules_file.loading import load_rules
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
 from shared.domain.rules import RegistryRule, Rules
 from shared.ports.steps import DeadLetters

@@ -8,7 +8,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from shared.adapters.strict_yaml import Value, read_yaml
+from shared.adapters.rules_file.strict_yaml import Value, read_yaml
 from shared.domain.errors import InvalidReference
 from shared.domain.glob import Glob
 from shared.domain.reference import parse_reference
