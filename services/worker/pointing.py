@@ -110,7 +110,7 @@ class Pointing:
         )
         if isinstance(answer, TransientFailure):
             raise answer
-        pointer = _pointer(tagged, asked_at, answer)
+        pointer = _pointer(tagged, asked_at, answer, before)
         left = Previous.left(before, pointer.digest)
         if left is not None:
             previous = await self._previously.seen(tagged, left, asked_at)
@@ -153,7 +153,19 @@ class Pointing:
         return index
 
 
-def _pointer(tagged: ImageReference, asked_at: int, answer: Resolved | PermanentFailure) -> Pointer:
-    if isinstance(answer, Resolved):
-        return Pointer(tagged.tagged, asked_at, answer.digest, answer.is_index)
-    return Pointer(tagged.tagged, asked_at, error=answer.kind, message=str(answer)[:512])
+def _pointer(
+    tagged: ImageReference,
+    asked_at: int,
+    answer: Resolved | PermanentFailure,
+    before: Pointer | None,
+) -> Pointer:
+    if isinstance(answer, PermanentFailure):
+        return Pointer(tagged.tagged, asked_at, error=answer.kind, message=str(answer)[:512])
+    named = before is not None and before.digest is not None
+    return Pointer(
+        tagged.tagged,
+        asked_at,
+        answer.digest,
+        answer.is_index,
+        known_since=before.known_since if before and named else asked_at,
+    )

@@ -56,6 +56,9 @@ class Pointer(msgspec.Struct, frozen=True):
     """The digest before the tag moved, as long as the registry has it."""
     previous_seen_at: int = 0
     """When the registry was last seen to have that one (ms); 0: nobody knows."""
+    known_since: int = 0
+    """Since when, without a break, it is known what the tag names, whatever that was (ms); 0: since
+    before anybody wrote that down."""
     error: ErrorKind | None = None
     message: str = ""
 
