@@ -26,6 +26,7 @@ from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.breaker import Breaker
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -33,6 +34,7 @@ from shared.adapters.registry.client import RegistryClient
 from shared.domain.rules import Mode, RegistryRule, Rule, Rules, Tags
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.decisions import DecisionLog
+from shared.ports.exceptions import ExceptionStore
 from shared.ports.presence import Presence
 from shared.ports.steps import StepQueue
 from shared.ports.verdicts import VerdictStore
@@ -79,6 +81,7 @@ class Backends(msgspec.Struct, frozen=True):
     claims: RequestClaims
     leases: ScanLeases
     queue: StepQueue
+    exceptions: ExceptionStore
     decisions: DecisionLog = msgspec.field(
         default_factory=lambda: MemoryDecisionLog(clock=SystemClock())
     )
@@ -88,11 +91,13 @@ class Backends(msgspec.Struct, frozen=True):
 def memory_backends() -> Backends:
     clock = SystemClock()
     leases = MemoryScanLeases(clock=clock)
+    store = MemoryVerdictStore(clock=clock, leases=leases)
     return Backends(
-        store=MemoryVerdictStore(clock=clock, leases=leases),
+        store=store,
         claims=MemoryRequestClaims(clock=clock, leases=leases),
         leases=leases,
         queue=MemoryQueue(clock=clock),
+        exceptions=MemoryExceptionStore(clock=clock, announce=store.announce),
     )
 
 
@@ -303,6 +308,7 @@ async def house(
             unsealer=sealer,
             decisions=backends.decisions,
             presence=backends.presence,
+            exceptions=backends.exceptions,
         )
         sites = await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, rules=rules, metrics=WebhookMetrics(Metrics()))

@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from services.cli.scans import ImageState, ScanStarted
+from services.console.exception_rows import ExceptionRow
 from services.console.rows import VerdictRow
 from services.console.view import DeadReport, DeadRow, QueueReport, StatusReport
 from shared.domain.errors import ImagegateError, InvalidSettings
@@ -97,6 +98,10 @@ class OpsClient:
     async def processes(self) -> tuple[Alive, ...]:
         """See `OpsView`."""
         return await self._ask("GET", "/api/processes", tuple[Alive, ...])
+
+    async def exceptions(self) -> tuple[ExceptionRow, ...]:
+        """See `OpsView`."""
+        return await self._ask("GET", "/api/exceptions", tuple[ExceptionRow, ...])
 
     async def requeue(self, letter_ids: Collection[str]) -> Ended:
         """See `DeadLetterActions`."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from services.console.asking import heard
+from services.console.exception_rows import ExceptionRow, exception_rows
 from services.console.lanes import queue_report
 from services.console.letters import dead_row
 from services.console.rows import VerdictRow, keys_about, row_of, untrusted_row
@@ -20,6 +21,7 @@ from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.clock import Clock
 from shared.ports.decisions import DecisionLog, StoredDecision
+from shared.ports.exceptions import ExceptionStore
 from shared.ports.presence import Alive, Presence
 from shared.ports.scanner import Scanner, ScannerInfo
 from shared.ports.signing import Unsealer
@@ -63,6 +65,7 @@ class Ops:
         letters: DeadLetters,
         decisions: DecisionLog,
         presence: Presence,
+        exceptions: ExceptionStore,
         scanner: Scanner | None,
         clock: Clock,
         facts: Callable[[], Mapping[str, str]] = dict,
@@ -75,6 +78,7 @@ class Ops:
         self._letters = letters
         self._decisions = decisions
         self._presence = presence
+        self._exceptions = exceptions
         self._scanner = scanner
         self._clock = clock
         self._facts = facts
@@ -155,6 +159,11 @@ class Ops:
     async def processes(self) -> tuple[Alive, ...]:
         """By service and name."""
         return tuple(await self._presence.alive())
+
+    async def exceptions(self) -> tuple[ExceptionRow, ...]:
+        """Those of the store."""
+        sealed = await self._exceptions.all()
+        return exception_rows(sealed, self._unsealer, now=self._clock.now())
 
     async def _workers(self) -> str:
         """How many take steps of every lane; raises NobodyWorks."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from services.console.exception_rows import ExceptionRow
 from services.console.rows import VerdictRow
 from shared.domain.step import Lane
 from shared.ports.decisions import StoredDecision
@@ -114,6 +115,9 @@ class OpsView(Protocol):
 
     async def processes(self) -> tuple[Alive, ...]:
         """Our processes that were heard lately."""
+
+    async def exceptions(self) -> tuple[ExceptionRow, ...]:
+        """The signed exceptions of the store: those that count first, what ends first first."""
 
 
 class DeadLetterActions(Protocol):

@@ -24,14 +24,16 @@ from shared.adapters.rabbitmq.dead import RabbitDeadLetters
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.decisions import RedisDecisionLog
+from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
-from shared.adapters.signatures import ensure_keys, load_ring
+from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.errors import QueueUnavailable
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.clock import Clock
 from shared.ports.decisions import DecisionLog
+from shared.ports.exceptions import ExceptionStore
 from shared.ports.presence import Presence
 from shared.ports.scanner import Scanner
 from shared.ports.signing import Unsealer
@@ -62,6 +64,7 @@ class ConsolePorts(msgspec.Struct, frozen=True):
     letters: DeadLetters
     decisions: DecisionLog
     presence: Presence
+    exceptions: ExceptionStore
     unsealer: Unsealer
     scanner: Scanner | None
     """None: it is not asked."""
@@ -148,6 +151,7 @@ async def ports_on(
             letters=RabbitDeadLetters(queue=queue, clock=clock),
             decisions=RedisDecisionLog(links=links),
             presence=RedisPresence(links=links),
+            exceptions=RedisExceptionStore(links=links),
             unsealer=unsealer,
             scanner=scanner,
         )
@@ -191,7 +195,7 @@ async def serve_console(settings: ConsoleSettings, life: Lifecycle) -> int:
 async def _servers(settings: ConsoleSettings) -> AsyncIterator[ConsolePorts]:
     redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
     amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
-    keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
+    keys = settings.imagegate_keys or ensure_all_keys(settings.state_folder / "keys")
     async with AsyncExitStack() as stack:
         scanner: Scanner | None = None
         if settings.anchore_url:

@@ -1,7 +1,12 @@
 """What a webhook counts."""
 
+from collections.abc import Callable, Mapping
+
+from services.webhook.believed import Source
+from services.webhook.book import CurrentBook
 from services.webhook.catalogue import Need
 from services.webhook.decisions import LeftOut
+from services.webhook.exceptions import Uncounted
 from services.webhook.lookups import First, Layer
 from services.webhook.mutate import Pinned
 from services.webhook.near_cache import NearCache
@@ -70,6 +75,11 @@ class WebhookMetrics:
             "imagegate_near_cache_entries", "Keys held here, those without a record too."
         )
         self._cache_bytes = metrics.gauge("imagegate_near_cache_bytes", "What these take, about.")
+        self._exceptions_left_out = metrics.counter(
+            "imagegate_exceptions_left_out_total",
+            "Signed exceptions that do not count, each time that they are read.",
+            ("source", "reason"),
+        )
         self._count_lookups(metrics)
 
     def _count_lookups(self, metrics: Metrics) -> None:
@@ -155,3 +165,27 @@ class WebhookMetrics:
         """What it holds is read at each scrape."""
         self._cache_entries.read_from(lambda: cache.entries)
         self._cache_bytes.read_from(lambda: cache.size)
+
+    def exception_left_out(self, source: Source, why: Uncounted) -> None:
+        """A signed exception that was read does not count, or could not be read."""
+        self._exceptions_left_out.add(source.value, why.value)
+        if why is Uncounted.SIGNATURE:
+            self._signatures.add()
+
+    def watch_exceptions(
+        self, book: CurrentBook, signed: Callable[[], Mapping[Source, int]], clock: Clock
+    ) -> None:
+        """How many count is asked at each scrape."""
+
+        def told() -> dict[tuple[str, ...], float]:
+            now = clock.now()
+            numbers: dict[str, float] = {source.value: count for source, count in signed().items()}
+            numbers["rules"] = sum(each.counts(now) for each in book.rules.exceptions)
+            return {(source,): number for source, number in numbers.items()}
+
+        self.all.gauges(
+            "imagegate_exceptions",
+            "Exceptions that count now, by where they stand.",
+            ("source",),
+            told,
+        )

@@ -22,6 +22,8 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     """The rules file; without one the built-in default (enforce) holds for every image."""
     imagegate_keys: Path | None = None
     """Folder of the public signing keys; default: keys/ in the state folder."""
+    imagegate_exceptions: Path | None = None
+    """Folder of signed exceptions (`*.exception`), which count without any store."""
     imagegate_certificate: Path | None = None
     """Serving certificate (PEM); with its key. Default: one made in the state folder."""
     imagegate_certificate_key: Path | None = None

@@ -9,6 +9,7 @@ import msgspec
 from services.webhook.app import webhook_app
 from services.webhook.book import CurrentBook
 from services.webhook.decisions import Recorder
+from services.webhook.exceptions import SignedExceptions
 from services.webhook.knowledge import Knowledge
 from services.webhook.lookups import Lookups
 from services.webhook.metrics import WebhookMetrics
@@ -22,18 +23,21 @@ from services.webhook.settings import WebhookSettings
 from services.webhook.terms import Terms
 from services.webhook.validate import Validate
 from services.webhook.waiters import Room, Waiters
+from shared.adapters.exception_files import ExceptionFolder
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.decisions import RedisDecisionLog
+from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file.loading import load_rules
-from shared.adapters.signatures import ensure_keys, load_ring
+from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.pointer import DAY
 from shared.domain.rules import PinWhat, Rules
 from shared.ports.claims import RequestClaims
 from shared.ports.decisions import DecisionLog
+from shared.ports.exceptions import ExceptionStore
 from shared.ports.presence import Presence
 from shared.ports.signing import Unsealer
 from shared.ports.steps import StepQueue
@@ -68,6 +72,7 @@ class WebhookPorts(msgspec.Struct, frozen=True):
     unsealer: Unsealer
     decisions: DecisionLog
     presence: Presence
+    exceptions: ExceptionStore
 
 
 class WebhookSites(msgspec.Struct, frozen=True):
@@ -81,6 +86,7 @@ class _Parts(msgspec.Struct, frozen=True):
     """What a webhook consists of behind its port."""
 
     cache: NearCache
+    exceptions: SignedExceptions
     recorder: Recorder
     validate: Validate
     mutate: Mutate
@@ -132,7 +138,9 @@ async def run_webhook(
                 port=settings.imagegate_health_port,
             )
         )
+        await parts.exceptions.first()
         life.watch(ports.store.listen(parts.cache), name="listen to announcements")
+        life.watch(parts.exceptions.run(), name="follow exceptions")
         life.watch(parts.recorder.run(), name="write decisions")
         await tried.once()
         await stack.enter_async_context(
@@ -158,10 +166,12 @@ def _parts(
 ) -> _Parts:
     clock = SystemClock()
     waiters = Waiters()
+    exceptions = _exceptions(settings, ports, book, metrics)
 
     def heard(key: str | None) -> None:
         metrics.announced(key)
         waiters.wake(key)
+        exceptions.heard(key)
 
     cache = NearCache(
         store=ports.store,
@@ -211,7 +221,24 @@ def _parts(
         on_mutated=metrics.mutated,
     )
     validate = Validate(reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock)
-    return _Parts(cache, recorder, validate, mutate)
+    return _Parts(cache, exceptions, recorder, validate, mutate)
+
+
+def _exceptions(
+    settings: WebhookSettings, ports: WebhookPorts, book: CurrentBook, metrics: WebhookMetrics
+) -> SignedExceptions:
+    clock = SystemClock()
+    folder = settings.imagegate_exceptions
+    exceptions = SignedExceptions(
+        store=ports.exceptions,
+        files=ExceptionFolder(folder) if folder is not None else None,
+        unsealer=ports.unsealer,
+        clock=clock,
+        on_change=book.exceptions_changed,
+        on_left_out=metrics.exception_left_out,
+    )
+    metrics.watch_exceptions(book, exceptions.numbers, clock)
+    return exceptions
 
 
 async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
@@ -229,8 +256,9 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
             on_event=metrics.queue_event,
         )
         await stack.enter_async_context(queue.connect())
-        # On one machine whoever starts first makes the keys; a named folder is only read.
-        keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
+        # On one machine whoever starts first makes the keys; a named folder is only read. Also the
+        # operator's: what that signs counts for a ring that had its public key at the start.
+        keys = settings.imagegate_keys or ensure_all_keys(settings.state_folder / "keys")
         if settings.imagegate_keys is None and not links.address.is_loopback:
             log.warning(
                 "IMAGEGATE_KEYS is not set: verdicts that workers on other machines sign are not "
@@ -243,6 +271,7 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
             unsealer=load_ring(keys),
             decisions=RedisDecisionLog(links=links),
             presence=RedisPresence(links=links),
+            exceptions=RedisExceptionStore(links=links),
         )
         await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, rules=rules, metrics=metrics)

@@ -155,6 +155,13 @@ def ensure_keys(folder: Path, *, role: Role = Role.WORKER) -> Path:
     return folder
 
 
+def ensure_all_keys(folder: Path) -> Path:
+    """`folder`, with a key pair of each role in it; see `ensure_keys`."""
+    for role in Role:
+        ensure_keys(folder, role=role)
+    return folder
+
+
 def load_sealer(folder: Path, *, role: Role = Role.WORKER) -> Ed25519Sealer:
     """The sealer of `<role>.key` in `folder`. Raises InvalidSettings."""
     return Ed25519Sealer(_load_private(folder / f"{role}.key"), role=role)

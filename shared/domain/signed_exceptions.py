@@ -7,7 +7,7 @@ for the end (docs/design/signatures.md).
 import msgspec
 
 from shared.domain.errors import InvalidException
-from shared.domain.exceptions import ImageException, checked
+from shared.domain.exceptions import ImageException, checked, exception_key
 from shared.domain.pointer import DAY
 from shared.domain.signing import Body
 
@@ -17,8 +17,8 @@ MAX_LIFE = 30 * DAY
 
 def agreed(exception: ImageException, body: Body) -> ImageException:
     """The exception of a verified record, checked. Raises InvalidException."""
-    if not exception.id:
-        raise InvalidException("id", "is empty: a signed exception has one")
+    if not exception.id or body.key != exception_key(exception.id):
+        raise InvalidException("id", f"is not that of {body.key}, for which it was signed")
     if (exception.made_at, exception.expires) != (body.order, body.ends):
         raise InvalidException("expires", "differs from what the record around it says")
     if exception.expires > exception.made_at + MAX_LIFE:

@@ -122,3 +122,13 @@ def read_body(
 def order_of(sealed: bytes) -> int:
     """The order that a sealed record claims, unverified: for stores that keep the newest."""
     return int(sealed[:ORDER_DIGITS])
+
+
+def claimed_key(sealed: bytes) -> str:
+    """The key that a sealed record says it was signed for, unverified: for records that stand
+    under no key. Raises InvalidSignature for anything else."""
+    parts = take_apart(sealed, key="a record")
+    try:
+        return _BODY.decode(parts.body).key
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidSignature(f"the signed record cannot be read: {error}") from error

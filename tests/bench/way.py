@@ -81,6 +81,7 @@ async def _known(folder: Path) -> None:
         unsealer=load_ring(keys),
         decisions=backends.decisions,
         presence=backends.presence,
+        exceptions=backends.exceptions,
     )
     metrics = WebhookMetrics(Metrics())
     files = ensure_certificate(folder)

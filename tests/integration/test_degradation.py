@@ -15,6 +15,7 @@ import pytest
 
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
+from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.runtime.clock import SystemClock
@@ -57,6 +58,7 @@ async def real_backends(
             claims=RedisRequestClaims(links=links),
             leases=RedisScanLeases(links=links),
             queue=queue,
+            exceptions=RedisExceptionStore(links=links),
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -24,12 +25,13 @@ from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.loading import load_rules
-from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
+from shared.adapters.signatures import ensure_all_keys, ensure_keys, load_ring, load_sealer
 from shared.domain.rules import RegistryRule, Rules
 from shared.ports.steps import DeadLetters
 from shared.runtime.clock import SystemClock
@@ -76,7 +78,7 @@ async def embedded(
     rules = _rules(settings)
     metrics = Metrics()
     counted = WorkerMetrics(metrics)
-    keys = ensure_keys(settings.worker.imagegate_keys or settings.worker.state_folder / "keys")
+    keys = _keys(settings)
     leases = MemoryScanLeases(clock=clock)
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(RegistryClient(rules=lambda: rules, clock=clock))
@@ -93,14 +95,16 @@ async def embedded(
         )
         scanner = AnchoreV1(transport=transport, clock=clock)
         queue = MemoryQueue(clock=clock, on_event=counted.event)
+        store = MemoryVerdictStore(clock=clock, leases=leases)
         ports = ConsolePorts(
-            store=MemoryVerdictStore(clock=clock, leases=leases),
+            store=store,
             claims=MemoryRequestClaims(clock=clock, leases=leases),
             leases=leases,
             queue=queue,
             letters=MemoryDeadLetters(queue=queue, clock=clock),
             decisions=MemoryDecisionLog(clock=clock),
             presence=MemoryPresence(clock=clock),
+            exceptions=MemoryExceptionStore(clock=clock, announce=store.announce),
             unsealer=load_ring(keys),
             scanner=scanner,
         )
@@ -150,6 +154,7 @@ async def embedded(
                     unsealer=ports.unsealer,
                     decisions=ports.decisions,
                     presence=ports.presence,
+                    exceptions=ports.exceptions,
                 ),
                 rules=rules,
                 metrics=WebhookMetrics(Metrics()),
@@ -184,6 +189,13 @@ async def embedded(
             ops=ops,
             scans=scans_on(ports, tools, rules),
         )
+
+
+def _keys(settings: EmbeddedSettings) -> Path:
+    """The folder of the signing keys, which are made where there are none; in a folder that was
+    named only the worker's, without which nothing works."""
+    named = settings.worker.imagegate_keys
+    return ensure_keys(named) if named else ensure_all_keys(settings.worker.state_folder / "keys")
 
 
 def _rules(settings: EmbeddedSettings) -> Rules:

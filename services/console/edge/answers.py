@@ -55,6 +55,9 @@ def questions(ops: OpsView, *, most_letters: int = MAX_LETTERS) -> list[web.Rout
     async def processes(_: web.Request) -> object:
         return await ops.processes()
 
+    async def exceptions(_: web.Request) -> object:
+        return await ops.exceptions()
+
     asks = {
         "/api/queue": queue,
         "/api/verdicts": verdicts,
@@ -63,6 +66,7 @@ def questions(ops: OpsView, *, most_letters: int = MAX_LETTERS) -> list[web.Rout
         "/api/dead/{id}": letter,
         "/api/decisions": decisions,
         "/api/processes": processes,
+        "/api/exceptions": exceptions,
     }
     return [web.get(path, answered(ask), allow_head=False) for path, ask in asks.items()]
 

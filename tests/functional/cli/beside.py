@@ -10,6 +10,7 @@ from services.console.wiring import ConsolePorts, ops_of
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -58,14 +59,17 @@ class Beside:
         self.queue = Queue(clock=self.clock)
         self.decisions = MemoryDecisionLog(clock=self.clock)
         self.presence = MemoryPresence(clock=self.clock)
+        self.store = MemoryVerdictStore(clock=self.clock, leases=leases)
+        self.exceptions = MemoryExceptionStore(clock=self.clock, announce=self.store.announce)
         self.ports = ConsolePorts(
-            store=MemoryVerdictStore(clock=self.clock, leases=leases),
+            store=self.store,
             claims=MemoryRequestClaims(clock=self.clock, leases=leases),
             leases=leases,
             queue=self.queue,
             letters=MemoryDeadLetters(queue=self.queue, clock=self.clock),
             decisions=self.decisions,
             presence=self.presence,
+            exceptions=self.exceptions,
             unsealer=PlainSealer(),
             scanner=None,
         )

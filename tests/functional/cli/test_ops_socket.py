@@ -12,6 +12,7 @@ from aiohttp import web
 from services.cli.ops_client import OpsClient, OpsUnavailable, socket_client
 from services.cli.ops_http import ops_app
 from services.cli.scans import ImageState, ScanStarted
+from services.console.exception_rows import ExceptionRow, ExceptionState
 from services.console.rows import VerdictRow
 from services.console.view import (
     DeadReport,
@@ -50,6 +51,9 @@ DECISION = DecisionRecord(
     times=3,
 )
 BEAT = Beat("worker@h:1:x", "worker", "0.1.0", 7, delivered={Lane.CHECK: 4})
+EXCEPTION = ExceptionRow(
+    "a1b2", ExceptionState.ACTIVE, "a.example/b", ("CVE-1+x",), ("*",), "ada", "r"
+)
 STATE = ImageState("a.example/b:1", State.FAIL, "no", ("sha256:a",), ("stop: x",), 7)
 
 
@@ -90,6 +94,9 @@ class Told:
     async def processes(self) -> tuple[Alive, ...]:
         return (Alive(BEAT, 12),)
 
+    async def exceptions(self) -> tuple[ExceptionRow, ...]:
+        return (EXCEPTION,)
+
     async def requeue(self, letter_ids: Collection[str]) -> Ended:
         self.ended.append(("requeue", letter_ids))
         return ENDED
@@ -129,6 +136,7 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         assert await client.dead_letter("gone") is None
         assert await client.decisions(limit=9, after="4-2") == (StoredDecision("4-2", DECISION),)
         assert await client.processes() == (Alive(BEAT, 12),)
+        assert await client.exceptions() == (EXCEPTION,)
         assert await client.requeue([LETTER.id, "é\n"]) == ENDED
         assert await client.drop(many) == ENDED
         assert await client.state("a.example/b:1") == STATE

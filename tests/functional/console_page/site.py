@@ -10,6 +10,7 @@ from services.console.wiring import ConsolePorts, ops_of, run_console
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -99,6 +100,7 @@ class Site:
         self.store = MemoryVerdictStore(clock=self.clock, leases=self.leases)
         self.decisions = MemoryDecisionLog(clock=self.clock)
         self.presence = ShownPresence(clock=self.clock)
+        self.exceptions = MemoryExceptionStore(clock=self.clock, announce=self.store.announce)
         self.sealer = PlainSealer()
         self.url = ""
         self.life = Lifecycle()
@@ -111,6 +113,7 @@ class Site:
             letters=MemoryDeadLetters(queue=self.queue, clock=self.clock),
             decisions=self.decisions,
             presence=self.presence,
+            exceptions=self.exceptions,
             unsealer=self.sealer,
             scanner=scanner,
         )

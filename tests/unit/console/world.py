@@ -9,6 +9,7 @@ from services.console.ops import Ops
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
+from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -129,6 +130,7 @@ class World:
         self.letters = MemoryDeadLetters(queue=self.queue, clock=self.clock)
         self.decisions = Decisions(clock=self.clock)
         self.presence = Presence(clock=self.clock)
+        self.exceptions = MemoryExceptionStore(clock=self.clock, announce=self.store.announce)
         self.scanner: StubScanner | None = StubScanner()
 
     def ops(self) -> Ops:
@@ -141,6 +143,7 @@ class World:
             letters=self.letters,
             decisions=self.decisions,
             presence=self.presence,
+            exceptions=self.exceptions,
             scanner=self.scanner,
             clock=self.clock,
             facts=lambda: {"webhook": "https://127.0.0.1:8443"},
