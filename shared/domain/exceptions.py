@@ -93,7 +93,7 @@ def checked(exception: ImageException) -> ImageException:
     for field in ("reason", "owner"):
         _text(field, getattr(exception, field))
     if not 0 < exception.expires <= LAST_END:
-        raise InvalidException("expires", "must be a time before the year 10000")
+        raise InvalidException("expires", "must be a time of the years 1970 to 9999")
     return msgspec.structs.replace(
         exception,
         image=image,

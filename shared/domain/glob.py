@@ -11,41 +11,32 @@ from functools import lru_cache
 
 ANY_PARTS = "**"
 
-_WILD = re.compile(r"[*?]")
-
 
 class Glob:
     """One compiled pattern, told from others by its text and kind. Raises ValueError."""
 
-    __slots__ = ("_matches", "path", "pattern")
+    __slots__ = ("_below", "_matches", "literal", "path", "pattern")
 
     def __init__(self, pattern: str, *, path: bool = False) -> None:
         self.pattern = pattern
         self.path = path
         self._matches = _compiled(pattern, path).fullmatch
+        self.literal = not _is_wild(pattern)
+        """Whether exactly one text fits."""
+        self._below = _below(pattern, path)
 
     def matches(self, text: str) -> bool:
         """Whether the whole text fits."""
         return self._matches(text) is not None
-
-    @property
-    def literal(self) -> bool:
-        """Whether it has no wildcard: exactly one text fits."""
-        return not _WILD.search(self.pattern)
 
     def covers(self, other: "Glob") -> bool:
         """Whether it is plain to see that all that fits `other` fits this one too.
 
         False where it is not so, and where one would have to think. Both of one kind.
         """
-        if self == other or (self.path and self.pattern == ANY_PARTS):
-            return True
-        if other.literal:
-            return self.matches(other.pattern)
-        below = self.pattern.removesuffix(f"/{ANY_PARTS}" if self.path else "*")
-        if below == self.pattern or _WILD.search(below):
-            return False
-        return other.pattern.startswith(f"{below}/" if self.path else below)
+        if self._below is not None:
+            return other.pattern.startswith(self._below)
+        return self.matches(other.pattern) if other.literal else self == other
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Glob) and (self.pattern, self.path) == (other.pattern, other.path)
@@ -61,6 +52,17 @@ class Glob:
 def _compiled(pattern: str, path: bool) -> re.Pattern[str]:
     text = _parts(pattern) if path else _run(pattern, any_character=".")
     return re.compile(text, re.DOTALL)
+
+
+def _is_wild(pattern: str) -> bool:
+    return "*" in pattern or "?" in pattern
+
+
+def _below(pattern: str, path: bool) -> str | None:
+    """How all begins that fits, where that is all that is asked of it; else None."""
+    begin = pattern.removesuffix(ANY_PARTS if path else "*")
+    whole = begin != pattern and not _is_wild(begin) and (not path or begin[-1:] in ("", "/"))
+    return begin if whole else None
 
 
 def _parts(pattern: str) -> str:

@@ -6,24 +6,20 @@ unknown keys, several documents, values of another type than is wanted. `yes`, `
 `off` are switches as in YAML 1.1, so a text that looks like one must stand in quotes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
-from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from yaml.events import CollectionEndEvent, CollectionStartEvent, Event, NodeEvent
 
 from shared.domain.errors import InvalidRules
 
-MAX_BYTES = 1024 * 1024
-MAX_DEPTH = 16
 MAX_TEXT = 1024
 MAX_ITEMS = 10_000
-MAX_VALUES = 50_000
 
 Choice = TypeVar("Choice", bound=StrEnum)
+Made = TypeVar("Made")
 
 _PREFIX = "tag:yaml.org,2002:"
 _TEXT, _FLAG = f"{_PREFIX}str", f"{_PREFIX}bool"
@@ -52,128 +48,110 @@ class Value:
         way = f" {self._way}:" if self._way else ""
         return InvalidRules(f"{self._file}:{self._node.start_mark.line + 1}:{way} {what}")
 
-    def text(self) -> str:
-        """A text of printable characters, not empty."""
-        node = self._node
-        if not isinstance(node, yaml.ScalarNode) or node.tag != _TEXT:
-            plain = isinstance(node, yaml.ScalarNode) and node.value
-            hint = "; put it in quotes" if plain else ""
-            raise self.wrong(f"must be a text, not {self._word()}{hint}")
-        text = str(node.value)
-        if not text or len(text) > MAX_TEXT or not text.isprintable():
-            raise self.wrong(
-                f"must be 1 to {MAX_TEXT} printable characters; if empty, leave it out"
-            )
+    @property
+    def raw(self) -> str:
+        """A scalar as it is written, whatever YAML takes it for; empty for all else."""
+        return str(self._node.value) if isinstance(self._node, yaml.ScalarNode) else ""
+
+    @property
+    def word(self) -> str:
+        """What YAML takes it for: `a text`, `a list`."""
+        return _WORDS.get(self._node.tag.removeprefix(_PREFIX), f"{self._node.tag[:100]!r}")
+
+    def text(self, *, limit: int = MAX_TEXT, empty: bool = False) -> str:
+        """A text of at most `limit` printable characters, `empty` only where that is said."""
+        if self._node.tag != _TEXT:
+            hint = "; put it in quotes" if self.raw else ""
+            raise self.wrong(f"must be a text, not {self.word}{hint}")
+        text = self.raw
+        if len(text) > limit or not text.isprintable() or not (text or empty):
+            hint = "" if text else "; if empty, leave it out"
+            raise self.wrong(f"must be {0 if empty else 1} to {limit} printable characters{hint}")
         return text
+
+    def made(self, make: Callable[[str], Made]) -> Made:
+        """What `make` makes of a text; its ValueError is said with the place."""
+        text = self.text()
+        try:
+            return make(text)
+        except ValueError as error:
+            raise self.wrong(str(error)) from error
 
     def flag(self) -> bool:
         """True or false."""
-        node = self._node
-        if not isinstance(node, yaml.ScalarNode) or node.tag != _FLAG:
-            raise self.wrong(f"must be true or false, not {self._word()}")
-        return str(node.value).lower() in ("true", "yes", "on")
+        if self._node.tag != _FLAG:
+            raise self.wrong(f"must be true or false, not {self.word}")
+        return self.raw.lower() in ("true", "yes", "on")
 
     def choice(self, choices: type[Choice]) -> Choice:
+        """One of an enumeration."""
+        return choices(self.one_of([str(each) for each in choices]))
+
+    def one_of(self, valid: Sequence[str]) -> str:
         """One of a few words."""
-        text, valid = self.text(), [str(each) for each in choices]
+        text = self.text()
         if text not in valid:
-            raise self.wrong(f"{text!r} is not one of {', '.join(valid)}; {_nearest(text, valid)}")
-        return choices(text)
+            shown = text[:100]
+            raise self.wrong(
+                f"{shown!r} is not one of {', '.join(valid)}; {_nearest(shown, valid)}"
+            )
+        return text
 
     def items(self) -> Iterator["Value"]:
         """The values of a list that is not empty."""
         node = self._node
         if not isinstance(node, yaml.SequenceNode):
-            raise self.wrong(f"must be a list, not {self._word()}")
+            raise self.wrong(f"must be a list, not {self.word}")
         if not node.value or len(node.value) > MAX_ITEMS:
             raise self.wrong(f"must have 1 to {MAX_ITEMS} items; if it has none, leave it out")
         for index, item in enumerate(node.value):
             yield Value(item, file=self._file, way=f"{self._way}[{index}]")
 
-    def fields(self, *, valid: Iterable[str], required: Iterable[str] = ()) -> dict[str, "Value"]:
+    def fields(self, *, valid: Sequence[str], required: Iterable[str] = ()) -> dict[str, "Value"]:
         """The values of a mapping by key; each key is one of `valid` and stands once."""
-        node, valid = self._node, list(valid)
-        if not isinstance(node, yaml.MappingNode):
-            raise self.wrong(f"must be a mapping, not {self._word()}")
-        fields: dict[str, Value] = {}
-        for key_node, value_node in node.value:
-            key = self._key(key_node, valid)
-            way = f"{self._way}.{key}" if self._way else key
-            field = Value(value_node, file=self._file, way=way)
-            if key in fields:
-                raise Value(key_node, file=self._file, way=way).wrong("this key stands twice")
-            fields[key] = field
+        fields = self._by_key(valid)
         for key in required:
             if key not in fields:
                 raise self.wrong(f"the key {key!r} is missing")
         return fields
 
-    def _key(self, node: yaml.Node, valid: list[str]) -> str:
-        here = Value(node, file=self._file, way=self._way)
-        if not isinstance(node, yaml.ScalarNode) or node.tag != _TEXT:
-            raise here.wrong(f"a key must be one of {', '.join(valid)}")
-        if node.value not in valid:
-            shown = str(node.value)[:100]
-            raise here.wrong(
+    def mapping(self) -> dict[str, "Value"]:
+        """The values of a mapping that is not empty, by keys that anybody may choose."""
+        mapping = self._by_key()
+        if not mapping or len(mapping) > MAX_ITEMS:
+            raise self.wrong(f"must have 1 to {MAX_ITEMS} keys; if it has none, leave it out")
+        return mapping
+
+    def _by_key(self, valid: Sequence[str] = ()) -> dict[str, "Value"]:
+        node = self._node
+        if not isinstance(node, yaml.MappingNode):
+            raise self.wrong(f"must be a mapping, not {self.word}")
+        found: dict[str, Value] = {}
+        for key_node, value_node in node.value:
+            here = Value(key_node, file=self._file, way=self._way)
+            key = here._key(valid) if valid else here.text()
+            way = f"{self._way}.{key}" if self._way else key
+            if key in found:
+                raise Value(key_node, file=self._file, way=way).wrong("this key stands twice")
+            found[key] = Value(value_node, file=self._file, way=way)
+        return found
+
+    def _key(self, valid: Sequence[str]) -> str:
+        if self._node.tag != _TEXT:
+            raise self.wrong(f"a key must be one of {', '.join(valid)}")
+        if self.raw not in valid:
+            shown = self.raw[:100]
+            raise self.wrong(
                 f"unknown key {shown!r}; {_nearest(shown, valid)} (valid here: {', '.join(valid)})"
             )
-        return str(node.value)
-
-    def _word(self) -> str:
-        return _WORDS.get(self._node.tag.removeprefix(_PREFIX), f"{self._node.tag[:100]!r}")
+        return self.raw
 
 
-def read_yaml(path: Path) -> Value:
-    """The one document of a file, at most 1 MiB. Raises InvalidRules."""
-    file = str(path)
-    try:
-        with path.open("rb") as opened:
-            content = opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = (error.strerror or "unknown error").lower()
-        raise InvalidRules(
-            f"{file}: cannot be read: {reason}; write the file, or correct IMAGEGATE_RULES"
-        ) from error
-    if len(content) > MAX_BYTES:
-        raise InvalidRules(f"{file}: is larger than {MAX_BYTES} bytes")
-    try:
-        node = _compose(content.decode("utf-8-sig"), file)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidRules(f"{file}:{line}: is not UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise InvalidRules(f"{file}:{line}: {error.problem or 'is not YAML'}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InvalidRules(f"{file}: is not YAML: it has characters that YAML does not") from error
-    if node is None:
-        raise InvalidRules(f"{file}:1: is empty; an empty file decides nothing")
-    return Value(node, file=file)
+def items_of(value: Value | None) -> tuple[Value, ...]:
+    """The values of a list that may be left out."""
+    return tuple(value.items()) if value is not None else ()
 
 
-def _compose(text: str, file: str) -> yaml.Node | None:
-    """The one document's nodes; what would let it grow is refused before they are made."""
-    depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        problem = _problem(event, depth, count)
-        if problem:
-            line = event.start_mark.line + 1 if event.start_mark else 1
-            raise InvalidRules(f"{file}:{line}: {problem}")
-    return yaml.compose(text, Loader=yaml.SafeLoader)
-
-
-def _problem(event: Event, depth: int, count: int) -> str:
-    if count > MAX_VALUES:
-        return f"more than {MAX_VALUES} values"
-    if isinstance(event, NodeEvent) and event.anchor:
-        return "anchors and aliases are not taken; write the value out"
-    if getattr(event, "tag", None):
-        return "tags are not taken; write the value alone"
-    return f"nested more than {MAX_DEPTH} deep" if depth > MAX_DEPTH else ""
-
-
-def _nearest(text: str, valid: list[str]) -> str:
+def _nearest(text: str, valid: Sequence[str]) -> str:
     (nearest,) = get_close_matches(text.lower(), valid, n=1, cutoff=0.0) or valid[:1]
     return f"the nearest valid one is {nearest!r}"
