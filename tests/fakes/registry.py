@@ -30,6 +30,7 @@ class Seen(msgspec.Struct, frozen=True):
     path: str
     query: dict[str, str]
     headers: Mapping[str, str]
+    form: dict[str, str] = {}
 
     @property
     def authorization(self) -> str | None:
@@ -37,11 +38,13 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """What the registry wants: tokens from `realm` (its own by default), or a password."""
+    """What the registry wants: tokens from `realm` (its own by default) for a password or an
+    identity token, or a password."""
 
     scheme: str = "Bearer"
     user: str = ""
     password: str = ""
+    identity: str = ""
     realm: str = ""
     expires_in: int = 60
     answer: bytes | None = None
@@ -68,6 +71,7 @@ class FakeRegistry:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/token", self._token)
+        app.router.add_post("/token", self._exchange)
         app.router.add_get("/v2/{name:.+}/manifests/{which}", self._manifest)
         app.router.add_get("/v2/{name:.+}/blobs/{digest}", self._blob)
         app.router.add_get("/{anything:.*}", self._unknown)
@@ -140,8 +144,9 @@ class FakeRegistry:
         for child in content.children:
             self._keep(child)
 
-    def _see(self, request: web.Request) -> None:
-        seen = Seen(request.method, request.path, dict(request.query), request.headers)
+    def _see(self, request: web.Request, form: dict[str, str] | None = None) -> None:
+        query = dict(request.query)
+        seen = Seen(request.method, request.path, query, request.headers, form or {})
         self.requests.append(seen)
 
     async def _manifest(self, request: web.Request) -> web.StreamResponse:
@@ -184,6 +189,19 @@ class FakeRegistry:
         login = self.login or Login()
         if login.user and request.headers.get("Authorization") != basic(login.user, login.password):
             return problem(401, "UNAUTHORIZED")
+        return self._grant(login)
+
+    async def _exchange(self, request: web.Request) -> web.StreamResponse:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        self._see(request, form)
+        login = self.login or Login()
+        if form.get("grant_type") != "refresh_token" or not form.get("client_id"):
+            return problem(400, "UNSUPPORTED")
+        if not login.identity or form.get("refresh_token") != login.identity:
+            return problem(401, "UNAUTHORIZED")
+        return self._grant(login)
+
+    def _grant(self, login: Login) -> web.Response:
         if login.answer is not None:
             return web.Response(body=login.answer, content_type="application/json")
         token = f"token-{len(self.tokens)}"

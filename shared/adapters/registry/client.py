@@ -15,10 +15,12 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from shared.adapters.registry import limits, manifests, media_types
+from shared.adapters.registry.credentials import Credentials
 from shared.adapters.registry.endpoints import Target
 from shared.adapters.registry.exchange import Exchange
 from shared.adapters.registry.failures import untrusted, within
 from shared.adapters.registry.limits import Timeouts
+from shared.adapters.registry.token_service import TokenService
 from shared.adapters.registry.tokens import Authenticator
 from shared.adapters.registry.wire import Wire, host_of, media_type_of
 from shared.domain.pointer import Index, Manifest
@@ -57,8 +59,11 @@ class RegistryClient:
             ssl_context=ssl_context,
             resolver=resolver,
         )
+        self._credentials = Credentials(clock=clock, timeouts=self._timeouts)
         authenticator = Authenticator(
-            wire=self._wire, rules=rules, clock=clock, timeout=self._timeouts.token
+            credentials=self._credentials,
+            service=TokenService(wire=self._wire, rules=rules, timeout=self._timeouts.token),
+            clock=clock,
         )
         self._exchange = Exchange(wire=self._wire, authenticator=authenticator, rules=rules)
 
@@ -72,6 +77,7 @@ class RegistryClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self._credentials.close()
         await self._wire.__aexit__(kind, error, traceback)
 
     async def resolve(self, reference: ImageReference) -> Resolved:

@@ -1,132 +1,68 @@
-"""Credentials: dockerconfigjson files, read again when they change.
+"""Where the login for a repository comes from: what its entry of `registries` names.
 
-The format is that of `~/.docker/config.json` and of secrets of type
-kubernetes.io/dockerconfigjson: `{"auths": {HOST: {"auth": base64("user:password")}}}`, or
-`username` and `password`. A key may have a scheme and a path (docs/design/registry.md,
-"Credentials"). No message holds what a file contains.
+It is for that entry's host alone (docs/design/registry.md, "Credentials").
 """
 
-import base64
-import binascii
-from pathlib import Path
-
-import msgspec
-
+from shared.adapters.registry.credential_helper import CredentialHelpers
+from shared.adapters.registry.docker_config import Helper, read_docker_config
 from shared.adapters.registry.endpoints import Target
-from shared.adapters.registry.limits import MAX_CREDENTIAL_FILE_BYTES
-from shared.domain.errors import ErrorKind, PermanentFailure
-
-_HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
-_WHOLE_HOST = frozenset({"", "v1", "v2"})
-_MAX_FILES = 64
+from shared.adapters.registry.kept_files import KeptFiles, one_text, one_user
+from shared.adapters.registry.limits import (
+    MAX_CREDENTIAL_FILE_BYTES,
+    MAX_SECRET_FILE_BYTES,
+    Timeouts,
+)
+from shared.adapters.registry.logins import Login, Password, unusable
+from shared.ports.clock import Clock
 
 
 class Credentials:
-    """A user and a password; shows neither."""
+    """The files and helpers that the rules name."""
 
-    def __init__(self, username: str, password: str) -> None:
-        self._pair = f"{username}:{password}".encode()
+    def __init__(self, *, clock: Clock, timeouts: Timeouts) -> None:
+        limit = MAX_SECRET_FILE_BYTES
+        self._users = KeptFiles(what="the userFile", limit=limit, parse=one_user)
+        self._passwords = KeptFiles(what="the passwordFile", limit=limit, parse=one_text)
+        self._configs = KeptFiles(
+            what="the credentials file", limit=MAX_CREDENTIAL_FILE_BYTES, parse=read_docker_config
+        )
+        self._helpers = CredentialHelpers(clock=clock, timeouts=timeouts)
 
-    def __repr__(self) -> str:
-        return "Credentials(...)"
+    async def find(self, target: Target) -> Login | None:
+        """The login for a repository; None if its entry of the rules names none.
 
-    def basic(self) -> str:
-        """The Authorization header of HTTP's basic scheme."""
-        return f"Basic {base64.b64encode(self._pair).decode()}"
-
-
-class _Entry(msgspec.Struct):
-    auth: str = ""
-    username: str = ""
-    password: str = ""
-    identitytoken: str = ""
-
-
-class _File(msgspec.Struct):
-    auths: dict[str, _Entry] = {}
-
-
-_Stamp = tuple[int, int, int]
-
-
-class CredentialFiles:
-    """The files that the rules name."""
-
-    def __init__(self) -> None:
-        self._read: dict[str, tuple[_Stamp, _File]] = {}
-
-    def find(self, target: Target) -> Credentials | None:
-        """The credentials for a repository; None if its entry of the rules names no file.
-
-        Raises PermanentFailure (unauthorised) when the file that is named cannot be used.
+        Raises PermanentFailure (unauthorised) when what is named cannot be used, and
+        TransientFailure when a helper fails.
         """
-        path = target.rule.credentials
-        if not path:
+        rule = target.rule
+        if rule.helper:
+            return await self._helpers.ask(rule.helper, target)
+        if rule.user_file or rule.password_file:
+            return self._pair(target)
+        if not rule.credentials:
             return None
-        entry = _best(self._file(path, target), target)
-        if entry is None:
-            raise _unusable(target, f"has no entry for {target.reference.host}; add one")
-        if entry.username and entry.password:
-            return Credentials(entry.username, entry.password)
-        if not entry.auth:
-            what = "an identity token only" if entry.identitytoken else "no password"
-            raise _unusable(
-                target,
-                f"has {what} for {target.reference.host}; log in with a user and a password",
-            )
+        config = self._configs.read(rule.credentials, target=target)
         try:
-            text = base64.b64decode(entry.auth, validate=True).decode()
-        except (binascii.Error, ValueError):
-            text = ""
-        username, colon, password = text.rstrip("\0").partition(":")
-        if not colon:
-            raise _unusable(
-                target,
-                f"has an `auth` for {target.reference.host} that is not base64 of user:password",
-            )
-        return Credentials(username, password)
+            found = config.login(target)
+        except ValueError as error:
+            what = f"the credentials file {rule.credentials} {error}"
+            raise unusable(target, what) from error
+        if isinstance(found, Helper):
+            return await self._helpers.ask(found.program, target)
+        return found
 
-    def _file(self, path: str, target: Target) -> _File:
-        try:
-            status = Path(path).stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            known = self._read.get(path)
-            if known and known[0] == stamp:
-                return known[1]
-            if status.st_size > MAX_CREDENTIAL_FILE_BYTES:
-                raise _unusable(target, f"is larger than {MAX_CREDENTIAL_FILE_BYTES} bytes")
-            read = msgspec.json.decode(Path(path).read_bytes(), type=_File)
-        except OSError as error:
-            reason = (error.strerror or "unknown error").lower()
-            raise _unusable(target, f"cannot be read: {reason}") from error
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _unusable(target, "is not a dockerconfigjson file") from error
-        if len(self._read) >= _MAX_FILES:  # reloaded rules may name other files for ever
-            self._read.clear()
-        self._read[path] = (stamp, read)
-        return read
+    def outdated(self, login: Login | None) -> bool:
+        """Whether a login that was refused is a helper's, and another may be had by now."""
+        return login is not None and self._helpers.outdated(login)
 
+    async def close(self) -> None:
+        """End the helpers that run."""
+        await self._helpers.close()
 
-def _best(file: _File, target: Target) -> _Entry | None:
-    """The entry of the host with the longest path that the repository is under."""
-    best, length = None, -1
-    for key, entry in file.auths.items():
-        host, _, path = key.removeprefix("https://").removeprefix("http://").partition("/")
-        path = path.strip("/")
-        path = "" if path in _WHOLE_HOST else path
-        if not _same_host(host.lower(), target.reference.host) or len(path) <= length:
-            continue
-        if not path or f"{target.reference.path}/".startswith(f"{path}/"):
-            best, length = entry, len(path)
-    return best
-
-
-def _same_host(host: str, wanted: str) -> bool:
-    return host == wanted or (wanted == "docker.io" and host in _HUB)
-
-
-def _unusable(target: Target, reason: str) -> PermanentFailure:
-    return PermanentFailure(
-        f"{target.name}: the credentials file {target.rule.credentials} {reason}",
-        kind=ErrorKind.UNAUTHORISED,
-    )
+    def _pair(self, target: Target) -> Password:
+        rule = target.rule
+        if not (rule.user_file and rule.password_file):
+            lacking = "passwordFile" if rule.user_file else "userFile"
+            raise unusable(target, f"its entry of `registries` has no {lacking}; name both files")
+        user = self._users.read(rule.user_file, target=target)
+        return Password(user, self._passwords.read(rule.password_file, target=target))

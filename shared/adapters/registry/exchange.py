@@ -80,17 +80,27 @@ class Exchange:
     async def _with_proof(
         self, method: str, target: Target, url: URL, headers: dict[str, str], total: float | None
     ) -> aiohttp.ClientResponse:
-        """Send with the proof that was good before; answer one 401."""
-        proof = self._authenticator.known(target)
-        sent = {**headers, "Authorization": proof} if proof else headers
-        response = await self._wire.send(method, url, name=target.name, headers=sent, total=total)
+        """Send with the proof that was good before; answer one 401, and one more where what we
+        answered with was a helper's older word."""
+
+        async def send(proof: str | None) -> aiohttp.ClientResponse:
+            sent = {**headers, "Authorization": proof} if proof else headers
+            return await self._wire.send(method, url, name=target.name, headers=sent, total=total)
+
+        known = self._authenticator.known(target)
+        response = await send(known)
         if response.status != 401:
             return response
         response.release()
-        asked = response.headers.getall("WWW-Authenticate", [])
-        proof = await self._authenticator.answer(target, asked, refused_proof=proof)
-        sent = {**headers, "Authorization": proof}
-        return await self._wire.send(method, url, name=target.name, headers=sent, total=total)
+        proof = await self._authenticator.answer(target, _asked(response), refused_proof=known)
+        response = await send(proof)
+        if response.status != 401:
+            return response
+        newer = await self._authenticator.another(target, _asked(response), refused_proof=proof)
+        if newer is None:
+            return response
+        response.release()
+        return await send(newer)
 
     def _redirected(
         self, target: Target, response: aiohttp.ClientResponse, *, anywhere: bool
@@ -115,3 +125,7 @@ class Exchange:
                 "add it to `registries` if it is trusted with this repository"
             )
         return after
+
+
+def _asked(response: aiohttp.ClientResponse) -> list[str]:
+    return response.headers.getall("WWW-Authenticate", [])

@@ -17,6 +17,9 @@ MAX_REDIRECTS = 3
 MAX_TOKENS = 512
 MAX_TOKEN_LIFE = 3600.0
 MAX_CREDENTIAL_FILE_BYTES = 1024 * 1024
+MAX_SECRET_FILE_BYTES = 64 * 1024
+MAX_HELPER_BYTES = 64 * 1024
+MAX_HELPERS = 64
 MAX_RETRY_AFTER = 3600.0
 MAX_CONNECTIONS = 128
 MAX_CONNECTIONS_PER_HOST = 32
@@ -33,6 +36,10 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     index: float = 20.0
     """An index with all that are nested in it."""
     token: float = 4.0
+    helper: float = 10.0
+    """A run of a credential helper."""
+    helper_wait: float = 3.0
+    """What one who asks waits for it: less than `head`, whose words would be about the registry."""
     idle: float = 10.0
     """Between two pieces of a body."""
     blob: float = 600.0

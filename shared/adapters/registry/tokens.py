@@ -4,9 +4,8 @@ The rules of who gets what: docs/design/registry.md, "Credentials".
 """
 
 import asyncio
-import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -14,47 +13,36 @@ from yarl import URL
 
 from shared.adapters.registry import limits
 from shared.adapters.registry.challenges import Challenge, choose, read_challenges
-from shared.adapters.registry.credentials import CredentialFiles
+from shared.adapters.registry.credentials import Credentials
 from shared.adapters.registry.endpoints import Target
-from shared.adapters.registry.failures import refused
-from shared.adapters.registry.wire import Wire, host_of
-from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
-from shared.domain.rules import Rules
+from shared.adapters.registry.logins import IdentityToken, Login, unauthorised
+from shared.adapters.registry.token_service import TokenService
+from shared.domain.errors import ErrorKind, PermanentFailure
 from shared.ports.clock import Clock
 
-_Key = tuple[URL, str, str]
+_Key = tuple[URL, str, tuple[str, ...]]
 
-_DEFAULT_LIFE = 60.0  # the token specification's own default
-_MARGIN = 5.0
 _BASIC_LIFE = 60.0
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
-
-
-class _Answer(msgspec.Struct):
-    token: str = ""
-    access_token: str = ""
-    expires_in: float = _DEFAULT_LIFE
 
 
 class _Proof(msgspec.Struct, frozen=True):
     header: str
     ends: float
+    """By the monotonic clock."""
+    login: Login | None
 
     def __repr__(self) -> str:
         return "_Proof(...)"
 
 
 class Authenticator:
-    """Keeps the proofs that are still good, bounded, by host, repository and credentials file."""
+    """Keeps the proofs that are still good, bounded, by host, repository and where the login comes
+    from."""
 
-    def __init__(
-        self, *, wire: Wire, rules: Callable[[], Rules], clock: Clock, timeout: float
-    ) -> None:
-        self._wire = wire
-        self._timeout = timeout
-        self._rules = rules
+    def __init__(self, *, credentials: Credentials, service: TokenService, clock: Clock) -> None:
+        self._credentials = credentials
+        self._service = service
         self._clock = clock
-        self._files = CredentialFiles()
         self._proofs: OrderedDict[_Key, _Proof] = OrderedDict()
         self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
 
@@ -81,87 +69,63 @@ class Authenticator:
             if newer is not None and newer != refused_proof:
                 return newer
             self._proofs.pop(key, None)
-            header, life = await self._prove(target, www_authenticate)
-            self._keep(key, header, life)
+            header, life, login = await self._prove(target, www_authenticate)
+            self._keep(key, header, life, login)
         return header
 
-    async def _prove(self, target: Target, www_authenticate: Sequence[str]) -> tuple[str, float]:
+    async def another(
+        self, target: Target, www_authenticate: Sequence[str], *, refused_proof: str
+    ) -> str | None:
+        """The header of a newer login, where what was refused came of a helper's older answer;
+        else None, and the refusal stands. Raises as `answer`."""
+        used = self._proofs.get(_key(target))
+        if used is None:
+            return None
+        if used.header == refused_proof and not self._credentials.outdated(used.login):
+            return None
+        return await self.answer(target, www_authenticate, refused_proof=refused_proof)
+
+    async def _prove(
+        self, target: Target, www_authenticate: Sequence[str]
+    ) -> tuple[str, float, Login | None]:
         challenge = choose(read_challenges(www_authenticate))
         if challenge is None:
-            raise _unauthorised(target, "asks for a way to log in other than Bearer or Basic")
+            raise unauthorised(target, "asks for a way to log in other than Bearer or Basic")
         if challenge.scheme == "basic":
-            return self._password(target), _BASIC_LIFE
+            return await self._password(target)
         return await self._token(target, challenge)
 
-    def _password(self, target: Target) -> str:
-        credentials = self._files.find(target)
-        if credentials is None:
-            raise _unauthorised(target, "wants a user and a password")
-        return credentials.basic()
+    async def _password(self, target: Target) -> tuple[str, float, Login | None]:
+        login = await self._credentials.find(target)
+        if login is None:
+            raise unauthorised(target, "wants a user and a password")
+        if isinstance(login, IdentityToken):
+            raise unauthorised(target, "wants a user and a password, and got an identity token")
+        return login.basic(), _BASIC_LIFE, login
 
-    async def _token(self, target: Target, challenge: Challenge) -> tuple[str, float]:
-        realm = self._realm(target, challenge)
-        credentials = self._files.find(target)
-        headers = {"Authorization": credentials.basic()} if credentials else {}
-        scope = f"repository:{target.reference.path}:pull"
-        query = {"service": challenge.parameters.get("service", ""), "scope": scope}
-        url = realm.extend_query({key: value for key, value in query.items() if value})
-        response = await self._wire.send(
-            "GET", url, name=target.name, headers=headers, total=self._timeout
-        )
-        async with response:
-            if response.status != 200:
-                raise await self._wire.failure(response, name=target.name)
-            limit = limits.MAX_TOKEN_BYTES
-            body = await self._wire.read(response, name=target.name, limit=limit)
-        return self._read(target, body, host_of(realm))
-
-    def _realm(self, target: Target, challenge: Challenge) -> URL:
-        text = challenge.parameters.get("realm", "")
+    async def _token(self, target: Target, challenge: Challenge) -> tuple[str, float, Login | None]:
+        realm = self._service.realm(target, challenge)
+        login = await self._credentials.find(target)
         try:
-            realm = URL(text)
-            usable = realm.scheme in ("http", "https") and bool(realm.raw_host and realm.port)
-        except ValueError as error:
-            raise refused(f"{target.name}: the registry names no usable token realm") from error
-        if not usable or realm.raw_user is not None or realm.raw_password is not None:
-            raise refused(f"{target.name}: the registry names no usable token realm")
-        if not target.trusts_realm(realm, self._rules()):
-            raise refused(
-                f"{target.name}: the registry sends us to {realm.scheme}://{host_of(realm)} for a "
-                "token, which the rules do not name; if that host is trusted with this "
-                "registry's credentials, add it to `registries`"
-            )
-        return realm.with_fragment(None)
+            header, life = await self._service.token(target, challenge, realm, login)
+        except PermanentFailure as error:
+            if error.kind is not ErrorKind.UNAUTHORISED or not self._credentials.outdated(login):
+                raise
+            login = await self._credentials.find(target)
+            header, life = await self._service.token(target, challenge, realm, login)
+        return header, life, login
 
-    def _read(self, target: Target, body: bytes, host: str) -> tuple[str, float]:
-        try:
-            answer = msgspec.json.decode(body, type=_Answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise TransientFailure(
-                f"{target.name}: {host} answered with something that is no token; it is tried again"
-            ) from error
-        token = answer.token or answer.access_token
-        if not _VISIBLE.fullmatch(token):
-            raise _unauthorised(target, f"got no usable token from {host}")
-        return f"Bearer {token}", answer.expires_in - _MARGIN
-
-    def _keep(self, key: _Key, header: str, life: float) -> None:
+    def _keep(self, key: _Key, header: str, life: float, login: Login | None) -> None:
         life = min(life, limits.MAX_TOKEN_LIFE)
         if life <= 0:
             return
-        self._proofs[key] = _Proof(header, self._clock.monotonic() + life)
+        self._proofs[key] = _Proof(header, self._clock.monotonic() + life, login)
         self._proofs.move_to_end(key)
         while len(self._proofs) > limits.MAX_TOKENS:
             self._proofs.popitem(last=False)
 
 
 def _key(target: Target) -> _Key:
-    return target.base, target.reference.path, target.rule.credentials
-
-
-def _unauthorised(target: Target, what: str) -> PermanentFailure:
-    return PermanentFailure(
-        f"{target.name}: the registry {what}; name a file with credentials for "
-        f"{target.reference.host} under `registries` in the rules",
-        kind=ErrorKind.UNAUTHORISED,
-    )
+    rule = target.rule
+    named = (rule.credentials, rule.user_file, rule.password_file, rule.helper)
+    return target.base, target.reference.path, named

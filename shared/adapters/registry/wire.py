@@ -87,12 +87,13 @@ class Wire:
         *,
         name: str,
         headers: Mapping[str, str],
+        form: Mapping[str, str] | None = None,
         total: float | None = None,
     ) -> aiohttp.ClientResponse:
         """The answer's head, whatever its status; the caller closes it.
 
         Raises PermanentFailure (refused) for a place that may not be asked, TransientFailure
-        when no answer comes. `total` bounds the body too, in seconds.
+        when no answer comes. `form` is what a POST sends; `total` bounds the body too, in seconds.
         """
         if self._session is None or self._guard is None:
             raise RuntimeError("the registry client is not open: use it as `async with`")
@@ -102,7 +103,7 @@ class Wire:
         )
         try:
             return await self._session.request(
-                method, url, headers=headers, allow_redirects=False, timeout=timeout
+                method, url, headers=headers, data=form, allow_redirects=False, timeout=timeout
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise failure_of_error(name, host_of(url), error) from error

@@ -173,7 +173,10 @@ async def test_a_login_that_cannot_be_answered_is_unauthorised(
         ('{"auths": {"HOST": {}}}', "has no password"),
         ('{"auths": {"HOST": {"auth": "?"}}}', "not base64 of user:password"),
         ('{"auths": {"HOST": {"auth": "YWRh"}}}', "not base64 of user:password"),
-        ('{"auths": {"HOST": {"identitytoken": "x"}}}', "an identity token only"),
+        ('{"credHelpers": {"HOST": "../x"}}', "no name of a program"),
+        ('{"credHelpers": {"HOST": ""}}', "no name of a program"),
+        ('{"credsStore": "of-nobody/x"}', "no name of a program"),
+        ('{"credHelpers": {"HOST": 5}}', "is not a dockerconfigjson file"),
     ],
 )
 async def test_a_credentials_file_that_is_no_use_is_named(
@@ -188,6 +191,21 @@ async def test_a_credentials_file_that_is_no_use_is_named(
     assert caught.value.kind is ErrorKind.UNAUTHORISED
     assert str(file) in str(caught.value)
     assert registry.asked("/token") == []
+
+
+async def test_an_identity_token_of_a_file_is_exchanged_and_the_empty_password_beside_it_not_sent(
+    registry: FakeRegistry, open_client: OpenClient, tmp_path: Path
+) -> None:
+    auth = basic("00000000", "").removeprefix("Basic ")
+    entry = {"auth": auth, "identitytoken": SECRET}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": {registry.host: entry}}))
+    client = await open_client(rules_naming(registry, credentials=str(file)))
+    registry.login = Login(identity=SECRET)
+    await client.resolve(registry.put(tiny_image(), "team/app:1"))
+    given = [seen.authorization for seen in registry.requests]
+    assert given == [None, None, "Bearer token-0"]
+    assert registry.requests[1].form["refresh_token"] == SECRET
 
 
 async def test_a_credentials_file_that_is_missing_is_named(
