@@ -61,6 +61,11 @@ class Missing(msgspec.Struct, frozen=True):
     asked_at: int = 0
     """Where the registry has to be asked again: when it was asked last, by a worker's clock."""
 
+    @property
+    def unresolved(self) -> bool:
+        """Nobody knows what the tag names, and asking its registry failed a moment ago."""
+        return self.resting and not self.subjects
+
 
 class Known(msgspec.Struct, frozen=True):
     """A judgement, and whether something of it should be asked again behind the answer."""
@@ -87,6 +92,7 @@ class Catalogue:
         self._refresh: Need | None = None
         self._until = FOREVER
         self._digest = ""
+        self._known_since = 0
 
     def judge(self) -> Known | Missing:
         """Walk the stair: pointer, index, verdicts, errors."""
@@ -104,6 +110,7 @@ class Catalogue:
             return Missing(Need.REQUEST, (key,))
         if pointer.digest is None:
             return self._known(State.ERROR, pointer.message)
+        self._known_since = pointer.known_since
         always, immutable = self._image.always, self._rules.immutable(reference)
         standing = pointer.standing(
             self._now, always=always, immutable=immutable, renewed=self._renewed
@@ -219,5 +226,6 @@ class Catalogue:
             reference=self._image.reference,
             verdicts=verdicts,
             digest=self._digest,
+            known_since=self._known_since,
         )
         return Known(judgement, self._refresh, until=self._until)

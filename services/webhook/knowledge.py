@@ -117,8 +117,6 @@ class Knowledge:
         """What is known by the deadline at the latest; never raises for a dead dependency."""
         asked: dict[Need, Asked] = {}
         judgement = await self._learn(image, patience, asked)
-        if asked:
-            judgement = msgspec.structs.replace(judgement, asked=True)
         layer = Layer.QUEUE if asked else Layer.STORE
         if asked.get(Need.REQUEST, Asked.STORE_DOWN) is not Asked.STORE_DOWN:
             self._lookups.asked(image)
@@ -215,7 +213,9 @@ class Knowledge:
         if missing.need is Need.RESOLVE:
             return _unanswered(image, State.REGISTRY_AWAY, missing.note)
         pending = _unanswered(image, State.PENDING, missing.note)
-        return msgspec.structs.replace(pending, since=self._requests.since(image))
+        return msgspec.structs.replace(
+            pending, since=self._requests.since(image), unresolved=missing.unresolved
+        )
 
     def _renew(self, image: Image, known: Known) -> None:
         """Have what is stale asked again, behind the answer."""

@@ -8,10 +8,17 @@ import msgspec
 from services.webhook.terms import Terms
 from shared.domain.decision import Judgement, State
 from shared.domain.exceptions import ImageException, covering
-from shared.domain.pointer import FOREVER
+from shared.domain.pointer import FOREVER, SECOND
 from shared.domain.reference import ImageReference
 from shared.domain.rules import Rule
 from shared.domain.verdict import Outcome, Verdict
+
+UNSEEN = 10 * SECOND
+"""So long after it is known what a tag names, a pod may come that /mutate could not pin: its
+registry took longer than /mutate waits, and clocks differ. Later than that /mutate was not called,
+or another webhook replaced the image after it."""
+
+ALLOWED = (State.PASS, State.TURNED, State.EXCEPTED)
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -34,10 +41,9 @@ def settle(
     settled = Settled(judgement)
     if judgement.state is State.FAIL and judgement.reference is not None:
         settled = _allowed_for_a_time(judgement, judgement.reference, rule, exceptions, now)
-    allowed = settled.judgement.state in (State.PASS, State.TURNED, State.EXCEPTED)
-    if allowed and not advice and _unpinned(judgement) and terms.wants_digest(rule):
-        return Settled(_refused_for_its_tag(judgement))
-    return settled
+    if advice or not _by_tag_alone(judgement) or not terms.wants_digest(rule):
+        return settled
+    return _by_its_tag(settled, now)
 
 
 def _allowed_for_a_time(
@@ -77,17 +83,23 @@ def _grace_end(verdict: Verdict, rule: Rule) -> int:
     return (verdict.turned_at + rule.turn_grace) if verdict.turned_at else 0
 
 
-def _unpinned(judgement: Judgement) -> bool:
+def _by_tag_alone(judgement: Judgement) -> bool:
     return judgement.reference is not None and judgement.reference.digest is None
 
 
-def _refused_for_its_tag(judgement: Judgement) -> Judgement:
-    """What was only asked for in this review could not be pinned before it: the next one is."""
-    state = State.PENDING if judgement.asked else State.UNPINNED
-    message = (
-        "its tag is not pinned to a digest yet"
-        if judgement.asked
-        else "it is named by a tag alone, which can move before it is pulled: see that imagegate's "
-        "mutating webhook is called and no other webhook replaces images after it, or give a digest"
-    )
-    return msgspec.structs.replace(judgement, state=state, message=message)
+def _by_its_tag(settled: Settled, now: int) -> Settled:
+    """What would be allowed, or be asked for without end, were it not for the tag it came by.
+
+    /mutate pins at once what a tag is known to name, whatever its registry says now. So a tag that
+    has been known for a while proves that /mutate was not called, and trying again is in vain.
+    """
+    judgement, until = settled.judgement, settled.until
+    good = judgement.state in ALLOWED
+    unseen_until = judgement.known_since + UNSEEN
+    if good and now < unseen_until:
+        state, until = State.PENDING, min(until, unseen_until)
+    elif good or judgement.state is State.REGISTRY_AWAY or judgement.unresolved:
+        state = State.UNPINNED
+    else:
+        return settled
+    return Settled(msgspec.structs.replace(judgement, state=state), until)

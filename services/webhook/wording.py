@@ -120,9 +120,25 @@ def _error(judgement: Judgement, now: int) -> str:
 
 
 def _pending(judgement: Judgement, now: int) -> str:
+    if judgement.verdicts:
+        return "judged, and its tag is not pinned to a digest yet: try again, then it will be"
     seconds = max(0, now - (judgement.since or now)) // SECOND
     note = f". Last try: {abridged(judgement.message, 120)}" if judgement.message else ""
     return f"not judged yet, its scan is under way since {seconds} s: try again{note}"
+
+
+def _unpinned(judgement: Judgement, now: int) -> str:
+    if not judgement.unresolved:
+        return (
+            "it is named by a tag alone, which can move before it is pulled: see that imagegate's "
+            "mutating webhook is called and no other webhook replaces images after it, or give a "
+            "digest"
+        )
+    seconds = max(0, now - (judgement.since or now)) // SECOND
+    return (
+        f"its registry has not said for {seconds} s what the tag names, so that it cannot be "
+        f"pinned: try again when it does. Last try: {abridged(judgement.message, 100)}"
+    )
 
 
 def _registry_away(judgement: Judgement, now: int) -> str:
@@ -153,7 +169,7 @@ _TEXTS = {
     State.ERROR: _error,
     State.STORE_DOWN: _store_down,
     State.QUEUE_DOWN: _queue_down,
-    State.UNPINNED: _as_said,
+    State.UNPINNED: _unpinned,
     State.UNDECIDED: _as_said,
     State.REGISTRY_AWAY: _registry_away,
     State.PENDING: _pending,

@@ -54,8 +54,10 @@ class Judgement(msgspec.Struct, frozen=True):
     """When the scan was first wanted here (ms), while pending."""
     digest: str = ""
     """What the reference stands for, once that is known: an index's or a manifest's."""
-    asked: bool = False
-    """Whether this review had to have a registry or a scanner asked."""
+    known_since: int = 0
+    """Of a tag: since when it is known what it names (ms); 0: longer than was written down."""
+    unresolved: bool = False
+    """Nobody knows what the tag names, and asking its registry failed a moment ago."""
     exceptions: tuple[ImageException, ...] = ()
     """What lets it run although it failed."""
     allowed_until: int = 0

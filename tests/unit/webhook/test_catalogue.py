@@ -207,7 +207,7 @@ def test_an_error_is_the_answer_only_where_there_is_no_verdict() -> None:
 def test_a_passing_fault_is_still_pending_and_says_what_happened() -> None:
     answer = Shelf().point(A).erred(A, ErrorKind.TRANSIENT).judge()
     assert isinstance(answer, Missing)
-    assert (answer.note, answer.resting) == ("because", True)
+    assert (answer.note, answer.resting, answer.unresolved) == ("because", True, False)
     assert isinstance(asked := Shelf().point(A).judge(), Missing)
     assert not asked.resting
 
@@ -223,7 +223,24 @@ def test_what_just_failed_is_not_asked_again_before_its_error_ends() -> None:
     shelf.records[last_error_key(nobody, QUESTION)] = error
     unknown = shelf.judge()
     assert isinstance(unknown, Missing)
-    assert (unknown.note, unknown.resting) == ("away", True)
+    assert (unknown.note, unknown.resting, unknown.unresolved) == ("away", True, True)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL])
+def test_a_judgement_by_tag_tells_since_when_the_tag_is_known(outcome: Outcome) -> None:
+    shelf = Shelf().point(A).judged(A, outcome)
+    key = pointer_key(parse_reference("app:1"))
+    pointer = shelf.records[key]
+    shelf.records[key] = msgspec.structs.replace(pointer, known_since=NOW - 5)
+    by_tag, by_digest = shelf.judge(), shelf.judge(f"app:1@{A}")
+    assert isinstance(by_tag, Known)
+    assert isinstance(by_digest, Known)
+    assert (by_tag.judgement.known_since, by_digest.judgement.known_since) == (NOW - 5, 0)
+
+
+def test_a_tag_that_nobody_asked_about_yet_is_not_one_that_could_not_be_had() -> None:
+    assert isinstance(unknown := Shelf().judge(), Missing)
+    assert not unknown.unresolved
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.ANALYSIS_FAILED, ErrorKind.TRANSIENT])
