@@ -25,7 +25,7 @@ class Taken(StrEnum):
     FULL = "full"
 
 
-class _Held(msgspec.Struct, frozen=True):
+class _Held(msgspec.Struct):
     exception: ImageException
     source: Source
     until: int
@@ -43,12 +43,18 @@ class Believed:
     def take(self, exception: ImageException, source: Source, *, now: int) -> Taken:
         """Believe it, unless there is nothing new in it; one of a known id always finds room."""
         held = self._held.get(exception.id)
-        if exception.expires <= now or (held and not _newer(exception, held.exception)):
+        if exception.expires <= now:
             return Taken.KNOWN
-        if held is None and len(self._held) >= self._most:
-            return Taken.FULL
-        until = max(exception.expires, held.until if held else 0)
-        self._held[exception.id] = _Held(exception, source, until)
+        if held is None:
+            if len(self._held) >= self._most:
+                return Taken.FULL
+            self._held[exception.id] = _Held(exception, source, exception.expires)
+            return Taken.NEW
+        # An older one is remembered by its end: it must not come back when the newer has ended.
+        held.until = max(held.until, exception.expires)
+        if not _newer(exception, held.exception):
+            return Taken.KNOWN
+        held.exception, held.source = exception, source
         return Taken.NEW
 
     def forget_ended(self, now: int) -> None:

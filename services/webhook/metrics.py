@@ -80,6 +80,13 @@ class WebhookMetrics:
             "Signed exceptions that do not count, each time that they are read.",
             ("source", "reason"),
         )
+        self._exceptions: Callable[[], Mapping[tuple[str, ...], float]] = dict
+        metrics.gauges(
+            "imagegate_exceptions",
+            "Exceptions that count now, by where they stand.",
+            ("source",),
+            self._count_exceptions,
+        )
         self._count_lookups(metrics)
 
     def _count_lookups(self, metrics: Metrics) -> None:
@@ -172,6 +179,9 @@ class WebhookMetrics:
         if why is Uncounted.SIGNATURE:
             self._signatures.add()
 
+    def _count_exceptions(self) -> Mapping[tuple[str, ...], float]:
+        return self._exceptions()
+
     def watch_exceptions(
         self, book: CurrentBook, signed: Callable[[], Mapping[Source, int]], clock: Clock
     ) -> None:
@@ -183,9 +193,4 @@ class WebhookMetrics:
             numbers["rules"] = sum(each.counts(now) for each in book.rules.exceptions)
             return {(source,): number for source, number in numbers.items()}
 
-        self.all.gauges(
-            "imagegate_exceptions",
-            "Exceptions that count now, by where they stand.",
-            ("source",),
-            told,
-        )
+        self._exceptions = told

@@ -12,8 +12,10 @@ from services.console.app import console_app
 from services.console.metrics import PARTS, ConsoleMetrics
 from services.intake.metrics import IntakeMetrics
 from services.intake.pushes import Ignored, Source, Taken
+from services.webhook.believed import Source as ExceptionSource
 from services.webhook.catalogue import Need
 from services.webhook.decisions import LeftOut
+from services.webhook.exceptions import Uncounted
 from services.webhook.lookups import First, Layer
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.mutate import Pinned
@@ -159,6 +161,11 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_reviews_refused_total": {"status": _statuses("services/webhook")},
     "imagegate_mutations_total": {"result": set(Pinned)},
     "imagegate_decisions_left_out_total": {"reason": set(LeftOut)},
+    "imagegate_exceptions": {"source": {"rules", *ExceptionSource}},
+    "imagegate_exceptions_left_out_total": {
+        "source": set(ExceptionSource),
+        "reason": set(Uncounted),
+    },
     "imagegate_asks_total": {"need": set(Need), "outcome": set(Asked)},
     "imagegate_queue_events_total": {"event": set(QueueEvent), "lane": LANES},
     "imagegate_announcements_total": {"kind": {"change", "gap"}},
