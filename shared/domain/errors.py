@@ -79,6 +79,14 @@ class StoreRefused(StoreError):
     """Reads go on, this write does not: read-only or out of memory."""
 
 
+class ClusterUnreachable(ImagegateError):
+    """The Kubernetes API gave no answer, or none that can be read."""
+
+
+class ClusterMisconfigured(ClusterUnreachable):
+    """Our token, rights or certificates are refused: as unreachable, but said apart."""
+
+
 class QueueError(ImagegateError):
     """A step could not be handed to the broker."""
 

@@ -1,0 +1,111 @@
+"""What the Kubernetes API's answer, or its silence, means in the words of the port."""
+
+import aiohttp
+import msgspec
+
+from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
+
+MAX_SAID = 300
+
+ROLE = (
+    "bind the ClusterRole imagegate-webhook (get, list and watch of namespaces) to the webhook's "
+    "ServiceAccount, as k8s/base/webhook.yaml does"
+)
+
+
+class NotThere(ClusterUnreachable):
+    """404: no such namespace."""
+
+
+class Expired(ClusterUnreachable):
+    """410: the API server does not keep that far back what has changed."""
+
+
+class TooLarge(ClusterUnreachable):
+    """An answer over our bounds."""
+
+
+class Status(msgspec.Struct):
+    """How the API server says what went wrong; also inside of a watch."""
+
+    code: int = 0
+    message: str = ""
+
+
+def failure_of_body(host: str, doing: str, code: int, body: bytes) -> ClusterUnreachable:
+    """An answer other than 200, with the beginning of its body."""
+    try:
+        message = msgspec.json.decode(body, type=Status).message
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        message = ""
+    return failure_of_status(host, doing, Status(code, message))
+
+
+def failure_of_status(host: str, doing: str, status: Status) -> ClusterUnreachable:
+    """What a Status means; `doing` is what was asked ("list namespaces")."""
+    said = f"the Kubernetes API at {host} answered {status.code} to '{doing}'{_quoted(status)}"
+    match status.code:
+        case 401:
+            return ClusterMisconfigured(
+                f"{said}: it does not take our token; the file must hold one of this cluster that "
+                "has not ended (in a pod: automountServiceAccountToken; else "
+                "IMAGEGATE_KUBERNETES_TOKEN_FILE)"
+            )
+        case 403:
+            return ClusterMisconfigured(f"{said}: {ROLE}")
+        case 404:
+            return NotThere(said)
+        case 406:
+            return ClusterMisconfigured(
+                f"{said}: it does not know PartialObjectMetadata, so that it is none of Kubernetes "
+                "1.30 or newer; look at IMAGEGATE_KUBERNETES_URL"
+            )
+        case 410:
+            return Expired(said)
+        case _:
+            return ClusterUnreachable(f"{said}; it is asked again")
+
+
+def failure_of_error(host: str, doing: str, error: Exception) -> ClusterUnreachable:
+    """A call that ended without a whole answer."""
+    about = f"the Kubernetes API at {host}, asked to '{doing}',"
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return ClusterMisconfigured(
+                f"{about} is not trusted, or speaks no TLS: the CA file must hold the certificate "
+                "of the authority that made its certificate, for this very host "
+                "(IMAGEGATE_KUBERNETES_CA; in a pod ca.crt beside the token)"
+            )
+        case TimeoutError():
+            return ClusterUnreachable(f"{about} did not answer in time; it is asked again")
+        case _:
+            return ClusterUnreachable(
+                f"{about} gave no whole answer ({_reason(error)}); it is asked again. Check that "
+                "it is up, and that it can be reached from here"
+            )
+
+
+def unreadable(host: str, doing: str, what: str) -> ClusterUnreachable:
+    """An answer that is none: `what` is wrong with it."""
+    return ClusterUnreachable(
+        f"the Kubernetes API at {host} answered '{doing}' with {what}; is it one?"
+    )
+
+
+def too_large(host: str, doing: str, limit: int) -> TooLarge:
+    """More than `limit` bytes."""
+    return TooLarge(
+        f"the Kubernetes API at {host} answered '{doing}' with more than {limit} bytes, which is "
+        "the most that is taken"
+    )
+
+
+def _quoted(status: Status) -> str:
+    plain = "".join(each if each.isprintable() else "?" for each in status.message[:MAX_SAID])
+    return f" ({plain})" if plain else ""
+
+
+def _reason(error: Exception) -> str:
+    """The kernel's words where there are any, else the error's kind."""
+    text = getattr(error, "strerror", None)
+    return text.lower() if isinstance(text, str) and text.isprintable() else type(error).__name__

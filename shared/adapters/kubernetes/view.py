@@ -1,0 +1,148 @@
+"""What is known of namespaces, and until when it is believed. Pure: asks nobody.
+
+Labels choose rules, so that old ones may let an image run that newer ones refuse: what the API
+server said is believed for a minute after it last said that nothing else had changed. Not for less:
+an API server that restarts must not have every pod refused (docs/adr/0016).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from shared.adapters.kubernetes.limits import (
+    LABEL_BYTES,
+    MAX_LABEL_BYTES,
+    MAX_LABEL_BYTES_OF_ONE,
+    MAX_NAMESPACES,
+    MAX_READ,
+    Pace,
+)
+from shared.ports.clock import Clock
+
+Labels: TypeAlias = Mapping[str, str]
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """One namespace that was asked for; `labels` None: there is none of that name."""
+
+    labels: Labels | None
+    until: float
+
+
+class NamespaceView:
+    """Labels by namespace: those that are followed, and those that were read one by one."""
+
+    def __init__(
+        self, *, clock: Clock, pace: Pace, on_known: Callable[[str], None] = lambda name: None
+    ) -> None:
+        """`on_known` is told of each namespace that is followed from now on, or changed."""
+        self._clock = clock
+        self._pace = pace
+        self._on_known = on_known
+        self._followed: dict[str, Labels] = {}
+        self._bytes = 0
+        self._read: dict[str, _Read] = {}
+        self._proven: float | None = None
+        self.left_out = 0
+        """Namespaces that there was no room for, or that have too many labels."""
+
+    @property
+    def believed(self) -> bool:
+        """Whether what is followed is believed now."""
+        return self._proven is not None and self.age < self._pace.believed
+
+    @property
+    def age(self) -> float:
+        """Seconds since the API server last said that nothing else had changed."""
+        return self._clock.monotonic() - (self._proven or 0.0)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was followed since the view was last forgotten."""
+        return self._proven is not None
+
+    @property
+    def known(self) -> int:
+        """Namespaces that are followed and believed."""
+        return len(self._followed) if self.believed else 0
+
+    def labels(self, name: str) -> Labels | None:
+        """None where they are not known, or no longer believed."""
+        labels = self._followed.get(name)
+        if labels is not None and self.believed:
+            return labels
+        read = self._remembered(name)
+        return read.labels if read else None
+
+    def is_missing(self, name: str) -> bool:
+        """Whether the API server said a moment ago that there is no such namespace."""
+        read = self._remembered(name)
+        return read is not None and read.labels is None
+
+    def replaced(self, found: Mapping[str, Labels]) -> None:
+        """These are all that there are."""
+        self._followed.clear()
+        self._read.clear()
+        self._bytes = self.left_out = 0
+        for name, labels in found.items():
+            self._keep(name, labels)
+        self.proven()
+        for name in self._followed:
+            self._on_known(name)
+
+    def changed(self, name: str, labels: Labels) -> None:
+        """One was made, or its labels may be other ones now."""
+        self._drop(name)
+        self._keep(name, labels)
+        self.proven()
+        self._on_known(name)
+
+    def removed(self, name: str) -> None:
+        """One is gone."""
+        self._drop(name)
+        self.proven()
+
+    def proven(self) -> None:
+        """Nothing else had changed until now."""
+        self._proven = self._clock.monotonic()
+
+    def was_read(self, name: str, labels: Labels | None) -> None:
+        """One was asked for; `labels` None: there is none of that name."""
+        if labels is not None and _size(labels) > MAX_LABEL_BYTES_OF_ONE:
+            labels = None
+        kept = self._pace.missing if labels is None else self._pace.believed
+        self._read.pop(name, None)
+        while len(self._read) >= MAX_READ:
+            del self._read[next(iter(self._read))]
+        self._read[name] = _Read(labels, self._clock.monotonic() + kept)
+
+    def forget(self) -> None:
+        """Nothing is followed any more."""
+        self._followed.clear()
+        self._read.clear()
+        self._bytes = self.left_out = 0
+        self._proven = None
+
+    def _remembered(self, name: str) -> _Read | None:
+        read = self._read.get(name)
+        return read if read is not None and self._clock.monotonic() < read.until else None
+
+    def _keep(self, name: str, labels: Labels) -> None:
+        size = _size(labels)
+        full = len(self._followed) >= MAX_NAMESPACES or self._bytes + size > MAX_LABEL_BYTES
+        if full or size > MAX_LABEL_BYTES_OF_ONE:
+            self.left_out += 1
+            return
+        self._followed[name] = labels
+        self._bytes += size
+
+    def _drop(self, name: str) -> None:
+        self._read.pop(name, None)
+        labels = self._followed.pop(name, None)
+        if labels is not None:
+            self._bytes -= _size(labels)
+
+
+def _size(labels: Labels) -> int:
+    return sum(len(key) + len(value) + LABEL_BYTES for key, value in labels.items())

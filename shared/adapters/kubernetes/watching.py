@@ -1,0 +1,181 @@
+"""Namespaces followed: listed, then watched, and listed again where a watch cannot go on.
+
+A watch that says nothing proves nothing. After a restore of etcd the API server takes a version
+that is ahead of it, and says nothing until the end (docs/design/kube-facts.md 7); a connection may
+be dead at the other end. So the API server is asked to end each watch soon, with a bookmark before;
+one without any word is given up, and all are listed again.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import aclosing
+
+from shared.adapters.kubernetes.failures import Expired, TooLarge, failure_of_status
+from shared.adapters.kubernetes.limits import MAX_PAGE, Pace
+from shared.adapters.kubernetes.objects import Event, Page
+from shared.adapters.kubernetes.view import Labels, NamespaceView
+from shared.adapters.kubernetes.wire import Wire
+from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
+from shared.ports.clock import Clock
+from shared.ports.namespaces import WatchEnd
+
+log = logging.getLogger(__name__)
+
+
+class NamespaceWatch:
+    """Keeps a view up to date until cancelled."""
+
+    def __init__(
+        self,
+        *,
+        wire: Wire,
+        view: NamespaceView,
+        clock: Clock,
+        pace: Pace,
+        on_end: Callable[[WatchEnd], None] = lambda end: None,
+    ) -> None:
+        self._wire = wire
+        self._view = view
+        self._clock = clock
+        self._pace = pace
+        self._on_end = on_end
+        self._version = ""
+        """Where the next watch goes on; empty: all are listed first."""
+        self._pause = 0.0
+        self._begun = False
+        self._lost_by: ClusterUnreachable | None = None
+        self._disbelieved = False
+        self._overfull = False
+
+    async def run(self) -> None:
+        """Again and again."""
+        self._version, self._begun = "", False
+        while True:
+            began = self._clock.monotonic()
+            end = await self._once()
+            self._on_end(end)
+            if end is WatchEnd.DONE and self._clock.monotonic() - began >= self._pace.shortest:
+                self._pause = 0.0
+            else:
+                await asyncio.sleep(self._longer_pause())
+
+    async def _once(self) -> WatchEnd:
+        """One watch, whatever becomes of it."""
+        try:
+            version, self._version = self._version or await self._list(), ""
+            return await self._watch(version)
+        except Expired:
+            self._version = ""
+            return WatchEnd.GONE
+        except ClusterUnreachable as error:
+            if isinstance(error, TooLarge):  # else it comes again with the same event
+                self._version = ""
+            self._lost(error)
+            refused = isinstance(error, ClusterMisconfigured)
+            return WatchEnd.REFUSED if refused else WatchEnd.LOST
+        except Exception:
+            # The loop must live: without it every pod of some rules would be refused at last.
+            log.exception("following namespaces failed")
+            self._version = ""
+            return WatchEnd.LOST
+
+    async def _list(self) -> str:
+        """All of them into the view; the version to watch from. Raises ClusterUnreachable."""
+        found: dict[str, Labels] = {}
+        more = ""
+        try:
+            async with asyncio.timeout(self._pace.listing):
+                while True:
+                    page = await self._some(more)
+                    found |= {item.metadata.name: item.labels for item in page.items}
+                    more = page.metadata.more
+                    if not more:
+                        break
+        except TimeoutError as error:
+            raise ClusterUnreachable(
+                f"the Kubernetes API at {self._wire.host} did not list all namespaces within "
+                f"{self._pace.listing:g} s; it is asked again"
+            ) from error
+        self._view.replaced(found)
+        self._listed(len(found))
+        return page.metadata.version
+
+    async def _some(self, more: str) -> Page:
+        """One page; a smaller one where somebody wrote very much into some namespaces."""
+        limit = MAX_PAGE
+        while True:
+            try:
+                return await self._wire.page(limit=limit, more=more)
+            except TooLarge:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 4)
+
+    async def _watch(self, version: str) -> WatchEnd:
+        """Until it ends. Raises ClusterUnreachable."""
+        try:
+            async with (
+                asyncio.timeout(self._pace.watch + self._pace.grace),
+                aclosing(self._wire.watch(version)) as events,
+            ):
+                async for event in events:
+                    self._hear(event)
+        except TimeoutError:
+            return WatchEnd.SILENT
+        return WatchEnd.DONE if self._version else WatchEnd.SILENT
+
+    def _hear(self, event: Event) -> None:
+        """Raises ClusterUnreachable for what ends the watch."""
+        if event.status is not None:
+            raise failure_of_status(self._wire.host, "watch namespaces", event.status)
+        meta = event.partial.metadata
+        match event.type:
+            case "DELETED":
+                self._view.removed(meta.name)
+            case "BOOKMARK":
+                self._view.proven()
+            case _:
+                self._view.changed(meta.name, event.partial.labels)
+        self._version = meta.version
+        self._back()
+
+    def _longer_pause(self) -> float:
+        """Seconds, each time about twice as long; not all webhooks come back at once."""
+        self._pause = min(max(2 * self._pause, self._pace.first_pause), self._pace.last_pause)
+        return self._pause * random.uniform(0.5, 1.0)
+
+    def _listed(self, known: int) -> None:
+        fields = {"known": known, "kubernetes": self._wire.host}
+        if not self._begun:
+            log.info("namespaces are followed", extra=fields)
+            self._begun = True
+        if self._view.left_out and not self._overfull:
+            log.error(
+                "labels of some namespaces are not kept: there are too many namespaces, which are "
+                "then read as reviews need them, or too many labels of one, whose pods are refused",
+                extra=fields | {"left_out": self._view.left_out},
+            )
+        self._overfull = bool(self._view.left_out)
+
+    def _back(self) -> None:
+        """Only a watch shows that they are followed: a listing may work without one."""
+        if self._lost_by is not None:
+            log.info("namespaces are followed again", extra={"kubernetes": self._wire.host})
+        self._lost_by, self._disbelieved = None, False
+
+    def _lost(self, error: ClusterUnreachable) -> None:
+        """Once an outage, and once more when labels are not believed any more."""
+        refused = isinstance(error, ClusterMisconfigured)
+        if self._lost_by is None or (refused and type(self._lost_by) is not type(error)):
+            level = logging.ERROR if refused else logging.WARNING
+            log.log(level, "namespaces are not followed", extra={"why": str(error)})
+            self._lost_by = error
+        if self._view.begun and not self._view.believed and not self._disbelieved:
+            log.error(
+                "labels of namespaces are not believed any more: reviews ask for each one that "
+                "they need",
+                extra={"why": str(error)},
+            )
+            self._disbelieved = True

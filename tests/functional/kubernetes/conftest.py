@@ -1,0 +1,89 @@
+"""A fake API server, and the namespaces that are read from it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.kubernetes.access import ApiServer
+from shared.adapters.kubernetes.limits import Pace
+from shared.adapters.kubernetes.namespaces import KubernetesNamespaces
+from shared.runtime.clock import SystemClock
+from tests.fakes.kubernetes import TOKEN, FakeKubernetes
+from tests.house import eventually
+
+QUICK = Pace(
+    answer=1.0,
+    watch=1,
+    grace=0.3,
+    read=0.5,
+    shortest=0.05,
+    first_pause=0.01,
+    last_pause=0.05,
+)
+"""As the real one, but that nothing takes long; belief lasts."""
+
+
+class Subject:
+    """Namespaces under test, and what they said of their work."""
+
+    def __init__(self, server: ApiServer, pace: Pace) -> None:
+        self.ends: Counter[str] = Counter()
+        self.reads: Counter[str] = Counter()
+        self.namespaces = KubernetesNamespaces(
+            server=server,
+            clock=SystemClock(),
+            pace=pace,
+            on_watch=lambda end: self.ends.update([end.value]),
+            on_read=lambda outcome: self.reads.update([outcome.value]),
+        )
+
+    def tier(self, name: str) -> str | None:
+        """The label of that name; `-` for none; None: not known."""
+        labels = self.namespaces.labels(name)
+        return None if labels is None else labels.get("tier", "-")
+
+    async def knows(self, name: str, tier: str | None) -> None:
+        """Wait until that is known of it."""
+        await eventually(lambda: self.tier(name) == tier)
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[FakeKubernetes]:
+    async with FakeKubernetes() as fake:
+        yield fake
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+@asynccontextmanager
+async def opened(
+    cluster: FakeKubernetes, token: Path | None, *, pace: Pace = QUICK, ca: Path | None = None
+) -> AsyncIterator[Subject]:
+    """Namespaces of that cluster, which nobody follows yet."""
+    subject = Subject(ApiServer(cluster.url, token, ca), pace)
+    async with subject.namespaces:
+        yield subject
+
+
+@asynccontextmanager
+async def followed(
+    cluster: FakeKubernetes, token: Path, *, pace: Pace = QUICK
+) -> AsyncIterator[Subject]:
+    """Namespaces of that cluster, which are followed."""
+    async with opened(cluster, token, pace=pace) as subject:
+        following = asyncio.create_task(subject.namespaces.follow())
+        try:
+            yield subject
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+            assert following.cancelled()

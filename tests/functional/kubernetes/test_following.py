@@ -1,0 +1,370 @@
+"""Lists and watches, and what becomes of them when the API server is not well."""
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from shared.adapters.kubernetes import limits, watching
+from shared.adapters.kubernetes.limits import Pace
+from tests.fakes.kubernetes import FakeKubernetes, answers, breaks_off, hang, sends, silence, status
+from tests.functional.kubernetes.conftest import QUICK, followed
+from tests.house import eventually
+
+VERBS = ("get", "list", "watch")
+
+
+async def test_what_is_made_changed_and_deleted_is_followed_from_one_list(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.put("team", {"tier": "test"})
+    async with followed(cluster, token, pace=Pace()) as subject:
+        await subject.knows("team", "test")
+        cluster.put("team", {"tier": "prod"})
+        await subject.knows("team", "prod")
+        cluster.put("team", {})
+        await subject.knows("team", "-")
+        cluster.put("new", {"tier": "prod"})
+        await subject.knows("new", "prod")
+        cluster.remove("team")
+        await subject.knows("team", None)
+    assert [asked.verb for asked in cluster.asked] == ["list", "watch"]
+
+
+async def test_only_metadata_is_asked_for_and_a_watch_for_bookmarks_and_an_end(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    async with followed(cluster, token, pace=Pace()):
+        await eventually(lambda: cluster.watching == 1)
+    listing, watch = cluster.asked
+    assert "as=PartialObjectMetadataList" in listing.headers["Accept"]
+    assert "as=PartialObjectMetadata;" in watch.headers["Accept"]
+    assert watch.query == {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": "100",
+        "timeoutSeconds": "20",
+    }
+
+
+async def test_a_watch_that_ends_goes_on_where_it_ended_without_another_list(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.put("team", {"tier": "test"})
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: subject.ends["done"] >= 2)
+        cluster.put("team", {"tier": "prod"})
+        await subject.knows("team", "prod")
+        await eventually(lambda: subject.ends["done"] >= 3)
+    assert cluster.count("list") == 1
+    assert cluster.asked[-1].query["resourceVersion"] == "102"
+
+
+async def test_what_changed_between_two_watches_is_not_missed(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.put("team", {"tier": "test"})
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: subject.ends["done"] == 1)
+        cluster.faults["watch"] = answers(503, "not now")
+        await eventually(lambda: subject.ends["lost"] >= 1)
+        cluster.put("team", {"tier": "prod"})
+        assert subject.tier("team") == "test"
+        cluster.faults.clear()
+        await subject.knows("team", "prod")
+
+
+@pytest.mark.parametrize("said", ["in the watch", "as its status"])
+async def test_a_version_that_is_compacted_has_all_listed_again_and_nobody_is_alarmed(
+    said: str, cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def compacted(http: web.Request) -> web.StreamResponse:
+        cluster.faults.clear()
+        cluster.remove("team")
+        cluster.put("other", {})
+        cluster.compact()
+        if said == "as its status":
+            return status(410, "too old resource version: 101 (103)")
+        return await cluster._watch(http)
+
+    cluster.put("team", {"tier": "test"})
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: cluster.watching == 1)
+        cluster.faults["watch"] = compacted
+        await subject.knows("other", "-")
+        assert subject.tier("team") is None
+        assert subject.ends == {"done": 1, "gone": 1}
+    assert cluster.count("list") == 2
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_version_that_is_ahead_after_a_restore_is_found_out_by_silence(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    for name in ("team", "other"):
+        cluster.put(name, {"tier": "test"})
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: subject.ends["done"] == 1)
+        cluster.restore(50)
+        cluster.put("team", {"tier": "prod"})
+        await subject.knows("team", "prod")
+        assert subject.ends["silent"] >= 1
+    assert cluster.count("list") == 2
+
+
+@pytest.mark.parametrize("fault", [hang, silence])
+async def test_a_watch_that_hangs_is_given_up_and_another_begun(
+    fault: object, cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.put("team", {"tier": "test"})
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: subject.ends["done"] == 1)
+        cluster.faults["watch"] = fault  # type: ignore[assignment]
+        await eventually(lambda: subject.ends["silent"] + subject.ends["lost"] >= 1)
+        cluster.faults.clear()
+        cluster.put("team", {"tier": "prod"})
+        await subject.knows("team", "prod")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"type":"ADDED","object":{"kind":"PartialObjectMeta',
+        b'{"type":"ADDED"}\n',
+        b"<html>\n",
+        b'{"type":"ADDED","object":{"kind":"Namespace","metadata":{"name":"a"}}}\n',
+        b'{"type":"NEWS","object":{"kind":"PartialObjectMetadata","metadata":'
+        b'{"name":"a","resourceVersion":"7"}}}\n',
+        b"[" * 100_000 + b"\n",
+        b"\xff\xfe\n",
+    ],
+)
+async def test_a_watch_that_breaks_off_or_cannot_be_read_is_begun_again(
+    body: bytes, cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.put("team", {"tier": "test"})
+    cluster.faults["watch"] = breaks_off(body)
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: subject.ends["lost"] >= 2)
+        assert subject.tier("team") == "test"
+        cluster.faults.clear()
+        cluster.put("team", {"tier": "prod"})
+        await subject.knows("team", "prod")
+
+
+async def test_an_event_without_end_is_not_kept_in_memory(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: cluster.watching == 1)
+        cluster.say(b" " * (limits.MAX_LINE_BYTES + 1_000))
+        await eventually(lambda: subject.ends["lost"] >= 1)
+
+
+async def test_an_event_that_is_too_large_does_not_come_again_and_again(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: cluster.watching == 1)
+        cluster.put("large", {"tier": "test"}, {"note": "x" * (3 * limits.MAX_LINE_BYTES // 2)})
+        await subject.knows("large", "test")
+        cluster.put("team", {"tier": "prod"})
+        await subject.knows("team", "prod")
+    assert cluster.count("list") == 2
+
+
+async def test_five_thousand_namespaces_come_in_pages(cluster: FakeKubernetes, token: Path) -> None:
+    for number in range(5_000):
+        cluster.put(f"team-{number}", {"tier": str(number)})
+    async with followed(cluster, token, pace=Pace()) as subject:
+        await subject.knows("team-4999", "4999")
+        assert [subject.tier(f"team-{number}") for number in range(5_000)] == [
+            str(number) for number in range(5_000)
+        ]
+        told = subject.namespaces.followed()
+        assert told is not None
+        assert told.known == 5_000
+        assert cluster.count("list") == 5_000 / limits.MAX_PAGE
+        cluster.put("team-77", {"tier": "changed"})
+        await subject.knows("team-77", "changed")
+
+
+async def test_pages_are_smaller_where_somebody_wrote_very_much_into_namespaces(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    """Else whoever may annotate some namespaces would make all of them unknown."""
+    for number in range(200):
+        cluster.put(f"team-{number}", {"tier": "prod"}, {"note": "x" * 200_000})
+    async with followed(cluster, token, pace=Pace()) as subject:
+        await subject.knows("team-199", "prod")
+        assert subject.tier("team-0") == "prod"
+
+
+async def test_a_list_is_begun_anew_when_its_next_page_is_gone(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    for number in range(limits.MAX_PAGE + 1):
+        cluster.put(f"team-{number:03}", {"tier": "prod"})
+    cluster.slow = 0.1
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: cluster.count("list") == 1)
+        await asyncio.sleep(0.15)
+        cluster.put("new", {})
+        cluster.compact()
+        await subject.knows("new", "-")
+        await subject.knows("team-250", "prod")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>no JSON</html>",
+        b'{"kind":"NamespaceList","metadata":{"resourceVersion":"7"},"items":[]}',
+        b'{"kind":"PartialObjectMetadataList","metadata":{},"items":[]}',
+        b'{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"7"},"items":null}',
+        b'{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"7"},"items":[{}]}',
+        json.dumps(
+            {
+                "kind": "PartialObjectMetadataList",
+                "metadata": {"resourceVersion": "7" * 1_000},
+                "items": [],
+            }
+        ).encode(),
+    ],
+)
+async def test_an_answer_that_is_no_list_makes_nothing_known(
+    body: bytes, cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.put("team", {"tier": "prod"})
+    cluster.faults["list"] = sends(body)
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: subject.ends["lost"] >= 2)
+        assert subject.namespaces.followed() is None
+        assert subject.tier("team") is None
+        cluster.faults.clear()
+        await subject.knows("team", "prod")
+
+
+async def test_a_list_without_end_is_given_up(cluster: FakeKubernetes, token: Path) -> None:
+    more = {
+        "kind": "PartialObjectMetadataList",
+        "metadata": {"resourceVersion": "7", "continue": "7:more"},
+        "items": [],
+    }
+    cluster.faults["list"] = sends(json.dumps(more).encode())
+    pace = Pace(listing=0.3, first_pause=0.01, last_pause=0.02)
+    async with followed(cluster, token, pace=pace) as subject:
+        await eventually(lambda: subject.ends["lost"] >= 2)
+        assert subject.namespaces.followed() is None
+
+
+async def test_labels_are_believed_for_a_while_when_the_api_server_is_away_and_no_longer(
+    cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    cluster.put("team", {"tier": "prod"})
+    pace = Pace(believed=2.0, watch=1, grace=0.2, shortest=0.05, first_pause=0.05, last_pause=0.1)
+    async with followed(cluster, token, pace=pace) as subject:
+        await subject.knows("team", "prod")
+        await cluster.stop()
+        await eventually(lambda: subject.ends["lost"] >= 1)
+        assert subject.tier("team") == "prod"
+        await subject.knows("team", None)
+        await eventually(lambda: "not believed any more" in caplog.text)
+        told = subject.namespaces.followed()
+        assert told is not None
+        assert told.known == 0
+        assert told.age >= pace.believed
+        await cluster.__aenter__()
+        await subject.knows("team", "prod")
+        cluster.put("team", {})
+        await eventually(lambda: "namespaces are followed again" in caplog.text)
+    said = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == [
+        "namespaces are not followed",
+        "labels of namespaces are not believed any more: reviews ask for each one that they need",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verbs", "says"),
+    [
+        ({"get"}, "bind the ClusterRole imagegate-webhook"),
+        ({"get", "list"}, "bind the ClusterRole imagegate-webhook"),
+    ],
+)
+async def test_rights_that_are_missing_are_said_once_with_the_role_to_give(
+    verbs: set[str],
+    says: str,
+    cluster: FakeKubernetes,
+    token: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster.put("team", {"tier": "prod"})
+    cluster.allowed = verbs
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: subject.ends["refused"] >= 3)
+        assert await subject.namespaces.read("team") is not None
+    (said,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said.levelno == logging.ERROR
+    assert says in said.why  # type: ignore[attr-defined]
+    assert 'User "us" cannot' in said.why  # type: ignore[attr-defined]
+
+
+async def test_who_may_list_and_not_watch_still_knows_them(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.put("team", {"tier": "test"})
+    cluster.allowed = {"get", "list"}
+    async with followed(cluster, token) as subject:
+        await subject.knows("team", "test")
+        cluster.put("team", {"tier": "prod"})
+        await subject.knows("team", "prod")
+
+
+async def test_an_api_server_that_ends_every_watch_at_once_is_not_asked_without_a_pause(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.end_after = 0.0
+    pace = Pace(shortest=1.0, first_pause=0.2, last_pause=10.0)
+    async with followed(cluster, token, pace=pace) as subject:
+        await eventually(lambda: subject.ends["done"] >= 1)
+        await asyncio.sleep(1.0)
+    # Pauses of at least 0.1, 0.2, 0.4 and 0.8 s.
+    assert cluster.count("watch") <= 5
+
+
+async def test_pauses_grow_to_a_bound_and_differ(cluster: FakeKubernetes, token: Path) -> None:
+    async with followed(cluster, token, pace=Pace()) as subject:
+        watch = subject.namespaces._watch
+        pauses = [watch._longer_pause() for _ in range(40)]
+    assert 0.1 <= pauses[0] <= 0.2
+    assert max(pauses) <= 10.0
+    assert min(pauses[10:]) >= 5.0
+    assert len(set(pauses)) == 40
+
+
+async def test_a_mistake_of_ours_does_not_end_the_following(
+    cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.put("team", {"tier": "prod"})
+    async with followed(cluster, token) as subject:
+        await subject.knows("team", "prod")
+        subject.namespaces._wire, wire = None, subject.namespaces._wire  # type: ignore[assignment]
+        subject.namespaces._watch._wire = None  # type: ignore[assignment]
+        await eventually(lambda: "following namespaces failed" in caplog.text)
+        subject.namespaces._wire = subject.namespaces._watch._wire = wire
+        cluster.put("team", {"tier": "test"})
+        await subject.knows("team", "test")
+    assert watching.log.name in {record.name for record in caplog.records}
+
+
+async def test_nothing_is_left_open_at_the_end(cluster: FakeKubernetes, token: Path) -> None:
+    async with followed(cluster, token, pace=QUICK):
+        await eventually(lambda: cluster.watching == 1)
+    await eventually(lambda: cluster.watching == 0)
