@@ -9,15 +9,16 @@ import asyncio
 import contextlib
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping, Sequence
 
 from services.intake.pushes import Found, Ignored, Push, Taken, Tally
 from services.intake.replays import Replays
 from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError
+from shared.domain.image_pattern import ImagePattern
 from shared.domain.reference import ImageReference
 from shared.domain.rules import Rules
 from shared.domain.step import Lane, Step, StepKind, request_claim
+from shared.domain.verdict import Question
 from shared.domain.why import Why
 from shared.ports.claims import Claim, RequestClaims
 from shared.ports.clock import Clock
@@ -30,11 +31,17 @@ WITHIN = 0.4
 """Seconds that a sender waits at most: Distribution's sample configuration gives up after 0.5."""
 
 AT_ONCE = 256
-"""Images of this process that are being asked for; more wait for their turn."""
+"""Steps of this process that are being asked for; more wait for their turn."""
+
+_WORST_FIRST = (Taken.AWAY, Taken.REMEMBERED, Taken.QUEUED, Taken.UNDER_WAY)
+"""An image about which several questions are asked counts as the worst that befell one."""
+
+_Fate = dict[str, Taken]
+"""What became of the steps for one image, by their claims."""
 
 
 class Prewarm:
-    """Has the images of push events judged."""
+    """Has the images of push events judged, by every question that the rules may ask about them."""
 
     def __init__(
         self,
@@ -45,10 +52,10 @@ class Prewarm:
         rules: Callable[[], Rules],
         scanner: str,
         replays: Replays,
-        repositories: Sequence[str] = (),
+        repositories: Sequence[ImagePattern] = (),
         within: float = WITHIN,
     ) -> None:
-        """`repositories` are globs on `host/path`; none: all that the rules allow."""
+        """`repositories`: which images may be asked for; none: all that the rules allow."""
         self._claims = claims
         self._queue = queue
         self._clock = clock
@@ -64,34 +71,51 @@ class Prewarm:
         queue, and never takes longer than `within`."""
         tally = Tally(taken=Counter(), ignored=Counter(found.ignored))
         wanted = self._wanted(found.pushes, tally)
-        fates = dict.fromkeys(wanted, Taken.AWAY)
-
-        async def ask(key: str, push: Push) -> None:
-            step = self._step(push)
-            # What becomes of it counts from each step on, should the time end there.
-            fates[key] = await self._claim(step, tally)
-            if fates[key] is not Taken.UNDER_WAY:
-                fates[key] = await self._publish(step, fates[key], tally)
-
+        # What becomes of it counts from each step on, should the time end there.
+        fates = {key: {"": Taken.AWAY} for key in wanted}
         try:
-            async with asyncio.timeout(self._within), asyncio.TaskGroup() as group:
-                for key, pushes in wanted.items():
-                    # Before there is a task: thousands that wait for their turn fill the memory.
-                    await self._turns.acquire()
-                    # The last event says best what the tag names now.
-                    asking = group.create_task(ask(key, pushes[-1]), name=f"prewarm {key}")
-                    # Not a `finally` of the task: one that is cancelled before it ran has none.
-                    asking.add_done_callback(lambda _: self._turns.release())
+            async with asyncio.timeout(self._within):
+                await self._ask(wanted, fates, tally)
         except TimeoutError:
             tally.troubles["deadline"] = f"not done within {self._within:g} s"
         for key, fate in fates.items():
-            tally.taken[fate] += 1
-            if fate is Taken.QUEUED:
-                tally.images.append(key)
-            if fate is not Taken.AWAY:
-                for push in wanted[key]:
-                    self._replays.remember(push.event)
+            self._count(key, wanted[key], fate, tally)
         return tally
+
+    async def _ask(
+        self, wanted: Mapping[str, Sequence[Push]], fates: dict[str, _Fate], tally: Tally
+    ) -> None:
+        """All of it, side by side."""
+
+        async def ask(step: Step, fate: _Fate) -> None:
+            fate[step.claim] = await self._claim(step, tally)
+            if fate[step.claim] is not Taken.UNDER_WAY:
+                fate[step.claim] = await self._publish(step, fate[step.claim], tally)
+
+        async with asyncio.TaskGroup() as group:
+            for key, pushes in wanted.items():
+                # The last event says best what the tag names now.
+                steps = self._steps(pushes[-1])
+                fates[key] = {step.claim: Taken.AWAY for step in steps}
+                for step in steps:
+                    # Before there is a task: thousands that wait for a turn fill the memory.
+                    await self._turns.acquire()
+                    asking = group.create_task(ask(step, fates[key]), name=f"prewarm {key}")
+                    # Not a `finally` of the task: one that is cancelled before it ran has none.
+                    asking.add_done_callback(lambda _: self._turns.release())
+
+    def _count(self, key: str, pushes: Sequence[Push], fate: _Fate, tally: Tally) -> None:
+        """One image counts once, however much is asked about it."""
+        if not fate:
+            tally.ignored[Ignored.UNASKED] += 1
+            return
+        taken = min(fate.values(), key=_WORST_FIRST.index)
+        tally.taken[taken] += 1
+        if taken is Taken.QUEUED:
+            tally.images.append(key)
+        if taken is not Taken.AWAY:
+            for push in pushes:
+                self._replays.remember(push.event)
 
     def _wanted(self, pushes: Sequence[Push], tally: Tally) -> dict[str, list[Push]]:
         """By reference, the events that want it."""
@@ -111,7 +135,7 @@ class Prewarm:
         if not self._rules().allows_registry(reference.host):
             return False
         return not self._repositories or any(
-            fnmatchcase(reference.repository, pattern) for pattern in self._repositories
+            pattern.matches(reference) for pattern in self._repositories
         )
 
     async def _claim(self, step: Step, tally: Tally) -> Taken:
@@ -136,8 +160,12 @@ class Prewarm:
             return kept
         return Taken.QUEUED
 
-    def _step(self, push: Push) -> Step:
-        question = self._rules().default.question(scanner=self._scanner)
+    def _steps(self, push: Push) -> list[Step]:
+        """One for each question."""
+        questions = self._rules().questions(push.reference, scanner=self._scanner)
+        return [self._step(push, question) for question in questions]
+
+    def _step(self, push: Push, question: Question) -> Step:
         return Step(
             id=uuid.uuid4().hex,
             kind=StepKind.REQUEST,

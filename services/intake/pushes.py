@@ -55,6 +55,8 @@ class Ignored(StrEnum):
     ARTIFACT = "artifact"
     """A chart or something else that no pod can run."""
     NOT_ALLOWED = "not_allowed"
+    UNASKED = "unasked"
+    """The rules let such images run, or deny them, without a verdict."""
     NO_REFERENCE = "no_reference"
     """Host, repository and tag are nothing that a pod could name."""
     REPEATED = "repeated"

@@ -26,7 +26,7 @@ class IntakeSettings(ProcessSettings, frozen=True, kw_only=True):
     """Serving certificate (PEM); with its key. Without: plain HTTP."""
     imagegate_intake_certificate_key: Path | None = None
     imagegate_intake_repositories: tuple[str, ...] = ()
-    """Globs on `host/path` (`registry.corp/team/**`); empty: all that the rules allow."""
+    """Image patterns as in the rules (`registry.corp/team/**`); empty: all that the rules allow."""
     imagegate_intake_max_body: Annotated[int, msgspec.Meta(ge=1024, le=16 * 2**20)] = 2**20
     """Bytes of one request."""
     imagegate_events_token: Secret = Secret("")

@@ -1,7 +1,7 @@
 """The intake's composition root: settings in, open ears for registries out."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -19,6 +19,8 @@ from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.rules_file.loading import load_rules
+from shared.domain.errors import InvalidSettings
+from shared.domain.image_pattern import ImagePattern
 from shared.domain.rules import Rules
 from shared.ports.claims import RequestClaims
 from shared.ports.clock import Clock
@@ -167,5 +169,13 @@ def _prewarm(
         rules=lambda: rules,
         scanner=settings.imagegate_scanner,
         replays=Replays(clock=clock, life=REPLAY_LIFE[source]),
-        repositories=settings.imagegate_intake_repositories,
+        repositories=_patterns(settings.imagegate_intake_repositories),
     )
+
+
+def _patterns(texts: Sequence[str]) -> tuple[ImagePattern, ...]:
+    """Raises InvalidSettings for what can match no image."""
+    try:
+        return tuple(ImagePattern(text) for text in texts)
+    except ValueError as error:
+        raise InvalidSettings(f"IMAGEGATE_INTAKE_REPOSITORIES: {error}") from error

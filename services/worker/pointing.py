@@ -6,13 +6,14 @@ registry was asked (docs/design/behaviour.md 2, docs/design/protocol.md).
 
 import asyncio
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from services.worker.ledger import Ledger
 from services.worker.previous import Previous, Previously
 from shared.domain.errors import NotAnImage, PermanentFailure, TransientFailure
-from shared.domain.pointer import DAY, Index, Pointer
+from shared.domain.pointer import DAY, YOUNG, Index, Pointer
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
 from shared.domain.verdict import Subject
@@ -38,6 +39,7 @@ class Pointing:
         self._ledger = ledger
         self._rules = rules
         self._clock = clock
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def point(self, reference: ImageReference) -> Pointer:
         """Ask the registry what the tag names; write and return the pointer.
@@ -49,13 +51,16 @@ class Pointing:
         pointer, _ = await self._ask(reference)
         return pointer
 
-    async def subjects(self, reference: ImageReference) -> list[Subject]:
+    async def subjects(self, reference: ImageReference, *, announced: str = "") -> list[Subject]:
         """The manifests that a verdict is needed of; empty where the registry's word is final.
 
-        A tag counts only where a worker saw it name the digest: one that lies is dropped.
+        A tag counts only where a worker saw it name the digest: one that lies is dropped. What a
+        push `announced` is not asked for once more where the registry said so a moment ago.
         Raises TransientFailure, PermanentFailure for a reference with a digest, and NotAnImage.
         """
-        pointer, refusal = await self._ask(reference) if reference.tag else (None, None)
+        pointer, refusal = None, None
+        if reference.tag:
+            pointer, refusal = await self._asked(reference, announced)
         if reference.digest is None:
             if isinstance(refusal, NotAnImage):
                 raise refusal
@@ -98,6 +103,21 @@ class Pointing:
         submitted (docs/design/registry.md, "One meaning"). Raises StepFailure."""
         reference = parse_reference(f"{subject.repository}@{subject.digest}")
         await self._resolver.manifest(reference, subject.digest)
+
+    async def _asked(
+        self, reference: ImageReference, announced: str
+    ) -> tuple[Pointer, PermanentFailure | None]:
+        """As `_ask`, once for all that is asked about one push: its steps come side by side."""
+        if not announced:
+            return await self._ask(reference)
+        lock = self._locks.setdefault(reference.tagged, asyncio.Lock())
+        async with lock:
+            known = await self._ledger.pointer(msgspec.structs.replace(reference, digest=None))
+            if known is None or known.digest != announced:
+                return await self._ask(reference)
+            if self._clock.now() < known.asked_at + YOUNG:
+                return known, None
+            return await self._ask(reference)
 
     async def _ask(self, reference: ImageReference) -> tuple[Pointer, PermanentFailure | None]:
         tagged = msgspec.structs.replace(reference, digest=None)

@@ -98,7 +98,7 @@ class Scan:
             await self._claims.begin(step.claim)
         reference = parse_reference(step.reference)
         try:
-            subjects = await self._pointing.subjects(reference)
+            subjects = await self._pointing.subjects(reference, announced=step.announced)
         except NotAnImage as error:
             if step.why is Why.PREWARM:
                 raise

@@ -211,6 +211,15 @@ async def test_it_serves_https_with_a_certificate_of_its_own(tmp_path: Path) -> 
                 assert answer.status == 202
 
 
+@pytest.mark.parametrize("pattern", ["team", "registry.corp/team-**", "registry.corp/Team/*"])
+async def test_a_pattern_that_can_match_no_image_is_named_at_the_start(
+    tmp_path: Path, pattern: str
+) -> None:
+    with pytest.raises(InvalidSettings, match="IMAGEGATE_INTAKE_REPOSITORIES: "):
+        async with intake_of(tmp_path, imagegate_intake_repositories=(pattern,)):
+            pass
+
+
 async def test_half_a_certificate_is_a_mistake(tmp_path: Path) -> None:
     files = ensure_certificate(tmp_path)
     with pytest.raises(InvalidSettings, match="belong together: set both"):

@@ -20,8 +20,10 @@ from shared.domain.errors import (
     StoreRefused,
     StoreUnreachable,
 )
+from shared.domain.glob import Glob
+from shared.domain.image_pattern import ImagePattern
 from shared.domain.reference import parse_reference
-from shared.domain.rules import Rules
+from shared.domain.rules import MAX_QUESTIONS, Match, Mode, PolicyChoice, Requirement, Rule, Rules
 from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Question
 from shared.domain.why import Why
@@ -66,6 +68,7 @@ class Queue(MemoryQueue):
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock=clock)
         self.trouble: Exception | None = None
+        self.refused: list[Question] = []
         self.wait = 0.0
         self.steps: list[Step] = []
 
@@ -73,6 +76,8 @@ class Queue(MemoryQueue):
         await asyncio.sleep(self.wait)
         if self.trouble is not None:
             raise self.trouble
+        if step.question in self.refused:
+            raise QueueFull("full")
         await super().publish(step, delay=delay, expires_in=expires_in)
         self.steps.append(step)
 
@@ -91,7 +96,7 @@ class Rig:
             rules=lambda: rules or Rules(),
             scanner="anchore",
             replays=Replays(clock=self.clock, life=60),
-            repositories=repositories,
+            repositories=[ImagePattern(pattern) for pattern in repositories],
             within=within,
         )
 
@@ -125,6 +130,61 @@ async def test_a_push_becomes_one_prewarm_request_by_its_tag(rig: Rig) -> None:
     assert (step.kind, step.lane, step.why) == (StepKind.REQUEST, Lane.PREWARM, Why.PREWARM)
     assert (step.reference, step.announced) == (APP, DIGEST)
     assert step.claim == request_claim(StepKind.REQUEST, parse_reference(APP), Question())
+
+
+def questions_of(rig: Rig) -> list[Question]:
+    return [step.question for step in rig.queue.steps]
+
+
+async def test_a_push_is_asked_about_by_every_rule_that_its_image_may_come_under() -> None:
+    pci = Rule("pci", policy=PolicyChoice("pci", "strict"))
+    elsewhere = Rule("other", match=Match(images=(ImagePattern("ghcr.io/**"),)))
+    same = Rule("again", match=Match(namespaces=(Glob("a"),)), policy=pci.policy)
+    analysed = Rule("lab", require=Requirement.ANALYSIS, match=Match(users=(Glob("ada"),)))
+    rig = Rig(rules=Rules(rules=(pci, elsewhere, same, analysed)))
+    tally = await rig.take(push())
+    assert questions_of(rig) == [
+        Question(account="pci", policy="strict"),
+        Question(requirement="analysis"),
+        Question(),
+    ]
+    assert {step.announced for step in rig.queue.steps} == {DIGEST}
+    assert len({step.claim for step in rig.queue.steps}) == 3
+    assert (tally.taken, tally.images) == ({Taken.QUEUED: 1}, [APP])
+
+
+async def test_what_is_asked_about_one_image_is_bounded() -> None:
+    rules = tuple(Rule(str(n), policy=PolicyChoice(id=str(n))) for n in range(20))
+    rig = Rig(rules=Rules(rules=rules))
+    assert await rig.one(push()) is Taken.QUEUED
+    assert len(rig.queue.steps) == MAX_QUESTIONS
+
+
+async def test_an_image_that_no_rule_asks_about_is_left_alone() -> None:
+    rig = Rig(rules=Rules(default=Rule(mode=Mode.DENY)))
+    tally = await rig.take(push())
+    assert (tally.taken, tally.ignored) == ({}, {Ignored.UNASKED: 1})
+    assert rig.claims.asked == 0
+
+
+async def test_of_several_questions_only_those_are_asked_that_are_not_under_way() -> None:
+    rig = Rig(rules=Rules(rules=(Rule("pci", policy=PolicyChoice("pci")),)))
+    await rig.take(push())
+    await rig.claims.begin(rig.queue.steps[0].claim)
+    assert await rig.one(push()) is Taken.QUEUED
+    assert questions_of(rig) == [Question(account="pci"), Question(), Question(account="pci")]
+    assert await rig.one(push()) is Taken.UNDER_WAY
+
+
+async def test_an_image_counts_as_the_worst_that_befell_one_of_its_questions() -> None:
+    rig = Rig(rules=Rules(rules=(Rule("pci", policy=PolicyChoice("pci")),)))
+    rig.queue.refused = [Question(account="pci")]
+    tally = await rig.take(push(event=b"e"))
+    assert (tally.taken, tally.images) == ({Taken.REMEMBERED: 1}, [])
+    rig.claims.trouble = AWAY
+    assert (await rig.take(push("a.corp/b:1", event=b"f"))).taken == {Taken.AWAY: 1}
+    rig.claims.trouble, rig.queue.refused = None, []
+    assert await rig.one(push("a.corp/b:1", event=b"f")) is Taken.QUEUED
 
 
 async def test_what_is_asked_for_and_not_begun_is_under_way(rig: Rig) -> None:
@@ -283,17 +343,19 @@ async def test_a_queue_that_hangs_does_not_hold_the_answer_and_the_store_remembe
         ("evil.corp/registry.corp/team/app:1", False),
         ("ghcr.io/owner/exact:1", True),
         ("ghcr.io/owner/exact2:1", False),
+        ("quay.io/team/app:1", True),
+        ("quay.io/team/deep/app:1", False),
     ],
 )
 async def test_only_allowed_repositories_are_asked_for(image: str, allowed: bool) -> None:
-    rig = Rig(repositories=["registry.corp/team/**", "ghcr.io/owner/exact"])
+    rig = Rig(repositories=["registry.corp/team/**", "ghcr.io/owner/exact", "quay.io/*/*"])
     tally = await rig.take(push(image))
     assert tally.ignored[Ignored.NOT_ALLOWED] == (not allowed)
     assert (rig.claims.asked, len(rig.queue.steps)) == ((1, 1) if allowed else (0, 0))
 
 
 async def test_a_registry_that_the_rules_do_not_allow_is_asked_for_nothing() -> None:
-    rig = Rig(rules=Rules(allow_registries=("registry.corp",)), repositories=["*"])
+    rig = Rig(rules=Rules(allow_registries=("registry.corp",)), repositories=["**"])
     tally = await rig.take(push(), push("evil.corp/team/app:1"))
     assert tally.ignored == {Ignored.NOT_ALLOWED: 1}
     assert [step.reference for step in rig.queue.steps] == [APP]

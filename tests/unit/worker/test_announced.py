@@ -1,16 +1,19 @@
 """A push that was announced before its tag was written is asked about once more."""
 
+import asyncio
+
 import msgspec
 import pytest
 
 from services.worker.scan import TAG_LAG
 from shared.adapters.rabbitmq.flights import Flights
-from shared.domain.pointer import Pointer, pointer_key
+from shared.domain.pointer import YOUNG, Pointer, pointer_key
 from shared.domain.step import Lane, Step
+from shared.domain.verdict import Question
 from shared.domain.why import Why
 from shared.ports.steps import Settle
 from tests.fakes.images import index_of, tiny_image
-from tests.unit.worker.rig import CONTENT, Rig, rigged
+from tests.unit.worker.rig import CONTENT, QUESTION, Rig, rigged
 
 OLD = tiny_image(config={"User": "before"})
 
@@ -81,3 +84,37 @@ async def test_the_second_question_is_no_copy_of_the_first_whose_settlement_was_
         flights = Flights()
         flights.keep(step, Settle.ACK)
         assert not flights.has(rig.followed[0][0])
+
+
+async def test_all_that_is_asked_about_one_push_costs_one_question_to_the_registry() -> None:
+    async with rigged() as rig:
+        steps = [
+            msgspec.structs.replace(
+                rig.step(why=Why.PREWARM), announced=CONTENT.digest, question=question
+            )
+            for question in (QUESTION, Question(requirement="analysis"), Question(policy="b"))
+        ]
+        await asyncio.gather(*(rig.scan.request(step) for step in steps))
+        assert len(rig.registry.asked("manifests/1", method="HEAD")) == 1
+        checks = [step for step, _ in rig.followed]
+        assert {step.question for step in checks} == {step.question for step in steps}
+
+
+async def test_what_was_said_a_minute_ago_is_asked_for_again() -> None:
+    async with rigged() as rig:
+        await announced(rig)
+        rig.clock.advance(YOUNG - 1)
+        await announced(rig)
+        assert len(rig.registry.asked("manifests/1", method="HEAD")) == 1
+        rig.clock.advance(1)
+        await announced(rig)
+        assert len(rig.registry.asked("manifests/1", method="HEAD")) == 2
+
+
+async def test_a_push_of_another_digest_is_asked_for_though_the_pointer_is_young() -> None:
+    async with rigged() as rig:
+        await announced(rig)
+        rig.registry.put(OLD, "team/app:1")
+        rig.clock.advance(1)
+        await announced(rig, OLD.digest)
+        assert await named(rig) == OLD.digest
