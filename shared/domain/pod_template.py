@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from shared.domain.duplicates import Shape, refuse_duplicates, shape_of
 from shared.domain.errors import InvalidObject
 from shared.domain.review import GroupVersionKind
-from shared.domain.workload import Pod
+from shared.domain.workload import UNREADABLE, Pod
 
 
 class _TemplateSpec(msgspec.Struct):
@@ -51,27 +52,30 @@ class _PodTemplate(msgspec.Struct):
         return self.template
 
 
-_Shape = _Controller | _CronJob | _PodTemplate
+_Holder = _Controller | _CronJob | _PodTemplate
 
 
 class Workload(msgspec.Struct, frozen=True):
     """One kind of workload: its resource's name, and how its objects are read."""
 
     resource: str
-    _decoder: msgspec.json.Decoder[_Shape]
+    _decoder: msgspec.json.Decoder[_Holder]
+    _shape: Shape
 
     def template(self, raw: bytes | msgspec.Raw) -> Pod:
         """The pods that the object would make; raises InvalidObject."""
         try:
-            return self._decoder.decode(raw).pod
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            holder = self._decoder.decode(raw)
+            refuse_duplicates(raw, self._shape)
+        except UNREADABLE as error:
             raise InvalidObject(
                 f"the object cannot be read as one of {self.resource}: {error}"
             ) from error
+        return holder.pod
 
 
-def _workload(resource: str, shape: type[_Shape] = _Controller) -> Workload:
-    return Workload(resource, msgspec.json.Decoder(shape))
+def _workload(resource: str, read: type[_Holder] = _Controller) -> Workload:
+    return Workload(resource, msgspec.json.Decoder(read), shape_of(read))
 
 
 WORKLOADS: Mapping[tuple[str, str, str], Workload] = {

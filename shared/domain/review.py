@@ -1,15 +1,17 @@
 """The AdmissionReview of `admission.k8s.io/v1`: what a decision reads and writes of it.
 
-Only what the request calls a Pod is read as one. Any other object, and a Pod that cannot be read,
-stays bytes, so that it can still be answered under the review's uid. What the API server
-requires of the answer: docs/design/field-notes.md 1c.
+Only what the request calls a Pod is read as one, at once where an API server wrote it. Any other
+object stays bytes, so that one that cannot be read is still answered under the review's uid. What
+the API server requires of the answer: docs/design/field-notes.md 1c.
 """
 
 from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from shared.domain.duplicates import DuplicateKey, refuse_duplicates, shape_of
 from shared.domain.errors import InvalidReview
+from shared.domain.go_order import in_go_order
 from shared.domain.workload import Metadata, Pod, decode_pod
 
 Object = TypeVar("Object", Pod, msgspec.Raw)
@@ -17,6 +19,10 @@ Object = TypeVar("Object", Pod, msgspec.Raw)
 MAX_OBJECTS = 100_000
 """JSON objects of one review, counted by their braces. Each takes many times its bytes: 7 MiB of
 empty containers took 190 MiB. The largest real ones are far below."""
+
+MAX_TEXTS = 500_000
+"""Keys and texts of one review, counted by their quotes: a hundred bytes each, where a key stands
+in an object that is looked at closely."""
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
@@ -113,11 +119,14 @@ class _Answer(msgspec.Struct, rename="camel"):
     kind: str = KIND
 
 
-# The first reads a review of a Pod in one go; what is no Pod, or none that can be read, is decoded
-# again with its object as bytes.
+# The first reads a review of a Pod in one go; what no API server wrote, what is no Pod, and what
+# cannot be read as one, is decoded again with its object as bytes.
 _NULL = msgspec.Raw(b"null")
-_POD_DECODER = msgspec.json.Decoder(ReviewOf[Pod])
+_WRITTEN_DECODER: msgspec.json.Decoder[ReviewOf[Pod]] = msgspec.json.Decoder(
+    in_go_order(ReviewOf[Pod])
+)
 _DECODER = msgspec.json.Decoder(ReviewOf[msgspec.Raw])
+_SHAPE = shape_of(ReviewOf[msgspec.Raw])
 _NAMED_DECODER = msgspec.json.Decoder(_Named)
 _ENCODER = msgspec.json.Encoder()
 
@@ -125,15 +134,18 @@ _ENCODER = msgspec.json.Encoder()
 def decode_review(body: bytes) -> AdmissionRequest:
     """The request half; raises InvalidReview with a message for the caller."""
     # The length first: a small body cannot hold so many, and counting costs it half a decoding.
-    if len(body) > MAX_OBJECTS and body.count(b"{") > MAX_OBJECTS:
-        message = f"the review holds more than {MAX_OBJECTS} JSON objects"
-        raise InvalidReview(message, status=413)
+    if len(body) > MAX_OBJECTS:
+        _refuse_too_many(body)
     try:
+        if not body.isascii():
+            body.decode()
         review = _decode(body)
     except UnicodeDecodeError as error:
         raise InvalidReview(f"the body is not UTF-8: {error.reason}") from error
     except RecursionError as error:
         raise InvalidReview("the body is nested too deeply") from error
+    except DuplicateKey as error:
+        raise InvalidReview(f"the body is not an AdmissionReview: {error}") from error
     except msgspec.MsgspecError as error:
         raise InvalidReview(f"the body is not an AdmissionReview: {error}") from error
     if review.api_version != API_VERSION or review.kind != KIND:
@@ -148,9 +160,10 @@ def decode_review(body: bytes) -> AdmissionRequest:
 
 def pod_of(request: AdmissionRequest) -> Pod:
     """The request's object as a Pod; raises InvalidObject."""
-    if isinstance(request.object, Pod):
-        return request.object
-    return decode_pod(raw_object(request))
+    found = request.object
+    if isinstance(found, msgspec.Raw | msgspec.UnsetType):
+        return decode_pod(raw_object(request))
+    return found
 
 
 def raw_object(request: AdmissionRequest) -> msgspec.Raw:
@@ -163,7 +176,10 @@ def object_name(request: AdmissionRequest) -> str:
     if request.name:
         return request.name
     found = request.object
-    metadata = found.metadata if isinstance(found, Pod) else _metadata(raw_object(request))
+    if isinstance(found, msgspec.Raw | msgspec.UnsetType):
+        metadata = _metadata(raw_object(request))
+    else:
+        metadata = found.metadata
     return metadata.name or (f"{metadata.generate_name}*" if metadata.generate_name else "")
 
 
@@ -179,15 +195,29 @@ def is_pod(kind: GroupVersionKind) -> bool:
     return kind.kind == "Pod" and not kind.group and kind.version == "v1"
 
 
+def _refuse_too_many(body: bytes) -> None:
+    for what, found, most in (
+        ("JSON objects", body.count(b"{"), MAX_OBJECTS),
+        ("keys and texts", body.count(b'"') // 2, MAX_TEXTS),
+    ):
+        if found > most:
+            raise InvalidReview(f"the review holds more than {most} {what}", status=413)
+
+
 def _decode(body: bytes) -> ReviewOf[Pod] | ReviewOf[msgspec.Raw]:
     try:
-        review = _POD_DECODER.decode(body)
+        written = _WRITTEN_DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _DECODER.decode(body)
-    # Every object looks like a Pod to a decoder that skips what it does not know.
-    if review.request is None or is_pod(review.request.kind):
-        return review
-    return _DECODER.decode(body)
+        pass
+    else:
+        # Every object looks like a Pod to a decoder that skips what it does not know.
+        pod = written.request is not None and is_pod(written.request.kind)
+        # Behind it there is a line's end.
+        if pod and body.startswith(_ENCODER.encode(written)):
+            return written
+    review = _DECODER.decode(body)
+    refuse_duplicates(body, _SHAPE)
+    return review
 
 
 def encode_review(response: AdmissionResponse) -> bytes:

@@ -5,14 +5,17 @@ decoding. A field of another type than Kubernetes gives it makes the object unre
 (`InvalidObject`): an object we cannot read is denied, never passed over.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from shared.domain.duplicates import DuplicateKey, Shape, refuse_duplicates, shape_of
 from shared.domain.errors import InvalidObject
 
 MAX_IMAGE_PLACES = 512
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, DuplicateKey)
+"""What reading an object raises."""
 
 
 class Container(msgspec.Struct, rename="camel"):
@@ -87,15 +90,19 @@ class ImagePlace(msgspec.Struct, frozen=True):
 
 
 _DECODER = msgspec.json.Decoder(Pod)
+_SHAPE = shape_of(Pod)
 _WORDS_DECODER = msgspec.json.Decoder(dict[str, str] | None)
+_WORDS_SHAPE = Shape()
 
 
 def decode_pod(raw: bytes | msgspec.Raw) -> Pod:
     """Read a Pod; raises InvalidObject."""
     try:
-        return _DECODER.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        pod = _DECODER.decode(raw)
+        refuse_duplicates(raw, _SHAPE)
+    except UNREADABLE as error:
         raise InvalidObject(f"the object cannot be read as a Pod: {error}") from error
+    return pod
 
 
 def image_places(pod: Pod) -> list[ImagePlace]:
@@ -132,16 +139,11 @@ def changed_places(new: list[ImagePlace], old: list[ImagePlace]) -> list[ImagePl
 def _words(raw: msgspec.Raw, field: str) -> Mapping[str, str]:
     try:
         words = _WORDS_DECODER.decode(raw)
-        twice = words and json.loads(bytes(raw), object_pairs_hook=_has_twice)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if words:
+            refuse_duplicates(raw, _WORDS_SHAPE)
+    except UNREADABLE as error:
         raise InvalidObject(f"metadata.{field} cannot be read: {error}") from error
-    if twice:
-        raise InvalidObject(f"metadata.{field} has a key twice")
     return words or {}
-
-
-def _has_twice(pairs: Sequence[tuple[str, object]]) -> bool:
-    return len(dict(pairs)) != len(pairs)
 
 
 def _walk(spec: PodSpec) -> Iterator[ImagePlace]:

@@ -122,7 +122,7 @@ def test_an_update_changes_what_is_not_the_same_reference_in_the_same_place(
             b'{"labels": {"a": ""}, "annotations": {"b": "{\\"c\\": 1}"}}',
             ({"a": ""}, {"b": '{"c": 1}'}),
         ),
-        (b'{"labels": {"\\u0061": "b"}, "managedFields": [{"labels": 1}]}', ({"a": "b"}, {})),
+        (b'{"labels": {"a": "\\u003c"}, "managedFields": [{"labels": 1}]}', ({"a": "<"}, {})),
     ],
 )
 def test_labels_and_annotations_are_read_when_somebody_asks(
@@ -148,6 +148,7 @@ def test_labels_and_annotations_are_read_when_somebody_asks(
         b'{"pci": "true", "pci": "false"}',
         b'{"pci": "true", "pci": "true"}',
         b'{"pci": "true", "p\\u0063i": "false"}',
+        b'{"p\\u0063i": "true"}',
     ],
 )
 def test_labels_that_are_no_texts_or_stand_twice_are_refused_when_somebody_asks(
