@@ -1,5 +1,7 @@
 """What the Kubernetes API's answer, or its silence, means in the words of the port."""
 
+import os
+
 import aiohttp
 import msgspec
 
@@ -107,5 +109,7 @@ def _quoted(status: Status) -> str:
 
 def _reason(error: Exception) -> str:
     """The kernel's words where there are any, else the error's kind."""
-    text = getattr(error, "strerror", None)
-    return text.lower() if isinstance(text, str) and text.isprintable() else type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name cannot be looked up"
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if number else type(error).__name__

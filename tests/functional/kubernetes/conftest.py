@@ -64,6 +64,11 @@ def token(tmp_path: Path) -> Path:
     return path
 
 
+def rewrite(path: Path, content: str | bytes) -> None:
+    """Put something else into a file."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
 @asynccontextmanager
 async def opened(
     cluster: FakeKubernetes, token: Path | None, *, pace: Pace = QUICK, ca: Path | None = None
