@@ -1,10 +1,8 @@
 """Which scope a request is in: what of it chooses rules, and the labels of its namespace."""
 
-import msgspec
-
 from services.webhook.objects import author_of
 from shared.domain.review import AdmissionRequest
-from shared.domain.scope import Books, Occasion, RuleBook, Scope
+from shared.domain.scope import Books, Labels, Occasion, Place, RuleBook, Scope
 from shared.domain.workload import labels_and_annotations
 from shared.ports.namespaces import Namespaces
 
@@ -24,32 +22,43 @@ class Occasions:
         return self._books()
 
     def at_once(self, request: AdmissionRequest) -> tuple[Scope, RuleBook] | None:
-        """The scope, with the book it is of; None where a namespace's labels have to be read.
+        """The scope, with the book it is of; None where a namespace's labels have to be asked for.
 
         Raises InvalidObject for what an author wrote that cannot be read, where a rule asks for it.
         """
         book = self._books()
-        occasion = self._occasion(request, book)
-        if not book.needs_namespace_labels:
-            return book.scope(occasion), book
-        labels = self._namespaces.labels(occasion.namespace) if self._namespaces else None
-        if labels is None and self._namespaces is not None:
-            return None
-        return book.scope(msgspec.structs.replace(occasion, namespace_labels=labels)), book
+        place = book.place(request.namespace, request.user_info.username)
+        if place.scope is not None:
+            return place.scope, book
+        labels = None
+        if place.needs_namespace_labels and self._namespaces is not None:
+            labels = self._namespaces.labels(request.namespace)
+            if labels is None:
+                return None
+        return place.scope_of(_occasion(request, place, labels)), book
 
     async def scope(self, request: AdmissionRequest) -> tuple[Scope, RuleBook]:
-        """As `at_once`, and what is not known of the namespace is asked for in a moment."""
+        """As `at_once`, and labels that are not known are asked for in a moment."""
         found = self.at_once(request)
         if found is not None:
             return found
-        book = self._books()
         labels = await self._namespaces.read(request.namespace) if self._namespaces else None
-        occasion = self._occasion(request, book)
-        return book.scope(msgspec.structs.replace(occasion, namespace_labels=labels)), book
+        # The one that holds now: it may have changed meanwhile.
+        book = self._books()
+        place = book.place(request.namespace, request.user_info.username)
+        return place.scope_of(_occasion(request, place, labels)), book
 
-    def _occasion(self, request: AdmissionRequest, book: RuleBook) -> Occasion:
-        user = request.user_info.username
-        if not book.needs_author:
-            return Occasion(request.namespace, user)
-        labels, annotations = labels_and_annotations(author_of(request))
-        return Occasion(request.namespace, user, request.kind.kind, labels, annotations)
+
+def _occasion(request: AdmissionRequest, place: Place, labels: Labels | None) -> Occasion:
+    user = request.user_info.username
+    if not place.needs_author:
+        return Occasion(request.namespace, user, namespace_labels=labels)
+    written, annotations = labels_and_annotations(author_of(request))
+    return Occasion(
+        request.namespace,
+        user,
+        kind=request.kind.kind,
+        labels=written,
+        annotations=annotations,
+        namespace_labels=labels,
+    )

@@ -5,24 +5,35 @@ an object is looked at once for each namespace and user; objects for which the s
 `Scope`, so that what was found out for one of them is at hand for the next.
 """
 
+from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from shared.domain.exceptions import ImageException
 from shared.domain.reference import ImageReference
-from shared.domain.rules import Match, Rule, Rules
+from shared.domain.rules import Match, Mode, Rule, Rules
 
 Labels: TypeAlias = Mapping[str, str]
+Candidates: TypeAlias = tuple[tuple[Rule, bool], ...]
+"""The rules that may decide, in order, and whether each is certain to be about the object."""
 DEFAULT = Rule()
+
+Key = TypeVar("Key", bound=Hashable)
+Found = TypeVar("Found")
 
 MAX_SCOPES = 1_024
 MAX_PLACES = 4_096
 """Namespaces with their users whose rules are remembered."""
+MAX_CHOICES = 16
+"""Scopes that one of them remembers: authors choose among them by what they write."""
 MAX_RULINGS = 4_096
 """Images whose rules are remembered, of all scopes together."""
+
+_STRICTNESS = (Mode.DENY, Mode.ENFORCE, Mode.ALLOW, Mode.WARN, Mode.AUDIT)
+"""What lets least pass of an image that is refused, or about which nothing is known, first."""
 
 
 class Occasion(msgspec.Struct, frozen=True):
@@ -45,11 +56,19 @@ class Ruling(msgspec.Struct, frozen=True):
     """The first that matched, or the default; None: that depends on the namespace's labels, which
     are not known."""
     adds: tuple[Rule, ...] = ()
+    may_decide: tuple[Rule, ...] = ()
+    """Where it is not known which rule decides: those of which it is one."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The one that decides, and those that add."""
         return (self.decides, *self.adds) if self.decides else self.adds
+
+    @property
+    def strictest(self) -> Rule:
+        """The one by which an image is refused that no look-up can help."""
+        able = (*self.rules, *self.may_decide)
+        return min(able, key=lambda rule: _STRICTNESS.index(rule.mode))
 
 
 class Scope:
@@ -58,18 +77,17 @@ class Scope:
     def __init__(
         self,
         *,
-        candidates: Sequence[tuple[Rule, bool]] = (),
-        adds: Sequence[Rule] = (),
+        candidates: Candidates = (),
+        adds: tuple[Rule, ...] = (),
         default: Rule = DEFAULT,
-        exceptions: Sequence[ImageException] = (),
+        exceptions: tuple[ImageException, ...] = (),
         rulings: "Rulings | None" = None,
     ) -> None:
-        """`candidates`: the rules that may decide, in order, and whether each is certain to be
-        about the object; `adds`: those that add; `rulings`: remembered ones of several scopes."""
-        self._candidates = tuple(candidates)
-        self._adds = tuple(adds)
+        """`adds`: the rules that add; `rulings`: remembered ones of several scopes."""
+        self._candidates = candidates
+        self._adds = adds
         self._default = Ruling(default)
-        self.exceptions = tuple(exceptions)
+        self.exceptions = exceptions
         """Those for the object's namespace, also such as have ended by now."""
         self._rulings = rulings if rulings is not None else OrderedDict()
 
@@ -80,21 +98,80 @@ class Scope:
         key = (self, reference)
         found = self._rulings.get(key)
         if found is None:
-            adds = tuple(rule for rule in self._adds if _has(rule.match, reference))
-            found = Ruling(self._decides(reference), adds)
+            found = self._found(reference)
             self._rulings[key] = found
             if len(self._rulings) > MAX_RULINGS:
                 self._rulings.popitem(last=False)
         return found
 
-    def _decides(self, reference: ImageReference) -> Rule | None:
-        for rule, certain in self._candidates:
-            if _has(rule.match, reference):
-                return rule if certain else None
-        return self._default.decides
+    def _found(self, reference: ImageReference) -> Ruling:
+        adds = tuple([rule for rule in self._adds if _has(rule.match, reference)])
+        may_decide: list[Rule] = []
+        for rule, certain in (*self._candidates, (self._default.rules[0], True)):
+            if not _has(rule.match, reference):
+                continue
+            if certain and not may_decide:
+                return Ruling(rule, adds)
+            may_decide.append(rule)
+            if certain:
+                break
+        return Ruling(None, adds, tuple(may_decide))
 
 
 Rulings: TypeAlias = OrderedDict[tuple[Scope, ImageReference], Ruling]
+
+
+class Place:
+    """What a namespace and a user leave of a book; it gives the objects there their scopes."""
+
+    def __init__(
+        self,
+        *,
+        deciding: tuple[Rule, ...],
+        adding: tuple[Rule, ...],
+        share: Callable[[Candidates, tuple[Rule, ...]], Scope],
+    ) -> None:
+        """`share` finds the scope of the candidates and the rules that add."""
+        self._deciding = deciding
+        self._adding = adding
+        self._share = share
+        self._labelled = tuple([rule for rule in deciding + adding if rule.match.namespace_labels])
+        self._candidates: dict[tuple[bool | None, ...], Candidates] = {}
+        self._scopes: dict[tuple[object, ...], Scope] = {}
+        self.needs_namespace_labels = bool(self._labelled)
+        self.needs_author = bool(adding)
+        """Whether it matters what the author of an object wrote."""
+        certain = not self.needs_namespace_labels and not self.needs_author
+        self.scope = share(tuple([(rule, True) for rule in deciding]), ()) if certain else None
+        """That of every object there; None where more of it has to be known."""
+
+    def scope_of(self, occasion: Occasion) -> Scope:
+        """What holds for an object there."""
+        if self.scope is not None:
+            return self.scope
+        labels = occasion.namespace_labels
+        fits = tuple([_labelled(rule.match, labels) for rule in self._labelled])
+        written = tuple([_written(rule.match, occasion) for rule in self._adding])
+        scope = self._scopes.get((fits, written))
+        if scope is None:
+            # What is not known of the namespace keeps no demand away.
+            adds = [
+                rule
+                for rule, wanted in zip(self._adding, written, strict=True)
+                if wanted and _labelled(rule.match, labels) is not False
+            ]
+            scope = self._share(self._candidates_where(fits, labels), tuple(adds))
+            _remember(self._scopes, (fits, written), scope)
+        return scope
+
+    def _candidates_where(self, fits: tuple[bool | None, ...], labels: Labels | None) -> Candidates:
+        """The same tuple again: authors can make many scopes that differ in what they add."""
+        found = self._candidates.get(fits)
+        if found is None:
+            able = [(rule, _labelled(rule.match, labels)) for rule in self._deciding]
+            found = tuple([(rule, fit is True) for rule, fit in able if fit is not False])
+            _remember(self._candidates, fits, found)
+        return found
 
 
 class RuleBook:
@@ -105,69 +182,53 @@ class RuleBook:
         self.rules = rules
         self.exceptions = (*rules.exceptions, *signed)
         """All of them, those of the file first."""
-        self._deciding = tuple(rule for rule in rules.rules if not rule.match.by_author)
-        self._adding = tuple(rule for rule in rules.rules if rule.match.by_author)
         self.needs_namespace_labels = any(rule.match.namespace_labels for rule in rules.rules)
-        self.needs_author = bool(self._adding)
-        """Whether an object's labels and annotations have to be read."""
         self._by_user = any(rule.match.users for rule in rules.rules)
         self._rulings: Rulings = OrderedDict()
-        self._places: OrderedDict[tuple[str, str], Scope | _Place] = OrderedDict()
+        self._places: OrderedDict[tuple[str, str], Place] = OrderedDict()
         self._scopes: OrderedDict[tuple[object, ...], Scope] = OrderedDict()
 
     def scope(self, occasion: Occasion) -> Scope:
         """What holds for an object."""
-        place = self._place(occasion.namespace, occasion.user if self._by_user else "")
-        if isinstance(place, Scope):
-            return place
-        labels = occasion.namespace_labels
-        fits = [(rule, _labelled(rule.match, labels)) for rule in place.deciding]
-        return self._shared(
-            [(rule, fit is True) for rule, fit in fits if fit is not False],
-            [
-                rule
-                for rule in place.adding
-                # What is not known of the namespace keeps no demand away.
-                if _written(rule.match, occasion) and _labelled(rule.match, labels) is not False
-            ],
-            place.exceptions,
-        )
+        return self.place(occasion.namespace, occasion.user).scope_of(occasion)
 
-    def _place(self, namespace: str, user: str) -> "Scope | _Place":
-        key = (namespace, user)
+    def place(self, namespace: str, user: str) -> Place:
+        """What is left of the book where such a user makes objects in such a namespace."""
+        key = (namespace, user if self._by_user else "")
         place = self._places.get(key)
         if place is None:
-            place = self._found(namespace, user)
-            self._places[key] = place
+            place = self._places[key] = self._found(namespace, user)
             if len(self._places) > MAX_PLACES:
                 self._places.popitem(last=False)
         return place
 
-    def _found(self, namespace: str, user: str) -> "Scope | _Place":
-        deciding = [rule for rule in self._deciding if _placed(rule.match, namespace, user)]
-        adding = [rule for rule in self._adding if _placed(rule.match, namespace, user)]
-        exceptions = [each for each in self.exceptions if each.holds_in(namespace)]
-        if adding or any(rule.match.namespace_labels for rule in deciding):
-            return _Place(tuple(deciding), tuple(adding), tuple(exceptions))
-        return self._shared([(rule, True) for rule in deciding], [], exceptions)
+    def _found(self, namespace: str, user: str) -> Place:
+        able = [rule for rule in self.rules.rules if _placed(rule.match, namespace, user)]
+        exceptions = tuple([each for each in self.exceptions if each.holds_in(namespace)])
+        return Place(
+            deciding=tuple([rule for rule in able if not rule.match.by_author]),
+            adding=tuple([rule for rule in able if rule.match.by_author]),
+            share=lambda candidates, adds: self._shared(candidates, adds, exceptions),
+        )
 
     def _shared(
         self,
-        deciding: Sequence[tuple[Rule, bool]],
-        adding: Sequence[Rule],
-        exceptions: Sequence[ImageException],
+        candidates: Candidates,
+        adds: tuple[Rule, ...],
+        exceptions: tuple[ImageException, ...],
     ) -> Scope:
-        # By identity: the book keeps its rules and exceptions as long as it lives.
+        """One scope for all objects for which the same holds, whatever their places are."""
         key = (
-            tuple([(id(rule), certain) for rule, certain in deciding]),
-            tuple(map(id, adding)),
-            tuple(map(id, exceptions)),
+            _identities([rule for rule, _ in candidates]),
+            bytes([certain for _, certain in candidates]),
+            _identities(adds),
+            _identities(exceptions),
         )
         scope = self._scopes.get(key)
         if scope is None:
             scope = Scope(
-                candidates=deciding,
-                adds=adding,
+                candidates=candidates,
+                adds=adds,
                 default=self.rules.default,
                 exceptions=exceptions,
                 rulings=self._rulings,
@@ -178,16 +239,20 @@ class RuleBook:
         return scope
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """What a namespace and a user leave of the book, where more of an object decides."""
-
-    deciding: tuple[Rule, ...]
-    adding: tuple[Rule, ...]
-    exceptions: tuple[ImageException, ...]
-
-
 Books: TypeAlias = Callable[[], RuleBook]
 """The book that holds now."""
+
+
+def _remember(found: dict[Key, Found], key: Key, thing: Found) -> None:
+    if len(found) >= MAX_CHOICES:
+        found.clear()
+    found[key] = thing
+
+
+def _identities(things: Sequence[Rule] | Sequence[ImageException]) -> bytes:
+    """Told apart by identity, since the book keeps them as long as it lives; as bytes, since the
+    numbers take several times as much."""
+    return array("Q", map(id, things)).tobytes()
 
 
 def _placed(match: Match, namespace: str, user: str) -> bool:
