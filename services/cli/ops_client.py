@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,9 +16,11 @@ from services.console.exception_rows import ExceptionRow
 from services.console.rows import VerdictRow
 from services.console.view import DeadReport, DeadRow, QueueReport, StatusReport
 from shared.domain.errors import ImagegateError, InvalidSettings
+from shared.domain.rules import PolicyChoice
 from shared.ports.decisions import StoredDecision
 from shared.ports.presence import Alive
 from shared.ports.steps import MAX_DEAD, Ended
+from shared.ports.verdicts import Put
 from shared.runtime.tls import client_context
 
 TIMEOUT = 30.0
@@ -36,12 +38,27 @@ class ScanWanted(msgspec.Struct, frozen=True):
 
     image: str
     dockerfile: bytes | None = None
+    policy: PolicyChoice | None = None
 
 
 class LettersMeant(msgspec.Struct, frozen=True):
     """The body of POST /api/dead/requeue and /api/dead/drop."""
 
     ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_DEAD)]
+
+
+class ExceptionPut(msgspec.Struct, frozen=True):
+    """The body of POST /api/exceptions."""
+
+    id: Annotated[str, msgspec.Meta(max_length=64)]
+    ends: int
+    sealed: bytes
+
+
+class SealedRecord(msgspec.Struct, frozen=True):
+    """The answer to GET /api/record."""
+
+    sealed: bytes | None
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -61,8 +78,8 @@ class _Server(msgspec.Struct, frozen=True):
 
 
 class OpsClient:
-    """`OpsView` over HTTP, and of a process that takes orders `ScansView` and
-    `DeadLetterActions` too; a console takes none."""
+    """`OpsView` over HTTP, and of a process that takes orders `ScansView`, `DeadLetterActions` and
+    `ExceptionActions` too; a console takes none."""
 
     def __init__(self, *, session: aiohttp.ClientSession, server: _Server) -> None:
         self._session = session
@@ -103,6 +120,19 @@ class OpsClient:
         """See `OpsView`."""
         return await self._ask("GET", "/api/exceptions", tuple[ExceptionRow, ...])
 
+    async def sealed_exceptions(self) -> Mapping[str, bytes]:
+        """See `ExceptionActions`."""
+        return await self._ask("GET", "/api/exceptions/sealed", dict[str, bytes])
+
+    async def put_exception(self, sealed: bytes, *, exception_id: str, ends: int) -> Put:
+        """See `ExceptionActions`."""
+        body = msgspec.json.encode(ExceptionPut(exception_id, ends, sealed))
+        return await self._ask("POST", "/api/exceptions", Put, body=body)
+
+    async def sealed_record(self, key: str) -> bytes | None:
+        """See `ExceptionActions`."""
+        return (await self._ask("GET", "/api/record", SealedRecord, key=key)).sealed
+
     async def requeue(self, letter_ids: Collection[str]) -> Ended:
         """See `DeadLetterActions`."""
         return await self._end("requeue", letter_ids)
@@ -115,14 +145,19 @@ class OpsClient:
         body = msgspec.json.encode(LettersMeant(tuple(letter_ids)))
         return await self._ask("POST", f"/api/dead/{order}", Ended, body=body)
 
-    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
+    async def start(
+        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+    ) -> ScanStarted:
         """See `ScansView`."""
-        body = msgspec.json.encode(ScanWanted(image, dockerfile))
+        body = msgspec.json.encode(ScanWanted(image, dockerfile, policy))
         return await self._ask("POST", "/api/scans", ScanStarted, body=body)
 
-    async def state(self, image: str) -> ImageState:
+    async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """See `ScansView`."""
-        return await self._ask("GET", "/api/scans", ImageState, image=image)
+        chosen = policy or PolicyChoice()
+        return await self._ask(
+            "GET", "/api/scans", ImageState, image=image, account=chosen.account, policy=chosen.id
+        )
 
     async def _ask(
         self, method: str, path: str, wanted: type[Answer], *, body: bytes = b"", **query: str

@@ -9,30 +9,48 @@ from collections.abc import Awaitable, Callable, Collection
 import msgspec
 from aiohttp import web
 
-from services.cli.ops_client import LettersMeant, ScanWanted
+from services.cli.break_glass.desk import ExceptionActions
+from services.cli.ops_client import ExceptionPut, LettersMeant, ScanWanted, SealedRecord
 from services.cli.scans import MAX_DOCKERFILE, ScansView
 from services.console.edge.answers import Ask, answered, errors_as_json, questions
 from services.console.view import DeadLetterActions, OpsView
+from shared.domain.rules import PolicyChoice
 from shared.ports.steps import MAX_DEAD, Ended
 
 SOCKET = "ops.sock"
 
 
-def ops_app(*, ops: OpsView, scans: ScansView, letters: DeadLetterActions) -> web.Application:
-    """Serve all three over HTTP; to be bound to a private socket only."""
+def ops_app(
+    *, ops: OpsView, scans: ScansView, letters: DeadLetterActions, desk: ExceptionActions
+) -> web.Application:
+    """Serve all of it over HTTP; to be bound to a private socket only."""
 
     async def start(request: web.Request) -> object:
         wanted = msgspec.json.decode(await request.read(), type=ScanWanted)
-        return await scans.start(wanted.image, dockerfile=wanted.dockerfile)
+        return await scans.start(wanted.image, dockerfile=wanted.dockerfile, policy=wanted.policy)
 
     async def state(request: web.Request) -> object:
-        return await scans.state(request.query.get("image", ""))
+        image, account, policy = (
+            request.query.get(name, "") for name in ("image", "account", "policy")
+        )
+        chosen = PolicyChoice(account=account, id=policy) if account or policy else None
+        return await scans.state(image, policy=chosen)
 
     def ending(act: Callable[[Collection[str]], Awaitable[Ended]]) -> Ask:
         async def end(request: web.Request) -> object:
             return await act(msgspec.json.decode(await request.read(), type=LettersMeant).ids)
 
         return end
+
+    async def sealed(_: web.Request) -> object:
+        return await desk.sealed_exceptions()
+
+    async def put(request: web.Request) -> object:
+        wanted = msgspec.json.decode(await request.read(), type=ExceptionPut)
+        return await desk.put_exception(wanted.sealed, exception_id=wanted.id, ends=wanted.ends)
+
+    async def record(request: web.Request) -> object:
+        return SealedRecord(await desk.sealed_record(request.query.get("key", "")))
 
     # A Dockerfile travels as base64, a third larger than it is; all ids are half as much.
     app = web.Application(middlewares=[errors_as_json], client_max_size=2 * MAX_DOCKERFILE)
@@ -41,4 +59,7 @@ def ops_app(*, ops: OpsView, scans: ScansView, letters: DeadLetterActions) -> we
     app.router.add_get("/api/scans", answered(state))
     app.router.add_post("/api/dead/requeue", answered(ending(letters.requeue)))
     app.router.add_post("/api/dead/drop", answered(ending(letters.drop)))
+    app.router.add_get("/api/exceptions/sealed", answered(sealed))
+    app.router.add_post("/api/exceptions", answered(put))
+    app.router.add_get("/api/record", answered(record))
     return app

@@ -1,6 +1,7 @@
 """`imagegate scan`: have an image judged before anybody runs it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,20 +10,16 @@ from rich.console import Console
 
 from services.cli.backend import open_scans
 from services.cli.command import Exit, console, run, settings
-from services.cli.scans import MAX_DOCKERFILE, ImageState, ScansView
+from services.cli.scans import BAD, GOOD, MAX_DOCKERFILE, UNDECIDED, ImageState
 from services.cli.tables import age, plain
-from shared.domain.decision import State
 from shared.domain.errors import ImagegateError
+from shared.domain.rules import PolicyChoice
 from shared.ports.clock import Clock
 from shared.runtime.clock import SystemClock
 
 POLL = 0.5
 CLOCKS_APART = 1_000
 """Milliseconds: a scanner that tells whole seconds says so much less than it means."""
-
-GOOD = (State.PASS, State.EXEMPT)
-BAD = (State.FAIL, State.REFUSED, State.INVALID)
-UNDECIDED = (State.PENDING, State.REGISTRY_AWAY, State.STORE_DOWN, State.QUEUE_DOWN)
 
 
 class NotJudged(ImagegateError):
@@ -36,24 +33,32 @@ def scan(
     dockerfile: Annotated[
         Path | None, typer.Option(help="Its Dockerfile: goes to Anchore, never to the queue.")
     ] = None,
+    policy: Annotated[str, typer.Option(help="By this policy's id alone.")] = "",
+    account: Annotated[str, typer.Option(help="Of this account of Anchore.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds that --wait waits.")] = 300.0,
 ) -> None:
-    """Have an image scanned; with --wait exit code 0 pass, 1 fail, 2 could not be judged."""
+    """Have an image scanned, by all that the rules may ask about it or by one policy; with --wait
+    exit code 0 pass, 1 fail, 2 could not be judged."""
+    choice = PolicyChoice(account=account, id=policy) if account or policy else None
 
     async def ask() -> Exit:
         content = None if dockerfile is None else _read(dockerfile)
         async with open_scans(settings()) as backend:
             scans, out = backend.scans, console()
-            before = await scans.state(image)
+            before = await scans.state(image, policy=choice)
             began = SystemClock().now()
-            started = await scans.start(image, dockerfile=content)
+            started = await scans.start(image, dockerfile=content, policy=choice)
             for digest in started.submitted:
                 out.print(plain(f"submitted {digest} with its Dockerfile"))
             out.print(plain(f"{'under way already' if started.under_way else 'queued'}: {image}"))
             if not wait:
                 return Exit.GOOD
             state = await verdict_of(
-                scans, image, before=before, began=began, timeout=timeout, clock=SystemClock()
+                lambda: scans.state(image, policy=choice),
+                before=before,
+                began=began,
+                timeout=timeout,
+                clock=SystemClock(),
             )
         return _print(out, state, seconds=(SystemClock().now() - began) / 1000)
 
@@ -61,8 +66,7 @@ def scan(
 
 
 async def verdict_of(
-    scans: ScansView,
-    image: str,
+    look: Callable[[], Awaitable[ImageState]],
     *,
     before: ImageState,
     began: int,
@@ -76,21 +80,22 @@ async def verdict_of(
     """
     deadline = clock.monotonic() + timeout
     while True:
-        state = await scans.state(image)
+        state = await look()
         new = state.known_at != before.known_at or before.state in UNDECIDED
         if state.state not in UNDECIDED and (new or state.known_at >= began - CLOCKS_APART):
             return state
         if clock.monotonic() > deadline:
-            raise NotJudged(_not_yet(image, state, timeout))
+            raise NotJudged(_not_yet(state, timeout))
         await asyncio.sleep(poll)
 
 
-def _not_yet(image: str, state: ImageState, timeout: float) -> str:
+def _not_yet(state: ImageState, timeout: float) -> str:
     look = "`imagegate status` and `imagegate queue` show what it waits for"
     if state.state not in UNDECIDED:
-        return f"{image}: no newer verdict after {timeout:g} s, the last is {state.state}; {look}"
+        last = f"the last is {state.state}"
+        return f"{state.image}: no newer verdict after {timeout:g} s, {last}; {look}"
     why = f": {state.message}" if state.message else ""
-    return f"{image} is not judged after {timeout:g} s ({state.state}){why}; {look}"
+    return f"{state.image} is not judged after {timeout:g} s ({state.state}){why}; {look}"
 
 
 def _read(path: Path) -> bytes:
@@ -107,7 +112,7 @@ def _read(path: Path) -> bytes:
 def _print(out: Console, state: ImageState, *, seconds: float) -> Exit:
     style = "green" if state.state in GOOD else "red" if state.state in BAD else "yellow"
     out.print(plain(f"{state.state} after {age(seconds)}: {state.image}", style=style))
-    for line in (state.message, *state.findings, *state.digests):
+    for line in (*state.answers, state.message, *state.findings, *state.digests):
         if line:
             out.print(plain(f"  {line}"), soft_wrap=True)
     if state.state in GOOD:

@@ -1,6 +1,8 @@
 """An operator's scan: have an image judged before anybody runs it, and see what came of it.
 
-A Dockerfile goes to the scanner here and now; the queue carries references only.
+Nobody says where it will run, so it is asked about by every question that the rules may ask about
+it; what is known is as good as the worst answer. A Dockerfile goes to the scanner here and now;
+the queue carries references only.
 """
 
 import asyncio
@@ -17,13 +19,17 @@ from shared.domain.decision import Judgement, State
 from shared.domain.errors import ErrorKind, PermanentFailure, QueueUnavailable, StoreUnreachable
 from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import ImageReference, parse_reference
-from shared.domain.rules import Rules
+from shared.domain.rules import PolicyChoice, Requirement, Rule, Rules
 from shared.domain.step import Lane
-from shared.domain.verdict import Subject
+from shared.domain.verdict import Question, Subject
 from shared.domain.why import Why
 from shared.ports.clock import Clock
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
+
+GOOD = (State.PASS, State.EXEMPT)
+BAD = (State.FAIL, State.REFUSED, State.INVALID)
+UNDECIDED = (State.PENDING, State.REGISTRY_AWAY, State.STORE_DOWN, State.QUEUE_DOWN)
 
 MAX_DOCKERFILE = 256 * 1024
 NOTHING = "nothing was queued; `imagegate status` says what is wrong"
@@ -49,15 +55,20 @@ class ImageState(msgspec.Struct, frozen=True):
     findings: tuple[str, ...] = ()
     known_at: int = 0
     """When the oldest verdict it rests on was made, or the registry was asked (ms)."""
+    answers: tuple[str, ...] = ()
+    """Where several questions were asked: the state by each, the worst first."""
 
 
 class ScansView(Protocol):
     """What the command asks. Errors: ImagegateError."""
 
-    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
-        """Have `image` judged."""
+    async def start(
+        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+    ) -> ScanStarted:
+        """Have `image` judged, by `policy` alone if there is one, else by all that the rules may
+        ask."""
 
-    async def state(self, image: str) -> ImageState:
+    async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """What is known of it; asks for nothing."""
 
 
@@ -85,28 +96,47 @@ class Scans:
         self._clock = clock
         self._scanner_name = scanner_name
 
-    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
-        """Submit with the Dockerfile if there is one, then queue the request of an operator."""
-        wanted = self._image(image)
+    async def start(
+        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+    ) -> ScanStarted:
+        """Submit with the Dockerfile if there is one, then queue the requests of an operator."""
+        wanted = self._images(image, policy)
         submitted: tuple[str, ...] = ()
         if dockerfile is not None:
             submitted = await self._submit(wanted, dockerfile)
-        asked = await self._requests.ask(wanted, Need.REQUEST, lane=Lane.PREWARM, why=Why.OPERATOR)
-        if asked is Asked.STORE_DOWN:
+        asked = [await self._ask(each) for each in wanted]
+        if Asked.STORE_DOWN in asked:
             raise StoreUnreachable(f"the verdict store does not answer: {NOTHING}")
-        if asked is Asked.QUEUE_DOWN:
+        if Asked.QUEUE_DOWN in asked:
             raise QueueUnavailable(f"the queue takes no request: {NOTHING}")
-        return ScanStarted(str(wanted.reference), asked is Asked.UNDER_WAY, submitted)
+        under_way = set(asked) == {Asked.UNDER_WAY}
+        return ScanStarted(str(wanted[0].reference), under_way, submitted)
 
-    async def state(self, image: str) -> ImageState:
-        """One look-up, as a review's, that neither asks nor waits."""
-        patience = Patience(until=self._clock.monotonic(), asks=False, waits=False)
-        wanted = self._image(image)
+    async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
+        """One look-up a question, as a review's, that neither asks nor waits."""
         # An operator wants the store's word, not what was read some seconds ago.
         self._cache.gap()
-        judgement = await self._knowledge.learn(wanted, patience)
+        wanted = self._images(image, policy)
+        states = [await self._state(each) for each in wanted]
+        if len(states) == 1:
+            return states[0]
+        told = sorted(zip(states, wanted, strict=True), key=lambda told: _rank(told[0].state))
+        worst = told[0][0]
+        return msgspec.structs.replace(
+            worst,
+            digests=tuple(dict.fromkeys(digest for each in states for digest in each.digests)),
+            known_at=min(each.known_at for each in states),
+            answers=tuple(f"{each.state}: {name_of(by.question)}" for each, by in told),
+        )
+
+    async def _ask(self, image: Image) -> Asked:
+        return await self._requests.ask(image, Need.REQUEST, lane=Lane.PREWARM, why=Why.OPERATOR)
+
+    async def _state(self, image: Image) -> ImageState:
+        patience = Patience(until=self._clock.monotonic(), asks=False, waits=False)
+        judgement = await self._knowledge.learn(image, patience)
         times = [verdict.evaluated_at for verdict in judgement.verdicts]
-        known_at = min(times) if times else await self._asked_at(wanted.reference)
+        known_at = min(times) if times else await self._asked_at(image.reference)
         return _state_of(judgement, known_at)
 
     async def _asked_at(self, reference: ImageReference) -> int:
@@ -117,18 +147,37 @@ class Scans:
         pointer = (await self._cache.read((key,))).records[0]
         return pointer.asked_at if isinstance(pointer, Pointer) else 0
 
-    def _image(self, text: str) -> Image:
+    def _images(self, text: str, policy: PolicyChoice | None) -> list[Image]:
+        """The image with each question; at least one."""
         reference = parse_reference(text)
-        question = self._rules().default.question(scanner=self._scanner_name)
-        return Image(text, reference, always=False, question=question)
+        rules, scanner = self._rules(), self._scanner_name
+        if policy is None:
+            questions = rules.questions(reference, scanner=scanner)
+        else:
+            questions = (Rule(policy=policy).question(scanner=scanner),)
+        if not questions:
+            raise PermanentFailure(
+                f"{reference}: the rules let it run or deny it without a verdict; name a policy "
+                "(--policy) to have it judged all the same",
+                kind=ErrorKind.REFUSED,
+            )
+        return [Image(text, reference, always=False, question=each) for each in questions]
 
-    async def _submit(self, image: Image, dockerfile: bytes) -> tuple[str, ...]:
+    async def _submit(self, images: list[Image], dockerfile: bytes) -> tuple[str, ...]:
+        """Once for each account: what is analysed belongs to one."""
         if len(dockerfile) > MAX_DOCKERFILE:
             raise PermanentFailure(
                 f"the Dockerfile is larger than {MAX_DOCKERFILE} bytes", kind=ErrorKind.REFUSED
             )
-        digests = await self._manifests(image.reference)
-        await asyncio.gather(*(self._submit_one(image, digest, dockerfile) for digest in digests))
+        digests = await self._manifests(images[0].reference)
+        by_account = {image.question.account: image for image in images}
+        await asyncio.gather(
+            *(
+                self._submit_one(image, digest, dockerfile)
+                for image in by_account.values()
+                for digest in digests
+            )
+        )
         return digests
 
     async def _submit_one(self, image: Image, digest: str, dockerfile: bytes) -> None:
@@ -167,3 +216,20 @@ def _state_of(judgement: Judgement, known_at: int) -> ImageState:
         ),
         known_at=known_at,
     )
+
+
+def name_of(question: Question) -> str:
+    """A question in words."""
+    if question.requirement == Requirement.ANALYSIS:
+        what = "analysis alone"
+    else:
+        what = f"policy {question.policy}" if question.policy else "the active policy"
+    return f"{what} of account {question.account}" if question.account else what
+
+
+def _rank(state: State) -> int:
+    """What is worst to know comes first: nothing yet, then bad, then no answer, then good."""
+    for rank, states in enumerate((UNDECIDED, BAD)):
+        if state in states:
+            return rank
+    return 3 if state in GOOD else 2

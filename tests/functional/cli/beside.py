@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from services.cli.break_glass.desk import Desk
 from services.cli.ops_http import SOCKET, ops_app
 from services.cli.scans import ImageState, ScanStarted
 from services.console.wiring import ConsolePorts, ops_of
@@ -15,6 +16,7 @@ from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.errors import QueueFull, QueueUnavailable
+from shared.domain.rules import PolicyChoice
 from shared.domain.step import Lane, Step, StepKind, encode_step, failed
 from shared.domain.verdict import Question
 from shared.ports.steps import Depths
@@ -43,10 +45,12 @@ class Queue(MemoryQueue):
 class NoScans:
     """Nobody scans here."""
 
-    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
+    async def start(
+        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+    ) -> ScanStarted:
         raise NotImplementedError
 
-    async def state(self, image: str) -> ImageState:
+    async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         raise NotImplementedError
 
 
@@ -72,6 +76,15 @@ class Beside:
             exceptions=self.exceptions,
             unsealer=PlainSealer(),
             scanner=None,
+        )
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(
+            exceptions=self.exceptions,
+            records=self.store,
+            unsealer=self.ports.unsealer,
+            clock=self.clock,
         )
 
     def died(self, image: str, *failures: str, lane: Lane = Lane.CHECK) -> str:
@@ -102,6 +115,11 @@ class Beside:
 async def beside(state: Path) -> AsyncIterator[Beside]:
     """Serve them on the socket of the state folder."""
     served = Beside()
-    app = ops_app(ops=ops_of(served.ports), scans=NoScans(), letters=served.ports.letters)
+    app = ops_app(
+        ops=ops_of(served.ports),
+        scans=NoScans(),
+        letters=served.ports.letters,
+        desk=served.desk,
+    )
     async with serve_unix(app, state / SOCKET):
         yield served

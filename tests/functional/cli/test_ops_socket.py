@@ -24,6 +24,7 @@ from services.console.view import (
 )
 from shared.domain.decision import State
 from shared.domain.errors import QueueUnavailable, StoreUnreachable
+from shared.domain.rules import PolicyChoice
 from shared.domain.step import Lane
 from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
@@ -54,7 +55,8 @@ BEAT = Beat("worker@h:1:x", "worker", "0.1.0", 7, delivered={Lane.CHECK: 4})
 EXCEPTION = ExceptionRow(
     "a1b2", ExceptionState.ACTIVE, "a.example/b", ("CVE-1+x",), ("*",), "ada", "r"
 )
-STATE = ImageState("a.example/b:1", State.FAIL, "no", ("sha256:a",), ("stop: x",), 7)
+STATE = ImageState("a.example/b:1", State.FAIL, "no", ("sha256:a",), ("stop: x",), 7, ("fail: p",))
+CHOICES = (None, PolicyChoice(account="a&b"), PolicyChoice(id="p"), PolicyChoice("a", "p"))
 
 
 class Told:
@@ -63,6 +65,7 @@ class Told:
     def __init__(self, *, down: bool = False) -> None:
         self._down = down
         self.started: list[tuple[str, bytes | None]] = []
+        self.choices: list[PolicyChoice | None] = []
         self.limits: list[int] = []
         self.images: list[str] = []
         self.ended: list[tuple[str, Collection[str]]] = []
@@ -105,20 +108,26 @@ class Told:
         self.ended.append(("drop", letter_ids))
         return ENDED
 
-    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
+    async def start(
+        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+    ) -> ScanStarted:
         if self._down:
             raise StoreUnreachable("no redis")
         self.started.append((image, dockerfile))
+        self.choices.append(policy)
         return ScanStarted(image, under_way=False)
 
-    async def state(self, image: str) -> ImageState:
+    async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
+        self.choices.append(policy)
         return STATE
 
 
 @asynccontextmanager
 async def socket_of(told: Told, state: Path) -> AsyncIterator[OpsClient]:
     async with (
-        serve_unix(ops_app(ops=told, scans=told, letters=told), state / "ops.sock") as path,
+        serve_unix(
+            ops_app(ops=told, scans=told, letters=told, desk=told), state / "ops.sock"
+        ) as path,
         socket_client(path) as client,
     ):
         yield client
@@ -146,6 +155,15 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
     assert told.started == [("a.example/b:1", dockerfile), ("a.example/b:2", None)]
     assert (told.limits, told.images) == ([7, 8, 9], ["a.example/b:1@sha256:a b&c"])
     assert told.ended == [("requeue", (LETTER.id, "é\n")), ("drop", tuple(many))]
+
+
+async def test_a_policy_that_a_scan_chooses_is_the_same_there(tmp_path: Path) -> None:
+    told = Told()
+    async with socket_of(told, tmp_path) as client:
+        for choice in CHOICES:
+            await client.start("a.example/b:1", dockerfile=None, policy=choice)
+            await client.state("a.example/b:1", policy=choice)
+    assert told.choices == [choice for choice in CHOICES for _ in range(2)]
 
 
 async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:

@@ -26,9 +26,18 @@ from shared.domain.errors import (
     QueueUnavailable,
     StoreUnreachable,
 )
+from shared.domain.glob import Glob
 from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import ImageReference
-from shared.domain.rules import RegistryRule, Rules
+from shared.domain.rules import (
+    Match,
+    Mode,
+    PolicyChoice,
+    RegistryRule,
+    Requirement,
+    Rule,
+    Rules,
+)
 from shared.domain.signing import Kind
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, Verdict, verdict_key
@@ -114,6 +123,13 @@ class World:
         pointer = msgspec.structs.replace(pointer, **more)
         await self.put(pointer, kind=Kind.POINTER, key=pointer_key(reference))
 
+    async def judge(
+        self, reference: ImageReference, digest: str, question: Question, outcome: Outcome
+    ) -> None:
+        subject = Subject(reference.repository, digest, reference.tag)
+        verdict = Verdict(subject, question, outcome, self.clock.now())
+        await self.put(verdict, kind=Kind.VERDICT, key=verdict_key(subject, question))
+
     def given(self, digest: str) -> bytes | None:
         """The Dockerfile that Anchore has for a digest."""
         dockerfile = self.anchore.store.images["admin", digest].dockerfile
@@ -149,6 +165,77 @@ async def test_without_a_dockerfile_only_a_request_is_queued(world: World) -> No
     assert step.reference == str(reference)
     assert not world.anchore.store.calls
     assert not world.registry.requests
+
+
+PCI = Rule("pci", policy=PolicyChoice("pci", "strict"))
+LAB = Rule("lab", require=Requirement.ANALYSIS, match=Match(namespaces=(Glob("lab"),)))
+
+
+def with_rules(world: World, *rules: Rule, default: Rule | None = None) -> Rules:
+    """The world's rules, and these."""
+    return msgspec.structs.replace(world.rules, rules=rules, default=default or Rule())
+
+
+async def test_an_image_is_asked_about_by_all_that_the_rules_may_ask(world: World) -> None:
+    world.rules = with_rules(world, PCI, LAB)
+    started = await world.scans().start("a.example/b:1", dockerfile=None)
+    assert not started.under_way
+    assert [step.question for step in world.kept.steps] == [
+        Question(account="pci", policy="strict"),
+        Question(requirement="analysis"),
+        Question(),
+    ]
+    assert (await world.scans().start("a.example/b:1", dockerfile=None)).under_way
+
+
+async def test_a_policy_that_is_chosen_is_asked_alone(world: World) -> None:
+    world.rules = with_rules(world, PCI)
+    choice = PolicyChoice("team", "mine")
+    await world.scans().start("a.example/b:1", dockerfile=None, policy=choice)
+    (step,) = world.kept.steps
+    assert step.question == Question(account="team", policy="mine")
+
+
+async def test_an_image_of_which_no_verdict_is_needed_is_said_and_can_be_asked_about(
+    world: World,
+) -> None:
+    world.rules = with_rules(world, default=Rule(mode=Mode.DENY))
+    scans = world.scans()
+    with pytest.raises(PermanentFailure, match="without a verdict; name a policy"):
+        await scans.start("a.example/b:1", dockerfile=None)
+    await scans.start("a.example/b:1", dockerfile=None, policy=PolicyChoice(id="p"))
+
+
+async def test_a_dockerfile_goes_to_each_account_that_is_asked_once(world: World) -> None:
+    world.anchore.store.add_account("pci")
+    world.rules = with_rules(world, PCI, LAB, Rule("more", policy=PolicyChoice("pci")))
+    image = tiny_image()
+    reference = world.registry.put(image, "team/app:1.0")
+    await world.scans().start(str(reference), dockerfile=DOCKERFILE)
+    assert {account for account, _ in world.anchore.store.images} == {"admin", "pci"}
+    assert world.anchore.store.submits == {image.digest: 2}
+
+
+async def test_what_is_known_is_as_good_as_the_worst_answer(world: World) -> None:
+    world.rules = with_rules(world, PCI, LAB)
+    image = tiny_image()
+    reference = world.registry.put(image, "team/app:1.0")
+    await world.point(reference, image.digest)
+    scans = world.scans()
+    await world.judge(reference, image.digest, Question(), Outcome.PASS)
+    await world.judge(reference, image.digest, Question(requirement="analysis"), Outcome.PASS)
+    assert (await scans.state(str(reference))).state is State.PENDING
+    strict = Question(account="pci", policy="strict")
+    await world.judge(reference, image.digest, strict, Outcome.FAIL)
+    state = await scans.state(str(reference))
+    assert (state.state, state.digests) == (State.FAIL, (image.digest,))
+    assert state.answers == (
+        "fail: policy strict of account pci",
+        "pass: analysis alone",
+        "pass: the active policy",
+    )
+    alone = await scans.state(str(reference), policy=PolicyChoice())
+    assert (alone.state, alone.answers) == (State.PASS, ())
 
 
 async def test_an_image_that_was_asked_for_already_is_not_queued_twice(world: World) -> None:

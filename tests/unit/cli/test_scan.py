@@ -1,7 +1,7 @@
 import pytest
 
 from services.cli.scan import NotJudged, verdict_of
-from services.cli.scans import ImageState, ScanStarted
+from services.cli.scans import ImageState
 from shared.domain.decision import State
 from shared.runtime.clock import SystemClock
 
@@ -10,16 +10,13 @@ BEGAN = 1_750_000_000_000
 
 
 class Told:
-    """A `ScansView` that tells one state after the other, the last one for ever."""
+    """Tells one state after the other, the last one for ever."""
 
     def __init__(self, *states: ImageState) -> None:
         self._states = list(states)
         self.asked = 0
 
-    async def start(self, image: str, *, dockerfile: bytes | None) -> ScanStarted:
-        raise NotImplementedError
-
-    async def state(self, image: str) -> ImageState:
+    async def state(self) -> ImageState:
         self.asked += 1
         return self._states.pop(0) if len(self._states) > 1 else self._states[0]
 
@@ -30,8 +27,7 @@ def state(state: State, known_at: int = 0, message: str = "") -> ImageState:
 
 async def wait(scans: Told, before: ImageState, *, timeout: float = 5.0) -> ImageState:
     return await verdict_of(
-        scans,
-        IMAGE,
+        scans.state,
         before=before,
         began=BEGAN,
         timeout=timeout,
