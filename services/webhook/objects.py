@@ -51,7 +51,12 @@ def places_to_judge(request: AdmissionRequest) -> list[ImagePlace]:
             f"imagegate does not judge {request.sub_resource[:32]!r} of {workload.resource}, which "
             "changes no image: take it out of the webhook's rules"
         )
-    return _places(request, lambda asked: workload.template(raw_object(asked)), workload.template)
+    return _places(
+        request,
+        lambda asked: workload.template(raw_object(asked)),
+        workload.template,
+        under=workload.at,
+    )
 
 
 def author_of(request: AdmissionRequest) -> Metadata:
@@ -81,12 +86,17 @@ def _same_resource(request: AdmissionRequest, expected: str) -> None:
 
 
 def _places(
-    request: AdmissionRequest, new: Callable[[AdmissionRequest], Pod], old: Read
+    request: AdmissionRequest,
+    new: Callable[[AdmissionRequest], Pod],
+    old: Read,
+    *,
+    under: str = "",
 ) -> list[ImagePlace]:
     if request.operation == "CREATE":
-        return image_places(new(request))
+        return image_places(new(request), under=under)
     if request.operation == "UPDATE":
-        return changed_places(image_places(new(request)), image_places(old(request.old_object)))
+        places = image_places(new(request), under=under)
+        return changed_places(places, image_places(old(request.old_object)))
     if request.operation == "DELETE":
         return []
     raise InvalidObject(

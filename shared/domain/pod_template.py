@@ -5,6 +5,7 @@ together; anything else is no workload.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ class _TemplateSpec(msgspec.Struct):
 class _Controller(msgspec.Struct):
     """`spec.template`; a ReplicationController and a ReplicaSet may lack it."""
 
+    at: ClassVar[str] = "/spec/template"
     spec: _TemplateSpec = msgspec.field(default_factory=_TemplateSpec)
 
     @property
@@ -35,6 +37,7 @@ class _JobTemplateSpec(msgspec.Struct, rename="camel"):
 class _CronJob(msgspec.Struct):
     """`spec.jobTemplate.spec.template`."""
 
+    at: ClassVar[str] = "/spec/jobTemplate/spec/template"
     spec: _JobTemplateSpec = msgspec.field(default_factory=_JobTemplateSpec)
 
     @property
@@ -45,6 +48,7 @@ class _CronJob(msgspec.Struct):
 class _PodTemplate(msgspec.Struct):
     """`template`, beside `metadata`."""
 
+    at: ClassVar[str] = "/template"
     template: Pod = msgspec.field(default_factory=Pod)
 
     @property
@@ -59,6 +63,8 @@ class Workload(msgspec.Struct, frozen=True):
     """One kind of workload: its resource's name, and how its objects are read."""
 
     resource: str
+    at: str
+    """Where the pods' template stands in an object, as a JSON Pointer (RFC 6901)."""
     _decoder: msgspec.json.Decoder[_Holder]
     _shape: Shape
 
@@ -75,7 +81,7 @@ class Workload(msgspec.Struct, frozen=True):
 
 
 def _workload(resource: str, read: type[_Holder] = _Controller) -> Workload:
-    return Workload(resource, msgspec.json.Decoder(read), shape_of(read))
+    return Workload(resource, read.at, msgspec.json.Decoder(read), shape_of(read))
 
 
 WORKLOADS: Mapping[tuple[str, str, str], Workload] = {

@@ -81,12 +81,14 @@ class ImagePlace(msgspec.Struct, frozen=True):
     name: str
     image: str
     pull_policy: str | None = None
+    under: str = ""
+    """Where the pod stands in its object, as a JSON Pointer (RFC 6901): a workload's template."""
 
     @property
     def pointer(self) -> str:
-        """Where the image stands in a Pod, as a JSON Pointer (RFC 6901)."""
+        """Where the image stands in the object, as a JSON Pointer."""
         field = "image/reference" if self.where == "volumes" else "image"
-        return f"/spec/{self.where}/{self.at}/{field}"
+        return f"{self.under}/spec/{self.where}/{self.at}/{field}"
 
 
 _DECODER = msgspec.json.Decoder(Pod)
@@ -105,13 +107,14 @@ def decode_pod(raw: bytes | msgspec.Raw) -> Pod:
     return pod
 
 
-def image_places(pod: Pod) -> list[ImagePlace]:
+def image_places(pod: Pod, *, under: str = "") -> list[ImagePlace]:
     """Every image of the pod, in the order of the lists; raises InvalidObject above the cap.
 
+    `under`: where the pod stands in its object, as in `ImagePlace`.
     A container without an image is a place with an empty reference, so that it is refused by
     name and not passed over.
     """
-    places = list(_walk(pod.spec))
+    places = list(_walk(pod.spec, under))
     if len(places) > MAX_IMAGE_PLACES:
         raise InvalidObject(f"the pod names more than {MAX_IMAGE_PLACES} images")
     return places
@@ -146,7 +149,7 @@ def _words(raw: msgspec.Raw, field: str) -> Mapping[str, str]:
     return words or {}
 
 
-def _walk(spec: PodSpec) -> Iterator[ImagePlace]:
+def _walk(spec: PodSpec, under: str) -> Iterator[ImagePlace]:
     lists = (
         ("initContainers", spec.init_containers),
         ("containers", spec.containers),
@@ -154,10 +157,9 @@ def _walk(spec: PodSpec) -> Iterator[ImagePlace]:
     )
     for where, containers in lists:
         for at, container in enumerate(containers or ()):
-            yield ImagePlace(
-                where, at, container.name, container.image or "", container.image_pull_policy
-            )
+            image, policy = container.image or "", container.image_pull_policy
+            yield ImagePlace(where, at, container.name, image, policy, under)
     for at, volume in enumerate(spec.volumes or ()):
         if volume.image is not None:
-            source = volume.image
-            yield ImagePlace("volumes", at, volume.name, source.reference or "", source.pull_policy)
+            image, policy = volume.image.reference or "", volume.image.pull_policy
+            yield ImagePlace("volumes", at, volume.name, image, policy, under)
