@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.scanner.settings import ScannerSettings
-from services.scanner.wiring import serve_scanner
+from services.scanner.wiring import run_scanner
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.registry.client import RegistryClient
@@ -72,7 +72,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
                 RegistryClient(rules=lambda: rules, clock=clock)
             )
             settings = ScannerSettings(imagegate_state=tmp_path, imagegate_scanner_port=0)
-            running = await stack.enter_async_context(serve_scanner(settings, registry=images))
+            running = await stack.enter_async_context(run_scanner(settings, registry=images))
             url, password = running.url, ""
 
             def refuse(digest: str) -> None:
@@ -142,6 +142,17 @@ async def test_a_policy_that_the_scanner_does_not_have_is_refused_and_named(worl
     await world.analysed(subject)
     with pytest.raises(PermanentFailure, match="nosuch") as caught:
         await world.scanner.evaluate(subject, Question(policy="nosuch"))
+    assert caught.value.kind is ErrorKind.REFUSED
+
+
+async def test_an_account_that_the_scanner_does_not_have_is_refused_and_named(
+    world: World,
+) -> None:
+    """The built-in scanner has one alone."""
+    subject = world.push(GOOD)
+    theirs = Question(account="payments")
+    with pytest.raises(PermanentFailure, match=r"account payments.* in the rules") as caught:
+        await world.scanner.analysis(subject, theirs)
     assert caught.value.kind is ErrorKind.REFUSED
 
 

@@ -28,6 +28,7 @@ come back on its own."""
 
 LEVERS = (
     "add_account",
+    "add_policy",
     "know",
     "begin",
     "finish",
@@ -130,6 +131,9 @@ class FakeAnchore:
                 refused = self._refused(request)
                 if refused is not None:
                     return refused
+                if self._account(request) not in self.store.policies:
+                    # What Engine says in an account that it does not know, and no error.
+                    return web.json_response([])
             return await handler(request)
 
         return handle

@@ -103,7 +103,7 @@ class ImageCalls:
         return web.json_response(self._evaluate(image, full_tag(tag), bundle, request))
 
     def _evaluate(self, image: Image, tag: str, bundle: Json, request: web.Request) -> Json:
-        final_action, rows = self._store.decision(image.digest)
+        final_action, rows = self._store.decision(image.digest, bundle["id"])
         now = time.time()
         kept = (image.digest, tag, json.dumps(bundle, sort_keys=True), json.dumps(rows))
         answer = check_answer(

@@ -71,7 +71,8 @@ class AnchoreStore:
         self.default = Decision(final_action=final_action)
         self.images: dict[tuple[str, str], Image] = {}
         self.policies: dict[str, dict[str, Json]] = {}
-        self.decisions: dict[str, Decision] = {}
+        self.decisions: dict[tuple[str, str], Decision] = {}
+        """By digest and policy; an empty policy: what any says that is not told apart."""
         self.parents: dict[str, str] = {}
         self.registry: dict[str, str] = {}
         self.faults: list[Fault] = []
@@ -89,6 +90,14 @@ class AnchoreStore:
             copy.deepcopy(BASELINE), active=True, account=name, created=now, updated=now
         )
         self.policies[name] = {BASELINE["id"]: record}
+
+    def add_policy(self, policy_id: str, account: str = "admin") -> None:
+        """The account has one more policy, a copy of the default one, not active."""
+        now = time.time()
+        bundle = {**copy.deepcopy(BASELINE), "id": policy_id, "name": policy_id}
+        self.policies[account][policy_id] = policy_record(
+            bundle, active=False, account=account, created=now, updated=now
+        )
 
     def know(
         self,
@@ -115,9 +124,16 @@ class AnchoreStore:
         """Its analysis failed."""
         self._settle(digest, "analysis_failed", reason)
 
-    def decide(self, digest: str, final_action: str, rows: list[list[Json]] | None = None) -> None:
-        """What the policy shall say: `go`, `warn` or `stop`, with the rows that fit it."""
-        self.decisions[digest] = Decision(final_action=final_action, rows=rows)
+    def decide(
+        self,
+        digest: str,
+        final_action: str,
+        rows: list[list[Json]] | None = None,
+        policy: str = "",
+    ) -> None:
+        """What the policy (each, without an id) shall say: `go`, `warn` or `stop`, with the rows
+        that fit it."""
+        self.decisions[digest, policy] = Decision(final_action=final_action, rows=rows)
 
     def registry_says(self, what: str, code: str) -> None:
         """Anchore's error code for a full tag or a digest that its registry does not give."""
@@ -173,9 +189,10 @@ class AnchoreStore:
         """Analyse it anew; `analyzed_at` keeps its old value, as Engine's does."""
         image.settled, image.began, image.seconds = None, time.monotonic(), self.analysis_seconds
 
-    def decision(self, digest: str) -> tuple[str, list[list[Json]]]:
-        """(final action, rows) of a digest."""
-        decision = self.decisions.get(digest, self.default)
+    def decision(self, digest: str, policy: str) -> tuple[str, list[list[Json]]]:
+        """(final action, rows) of a digest by a policy."""
+        of_any = self.decisions.get((digest, ""), self.default)
+        decision = self.decisions.get((digest, policy), of_any)
         rows = decision.rows if decision.rows is not None else ROWS[decision.final_action]
         return decision.final_action, rows
 
