@@ -4,16 +4,16 @@ Pure: `Catalogue.judge` asks for records by key through a callback and says eith
 known or which keys it misses. Lives and fallbacks: docs/design/behaviour.md 2.
 """
 
-from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import msgspec
 
+from services.webhook.terms import POLICY_GRACE
+from services.webhook.verdicts import Fetch, Verdicts
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import ErrorKind
 from shared.domain.pointer import FOREVER, Index, Pointer, Standing, index_key, pointer_key
 from shared.domain.reference import ImageReference
-from shared.domain.revision import Revision, revision_key
 from shared.domain.rules import Rules
 from shared.domain.verdict import (
     Outcome,
@@ -25,8 +25,7 @@ from shared.domain.verdict import (
     verdict_key,
 )
 
-Records = Sequence[msgspec.Struct | None]
-Fetch = Callable[[Sequence[str]], Records]
+REPLACED = "the policy has changed since, it is judged anew"
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -75,20 +74,32 @@ class Known(msgspec.Struct, frozen=True):
     subjects: tuple[Subject, ...] = ()
     until: int = FOREVER
     """When time alone changes the answer (ms)."""
+    overrun: bool = False
+    """It rests on a verdict whose policy was replaced, and whose grace is over."""
 
 
 class Catalogue:
     """Judges an image from records; `fetch` gives the records of keys, absent ones as None."""
 
     def __init__(
-        self, *, image: Image, rules: Rules, now: int, fetch: Fetch, renewed: int | None = None
+        self,
+        *,
+        image: Image,
+        rules: Rules,
+        now: int,
+        fetch: Fetch,
+        renewed: int | None = None,
+        policy_grace: int = POLICY_GRACE,
     ) -> None:
-        """`renewed`: as in `Pointer.standing`."""
+        """`renewed`: as in `Pointer.standing`; times in milliseconds."""
         self._image = image
         self._renewed = renewed
         self._rules = rules
         self._now = now
         self._fetch = fetch
+        self._verdicts = Verdicts(
+            question=image.question, now=now, policy_grace=policy_grace, fetch=fetch
+        )
         self._refresh: Need | None = None
         self._until = FOREVER
         self._digest = ""
@@ -103,8 +114,7 @@ class Catalogue:
         key = pointer_key(reference)
         pointer = self._fetch((key,))[0]
         if not isinstance(pointer, Pointer):
-            error_key = last_error_key(unresolved(reference), self._image.question)
-            error = self._errors((error_key,))[0]
+            (error,) = self._verdicts.errors([unresolved(reference)])
             if error is not None:
                 return Missing(Need.REQUEST, (key,), note=error.message, resting=True)
             return Missing(Need.REQUEST, (key,))
@@ -129,7 +139,7 @@ class Catalogue:
         """`is_index` is None where only the records can tell."""
         self._digest = digest
         if is_index is not True:
-            verdict = self._verdict(digest, tags)
+            verdict = self._verdicts.of(self._of(digest, tags))
             if verdict is not None:
                 return self._combine([verdict])
             if is_index is False:
@@ -151,68 +161,59 @@ class Catalogue:
 
     def _judge_manifests(self, digests: list[str], tags: tuple[str | None, ...]) -> Known | Missing:
         """As good as the worst: one fail decides, whatever is not known of the others."""
-        found = {digest: self._verdict(digest, tags) for digest in digests}
+        found = {digest: self._verdicts.of(self._of(digest, tags)) for digest in digests}
         verdicts = [verdict for verdict in found.values() if verdict is not None]
         unknown = [digest for digest, verdict in found.items() if verdict is None]
-        if unknown and not any(verdict.outcome is Outcome.FAIL for verdict in verdicts):
-            return self._missing(unknown, tags)
-        return self._combine(verdicts)
-
-    def _verdict(self, digest: str, tags: tuple[str | None, ...]) -> Verdict | None:
-        """The first valid verdict of the digest under one of `tags`."""
-        keys = [verdict_key(subject, self._image.question) for subject in self._of(digest, tags)]
-        for record in self._fetch(keys):
-            if isinstance(record, Verdict) and record.outcome is not Outcome.ERROR:
-                return record
-        return None
+        if not unknown:
+            return self._combine(verdicts)
+        others = self._missing(unknown, tags)
+        if not any(verdict.outcome is Outcome.FAIL for verdict in verdicts):
+            return others
+        return _beside_others(self._combine(verdicts), others)
 
     def _missing(self, digests: list[str], tags: tuple[str | None, ...]) -> Known | Missing:
         """No verdict: is it because something is known to be wrong?"""
         question = self._image.question
         subjects = [subject for digest in digests for subject in self._of(digest, tags)]
-        errors = [last_error_key(subject, question) for subject in subjects]
+        asked = list(dict.fromkeys([*subjects, unresolved(self._image.reference)]))
         passing = []
-        for error in self._errors(errors):
+        for error in self._verdicts.errors(asked):
             if error is not None and error.error is ErrorKind.TRANSIENT:
                 passing.append(error.message)
             elif error is not None:
-                return self._known(State.ERROR, error.message, (error,))
-        keys = (*(verdict_key(subject, question) for subject in subjects), *errors)
-        note = passing[-1] if passing else ""
-        return Missing(Need.REQUEST, keys, tuple(subjects), note, resting=bool(passing))
+                return self._known(State.ERROR, self._why(error.message), (error,))
+        keys = [verdict_key(subject, question) for subject in subjects]
+        keys += [last_error_key(subject, question) for subject in asked]
+        note = self._why(passing[-1] if passing else "")
+        return Missing(Need.REQUEST, tuple(keys), tuple(subjects), note, resting=bool(passing))
+
+    def _why(self, error: str) -> str:
+        """Why there is no verdict, beside `error`: there may be one that counts no longer."""
+        if not self._verdicts.dropped:
+            return error
+        changed = "the policy has changed since it was judged"
+        return f"{changed}, and judging it anew failed: {error}" if error else changed
 
     def _combine(self, verdicts: list[Verdict]) -> Known:
-        revision = self._fetch([revision_key(self._image.question)])[0]
-        stale = [
-            verdict
-            for verdict in verdicts
-            if verdict.stale(self._now)
-            or (isinstance(revision, Revision) and revision.outdates(verdict))
-        ]
-        for verdict in verdicts:
-            if verdict not in stale:
-                self._until = min(self._until, verdict.stale_at)
+        stale = self._verdicts.stale(verdicts)
         if stale and not self._failed_lately(stale):
             self._refresh = Need.REQUEST
         failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
-        known = self._known(State.FAIL if failed else State.PASS, "", tuple(verdicts))
+        message = (
+            "the policy has changed since, it is judged anew" if self._verdicts.replaced else ""
+        )
+        known = self._known(State.FAIL if failed else State.PASS, message, tuple(verdicts))
         subjects = tuple(verdict.subject for verdict in stale)
-        return msgspec.structs.replace(known, subjects=subjects)
+        return msgspec.structs.replace(known, subjects=subjects, overrun=self._verdicts.overrun)
 
     def _failed_lately(self, stale: list[Verdict]) -> bool:
-        """Whether asking about all of these failed, and that error's time is not over."""
-        question = self._image.question
-        errors = self._errors([last_error_key(each.subject, question) for each in stale])
-        return None not in errors
-
-    def _errors(self, keys: Sequence[str]) -> list[Verdict | None]:
-        """The errors that are the answer still: beside a verdict their records live longer."""
-        errors = [
-            record if isinstance(record, Verdict) and not record.stale(self._now) else None
-            for record in self._fetch(keys)
-        ]
-        self._until = min(self._until, *(error.stale_at for error in errors if error), FOREVER)
-        return errors
+        """Whether asking about all of these failed, and that error's time is not over: be it that
+        their registry could not be asked."""
+        errors = self._verdicts.errors([verdict.subject for verdict in stale])
+        if None not in errors:
+            return True
+        (registry,) = self._verdicts.errors([unresolved(self._image.reference)])
+        return registry is not None
 
     def _of(self, digest: str, tags: tuple[str | None, ...]) -> list[Subject]:
         repository = self._image.reference.repository
@@ -228,4 +229,20 @@ class Catalogue:
             digest=self._digest,
             known_since=self._known_since,
         )
-        return Known(judgement, self._refresh, until=self._until)
+        return Known(judgement, self._refresh, until=min(self._until, self._verdicts.until))
+
+
+def _beside_others(fail: Known, others: Known | Missing) -> Known:
+    """A fail of one manifest, with what is known of those without a verdict: whoever lets the fail
+    pass must not let those pass with it."""
+    state, message = State.PENDING, ""
+    if isinstance(others, Known):
+        state, message = others.judgement.state, others.judgement.message
+    elif others.note:
+        message = others.note
+    judgement = msgspec.structs.replace(fail.judgement, unjudged=state, message=message)
+    known = msgspec.structs.replace(fail, judgement=judgement)
+    if isinstance(others, Known) or others.resting:
+        return known
+    subjects = (*fail.subjects, *others.subjects)
+    return msgspec.structs.replace(known, refresh=Need.REQUEST, subjects=subjects)

@@ -13,6 +13,8 @@ from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
 from services.webhook.lookups import Layer, Lookups
 from services.webhook.near_cache import Entry, NearCache
 from services.webhook.requests import Asked, Requests
+from services.webhook.terms import Terms
+from services.webhook.verdicts import Fetch
 from services.webhook.waiters import Room, Waiters
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import StoreError
@@ -25,6 +27,7 @@ RESOLVE_WAIT = 0.5
 
 DOWN = (Asked.STORE_DOWN, Asked.QUEUE_DOWN)
 
+DEFAULT_TERMS = Terms()
 
 _TOLD = (State.PASS, State.FAIL, State.ERROR)
 """States in which something is known of an image."""
@@ -70,6 +73,7 @@ class Knowledge:
         waiters: Waiters,
         clock: Clock,
         rules: Callable[[], Rules],
+        terms: Terms = DEFAULT_TERMS,
         room: Room | None = None,
         lookups: Lookups | None = None,
     ) -> None:
@@ -79,6 +83,7 @@ class Knowledge:
         self._waiters = waiters
         self._clock = clock
         self._rules = rules
+        self._terms = terms
         self._room = room or Room()
         self._lookups = lookups or Lookups()
         self._behind = Behind(requests=requests)
@@ -97,7 +102,7 @@ class Knowledge:
             entries.extend(held)
             return [entry.record for entry in held]
 
-        catalogue = Catalogue(image=image, rules=self._rules(), now=self._clock.now(), fetch=fetch)
+        catalogue = self._catalogue(image, fetch)
         try:
             answer = catalogue.judge()
         except _NotHeld:
@@ -105,13 +110,15 @@ class Knowledge:
         if isinstance(answer, Missing):
             return None
         self._lookups.known(image, answer.judgement, Layer.NEAR_CACHE)
+        if answer.overrun:
+            self._lookups.overrun()
         if answer.refresh is None:
             self._requests.forget(image)
         if asks:
             self._renew(image, answer)
         # What is to be asked again is looked at in each review, so that it is asked again.
         until = 0 if answer.refresh else min(answer.until, *(entry.ends for entry in entries))
-        return Glimpse(answer.judgement, until, entries)
+        return Glimpse(answer.judgement, until, list(dict.fromkeys(entries)))
 
     async def learn(self, image: Image, patience: Patience) -> Judgement:
         """What is known by the deadline at the latest; never raises for a dead dependency."""
@@ -156,6 +163,8 @@ class Knowledge:
         if isinstance(answer, Missing):
             return self._not_known(image, answer, trouble)
         self._requests.forget(image)
+        if answer.overrun:
+            self._lookups.overrun()
         if patience.asks:
             self._renew(image, answer)
         return answer.judgement
@@ -174,13 +183,7 @@ class Knowledge:
             return [held[key] for key in keys]
 
         while True:
-            catalogue = Catalogue(
-                image=image,
-                rules=self._rules(),
-                now=self._clock.now(),
-                fetch=fetch,
-                renewed=renewed,
-            )
+            catalogue = self._catalogue(image, fetch, renewed=renewed)
             try:
                 answer = catalogue.judge()
             except _NotHeld as missing:
@@ -192,6 +195,16 @@ class Knowledge:
             if isinstance(answer, Known) and lost and answer.refresh is None:
                 answer = msgspec.structs.replace(answer, refresh=Need.REQUEST)
             return answer, trouble
+
+    def _catalogue(self, image: Image, fetch: Fetch, *, renewed: int | None = None) -> Catalogue:
+        return Catalogue(
+            image=image,
+            rules=self._rules(),
+            now=self._clock.now(),
+            fetch=fetch,
+            renewed=renewed,
+            policy_grace=self._terms.policy_grace,
+        )
 
     async def _ask(self, image: Image, missing: Missing, patience: Patience, end: float) -> Asked:
         return await self._requests.ask(

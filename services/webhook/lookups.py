@@ -36,17 +36,20 @@ class First(StrEnum):
 
 
 class Lookups:
-    """Tells `on_layer` how many images came from where, and `on_first` of each new image."""
+    """Tells `on_layer` how many images came from where, `on_first` of each new image, and
+    `on_overrun` of each that was answered by a verdict whose `policy_grace` is over."""
 
     def __init__(
         self,
         *,
         on_layer: Callable[[Layer, int], None] = lambda layer, images: None,
         on_first: Callable[[First], None] = lambda first: None,
+        on_overrun: Callable[[], None] = lambda: None,
         max_seen: int = MAX_SEEN,
     ) -> None:
         self._on_layer = on_layer
         self._on_first = on_first
+        self._on_overrun = on_overrun
         self._max_seen = max_seen
         # In the order of coming; of a tag whether a digest of it was seen as well. Their hashes
         # suffice: what is lost is a count.
@@ -66,6 +69,11 @@ class Lookups:
         """A scan had to be asked for, here or by somebody before."""
         self._on_layer(Layer.QUEUE, 1)
         self._first(image, First.ASKED)
+
+    def overrun(self) -> None:
+        """An image was answered by a verdict whose policy was replaced too long ago: nobody has
+        tried yet to judge it anew."""
+        self._on_overrun()
 
     def untold(self, layer: Layer) -> None:
         """The image is not known, and whether a scan of it is needed neither."""

@@ -71,6 +71,9 @@ def _allowed_for_a_time(
     # An index that names nothing for this cluster has failed without any verdict.
     if not failed:
         return Settled(judgement)
+    if judgement.unjudged is not None:
+        others = msgspec.structs.replace(judgement, state=judgement.unjudged, verdicts=())
+        return Settled(others, until)
     state = State.TURNED if turned else State.EXCEPTED
     replaced = msgspec.structs.replace(
         judgement, state=state, exceptions=tuple(used), allowed_until=until

@@ -2,14 +2,20 @@
 
 import msgspec
 
+from shared.domain.pointer import MINUTE
 from shared.domain.rules import Mode, PinWhat, Rule, Tags
+
+POLICY_GRACE = 60 * MINUTE
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """The settings `IMAGEGATE_SCANNER` and `IMAGEGATE_PIN`."""
+    """The settings `IMAGEGATE_SCANNER`, `IMAGEGATE_PIN` and `IMAGEGATE_POLICY_GRACE`."""
 
     scanner: str = "anchore"
     pin: PinWhat = PinWhat.PODS
+    policy_grace: int = POLICY_GRACE
+    """Milliseconds in which verdicts are served whose policy was replaced, while they are judged
+    anew; 0: not at all."""
 
     def pin_of(self, rule: Rule) -> PinWhat:
         """Whose tags are pinned under a rule: only where something could be denied, since a pin

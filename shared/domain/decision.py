@@ -3,6 +3,7 @@
 The table of answers is docs/design/behaviour.md 3.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -52,12 +53,16 @@ class Judgement(msgspec.Struct, frozen=True):
     """One for each manifest that a runtime could choose."""
     since: int | None = None
     """When the scan was first wanted here (ms), while pending."""
+    usual: int = 0
+    """How long such scans took lately (ms), while pending; 0: none was measured yet."""
     digest: str = ""
     """What the reference stands for, once that is known: an index's or a manifest's."""
     known_since: int = 0
     """Of a tag: since when it is known what it names (ms); 0: longer than was written down."""
     unresolved: bool = False
     """Nobody knows what the tag names, and asking its registry failed a moment ago."""
+    unjudged: State | None = None
+    """Of a fail: what is known of those of its manifests that have no verdict; None: all have."""
     exceptions: tuple[ImageException, ...] = ()
     """What lets it run although it failed."""
     allowed_until: int = 0
@@ -73,7 +78,10 @@ class Decision(msgspec.Struct, frozen=True):
     code: int = 200
     message: str = ""
     warnings: tuple[str, ...] = ()
-    audit: dict[str, str] = msgspec.field(default_factory=dict)
+    audit: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Shared by the answers that are alike: nobody changes it."""
+    reason: str = ""
+    """What is told of the image that decided, on one line; empty where there is nothing to tell."""
     images: tuple[str, ...] = ()
     """What was judged, as written, for those who look at decisions later: the first `MAX_IMAGES`,
     bounded."""

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.memory.queue import MemoryQueue
+from shared.domain.pointer import MINUTE, SECOND
 from shared.domain.step import StepKind
 from tests.fakes.images import tiny_image
 from tests.fakes.registry import answer
+from tests.functional.test_main_job import known_since
 from tests.house import CONTROLLER, House, house
 
 pytestmark = pytest.mark.timeout(60)
@@ -52,4 +54,18 @@ async def test_while_a_registry_is_away_an_image_has_one_request_on_its_way(
         image = str(home.registry.put(tiny_image(), "team/app:1"))
         home.registry.fault("manifests", answer(503))
         await asked_often(home, image)
+        assert requested(home) <= MOST
+
+
+async def test_while_a_registry_is_away_an_image_in_use_has_one_renewal_on_its_way(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as home:
+        content = tiny_image()
+        reference = home.registry.put(content, "team/app:1")
+        await known_since(home, reference, content.digest, seconds=90 * MINUTE // SECOND)
+        home.registry.fault("manifests", answer(503))
+        for _ in range(ASKS):
+            assert (await home.review(str(reference), user=CONTROLLER)).allowed
+            await asyncio.sleep(1.05)
         assert requested(home) <= MOST
