@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from services.webhook.catalogue import Image, Need
+from services.webhook.timings import Timings
 from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError
 from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Subject, scan_key
@@ -30,6 +31,10 @@ RESOLVE_LIFE = 2_000
 
 ASKED_AGAIN = 1.0
 """Seconds in which this process does not try to claim the same thing again."""
+
+ANOTHER_STORY = 1_800.0
+"""Seconds after which nobody waits any more for what was wanted once: controllers come back sooner
+(docs/design/kube-facts.md 3)."""
 
 MAX_REMEMBERED = 20_000
 
@@ -63,12 +68,15 @@ class Requests:
         claims: RequestClaims,
         queue: StepQueue,
         clock: Clock,
+        timings: Timings | None = None,
         on_asked: Callable[[Need, Asked], None] = lambda need, outcome: None,
     ) -> None:
-        """`on_asked` is told what became of each question."""
+        """`timings` is told of scans that people wait for, `on_asked` of each question what
+        became of it."""
         self._claims = claims
         self._queue = queue
         self._clock = clock
+        self._timings = timings or Timings(clock=clock)
         self._on_asked = on_asked
         self._remembered: OrderedDict[str, Request] = OrderedDict()
 
@@ -77,9 +85,14 @@ class Requests:
         request = self._remembered.get(_claim_key(image, Need.REQUEST))
         return request.first_seen if request else self._clock.now()
 
+    def usual(self, image: Image) -> int:
+        """How long scans like this image's took lately (ms); 0: none was measured yet."""
+        return self._timings.usual(image.question)
+
     def forget(self, image: Image) -> None:
         """It is known: the next time it is unknown is another story."""
-        self._remembered.pop(_claim_key(image, Need.REQUEST), None)
+        if self._remembered.pop(_claim_key(image, Need.REQUEST), None) is not None:
+            self._timings.forget(image.reference, image.question)
 
     def asked_lately(self, image: Image, need: Need) -> bool:
         """Whether asking now would change nothing."""
@@ -117,7 +130,7 @@ class Requests:
         key = _claim_key(image, need)
         now = self._clock.monotonic()
         request = self._remembered.get(key)
-        if request is None:
+        if request is None or now > request.tried + ANOTHER_STORY:
             request = Request(self._clock.now(), now, Asked.UNDER_WAY, lane)
             self._remember(key, request)
         elif self.asked_lately(image, need) and not _more_urgent(lane, than=request.lane):
@@ -125,6 +138,8 @@ class Requests:
         request.tried, request.outcome, request.lane = now, Asked.UNDER_WAY, lane
         step = self._step(image, need, key, lane=lane, why=why, within=within)
         request.outcome = await self._claim_and_publish(key, step, subjects, within=within)
+        if request.outcome is Asked.FIRST and step.lane is Lane.ADMISSION:
+            self._timings.began(image.reference, image.question, at=step.first_seen)
         return request.outcome
 
     async def _claim_and_publish(

@@ -5,6 +5,7 @@ object stays bytes, so that one that cannot be read is still answered under the 
 the API server requires of the answer: docs/design/field-notes.md 1c.
 """
 
+from collections.abc import Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -103,7 +104,7 @@ class AdmissionResponse(msgspec.Struct, rename="camel", omit_defaults=True):
     allowed: bool
     status: Status | None = None
     warnings: tuple[str, ...] = ()
-    audit_annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    audit_annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
     patch: bytes = b""
     """A JSON Patch, base64 on the wire; the answer of a validating webhook must not hold one."""
     patch_type: str = ""

@@ -232,6 +232,17 @@ def verdict_key(subject: Subject, question: Question) -> str:
     return f"verdict:{_coordinates(subject, question)}"
 
 
+def judged_by(key: str) -> tuple[Subject, str] | None:
+    """Of the key of a verdict whose it is, and the label of its question; None of any other key."""
+    kind, _, coordinates = key.partition(":")
+    manifest, bar, label = coordinates.partition("|")
+    repository, at, named = manifest.partition("@")
+    digest, _, tag = named.partition("#")
+    if kind != "verdict" or not at or not bar:
+        return None
+    return Subject(repository, digest, tag or None), label
+
+
 def last_error_key(subject: Subject, question: Question) -> str:
     """The store's key of the error beside a verdict; an error never replaces a pass or fail."""
     return f"error:{_coordinates(subject, question)}"

@@ -1,12 +1,16 @@
 """Which questions a webhook asks again, and since when it says that a scan is under way."""
 
+import pytest
+
 from services.webhook.catalogue import Image, Need
 from services.webhook.requests import Asked, Requests
+from services.webhook.timings import Timings
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Rules
 from shared.domain.step import Lane
+from shared.domain.verdict import Subject, verdict_key
 from tests.fakes.clock import FakeClock
 
 REFERENCE = parse_reference("ghcr.io/team/app:1")
@@ -18,11 +22,20 @@ class Rig:
         self.clock = FakeClock()
         leases = MemoryScanLeases(clock=self.clock)
         self.queue = MemoryQueue(clock=self.clock)
-        claims = MemoryRequestClaims(clock=self.clock, leases=leases)
-        self.requests = Requests(claims=claims, queue=self.queue, clock=self.clock)
+        self.claims = MemoryRequestClaims(clock=self.clock, leases=leases)
+        self.timings = Timings(clock=self.clock)
+        self.requests = Requests(
+            claims=self.claims, queue=self.queue, clock=self.clock, timings=self.timings
+        )
 
-    async def ask(self, lane: Lane) -> Asked:
-        return await self.requests.ask(IMAGE, Need.REQUEST, lane=lane)
+    async def ask(self, lane: Lane, need: Need = Need.REQUEST) -> Asked:
+        return await self.requests.ask(IMAGE, need, lane=lane)
+
+    def judged(self) -> int:
+        """The verdict is announced; how long such scans take as far as is known."""
+        subject = Subject("ghcr.io/team/app", "sha256:" + "a" * 64, "1")
+        self.timings.changed(verdict_key(subject, IMAGE.question))
+        return self.requests.usual(IMAGE)
 
     async def ready(self) -> dict[Lane, int]:
         return {each.lane: each.ready for each in (await self.queue.depths()).lanes if each.ready}
@@ -57,3 +70,52 @@ async def test_a_scan_is_under_way_since_it_was_first_asked_for_until_it_is_know
     rig.clock.advance(60_000)
     await rig.ask(Lane.ADMISSION)
     assert rig.requests.since(IMAGE) == began + 360_000
+
+
+async def test_what_nobody_asked_about_for_half_an_hour_is_another_story() -> None:
+    rig = Rig()
+    await rig.ask(Lane.ADMISSION)
+    rig.clock.advance(1_700_000)
+    await rig.ask(Lane.ADMISSION)
+    rig.clock.advance(1_900_000)
+    began = rig.clock.now()
+    await rig.ask(Lane.ADMISSION)
+    assert rig.requests.since(IMAGE) == began
+
+
+async def test_a_scan_is_measured_from_when_this_process_had_it_queued_for_people() -> None:
+    rig = Rig()
+    rig.clock.advance(10_000)
+    await rig.ask(Lane.ADMISSION)
+    await rig.ask(Lane.ADMISSION)
+    rig.clock.advance(5_000)
+    assert rig.judged() == 5_000
+
+
+@pytest.mark.parametrize(
+    ("lane", "need"), [(Lane.PREWARM, Need.REQUEST), (Lane.ADMISSION, Need.RESOLVE)]
+)
+async def test_what_nobody_waits_for_and_a_resolve_are_not_measured(lane: Lane, need: Need) -> None:
+    rig = Rig()
+    await rig.ask(lane, need)
+    rig.clock.advance(5_000)
+    assert rig.judged() == 0
+
+
+async def test_of_a_scan_that_somebody_else_had_queued_nobody_here_knows_when_it_began() -> None:
+    rig, other = Rig(), Rig()
+    await rig.ask(Lane.ADMISSION)
+    other.requests = Requests(
+        claims=rig.claims, queue=rig.queue, clock=other.clock, timings=other.timings
+    )
+    assert await other.ask(Lane.ADMISSION) is Asked.UNDER_WAY
+    other.clock.advance(5_000)
+    assert other.judged() == 0
+
+
+async def test_what_is_known_before_its_verdict_was_announced_is_not_measured() -> None:
+    rig = Rig()
+    await rig.ask(Lane.ADMISSION)
+    rig.requests.forget(IMAGE)
+    rig.clock.advance(5_000)
+    assert rig.judged() == 0
