@@ -103,6 +103,10 @@ class WebhookMetrics:
         )
         self._firsts = {first: firsts.of(first.value) for first in First}
         self._first_counts = dict.fromkeys(First, 0)
+        self._overruns = metrics.counter(
+            "imagegate_policy_grace_overruns_total",
+            "Images answered by a verdict whose policy was replaced longer ago than policy_grace.",
+        ).of()
         metrics.gauges(
             "imagegate_prewarm_hit_ratio",
             "Of the new images that nobody had asked for, those that a push event had had judged.",
@@ -151,6 +155,10 @@ class WebhookMetrics:
         """An image was looked up for the first time."""
         self._first_counts[first] += 1
         self._firsts[first](1)
+
+    def grace_overrun(self) -> None:
+        """An image was answered by a verdict whose policy was replaced too long ago."""
+        self._overruns(1)
 
     def asked(self, need: Need, outcome: Asked) -> None:
         """An image was asked for."""

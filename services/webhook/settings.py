@@ -38,6 +38,9 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     imagegate_pin: Literal["pods", "all", "none"] = "pods"
     """Whose tags /mutate replaces by digests, where a rule does not say; all: those of workloads
     too; none: for an installation without /mutate, which lets tags pass with a warning."""
+    imagegate_policy_grace: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 3600.0
+    """Seconds in which images still run by verdicts of a policy that was replaced, while they are
+    judged anew; 0: from the moment the new one is known none does."""
     imagegate_wait: Seconds = 2.0
     """Seconds a person's review waits for an unknown image."""
     imagegate_system_wait: Seconds = 0.5

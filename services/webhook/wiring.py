@@ -33,7 +33,7 @@ from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file.loading import load_rules
 from shared.adapters.signatures import ensure_all_keys, load_ring
-from shared.domain.pointer import DAY
+from shared.domain.pointer import DAY, SECOND
 from shared.domain.rules import PinWhat, Rules
 from shared.ports.claims import RequestClaims
 from shared.ports.decisions import DecisionLog
@@ -182,18 +182,25 @@ def _parts(
     )
     metrics.watch_cache(cache)
     requests = Requests(claims=ports.claims, queue=ports.queue, clock=clock, on_asked=metrics.asked)
-    lookups = Lookups(on_layer=metrics.looked_up, on_first=metrics.first_seen)
+    lookups = Lookups(
+        on_layer=metrics.looked_up, on_first=metrics.first_seen, on_overrun=metrics.grace_overrun
+    )
+    terms = Terms(
+        settings.imagegate_scanner,
+        PinWhat(settings.imagegate_pin),
+        policy_grace=round(settings.imagegate_policy_grace * SECOND),
+    )
     knowledge = Knowledge(
         cache=cache,
         requests=requests,
         waiters=waiters,
         clock=clock,
         rules=lambda: book.rules,
+        terms=terms,
         room=Room(places=settings.imagegate_max_waiters, on_waiting=metrics.waiting),
         lookups=lookups,
     )
     occasions = Occasions(books=book)
-    terms = Terms(settings.imagegate_scanner, PinWhat(settings.imagegate_pin))
     reviewer = Reviewer(
         knowledge=knowledge,
         occasions=occasions,
