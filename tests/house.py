@@ -15,6 +15,7 @@ import msgspec
 
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import IntakePorts, IntakeSites, run_intake
+from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookPorts, WebhookSites, run_webhook
@@ -124,7 +125,7 @@ class House:
         anchore: FakeAnchore,
         registry: FakeRegistry,
         backends: Backends,
-        rules: Rules,
+        book: CurrentBook,
         life: Lifecycle,
     ) -> None:
         self.sites = sites
@@ -132,7 +133,7 @@ class House:
         self.anchore = anchore
         self.registry = registry
         self.backends = backends
-        self.rules = rules
+        self.book = book
         self.life = life
 
     async def post(
@@ -273,7 +274,10 @@ async def house(
                 breaker=Breaker(what=f"Anchore at {anchore.url}", clock=clock),
             )
         )
-        resolver = await stack.enter_async_context(RegistryClient(rules=lambda: rules, clock=clock))
+        book = CurrentBook(rules)
+        resolver = await stack.enter_async_context(
+            RegistryClient(rules=lambda: book.rules, clock=clock)
+        )
         stack.push_async_callback(life.cancel_tasks)
         stack.push_async_callback(backends.queue.drain, timeout=1.0)
         if worker:
@@ -290,7 +294,7 @@ async def house(
                     sealer=sealer,
                     unsealer=sealer,
                 ),
-                rules=rules,
+                rules=lambda: book.rules,
                 metrics=WorkerMetrics(Metrics()),
             )
         settings = WebhookSettings(
@@ -311,7 +315,7 @@ async def house(
             exceptions=backends.exceptions,
         )
         sites = await stack.enter_async_context(
-            run_webhook(settings, life, ports=ports, rules=rules, metrics=WebhookMetrics(Metrics()))
+            run_webhook(settings, life, ports=ports, book=book, metrics=WebhookMetrics(Metrics()))
         )
         context = ssl.create_default_context(cafile=str(state / "webhook.crt"))
         connector = aiohttp.TCPConnector(ssl=context, limit=0)
@@ -323,7 +327,7 @@ async def house(
             anchore=anchore,
             registry=registry,
             backends=backends,
-            rules=rules,
+            book=book,
             life=life,
         )
 
@@ -342,6 +346,8 @@ async def intake(home: House, *, port: int = 0) -> AsyncIterator[IntakeSites]:
         queue=home.backends.queue,
         store_ping=home.backends.store.ping,
     )
-    running = run_intake(settings, home.life, ports=ports, rules=home.rules, metrics=Metrics())
+    running = run_intake(
+        settings, home.life, ports=ports, rules=lambda: home.book.rules, metrics=Metrics()
+    )
     async with running as sites:
         yield sites

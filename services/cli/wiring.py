@@ -1,6 +1,6 @@
 """The command line's composition root: the servers that commands ask."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -43,6 +43,11 @@ def make_keys(folder: Path, *, role: Role) -> KeyFiles:
     return new_keys(folder, role=role)
 
 
+def read_rules(path: Path) -> Rules:
+    """A rules file as the services read it; raises InvalidRules."""
+    return load_rules(path)
+
+
 @asynccontextmanager
 async def direct_ops(settings: CliSettings) -> AsyncIterator[Ops]:
     """The operator's questions to the servers that the settings name."""
@@ -67,7 +72,7 @@ async def direct_scans(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]
         anchore_of(settings) as scanner,
     ):
         tools = ScanTools(resolver=registry, scanner=scanner, name=settings.imagegate_scanner)
-        yield ops_of(ports), scans_on(ports, tools, rules)
+        yield ops_of(ports), scans_on(ports, tools, lambda: rules)
 
 
 @asynccontextmanager
@@ -89,13 +94,13 @@ async def _servers(settings: CliSettings) -> AsyncIterator[ConsolePorts]:
         )
 
 
-def scans_on(ports: ConsolePorts, tools: ScanTools, rules: Rules) -> Scans:
+def scans_on(ports: ConsolePorts, tools: ScanTools, rules: Callable[[], Rules]) -> Scans:
     """What has images scanned, on these ports."""
     clock = SystemClock()
     requests = Requests(claims=ports.claims, queue=ports.queue, clock=clock)
     cache = NearCache(store=ports.store, unsealer=ports.unsealer, clock=clock)
     knowledge = Knowledge(
-        cache=cache, requests=requests, waiters=Waiters(), clock=clock, rules=lambda: rules
+        cache=cache, requests=requests, waiters=Waiters(), clock=clock, rules=rules
     )
     return Scans(
         knowledge=knowledge,
@@ -103,7 +108,7 @@ def scans_on(ports: ConsolePorts, tools: ScanTools, rules: Rules) -> Scans:
         requests=requests,
         resolver=tools.resolver,
         scanner=tools.scanner,
-        rules=lambda: rules,
+        rules=rules,
         clock=clock,
         scanner_name=tools.name,
     )

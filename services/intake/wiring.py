@@ -1,7 +1,7 @@
 """The intake's composition root: settings in, open ears for registries out."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -18,7 +18,7 @@ from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
-from shared.adapters.rules_file.loading import load_rules
+from shared.adapters.rules_file.watching import RulesFile
 from shared.domain.errors import InvalidSettings
 from shared.domain.image_pattern import ImagePattern
 from shared.domain.rules import Rules
@@ -31,6 +31,7 @@ from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
+from shared.runtime.rules_metrics import RulesMetrics
 from shared.runtime.settings import required
 from shared.runtime.tls import optional_context
 
@@ -66,7 +67,7 @@ async def run_intake(
     life: Lifecycle,
     *,
     ports: IntakePorts,
-    rules: Rules,
+    rules: Callable[[], Rules],
     metrics: Metrics,
     health: bool = True,
 ) -> AsyncIterator[IntakeSites]:
@@ -133,10 +134,12 @@ async def run_intake(
 
 async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
     """An intake process on Redis and RabbitMQ; its exit code."""
-    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
     redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
     amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
     metrics = Metrics()
+    reloads = RulesMetrics(metrics, clock=SystemClock())
+    rules = RulesFile(settings.imagegate_rules, on_reload=reloads.reloaded)
+    life.watch(rules.run(), name="watch the rules")
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(RedisLinks(url=redis_url))
         queue = RabbitQueue(amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM)
@@ -145,7 +148,7 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
             claims=RedisRequestClaims(links=links), queue=queue, store_ping=links.ping
         )
         await stack.enter_async_context(
-            run_intake(settings, life, ports=ports, rules=rules, metrics=metrics)
+            run_intake(settings, life, ports=ports, rules=lambda: rules.rules, metrics=metrics)
         )
         await stack.enter_async_context(
             pulse_of(
@@ -160,13 +163,17 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
 
 
 def _prewarm(
-    source: Source, settings: IntakeSettings, ports: IntakePorts, rules: Rules, clock: Clock
+    source: Source,
+    settings: IntakeSettings,
+    ports: IntakePorts,
+    rules: Callable[[], Rules],
+    clock: Clock,
 ) -> Prewarm:
     return Prewarm(
         claims=ports.claims,
         queue=ports.queue,
         clock=clock,
-        rules=lambda: rules,
+        rules=rules,
         scanner=settings.imagegate_scanner,
         replays=Replays(clock=clock, life=REPLAY_LIFE[source]),
         repositories=_patterns(settings.imagegate_intake_repositories),

@@ -1,6 +1,7 @@
 """The scanner's composition root: settings in, a server that answers out."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -21,13 +22,15 @@ from services.scanner.policy_book import PolicyBook
 from services.scanner.settings import ScannerSettings
 from services.scanner.syft import SyftLimits, find_syft
 from shared.adapters.registry.client import RegistryClient
-from shared.adapters.rules_file.loading import load_rules
-from shared.domain.rules import Rules
+from shared.adapters.rules_file.watching import RulesFile
 from shared.ports.clock import Clock
 from shared.ports.content import ImageContent
 from shared.ports.resolver import DigestResolver
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve
+from shared.runtime.lifecycle import Lifecycle
+
+log = logging.getLogger(__name__)
 
 DEFAULT_BUNDLE = Path(__file__).parent / "data" / "default-bundle.json"
 
@@ -44,24 +47,20 @@ class RunningScanner(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def serve_scanner(
+async def run_scanner(
     settings: ScannerSettings,
     *,
-    registry: Registry | None = None,
+    registry: Registry,
     clock: Clock | None = None,
 ) -> AsyncIterator[RunningScanner]:
     """Serve until the block ends; what is being analysed then goes on at the next start.
 
-    `registry`: shared with others of the process; none: one of its own, by the rules file.
-    Raises InvalidSettings when syft, the feed, the state folder or the port cannot be had, and
-    InvalidRules.
+    Raises InvalidSettings when syft, the feed, the state folder or the port cannot be had.
     """
     clock = clock or SystemClock()
     syft = await asyncio.to_thread(find_syft, settings.path)
     feed = await asyncio.to_thread(Feed.read, settings.imagegate_scanner_feed)
     async with AsyncExitStack() as stack:
-        if registry is None:
-            registry = await stack.enter_async_context(_registry(settings, clock))
         database = await stack.enter_async_context(open_database(settings.folder))
         judges = await stack.enter_async_context(
             open_judges(
@@ -108,11 +107,16 @@ async def serve_scanner(
         yield RunningScanner(bound.url)
 
 
-@asynccontextmanager
-async def _registry(settings: ScannerSettings, clock: Clock) -> AsyncIterator[RegistryClient]:
-    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
-    async with RegistryClient(rules=lambda: rules, clock=clock) as client:
-        yield client
+async def serve_scanner(settings: ScannerSettings, life: Lifecycle) -> int:
+    """A scanner process, which reads images as the rules file says; its exit code."""
+    rules = RulesFile(settings.imagegate_rules)
+    life.watch(rules.run(), name="watch the rules")
+    async with (
+        RegistryClient(rules=lambda: rules.rules, clock=SystemClock()) as registry,
+        run_scanner(settings, registry=registry) as scanner,
+    ):
+        log.info("scanner answers", extra={"url": scanner.url})
+        return await life.until_stopped()
 
 
 def _limits(settings: ScannerSettings) -> AnalysisLimits:

@@ -31,10 +31,10 @@ from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
-from shared.adapters.rules_file.loading import load_rules
+from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.pointer import DAY, SECOND
-from shared.domain.rules import PinWhat, Rules
+from shared.domain.rules import PinWhat
 from shared.ports.claims import RequestClaims
 from shared.ports.decisions import DecisionLog
 from shared.ports.exceptions import ExceptionStore
@@ -49,6 +49,7 @@ from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import new_name, pulse_of
 from shared.runtime.settings import required
+from shared.runtime.rules_metrics import RulesMetrics
 from shared.runtime.tls import (
     CertificateFiles,
     certificate_pair,
@@ -98,7 +99,7 @@ async def run_webhook(
     life: Lifecycle,
     *,
     ports: WebhookPorts,
-    rules: Rules,
+    book: CurrentBook,
     metrics: WebhookMetrics,
 ) -> AsyncIterator[WebhookSites]:
     """Serve reviews, probes and metrics over `ports` until the context ends."""
@@ -106,7 +107,6 @@ async def run_webhook(
     files = _certificate(settings)
     metrics.certificate_ends(clock.now() + round(days_left(files.certificate) * DAY), clock)
     name = new_name("webhook")
-    book = CurrentBook(rules)
     parts = _parts(settings, ports, book, metrics, name)
     app = webhook_app(
         validate=parts.validate,
@@ -250,10 +250,13 @@ def _exceptions(
 
 async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
     """A webhook process on Redis and RabbitMQ; its exit code."""
-    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
     metrics = WebhookMetrics(Metrics())
     async with AsyncExitStack() as stack:
         redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
+    reloads = RulesMetrics(metrics.all, clock=SystemClock())
+    rules = RulesFile(settings.imagegate_rules, on_reload=reloads.reloaded)
+    book = CurrentBook(rules.rules)
+    life.watch(rules.run(book.rules_changed), name="watch the rules")
         amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
         links = await stack.enter_async_context(RedisLinks(url=redis_url))
         queue = RabbitQueue(
@@ -281,7 +284,7 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
             exceptions=RedisExceptionStore(links=links),
         )
         await stack.enter_async_context(
-            run_webhook(settings, life, ports=ports, rules=rules, metrics=metrics)
+            run_webhook(settings, life, ports=ports, book=book, metrics=metrics)
         )
         return await life.until_stopped()
 

@@ -1,7 +1,7 @@
 """The worker's composition root: settings in, running lanes out."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.registry.client import RegistryClient
-from shared.adapters.rules_file.loading import load_rules
+from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
 from shared.domain.rules import Rules
 from shared.domain.step import Lane
@@ -44,6 +44,7 @@ from shared.runtime.http import serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
+from shared.runtime.rules_metrics import RulesMetrics
 from shared.runtime.settings import required
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def run_worker(
     life: Lifecycle,
     *,
     ports: WorkerPorts,
-    rules: Rules,
+    rules: Callable[[], Rules],
     metrics: WorkerMetrics,
 ) -> None:
     """Have `life` watch every lane and the reconciler; drain with `ports.queue.drain`."""
@@ -93,7 +94,7 @@ def run_worker(
     ledger = Ledger(store=ports.store, sealer=ports.sealer, unsealer=ports.unsealer, clock=clock)
     scan = Scan(
         scanner=ports.scanner,
-        pointing=Pointing(resolver=ports.resolver, ledger=ledger, rules=lambda: rules, clock=clock),
+        pointing=Pointing(resolver=ports.resolver, ledger=ledger, rules=rules, clock=clock),
         judging=Judging(
             scanner=ports.scanner, ledger=ledger, clock=clock, on_verdict=metrics.verdict
         ),
@@ -122,8 +123,10 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
     redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
     amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
     clock = SystemClock()
-    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
     registry = Metrics()
+    reloads = RulesMetrics(registry, clock=clock)
+    rules = RulesFile(settings.imagegate_rules, on_reload=reloads.reloaded)
+    life.watch(rules.run(), name="watch the rules")
     metrics = WorkerMetrics(registry)
     keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
     async with AsyncExitStack() as stack:
@@ -137,7 +140,7 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
             queue=queue,
             scanner=await stack.enter_async_context(anchore(settings, metrics)),
             resolver=await stack.enter_async_context(
-                RegistryClient(rules=lambda: rules, clock=clock)
+                RegistryClient(rules=lambda: rules.rules, clock=clock)
             ),
             sealer=load_sealer(keys),
             unsealer=load_ring(keys),
@@ -154,7 +157,7 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
                 port=settings.imagegate_health_port,
             )
         )
-        run_worker(settings, life, ports=ports, rules=rules, metrics=metrics)
+        run_worker(settings, life, ports=ports, rules=lambda: rules.rules, metrics=metrics)
         # Not before: the connection that steps come by is made when they are wanted.
         await FirstTry(checks).once()
         await stack.enter_async_context(

@@ -14,7 +14,8 @@ from services.console.wiring import ConsolePorts, ops_of, run_console
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import IntakePorts, run_intake
 from services.scanner.settings import ScannerSettings
-from services.scanner.wiring import serve_scanner
+from services.scanner.wiring import run_scanner
+from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookPorts, WebhookSites, run_webhook
@@ -30,7 +31,7 @@ from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.registry.client import RegistryClient
-from shared.adapters.rules_file.loading import load_rules
+from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, ensure_keys, load_ring, load_sealer
 from shared.domain.rules import RegistryRule, Rules
 from shared.ports.steps import DeadLetters
@@ -41,6 +42,7 @@ from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
 
+from shared.runtime.rules_metrics import RulesMetrics
 
 class Embedded(msgspec.Struct, frozen=True):
     """Everything in one process, answering."""
@@ -75,15 +77,19 @@ async def embedded(
 ) -> AsyncIterator[Embedded]:
     """Every service, in-process stores and the built-in scanner."""
     clock = SystemClock()
-    rules = _rules(settings)
     metrics = Metrics()
     counted = WorkerMetrics(metrics)
     keys = _keys(settings)
+    book = _book(settings, life, metrics)
     leases = MemoryScanLeases(clock=clock)
     async with AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(RegistryClient(rules=lambda: rules, clock=clock))
+        registry = await stack.enter_async_context(RegistryClient(rules=rules, clock=clock))
+
+    def rules() -> Rules:
+        return book.rules
+
         serving = await stack.enter_async_context(
-            serve_scanner(settings.scanner, registry=registry, clock=clock)
+            run_scanner(settings.scanner, registry=registry, clock=clock)
         )
         transport = await stack.enter_async_context(
             guarded_transport(
@@ -156,7 +162,7 @@ async def embedded(
                     presence=ports.presence,
                     exceptions=ports.exceptions,
                 ),
-                rules=rules,
+                book=book,
                 metrics=WebhookMetrics(Metrics()),
             )
         )
@@ -198,11 +204,20 @@ def _keys(settings: EmbeddedSettings) -> Path:
     return ensure_keys(named) if named else ensure_all_keys(settings.worker.state_folder / "keys")
 
 
-def _rules(settings: EmbeddedSettings) -> Rules:
-    """The rules file's rules, if there is one, and the show's registry besides."""
-    path = settings.webhook.imagegate_rules
-    rules = load_rules(path) if path else Rules()
+def _book(settings: EmbeddedSettings, life: Lifecycle, metrics: Metrics) -> CurrentBook:
+    """The rules file as it stands, if there is one, and the show's registry besides."""
     host = settings.insecure_registry
     allowed = (*rules.allow_registries, host) if rules.allow_registries else ()
     registries = (*rules.registries, RegistryRule(host=host, insecure=True))
     return msgspec.structs.replace(rules, registries=registries, allow_registries=allowed)
+    reloads = RulesMetrics(metrics, clock=SystemClock())
+    file = RulesFile(settings.webhook.imagegate_rules, on_reload=reloads.reloaded)
+    book = CurrentBook(_with_registry(file.rules, host))
+    life.watch(
+        file.run(lambda rules: book.rules_changed(_with_registry(rules, host))),
+        name="watch the rules",
+    )
+    return book
+
+
+def _with_registry(rules: Rules, host: str) -> Rules:

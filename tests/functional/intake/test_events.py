@@ -236,7 +236,7 @@ async def test_beside_others_it_counts_in_their_metrics_and_opens_no_health_port
         claims=backends.claims, queue=backends.queue, store_ping=backends.store.ping
     )
     running = run_intake(
-        settings, Lifecycle(), ports=ports, rules=Rules(), metrics=metrics, health=False
+        settings, Lifecycle(), ports=ports, rules=Rules, metrics=metrics, health=False
     )
     async with running as sites, aiohttp.ClientSession() as session:
         assert sites.health is None

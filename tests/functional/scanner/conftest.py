@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from services.scanner.settings import ScannerSettings
-from services.scanner.wiring import serve_scanner
+from services.scanner.wiring import run_scanner
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
@@ -150,7 +150,7 @@ async def opened_scanner(
         images = await stack.enter_async_context(
             RegistryClient(rules=lambda: rules, clock=SystemClock())
         )
-        running = await stack.enter_async_context(serve_scanner(settings, registry=images))
+        running = await stack.enter_async_context(run_scanner(settings, registry=images))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield Client(running.url, session, settings.folder)
 

@@ -26,6 +26,7 @@ from services.worker.metrics import WorkerMetrics
 from shared.adapters.breaker import BreakerState
 from shared.adapters.handling import QueueEvent
 from shared.adapters.memory.presence import MemoryPresence
+from shared.adapters.rules_file.watching import Reloaded
 from shared.domain.decision import State
 from shared.domain.errors import ErrorKind
 from shared.domain.retry import DELAYS
@@ -35,6 +36,7 @@ from shared.domain.why import Why
 from shared.ports.presence import Beat
 from shared.runtime.metrics import SECONDS, CounterMetric, GaugeMetric, HistogramMetric, Metrics
 from shared.runtime.pulse import Pulse
+from shared.runtime.rules_metrics import RulesMetrics
 from tests.fakes.clock import FakeClock
 
 ROOT = Path(__file__).parents[3]
@@ -109,6 +111,13 @@ def _pulse(metrics: Metrics) -> None:
     Pulse(presence=MemoryPresence(clock=FakeClock()), beat=lambda: beat, checks={}, metrics=metrics)
 
 
+def _rules(metrics: Metrics) -> None:
+    RulesMetrics(metrics, clock=FakeClock())
+
+
+RULED = ("webhook", "worker", "intake")
+"""Those that follow the rules file."""
+
 _OWN = {"webhook": _webhook, "worker": _worker, "intake": _intake, "console": _console}
 
 
@@ -116,6 +125,8 @@ def metrics_of(service: str) -> NotedMetrics:
     """The registry of a process of `service`, before anything happened."""
     metrics = NotedMetrics()
     _OWN[service](metrics)
+    if service in RULED:
+        _rules(metrics)
     _pulse(metrics)
     return metrics
 
@@ -196,6 +207,7 @@ VALUES: dict[str, dict[str, set[str]]] = {
         "source": set(Source),
         "status": _statuses("services/intake"),
     },
+    "imagegate_rules_reloads_total": {"result": set(Reloaded)},
     "imagegate_push_seconds": {"source": set(Source)},
     "imagegate_console_requests_total": {"route": _routes()},
     "imagegate_lane_ready_steps": {"lane": LANES},
