@@ -60,7 +60,7 @@ class Pointing:
         """
         pointer, refusal = None, None
         if reference.tag:
-            pointer, refusal = await self._asked(reference, announced)
+            pointer, refusal = await self._last_word(reference, announced)
         if reference.digest is None:
             if isinstance(refusal, NotAnImage):
                 raise refusal
@@ -73,8 +73,9 @@ class Pointing:
         by_digest = msgspec.structs.replace(reference, tag=None)
         if pointer is None or pointer.previous != reference.digest:
             reference = by_digest
-        resolved = await self._resolver.resolve(by_digest)
-        return await self._manifests(reference, digest, resolved.is_index)
+        known = await self._ledger.index(digest)
+        is_index = known is not None or (await self._resolver.resolve(by_digest)).is_index
+        return await self._manifests(reference, digest, is_index)
 
     async def lags(self, reference: ImageReference, announced: str) -> bool:
         """Whether the tag, as the registry said it last, does not name the announced digest."""
@@ -103,6 +104,18 @@ class Pointing:
         submitted (docs/design/registry.md, "One meaning"). Raises StepFailure."""
         reference = parse_reference(f"{subject.repository}@{subject.digest}")
         await self._resolver.manifest(reference, subject.digest)
+
+    async def _last_word(
+        self, reference: ImageReference, announced: str
+    ) -> tuple[Pointer, PermanentFailure | None]:
+        """As `_asked`; while the registry is away what it said last, if a digest says what runs."""
+        try:
+            return await self._asked(reference, announced)
+        except TransientFailure:
+            known = await self._ledger.pointer(msgspec.structs.replace(reference, digest=None))
+            if reference.digest is None or known is None:
+                raise
+            return known, None
 
     async def _asked(
         self, reference: ImageReference, announced: str
@@ -168,7 +181,12 @@ class Pointing:
         known = await self._ledger.index(digest)
         if known is not None and asked_at - known.asked_at < RENEW_INDEX:
             return known
-        index = await self._resolver.index(reference, digest, asked_at=asked_at)
+        try:
+            index = await self._resolver.index(reference, digest, asked_at=asked_at)
+        except TransientFailure:
+            if known is None:
+                raise
+            return known
         await self._ledger.write_index(index)
         return index
 

@@ -71,8 +71,13 @@ def tiny_image(
     return Content(media_type, encode(manifest), blobs)
 
 
-def index_of(*entries: tuple[Content, str | None], docker: bool = False) -> Content:
-    """An index of (content, `os/architecture[/variant]` or None for no platform)."""
+def index_of(
+    *entries: tuple[Content, str | None],
+    docker: bool = False,
+    annotations: Mapping[str, str] | None = None,
+) -> Content:
+    """An index of (content, `os/architecture[/variant]` or None for no platform); each entry has
+    the annotations."""
     media_type = DOCKER_INDEX if docker else OCI_INDEX
     listed = []
     for content, platform in entries:
@@ -80,6 +85,8 @@ def index_of(*entries: tuple[Content, str | None], docker: bool = False) -> Cont
         if platform is not None:
             names = ("os", "architecture", "variant")
             entry["platform"] = dict(zip(names, platform.split("/"), strict=False))
+        if annotations:
+            entry["annotations"] = dict(annotations)
         listed.append(entry)
     body = {"schemaVersion": 2, "mediaType": media_type, "manifests": listed}
     return Content(media_type, encode(body), {}, tuple(content for content, _ in entries))
