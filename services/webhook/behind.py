@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from services.webhook.catalogue import Image, Need
 from services.webhook.requests import Asked, Requests
@@ -16,7 +16,7 @@ REFRESH_WAIT = 2.0
 """Seconds in which a pointer's renewal behind an answer is worth doing."""
 
 MAX_BEHIND = 500
-"""Requests under way behind answers; more are left to the next look-up."""
+"""Under way behind answers; more is left to the next look-up."""
 
 
 class Behind:
@@ -24,25 +24,33 @@ class Behind:
 
     def __init__(self, *, requests: Requests) -> None:
         self._requests = requests
-        self._asking: set[asyncio.Task[Asked]] = set()
+        self._doing: set[asyncio.Task[Asked | None]] = set()
 
     def ask(self, image: Image, need: Need, *, subjects: Sequence[Subject] = ()) -> None:
         """Have it resolved or judged again, unless that was asked a moment ago."""
-        if self._requests.asked_lately(image, need) or len(self._asking) >= MAX_BEHIND:
+        if self._requests.asked_lately(image, need):
             return
-        asking = self._requests.ask(
-            image,
-            need,
-            subjects=subjects,
-            lane=Lane.PREWARM,
-            why=Why.REFRESH,
-            within=REFRESH_WAIT,
+        self.do(
+            lambda: self._requests.ask(
+                image,
+                need,
+                subjects=subjects,
+                lane=Lane.PREWARM,
+                why=Why.REFRESH,
+                within=REFRESH_WAIT,
+            ),
+            name=f"refresh {image.reference}",
         )
-        task = asyncio.create_task(asking, name=f"refresh {image.reference}")
-        self._asking.add(task)
+
+    def do(self, begin: Callable[[], Coroutine[object, None, Asked | None]], *, name: str) -> None:
+        """Have something done, unless too much is being done already."""
+        if len(self._doing) >= MAX_BEHIND:
+            return
+        task = asyncio.create_task(begin(), name=name)
+        self._doing.add(task)
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[Asked]) -> None:
-        self._asking.discard(task)
+    def _ended(self, task: asyncio.Task[Asked | None]) -> None:
+        self._doing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s failed: %r", task.get_name(), error, exc_info=error)

@@ -11,6 +11,7 @@ import msgspec
 from services.webhook.behind import Behind
 from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
 from services.webhook.lookups import Layer, Lookups
+from services.webhook.moved import Moved
 from services.webhook.near_cache import Entry, NearCache
 from services.webhook.requests import Asked, Requests
 from services.webhook.terms import Terms
@@ -87,6 +88,7 @@ class Knowledge:
         self._room = room or Room()
         self._lookups = lookups or Lookups()
         self._behind = Behind(requests=requests)
+        self._moved = Moved(cache=cache, behind=self._behind, look=self._look)
 
     def glance(self, image: Image, *, asks: bool = True) -> Glimpse | None:
         """What the near cache alone can answer, without waiting for anything.
@@ -132,6 +134,12 @@ class Knowledge:
         else:
             self._lookups.untold(layer)
         return judgement
+
+    async def known(self, image: Image) -> Judgement | None:
+        """What is known now, for whoever only looks ahead: nothing is asked for, renewed or
+        counted."""
+        answer, _ = await self._look(image)
+        return answer.judgement if isinstance(answer, Known) else None
 
     async def _learn(self, image: Image, patience: Patience, asked: dict[Need, Asked]) -> Judgement:
         """As `learn`; what had to be asked for stands in `asked` afterwards."""
@@ -231,9 +239,10 @@ class Knowledge:
         )
 
     def _renew(self, image: Image, known: Known) -> None:
-        """Have what is stale asked again, behind the answer."""
+        """Have what is stale asked again, behind the answer, and what its tag moved to."""
         if known.refresh is not None:
             self._behind.ask(image, known.refresh, subjects=known.subjects)
+        self._moved.judged(image)
 
 
 def _unanswered(image: Image, state: State, message: str) -> Judgement:

@@ -8,7 +8,7 @@ from services.webhook.catalogue import Need
 from services.webhook.decisions import LeftOut
 from services.webhook.exceptions import Uncounted
 from services.webhook.lookups import First, Layer
-from services.webhook.mutate import Pinned
+from services.webhook.mutate import Mutation
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Asked
 from shared.domain.decision import Decision, State
@@ -46,6 +46,10 @@ class WebhookMetrics:
         self._mutation_seconds = metrics.histogram(
             "imagegate_mutation_seconds", "From a call's first byte read to its answer."
         )
+        self._earlier = metrics.counter(
+            "imagegate_earlier_pins_total",
+            "Images pinned to the digest before their tag moved: the new one is not judged yet.",
+        ).of()
         self._waiting = metrics.gauge(
             "imagegate_reviews_waiting", "Reviews that wait for an image to be judged."
         )
@@ -126,9 +130,11 @@ class WebhookMetrics:
             self._unpinned(1)
         self._seconds.observe(seconds)
 
-    def mutated(self, pinned: Pinned, seconds: float) -> None:
+    def mutated(self, mutation: Mutation, seconds: float) -> None:
         """A call to /mutate was answered."""
-        self._mutations.add(pinned.value)
+        self._mutations.add(mutation.pinned.value)
+        if mutation.earlier:
+            self._earlier(mutation.earlier)
         self._mutation_seconds.observe(seconds)
 
     def refused(self, status: int) -> None:

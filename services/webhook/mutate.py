@@ -1,12 +1,15 @@
 """`POST /mutate`: pins what a pod would run, and never denies (docs/design/behaviour.md 1).
 
-Whatever cannot be pinned is left as it is: /validate judges the pod that comes of it.
+Whatever cannot be pinned is left as it is: /validate judges the pod that comes of it. Workloads are
+pinned only where a rule or the setting says so, and then to what a tag names now: a pod is made
+again, a workload would keep a digest from before for good.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 
 import msgspec
 
@@ -14,13 +17,14 @@ from services.webhook.catalogue import Image
 from services.webhook.images import Case, Shape, cases_of, shape_of
 from services.webhook.objects import is_advice, places_to_judge
 from services.webhook.occasions import Occasions
-from services.webhook.pinning import Pin, Pinning
+from services.webhook.outlook import Outlook
+from services.webhook.pinning import Foresee, Pin, Pinning
 from services.webhook.terms import Terms
-from services.webhook.wording import pinned_long_ago
+from services.webhook.wording import pinned_long_ago, pinned_to_the_one_before
 from shared.domain.errors import InvalidObject
 from shared.domain.reference import ImageReference
 from shared.domain.review import AdmissionRequest, AdmissionResponse
-from shared.domain.rules import PinWhat
+from shared.domain.scope import RuleBook, Scope
 from shared.domain.workload import ImagePlace
 from shared.ports.clock import Clock
 
@@ -64,22 +68,29 @@ class Mutation(msgspec.Struct, frozen=True):
     pinned: Pinned
     operations: tuple[Replace, ...] = ()
     warnings: tuple[str, ...] = ()
+    earlier: int = 0
+    """Images that are pinned to the digest before their tag moved."""
+
+
+NOTHING = Mutation(Pinned.NOTHING)
 
 
 class Mutate:
-    """Pins the images that a Pod would start; other objects stay as they are."""
+    """Pins the images that a Pod would start, or a workload have its pods start."""
 
     def __init__(
         self,
         *,
         pinning: Pinning,
+        outlook: Outlook,
         occasions: Occasions,
         clock: Clock,
         terms: Terms = DEFAULT_TERMS,
-        on_mutated: Callable[[Pinned, float], None] = lambda pinned, seconds: None,
+        on_mutated: Callable[[Mutation, float], None] = lambda mutation, seconds: None,
     ) -> None:
         """`on_mutated` is told of each call and its seconds."""
         self._pinning = pinning
+        self._outlook = outlook
         self._occasions = occasions
         self._clock = clock
         self._terms = terms
@@ -98,7 +109,7 @@ class Mutate:
         except Exception:
             log.exception("review %s failed: nothing is pinned", request.uid)
             mutation = Mutation(Pinned.ERROR)
-        self._on_mutated(mutation.pinned, self._clock.monotonic() - began)
+        self._on_mutated(mutation, self._clock.monotonic() - began)
         operations = mutation.operations
         return AdmissionResponse(
             uid=request.uid,
@@ -110,22 +121,29 @@ class Mutate:
 
     async def mutate(self, request: AdmissionRequest, *, deadline: float) -> Mutation:
         """What is to be changed, before `deadline` (monotonic seconds)."""
-        places = _places(request)
-        tags = await self._tags(request, places)
+        workload = is_advice(request)
+        try:
+            places = places_to_judge(request)
+            if not places:
+                return NOTHING
+            scope, book = await self._occasions.scope(request)
+        except InvalidObject:  # what /validate refuses
+            return NOTHING
+        tags = self._tags(places, scope, book, workload=workload)
         if not tags:
-            return Mutation(Pinned.NOTHING)
-        until = min(self._clock.monotonic() + PIN_WAIT, deadline - LAST_LOOK)
-        wanted = _strictest(tags.values())
-        pins = await self._find(wanted, until=until, asks=not request.dry_run)
+            return NOTHING
+        pins = await self._find(
+            _strictest(tags.values()),
+            until=min(self._clock.monotonic() + PIN_WAIT, deadline - LAST_LOOK),
+            asks=not request.dry_run,
+            foresee=None if workload else partial(self._outlook.of, scope=scope, book=book),
+        )
         return self._mutation(places, tags, pins)
 
-    async def _tags(
-        self, request: AdmissionRequest, places: Sequence[ImagePlace]
+    def _tags(
+        self, places: Sequence[ImagePlace], scope: Scope, book: RuleBook, *, workload: bool
     ) -> dict[Shape, Image]:
         """The images that are named by a tag, and that some rule would have pinned."""
-        if not places:
-            return {}
-        scope, book = await self._occasions.scope(request)
         now = self._clock.now()
         tags: dict[Shape, Image] = {}
         for shape in dict.fromkeys(map(shape_of, places)):
@@ -133,18 +151,23 @@ class Mutate:
             for case in cases:
                 if not isinstance(case, Case) or case.image.reference.digest is not None:
                     continue
-                if self._terms.pin_of(case.rule) is not PinWhat.NONE:
+                if self._terms.pins(case.rule, workload=workload):
                     tags.setdefault(shape, case.image)
         return tags
 
     async def _find(
-        self, wanted: Mapping[ImageReference, Image], *, until: float, asks: bool
+        self,
+        wanted: Mapping[ImageReference, Image],
+        *,
+        until: float,
+        asks: bool,
+        foresee: Foresee | None,
     ) -> dict[ImageReference, Pin | None]:
         """Each reference once, side by side: all of a pod that name it get the same digest."""
+        pin = partial(self._pinning.pin, until=until, asks=asks, foresee=foresee)
         async with asyncio.TaskGroup() as group:
             tasks = {
-                reference: group.create_task(self._pinning.pin(image, until=until, asks=asks))
-                for reference, image in wanted.items()
+                reference: group.create_task(pin(image)) for reference, image in wanted.items()
             }
         return {reference: task.result() for reference, task in tasks.items()}
 
@@ -161,21 +184,16 @@ class Mutate:
             pin = pins[image.reference] if image else None
             if pin is not None:
                 operations.append(Replace(path=place.pointer, value=str(pin.reference)))
-        old = [(reference, pin) for reference, pin in pins.items() if pin and pin.old]
-        warnings = [pinned_long_ago(str(reference), pin.asked_at, now) for reference, pin in old]
+        found = [(str(reference), pin) for reference, pin in pins.items() if pin]
+        earlier = [pinned_to_the_one_before(tag, pin.instead) for tag, pin in found if pin.instead]
+        old = [pinned_long_ago(tag, pin.asked_at, now) for tag, pin in found if pin.old]
         pinned = Pinned.PINNED if all(pins.values()) else Pinned.PARTLY
         return Mutation(
-            pinned if operations else Pinned.LEFT, tuple(operations), tuple(warnings[:MAX_WARNINGS])
+            pinned if operations else Pinned.LEFT,
+            tuple(operations),
+            tuple([*earlier, *old][:MAX_WARNINGS]),
+            earlier=len(earlier),
         )
-
-
-def _places(request: AdmissionRequest) -> list[ImagePlace]:
-    """The images that a Pod would start; of anything else none, whatever /validate says of it."""
-    try:
-        places = places_to_judge(request)
-    except InvalidObject:
-        return []
-    return [] if is_advice(request) else places
 
 
 def _strictest(images: Iterable[Image]) -> dict[ImageReference, Image]:

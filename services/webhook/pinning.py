@@ -2,10 +2,12 @@
 
 A pointer is the registry's word, written by a worker; here it is read, and where it is too old or
 absent a worker is asked to have the registry asked. No scan is asked for: another webhook may
-still replace the image, and /validate judges what is there in the end.
+still replace the image, and /validate judges what is there in the end. Where a tag moved to what
+nobody judged yet, a pod that need not have the newest gets the digest before
+(docs/adr/0016).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -15,11 +17,18 @@ from services.webhook.knowledge import DOWN
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
 from services.webhook.waiters import Room, Waiters
+from shared.domain.decision import Decision, State
 from shared.domain.pointer import Pointer, Standing, pointer_key
 from shared.domain.reference import ImageReference
 from shared.domain.rules import Rules
 from shared.domain.verdict import Verdict, last_error_key, unresolved
 from shared.ports.clock import Clock
+
+Foresee = Callable[[ImageReference], Awaitable[Decision]]
+"""What /validate would say of an image, from what is known."""
+
+DECIDED = (State.FAIL, State.REFUSED, State.INVALID)
+"""Of a denial: somebody looked at the image, and time alone will not change it."""
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -31,6 +40,8 @@ class Pin(msgspec.Struct, frozen=True):
     """When the registry said so (ms)."""
     old: bool = False
     """The registry should have been asked again, and did not answer in time."""
+    instead: State | None = None
+    """The digest is the one before the tag moved: what is known of the one that it names now."""
 
 
 class Pinning:
@@ -55,9 +66,12 @@ class Pinning:
         self._room = room or Room()
         self._behind = Behind(requests=requests)
 
-    async def pin(self, image: Image, *, until: float, asks: bool) -> Pin | None:
+    async def pin(
+        self, image: Image, *, until: float, asks: bool, foresee: Foresee | None = None
+    ) -> Pin | None:
         """What the image's tag names, at `until` (monotonic seconds) at the latest; None where
-        nobody knows. `asks`: False for a dry run, which leaves no trace."""
+        nobody knows. `asks`: False for a dry run, which leaves no trace. With `foresee` a tag that
+        moved may be replaced by the digest before."""
         pointer = await self._pointer(image)
         standing = self._standing(image, pointer)
         if standing is Standing.OLD and asks and not await self._rests(image, pointer):
@@ -69,7 +83,10 @@ class Pinning:
         if standing is Standing.USABLE and asks:
             self._behind.ask(image, Need.RESOLVE)
         reference = msgspec.structs.replace(image.reference, digest=pointer.digest)
-        return Pin(reference, pointer.asked_at, old=standing is Standing.OLD)
+        pin = Pin(reference, pointer.asked_at, old=standing is Standing.OLD)
+        if foresee is None or pointer.previous is None or image.always:
+            return pin
+        return await _or_the_one_before(pin, pointer.previous, foresee)
 
     async def _renewed(self, image: Image, before: int, until: float) -> Pointer | None:
         """The pointer as it is once a worker has asked the registry, or at `until`.
@@ -116,3 +133,15 @@ class Pinning:
         key = last_error_key(unresolved(image.reference), image.question)
         (error,) = (await self._cache.read((key,))).records
         return isinstance(error, Verdict) and not error.stale(self._clock.now())
+
+
+async def _or_the_one_before(pin: Pin, previous: str, foresee: Foresee) -> Pin:
+    """The pin as it is, unless only the digest before would run: that was judged good, and what the
+    tag names now has no verdict yet."""
+    now = await foresee(pin.reference)
+    if now.allowed or now.state in DECIDED:
+        return pin
+    before = msgspec.structs.replace(pin.reference, digest=previous)
+    if not (await foresee(before)).allowed:
+        return pin
+    return msgspec.structs.replace(pin, reference=before, instead=now.state)

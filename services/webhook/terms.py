@@ -17,10 +17,13 @@ class Terms(msgspec.Struct, frozen=True):
     """Milliseconds in which verdicts are served whose policy was replaced, while they are judged
     anew; 0: not at all."""
 
-    def pin_of(self, rule: Rule) -> PinWhat:
-        """Whose tags are pinned under a rule: only where something could be denied, since a pin
-        can keep a pod from starting."""
-        return (rule.pin or self.pin) if rule.mode is Mode.ENFORCE else PinWhat.NONE
+    def pins(self, rule: Rule, *, workload: bool = False) -> bool:
+        """Whether tags of a pod, or of a workload, are pinned under a rule: only where something
+        could be denied, since a pin can keep a pod from starting."""
+        if rule.mode is not Mode.ENFORCE:
+            return False
+        what = rule.pin or self.pin
+        return what is PinWhat.ALL or (what is PinWhat.PODS and not workload)
 
     def wants_digest(self, rule: Rule) -> bool:
         """Whether a tag that is not pinned is denied under a rule."""

@@ -16,6 +16,7 @@ from services.webhook.metrics import WebhookMetrics
 from services.webhook.mutate import Mutate
 from services.webhook.near_cache import NearCache
 from services.webhook.occasions import Occasions
+from services.webhook.outlook import Outlook
 from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
 from services.webhook.reviewer import Reviewer, Waits
@@ -222,6 +223,7 @@ def _parts(
     )
     mutate = Mutate(
         pinning=pinning,
+        outlook=Outlook(knowledge=knowledge, clock=clock, terms=terms),
         occasions=occasions,
         clock=clock,
         terms=terms,

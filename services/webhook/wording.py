@@ -100,6 +100,16 @@ def pinned_long_ago(image: str, asked_at: int, now: int) -> str:
     return f"image {shown(image, FIRST_LINE - len(text) - 8)}: {text}"
 
 
+def pinned_to_the_one_before(image: str, state: State) -> str:
+    """The warning on a pod whose tag moved to a digest of which no more than `state` is known."""
+    known = "could not be judged" if state is State.ERROR else "is not judged yet"
+    text = (
+        f"what the tag names now {known}: pinned to the digest before, which it named when it was "
+        "judged good"
+    )
+    return f"image {shown(image, FIRST_LINE - len(text) - 8)}: {text}"
+
+
 def _fail(judgement: Judgement, now: int) -> str:
     failed = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.FAIL]
     if not failed:

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.webhook.book import CurrentBook
+from services.webhook.knowledge import Knowledge
 from services.webhook.mutate import Mutate, Pinned
 from services.webhook.near_cache import NearCache
 from services.webhook.objects import places_to_judge
 from services.webhook.occasions import Occasions
+from services.webhook.outlook import Outlook
 from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
 from services.webhook.terms import Terms
@@ -26,6 +28,7 @@ from shared.domain.pointer import SECOND, Pointer
 from shared.domain.reference import parse_reference
 from shared.domain.review import decode_review, encode_review
 from shared.domain.rules import Mode, PinWhat, Rule, Rules
+from shared.ports.namespaces import Namespaces
 from shared.ports.verdicts import Listener, Put, VerdictStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.json_patch import apply_patch
@@ -92,8 +95,9 @@ class Rig:
         self,
         *,
         rules: Rules | None = None,
-        pins: bool = True,
+        pin: PinWhat = PinWhat.PODS,
         store: VerdictStore | None = None,
+        namespaces: Namespaces | None = None,
     ) -> None:
         self.clock = FakeClock()
         leases = MemoryScanLeases(clock=self.clock)
@@ -104,20 +108,34 @@ class Rig:
         read_from: VerdictStore = store or self.store
         rules = rules or Rules()
         claims = MemoryRequestClaims(clock=self.clock, leases=leases)
-        pinning = Pinning(
-            cache=NearCache(store=read_from, unsealer=self.sealer, clock=self.clock),
-            requests=Requests(claims=claims, queue=self.queue, clock=self.clock),
-            waiters=Waiters(),
-            clock=self.clock,
-            rules=lambda: rules,
-            room=Room(places=0),
-        )
+        cache = NearCache(store=read_from, unsealer=self.sealer, clock=self.clock)
+        requests = Requests(claims=claims, queue=self.queue, clock=self.clock)
+        waiters = Waiters()
+        terms = Terms(pin=pin)
         self.mutate = Mutate(
-            pinning=pinning,
-            occasions=Occasions(books=CurrentBook(rules)),
+            pinning=Pinning(
+                cache=cache,
+                requests=requests,
+                waiters=waiters,
+                clock=self.clock,
+                rules=lambda: rules,
+                room=Room(places=0),
+            ),
+            outlook=Outlook(
+                knowledge=Knowledge(
+                    cache=cache,
+                    requests=requests,
+                    waiters=waiters,
+                    clock=self.clock,
+                    rules=lambda: rules,
+                ),
+                clock=self.clock,
+                terms=terms,
+            ),
+            occasions=Occasions(books=CurrentBook(rules), namespaces=namespaces),
             clock=self.clock,
-            terms=Terms(pin=PinWhat.PODS if pins else PinWhat.NONE),
-            on_mutated=lambda pinned, seconds: self.counted.append(pinned),
+            terms=terms,
+            on_mutated=lambda mutation, seconds: self.counted.append(mutation.pinned),
         )
 
     async def know(self, *images: str, age: int = 0) -> None:
@@ -130,7 +148,7 @@ class Rig:
 
     async def response(self, review: dict[str, Any], *, seconds: float = 30.0) -> dict[str, Any]:
         """The response half, as it stands on the wire; it always allows."""
-        request = decode_review(json.dumps(review).encode())
+        request = decode_review(wire(review))
         now = self.clock.monotonic()
         answer = await self.mutate.answer(request, began=now, deadline=now + seconds)
         response: dict[str, Any] = json.loads(encode_review(answer))["response"]
@@ -192,6 +210,11 @@ SPECS = st.fixed_dictionaries(
 )
 
 
+def wire(review: dict[str, Any]) -> bytes:
+    """As an API server sends it: text as it is, without needless escapes."""
+    return json.dumps(review, ensure_ascii=False).encode()
+
+
 def pod_of(spec: dict[str, Any]) -> dict[str, Any]:
     return {**pod(), "spec": spec}
 
@@ -233,7 +256,7 @@ async def test_a_second_pass_changes_nothing(spec: dict[str, Any]) -> None:
 async def test_validate_then_judges_the_digests_that_were_pinned(spec: dict[str, Any]) -> None:
     rig = await knowing()
     once = await rig.pinned(review_of(pod_of(spec)))
-    places = places_to_judge(decode_review(json.dumps(review_of(once)).encode()))
+    places = places_to_judge(decode_review(wire(review_of(once))))
     for written, place in zip(images_in(pod_of(spec)), images_in(once), strict=True):
         if written in KNOWN:
             assert parse_reference(place) == parse_reference(KNOWN[written])
@@ -246,13 +269,11 @@ async def test_an_update_pins_only_what_it_changes(
 ) -> None:
     rig = await knowing()
     review = review_of(pod_of(new), operation="UPDATE", old=pod_of(old))
-    changed = {
-        place.pointer for place in places_to_judge(decode_review(json.dumps(review).encode()))
-    }
+    changed = {place.pointer for place in places_to_judge(decode_review(wire(review)))}
     response = await rig.response(review)
     patched = apply_patch(response, pod_of(new))
     everything = expected(pod_of(new))
-    places = places_to_judge(decode_review(json.dumps(review_of(pod_of(new))).encode()))
+    places = places_to_judge(decode_review(wire(review_of(pod_of(new)))))
     for place in places:
         *way, last = place.pointer[1:].split("/")
         was, now, all_pinned = (_at(it, way)[last] for it in (pod_of(new), patched, everything))
@@ -318,7 +339,7 @@ async def test_only_what_the_rules_enforce_and_let_us_ask_about_is_pinned_or_ask
 
 
 async def test_where_nothing_is_to_be_pinned_nobody_is_asked() -> None:
-    rig = await knowing(pins=False)
+    rig = await knowing(pin=PinWhat.NONE)
     assert "patch" not in await rig.response(review_of(pod("nginx:1", "ghcr.io/team/unknown:1")))
     assert await rig.asked() == 0
 

@@ -1,0 +1,41 @@
+"""What /validate would say of an image now, from what is known: nobody is asked or waited for."""
+
+from services.webhook.answers import Note, decide, note
+from services.webhook.images import Case, Ruled, cases_of
+from services.webhook.knowledge import Knowledge
+from services.webhook.settling import settle
+from services.webhook.terms import Terms
+from shared.domain.decision import Decision, Judgement, State
+from shared.domain.reference import ImageReference
+from shared.domain.scope import RuleBook, Scope
+from shared.ports.clock import Clock
+
+
+class Outlook:
+    """Looks ahead: /mutate pins no digest that /validate would refuse where another would pass."""
+
+    def __init__(self, *, knowledge: Knowledge, clock: Clock, terms: Terms) -> None:
+        self._knowledge = knowledge
+        self._clock = clock
+        self._terms = terms
+
+    async def of(
+        self, reference: ImageReference, scope: Scope, book: RuleBook, *, always: bool = False
+    ) -> Decision:
+        """The decision about a pod with this image alone, under every rule of it."""
+        now = self._clock.now()
+        shape = (str(reference), always)
+        cases = cases_of(shape, scope, book.rules, scanner=self._terms.scanner, now=now)
+        return decide([await self._note(case, scope, now) for case in cases], now=now)
+
+    async def _note(self, case: Case | Ruled, scope: Scope, now: int) -> Note:
+        if isinstance(case, Ruled):
+            return note(case.judgement, case.rule, now)
+        image = case.image
+        judgement = await self._knowledge.known(image) or Judgement(
+            image=image.written, state=State.PENDING, reference=image.reference
+        )
+        settled = settle(
+            judgement, case.rule, terms=self._terms, exceptions=scope.exceptions, now=now
+        )
+        return note(settled.judgement, case.rule, now)
