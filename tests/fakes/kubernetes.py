@@ -1,9 +1,9 @@
 """A Kubernetes API server, as far as namespaces go, that can be told to misbehave.
 
 Speaks what kube-apiserver 1.36 spoke when it was asked (docs/design/kube-facts.md 7): pages with
-continue tokens, watches that go on from a version and end with a bookmark, 410 for what is
-compacted, Status objects for errors, metadata alone only for who asks for it. Counts what it is
-asked.
+continue tokens, watches that go on from a version and end with a bookmark where there is something
+new, 410 for what is compacted, Status objects for errors, metadata alone only for who asks for it.
+Counts what it is asked.
 """
 
 import asyncio
@@ -55,7 +55,6 @@ class FakeKubernetes:
         self.asked: list[Asked] = []
         self.faults: dict[str, Fault] = {}
         """By verb: what answers instead; `hang`, `broken_off` and others are ready-made."""
-        self.bookmarks = True
         self.slow = 0.0
         """Seconds before each answer."""
         self.end_after: float | None = None
@@ -98,6 +97,14 @@ class FakeKubernetes:
     def count(self, verb: str) -> int:
         """How often it was asked to do that."""
         return sum(asked.verb == verb for asked in self.asked)
+
+    @property
+    def listings(self) -> int:
+        """How often all were asked for."""
+        return sum(
+            asked.verb == "list" and "continue" not in asked.query and asked.query["limit"] != "1"
+            for asked in self.asked
+        )
 
     def put(
         self, name: str, labels: dict[str, str], annotations: dict[str, str] | None = None
@@ -223,7 +230,8 @@ class FakeKubernetes:
             told = len(self._events)
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), left)
-        if self.bookmarks and not ahead:
+        # None where nothing is newer than what is known already (kube-facts 7).
+        if self._version > version:
             meta = {"resourceVersion": str(self._version)}
             bookmark = {"type": "BOOKMARK", "object": {**_KIND, "metadata": meta}}
             yield json.dumps(bookmark).encode() + b"\n"

@@ -11,6 +11,9 @@ from shared.adapters.kubernetes.limits import MAX_WAITING, READS_A_SECOND, READS
 from shared.ports.clock import Clock
 from shared.ports.namespaces import READ_WITHIN, ReadOutcome
 
+_WAIT = READ_WITHIN - 0.02
+"""Seconds: what is to be done afterwards has to fit in, too."""
+
 
 class Reads:
     """Who wants a namespace, and the questions under way.
@@ -37,7 +40,7 @@ class Reads:
         """Until something is known of `name`, READ_WITHIN seconds at most."""
         waiting = self._waiting.get(name) or self._begin(name)
         if waiting is not None:
-            await asyncio.wait([waiting], timeout=READ_WITHIN)
+            await asyncio.wait([waiting], timeout=_WAIT)
 
     def known(self, name: str) -> None:
         """Something is known of `name`: nobody need wait for it."""
@@ -66,7 +69,7 @@ class Reads:
         else:
             # A flood of made-up names keeps no real one out: the watch may still bring it.
             self._on_read(ReadOutcome.OVER_BUDGET)
-            loop.call_later(READ_WITHIN, self._given_up, name, waiting)
+            loop.call_later(_WAIT, self._given_up, name, waiting)
         return waiting
 
     async def _until_known(self, name: str) -> None:

@@ -1,9 +1,10 @@
 """Namespaces followed: listed, then watched, and listed again where a watch cannot go on.
 
-A watch that says nothing proves nothing. After a restore of etcd the API server takes a version
-that is ahead of it, and says nothing until the end (docs/design/kube-facts.md 7); a connection may
-be dead at the other end. So the API server is asked to end each watch soon, with a bookmark before;
-one without any word is given up, and all are listed again.
+A watch that says nothing proves nothing by itself. A connection may be dead at the other end: so
+the API server is asked to end each watch soon, and one that does not end is given up. And after a
+restore of etcd the API server takes a version that is ahead of it, and says nothing until the end
+(docs/design/kube-facts.md 7): so a watch without a word counts only where the API server's own
+version is no smaller.
 """
 
 import asyncio
@@ -124,7 +125,19 @@ class NamespaceWatch:
                     self._hear(event)
         except TimeoutError:
             return WatchEnd.SILENT
-        return WatchEnd.DONE if self._version else WatchEnd.SILENT
+        if not self._version:
+            if not await self._has_reached(version):
+                return WatchEnd.SILENT
+            self._proven(version)
+        return WatchEnd.DONE
+
+    async def _has_reached(self, version: str) -> bool:
+        """Whether the API server knows of that version, or of a later one."""
+        newest = (await self._wire.page(limit=1)).metadata.version
+        # Plain numbers, which may be compared (Kubernetes 1.35 promises it).
+        if not (newest.isdecimal() and version.isdecimal()):
+            return False
+        return int(newest) >= int(version)
 
     def _hear(self, event: Event) -> None:
         """Raises ClusterUnreachable for what ends the watch."""
@@ -134,11 +147,16 @@ class NamespaceWatch:
         match event.type:
             case "DELETED":
                 self._view.removed(meta.name)
-            case "BOOKMARK":
-                self._view.proven()
-            case _:
+            case "ADDED" | "MODIFIED":
                 self._view.changed(meta.name, event.partial.labels)
-        self._version = meta.version
+            case _:
+                pass
+        self._proven(meta.version)
+
+    def _proven(self, version: str) -> None:
+        """All that changed until that version is known."""
+        self._version = version
+        self._view.proven()
         self._back()
 
     def _longer_pause(self) -> float:

@@ -58,9 +58,11 @@ async def test_a_watch_that_ends_goes_on_where_it_ended_without_another_list(
         await eventually(lambda: subject.ends["done"] >= 2)
         cluster.put("team", {"tier": "prod"})
         await subject.knows("team", "prod")
-        await eventually(lambda: subject.ends["done"] >= 3)
-    assert cluster.count("list") == 1
-    assert cluster.asked[-1].query["resourceVersion"] == "102"
+        await eventually(lambda: subject.ends["done"] >= 4)
+    assert cluster.listings == 1
+    watches = [asked for asked in cluster.asked if asked.verb == "watch"]
+    assert watches[0].query["resourceVersion"] == "101"
+    assert watches[-1].query["resourceVersion"] == "102"
 
 
 async def test_what_changed_between_two_watches_is_not_missed(
@@ -97,8 +99,41 @@ async def test_a_version_that_is_compacted_has_all_listed_again_and_nobody_is_al
         await subject.knows("other", "-")
         assert subject.tier("team") is None
         assert subject.ends == {"done": 1, "gone": 1}
-    assert cluster.count("list") == 2
+    assert cluster.listings == 2
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_where_nothing_changes_no_watch_says_a_word_and_labels_stay_believed(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.put("team", {"tier": "prod"})
+    pace = Pace(believed=2.0, watch=1, grace=0.3, shortest=0.05)
+    async with followed(cluster, token, pace=pace) as subject:
+        await subject.knows("team", "prod")
+        for _ in range(60):
+            await asyncio.sleep(0.05)
+            assert subject.tier("team") == "prod"
+        assert set(subject.ends) == {"done"}
+    assert cluster.listings == 1
+
+
+@pytest.mark.parametrize("version", ["7a", "", "²"])
+async def test_versions_that_cannot_be_compared_have_all_listed_again(
+    version: str, cluster: FakeKubernetes, token: Path
+) -> None:
+    async def lists(http: web.Request) -> web.StreamResponse:
+        if http.query["limit"] != "1":
+            return await cluster._list(http)
+        meta = {"resourceVersion": version}
+        body = {"kind": "PartialObjectMetadataList", "metadata": meta, "items": []}
+        return web.json_response(body)
+
+    cluster.put("team", {"tier": "prod"})
+    cluster.faults["list"] = lists
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: subject.ends["silent"] + subject.ends["lost"] >= 2)
+        assert subject.tier("team") == "prod"
+    assert cluster.listings >= 2
 
 
 async def test_a_version_that_is_ahead_after_a_restore_is_found_out_by_silence(
@@ -112,7 +147,7 @@ async def test_a_version_that_is_ahead_after_a_restore_is_found_out_by_silence(
         cluster.put("team", {"tier": "prod"})
         await subject.knows("team", "prod")
         assert subject.ends["silent"] >= 1
-    assert cluster.count("list") == 2
+    assert cluster.listings == 2
 
 
 @pytest.mark.parametrize("fault", [hang, silence])
@@ -174,7 +209,7 @@ async def test_an_event_that_is_too_large_does_not_come_again_and_again(
         await subject.knows("large", "test")
         cluster.put("team", {"tier": "prod"})
         await subject.knows("team", "prod")
-    assert cluster.count("list") == 2
+    assert cluster.listings == 2
 
 
 async def test_five_thousand_namespaces_come_in_pages(cluster: FakeKubernetes, token: Path) -> None:
