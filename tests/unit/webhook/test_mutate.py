@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -138,13 +138,15 @@ class Rig:
             on_mutated=lambda mutation, seconds: self.counted.append(mutation.pinned),
         )
 
-    async def know(self, *images: str, age: int = 0) -> None:
-        ledger = Ledger(
-            store=self.store, sealer=self.sealer, unsealer=self.sealer, clock=self.clock
-        )
+    @property
+    def ledger(self) -> Ledger:
+        """A worker's pen."""
+        return Ledger(store=self.store, sealer=self.sealer, unsealer=self.sealer, clock=self.clock)
+
+    async def know(self, *images: str, age: int = 0, previous: str | None = None) -> None:
         for image in images:
-            tagged = parse_reference(image).tagged
-            await ledger.write_pointer(Pointer(tagged, self.clock.now() - age, DIGEST))
+            tagged, asked_at = parse_reference(image).tagged, self.clock.now() - age
+            await self.ledger.write_pointer(Pointer(tagged, asked_at, DIGEST, previous=previous))
 
     async def response(self, review: dict[str, Any], *, seconds: float = 30.0) -> dict[str, Any]:
         """The response half, as it stands on the wire; it always allows."""
@@ -219,16 +221,16 @@ def pod_of(spec: dict[str, Any]) -> dict[str, Any]:
     return {**pod(), "spec": spec}
 
 
-def expected(content: Any) -> Any:
-    """The same with every image of KNOWN pinned, found by another way."""
+def expected(content: Any, known: Mapping[str, str] = KNOWN) -> Any:
+    """The same with every image of `known` pinned, found by another way."""
     if isinstance(content, list):
-        return [expected(item) for item in content]
+        return [expected(item, known) for item in content]
     if not isinstance(content, dict):
         return content
     return {
-        key: KNOWN.get(value, value)
+        key: known.get(value, value)
         if key in ("image", "reference") and isinstance(value, str)
-        else expected(value)
+        else expected(value, known)
         for key, value in content.items()
     }
 
