@@ -10,9 +10,10 @@ import msgspec
 
 from services.webhook.behind import Behind
 from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
+from services.webhook.entries import Entry
 from services.webhook.lookups import Layer, Lookups
 from services.webhook.moved import Moved
-from services.webhook.near_cache import Entry, NearCache
+from services.webhook.near_cache import NearCache
 from services.webhook.requests import Asked, Requests
 from services.webhook.terms import Terms
 from services.webhook.verdicts import Fetch

@@ -7,11 +7,11 @@ was handled never fills the cache (docs/design/protocol.md, "Invariants").
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from services.webhook.entries import MAX_ABSENT, RECHECK, Entries, Entry
 from shared.domain.errors import InvalidSignature, StoreError, StoreUnreachable
 from shared.domain.pointer import FOREVER
 from shared.domain.records import record_type
@@ -19,13 +19,8 @@ from shared.ports.clock import Clock
 from shared.ports.signing import Unsealer
 from shared.ports.verdicts import VerdictStore
 
-RECHECK = 5.0
-"""Seconds in which an entry is taken at its word."""
-
 STORE_REST = 1.0
 """Seconds in which a store that did not answer is not asked again."""
-
-NEVER = float("-inf")
 
 MAX_ROUNDS = 5
 """Reads of one look that announcements may overtake."""
@@ -41,27 +36,6 @@ class Look(msgspec.Struct):
     """The store no longer has a record that is served from here."""
 
 
-class Entry:
-    """What was read of one key; `record` is None for a key without a record.
-
-    Good for an answer while `checked` is younger than `RECHECK`: it is moved into the past when
-    the entry is doubted, replaced or forgotten, so that whoever holds it sees that too.
-    """
-
-    __slots__ = ("checked", "ends", "lost", "order", "record", "sealed", "size")
-
-    def __init__(
-        self, *, sealed: bytes | None, record: msgspec.Struct | None, order: int, ends: int
-    ) -> None:
-        self.sealed = sealed
-        self.record = record
-        self.order = order
-        self.ends = ends
-        self.checked = NEVER
-        self.lost = False
-        self.size = 256 + 2 * len(sealed or b"")
-
-
 class NearCache:
     """Bounded in entries and bytes; a `Listener` of the store's announcements."""
 
@@ -73,17 +47,16 @@ class NearCache:
         clock: Clock,
         max_entries: int = 50_000,
         max_bytes: int = 64 * 2**20,
+        max_absent: int = MAX_ABSENT,
         on_bad_signature: Callable[[str], None] = lambda key: None,
         on_change: Callable[[str | None], None] = lambda key: None,
     ) -> None:
-        """`on_change` is told of a changed key, or None after a gap, once it is forgotten here."""
+        """The bounds are those of `Entries`. `on_change` is told of a changed key, or None after a
+        gap, once it is forgotten here."""
         self._store = store
         self._unsealer = unsealer
         self._clock = clock
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries = Entries(max_entries=max_entries, max_bytes=max_bytes, max_absent=max_absent)
         self._reads: dict[str, asyncio.Future[None]] = {}
         self._store_rests_until = 0.0
         self._trouble: StoreError | None = None
@@ -98,7 +71,7 @@ class NearCache:
     @property
     def size(self) -> int:
         """What they take, about (bytes)."""
-        return self._bytes
+        return self._entries.size
 
     # The listener's half.
 
@@ -117,13 +90,7 @@ class NearCache:
 
     def _doubt(self, key: str) -> None:
         self._reads.pop(key, None)
-        entry = self._entries.get(key)
-        if entry is None:
-            return
-        if entry.record is None:
-            self._forget(key)
-        else:
-            entry.checked = NEVER
+        self._entries.doubt(key)
 
     # The reader's half.
 
@@ -165,7 +132,7 @@ class NearCache:
             if entry is None or entry.ends <= now:
                 look.records.append(None)
                 continue
-            self._entries.move_to_end(key)
+            self._entries.used(key)
             look.lost |= entry.lost
             look.records.append(entry.record)
         return look
@@ -217,12 +184,7 @@ class NearCache:
                 return
             if entry.order < held.order:
                 entry = held  # an older record that somebody put back
-        self._forget(key)
-        entry.checked, entry.lost = self._clock.monotonic(), False
-        self._entries[key] = entry
-        self._bytes += entry.size
-        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
-            self._forget(next(iter(self._entries)))
+        self._entries.keep(key, entry, checked=self._clock.monotonic())
 
     def _open(self, key: str, sealed: bytes | None) -> Entry:
         absent = Entry(sealed=None, record=None, order=0, ends=FOREVER)
@@ -235,9 +197,3 @@ class NearCache:
             self._on_bad_signature(key)
             return absent
         return Entry(sealed=sealed, record=opened, order=body.order, ends=body.ends)
-
-    def _forget(self, key: str) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._bytes -= entry.size
-            entry.checked = NEVER

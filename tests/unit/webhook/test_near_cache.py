@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from services.webhook.entries import NEVER
 from services.webhook.near_cache import NearCache
 from shared.adapters.memory.claims import MemoryScanLeases
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -56,7 +57,9 @@ class Store:
 class Rig:
     """A cache over a store, and a pen to write records with."""
 
-    def __init__(self, *, max_entries: int = 100, max_bytes: int = 1_000_000) -> None:
+    def __init__(
+        self, *, max_entries: int = 100, max_bytes: int = 1_000_000, max_absent: int = 100
+    ) -> None:
         self.clock = FakeClock()
         self.store = Store(self.clock)
         self.sealer = PlainSealer()
@@ -68,6 +71,7 @@ class Rig:
             on_bad_signature=self.bad.append,
             max_entries=max_entries,
             max_bytes=max_bytes,
+            max_absent=max_absent,
         )
 
     def sealed(self, digest: str, *, key: str = KEY, order: int = 0, life: int = 60_000) -> bytes:
@@ -264,3 +268,46 @@ async def test_it_is_bounded_in_entries_and_bytes() -> None:
             await rig.read(key)
     assert sum(few.glance(f"pointer:docker.io/library/app:{n}") == "a" for n in range(20)) == 3
     assert 0 < sum(small.glance(f"pointer:docker.io/library/app:{n}") == "a" for n in range(20)) < 4
+
+
+async def test_names_that_nobody_knows_push_no_record_out_and_are_few() -> None:
+    rig = Rig(max_entries=1, max_absent=3)
+    await rig.write("a")
+    await rig.read()
+    unknown = [f"pointer:docker.io/library/unknown:{number}" for number in range(20)]
+    for key in unknown:
+        await rig.read(key)
+    assert rig.glance() == "a"
+    assert [key for key in unknown if rig.cache.glance([key])] == unknown[-3:]
+    assert rig.cache.entries == 4
+
+
+async def test_that_a_key_has_no_record_is_forgotten_once_it_would_be_asked_for_again(
+    rig: Rig,
+) -> None:
+    await rig.read()
+    size = rig.cache.size
+    rig.clock.advance(5_000)
+    await rig.read(OTHER)
+    assert (rig.cache.entries, rig.cache.size) == (2, 2 * size)
+    rig.clock.advance(1)
+    await rig.read(f"{OTHER}.1")
+    assert rig.cache.entries == 2
+
+
+async def test_whoever_holds_an_entry_without_a_record_sees_that_it_was_forgotten() -> None:
+    rig = Rig(max_absent=1)
+    await rig.read()
+    (held,) = rig.cache.glance([KEY]) or ()
+    await rig.read(OTHER)
+    assert held.checked == NEVER
+
+
+async def test_a_record_that_appears_where_there_was_none_counts_once(rig: Rig) -> None:
+    await rig.read()
+    await rig.write("a")
+    rig.cache.changed(KEY)
+    assert await rig.read() == "a"
+    assert rig.cache.entries == 1
+    rig.cache.gap()
+    assert (rig.cache.entries, rig.glance()) == (1, "not held")

@@ -3,7 +3,7 @@
 import pytest
 
 from services.webhook.answers import Note
-from services.webhook.near_cache import NEVER, RECHECK, Entry
+from services.webhook.entries import NEVER, RECHECK, Entry
 from services.webhook.recent import Recent
 from shared.domain.decision import Judgement, State
 from shared.domain.rules import Mode, Rule, Rules
