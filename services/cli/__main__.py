@@ -5,6 +5,7 @@ from importlib.metadata import version as installed_version
 import typer
 
 from services.cli import dead, keys, looks, processes, review, scan, up
+from services.cli.break_glass import commands as break_glass
 from services.cli.show.real import show_real
 
 app = typer.Typer(
@@ -26,6 +27,8 @@ app.command()(looks.queue)
 app.command()(looks.verdicts)
 app.command()(looks.decisions)
 app.command()(looks.status)
+app.command()(break_glass.allow)
+app.add_typer(break_glass.app, name="exceptions")
 app.add_typer(dead.app, name="dead")
 app.add_typer(keys.app, name="keys")
 

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from services.cli.break_glass.desk import ExceptionActions, ExceptionsView
+from services.cli.break_glass.wiring import direct_desk
 from services.cli.ops_client import OpsClient, OpsUnavailable, console_client, socket_client
 from services.cli.ops_http import SOCKET
 from services.cli.scans import ScansView
@@ -70,6 +72,29 @@ async def open_scans(settings: CliSettings) -> AsyncIterator[Scanning]:
         _no_console(settings, "REDIS_URL, AMQP_URL and ANCHORE_URL to have images scanned")
         async with _up(settings) as client:
             yield Scanning(client, client)
+
+
+@asynccontextmanager
+async def open_exceptions(settings: CliSettings) -> AsyncIterator[ExceptionsView]:
+    """To look at signed exceptions. Raises OpsUnavailable when there is nobody to ask."""
+    if settings.imagegate_console or not settings.redis_url:
+        async with open_ops(settings) as ops:
+            yield ops
+    else:
+        async with direct_desk(settings) as desk:
+            yield desk
+
+
+@asynccontextmanager
+async def open_desk(settings: CliSettings) -> AsyncIterator[ExceptionActions]:
+    """To allow and to revoke: needs Redis alone. Raises OpsUnavailable when nobody has it."""
+    if settings.redis_url:
+        async with direct_desk(settings) as desk:
+            yield desk
+    else:
+        _no_console(settings, "REDIS_URL to allow or to revoke")
+        async with _up(settings) as client:
+            yield client
 
 
 @asynccontextmanager

@@ -28,7 +28,19 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     imagegate_rules: Path | None = None
     imagegate_keys: Path | None = None
     """Folder of the public keys; default: keys/ in the state folder."""
+    imagegate_operator_keys: Path | None = None
+    """Folder of operator.key, for who allows and revokes; default: that of IMAGEGATE_KEYS."""
     imagegate_scanner: str = "anchore"
+
+    @property
+    def ring_folder(self) -> Path:
+        """Where the public keys are."""
+        return self.imagegate_keys or self.state_folder / "keys"
+
+    @property
+    def operator_folder(self) -> Path:
+        """Where the operator's key is."""
+        return self.imagegate_operator_keys or self.ring_folder
 
     def names_servers(self, *, scanner: bool = False) -> bool:
         """Whether Redis and RabbitMQ are named, and the scanner if it is needed.

@@ -94,7 +94,12 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
             facts["certificate"] = f"{certificate}, {days_left(certificate):.0f} days left"
             await stack.enter_async_context(
                 serve_unix(
-                    ops_app(ops=running.ops, scans=running.scans, letters=running.letters),
+                    ops_app(
+                        ops=running.ops,
+                        scans=running.scans,
+                        letters=running.letters,
+                        desk=running.desk,
+                    ),
                     state / SOCKET,
                 )
             )

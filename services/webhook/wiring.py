@@ -49,8 +49,8 @@ from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import new_name, pulse_of
-from shared.runtime.settings import required
 from shared.runtime.rules_metrics import RulesMetrics
+from shared.runtime.settings import required
 from shared.runtime.tls import (
     CertificateFiles,
     certificate_pair,
@@ -253,12 +253,12 @@ def _exceptions(
 async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
     """A webhook process on Redis and RabbitMQ; its exit code."""
     metrics = WebhookMetrics(Metrics())
-    async with AsyncExitStack() as stack:
-        redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
     reloads = RulesMetrics(metrics.all, clock=SystemClock())
     rules = RulesFile(settings.imagegate_rules, on_reload=reloads.reloaded)
     book = CurrentBook(rules.rules)
     life.watch(rules.run(book.rules_changed), name="watch the rules")
+    async with AsyncExitStack() as stack:
+        redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
         amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
         links = await stack.enter_async_context(RedisLinks(url=redis_url))
         queue = RabbitQueue(

@@ -17,6 +17,5 @@ def no_room(kept: int) -> StoreRefused:
     """Says that as many are kept as may be."""
     return StoreRefused(
         f"{kept} exceptions are kept, and no more are taken until one ends (a revoked one keeps "
-        "its place until then): `imagegate exceptions list` shows when; an exception that must "
-        "count now goes into the webhooks' folder (--out FILE)"
+        "its place until then): `imagegate exceptions list` shows when"
     )

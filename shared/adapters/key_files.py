@@ -35,7 +35,7 @@ def check_private(path: Path, found: os.stat_result) -> None:
         return
     raise InvalidSettings(
         f"{path} can be read by others (mode {file.mode:04o}, user {file.owner}, group "
-        f"{file.group}): whoever has it can sign verdicts; {_remedy(path, file, us)}"
+        f"{file.group}): whoever has it can sign with it; {_remedy(path, file, us)}"
     )
 
 

@@ -48,6 +48,11 @@ class Ed25519Sealer:
         self._role = role
         self.key_id = key_id_of(private_key.public_key())
 
+    @property
+    def public(self) -> tuple[Ed25519PublicKey, Role]:
+        """What verifies its signatures, as a ring takes it."""
+        return self._key.public_key(), self._role
+
     def seal(self, record: msgspec.Struct, *, kind: Kind, key: str, order: int, ends: int) -> bytes:
         """Sign `record`. Raises ValueError for a kind that the key's role may not sign."""
         if ROLE_OF[kind] is not self._role:
@@ -172,19 +177,29 @@ def load_ring(folder: Path) -> KeyRing:
 
     Raises InvalidSettings for a file that is no such key, and when there is none at all.
     """
-    try:
-        files = sorted(folder.glob("*.pub"))
-    except OSError as error:
-        raise InvalidSettings(f"{folder} cannot be read: {error.strerror}") from error
+    files = _public_files(folder)
     if not files:
         raise InvalidSettings(
             f"{folder} holds no public signing key (worker.pub or worker-<key id>.pub): start a "
             "worker there first, copy the public keys of the workers into it, or correct "
             "IMAGEGATE_KEYS"
         )
+    return KeyRing(_load_public(file) for file in files)
+
+
+def load_ring_of(sealer: Ed25519Sealer, folder: Path) -> KeyRing:
+    """The same, with the public key of one's own besides; it may be the only one."""
+    return KeyRing([sealer.public, *(_load_public(file) for file in _public_files(folder))])
+
+
+def _public_files(folder: Path) -> list[Path]:
+    try:
+        files = sorted(folder.glob("*.pub"))
+    except OSError as error:
+        raise InvalidSettings(f"{folder} cannot be read: {error.strerror}") from error
     if len(files) > MAX_KEYS:
         raise InvalidSettings(f"{folder} holds more than {MAX_KEYS} public keys; remove old ones")
-    return KeyRing(_load_public(file) for file in files)
+    return files
 
 
 def _load_private(path: Path) -> Ed25519PrivateKey:
@@ -228,9 +243,19 @@ def _read(path: Path, *, secret: bool) -> bytes:
         reason = (error.strerror or "unknown error").lower()
         hint = ""
         if path.suffix == ".key" and isinstance(error, FileNotFoundError):
-            new = f"imagegate keys new --out {path.parent}"
-            hint = f"; make it with `{new}`, or correct IMAGEGATE_KEYS"
+            hint = _how_to_get(path)
         raise InvalidSettings(f"the signing key {path} cannot be read: {reason}{hint}") from error
+
+
+def _how_to_get(path: Path) -> str:
+    if path.stem == Role.OPERATOR:
+        return (
+            "; let IMAGEGATE_OPERATOR_KEYS name the folder that holds it. A new one (`imagegate "
+            f"keys new --role operator --out {path.parent}`) counts once every webhook has its "
+            "operator.pub"
+        )
+    new = f"imagegate keys new --out {path.parent}"
+    return f"; make it with `{new}`, or correct IMAGEGATE_KEYS"
 
 
 def _public_bytes(key: Ed25519PublicKey) -> bytes:

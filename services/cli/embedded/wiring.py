@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from services.cli.break_glass.desk import Desk
 from services.cli.scans import Scans
 from services.cli.wiring import ScanTools, scans_on
 from services.console.ops import Ops
@@ -41,8 +42,8 @@ from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
-
 from shared.runtime.rules_metrics import RulesMetrics
+
 
 class Embedded(msgspec.Struct, frozen=True):
     """Everything in one process, answering."""
@@ -58,6 +59,7 @@ class Embedded(msgspec.Struct, frozen=True):
     letters: DeadLetters
     ops: Ops
     scans: Scans
+    desk: Desk
 
 
 class EmbeddedSettings(msgspec.Struct, frozen=True):
@@ -78,16 +80,16 @@ async def embedded(
     """Every service, in-process stores and the built-in scanner."""
     clock = SystemClock()
     metrics = Metrics()
+    book = _book(settings, life, metrics)
     counted = WorkerMetrics(metrics)
     keys = _keys(settings)
-    book = _book(settings, life, metrics)
     leases = MemoryScanLeases(clock=clock)
-    async with AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(RegistryClient(rules=rules, clock=clock))
 
     def rules() -> Rules:
         return book.rules
 
+    async with AsyncExitStack() as stack:
+        registry = await stack.enter_async_context(RegistryClient(rules=rules, clock=clock))
         serving = await stack.enter_async_context(
             run_scanner(settings.scanner, registry=registry, clock=clock)
         )
@@ -194,6 +196,12 @@ async def embedded(
             letters=ports.letters,
             ops=ops,
             scans=scans_on(ports, tools, rules),
+            desk=Desk(
+                exceptions=ports.exceptions,
+                records=ports.store,
+                unsealer=ports.unsealer,
+                clock=clock,
+            ),
         )
 
 
@@ -207,9 +215,6 @@ def _keys(settings: EmbeddedSettings) -> Path:
 def _book(settings: EmbeddedSettings, life: Lifecycle, metrics: Metrics) -> CurrentBook:
     """The rules file as it stands, if there is one, and the show's registry besides."""
     host = settings.insecure_registry
-    allowed = (*rules.allow_registries, host) if rules.allow_registries else ()
-    registries = (*rules.registries, RegistryRule(host=host, insecure=True))
-    return msgspec.structs.replace(rules, registries=registries, allow_registries=allowed)
     reloads = RulesMetrics(metrics, clock=SystemClock())
     file = RulesFile(settings.webhook.imagegate_rules, on_reload=reloads.reloaded)
     book = CurrentBook(_with_registry(file.rules, host))
@@ -221,3 +226,6 @@ def _book(settings: EmbeddedSettings, life: Lifecycle, metrics: Metrics) -> Curr
 
 
 def _with_registry(rules: Rules, host: str) -> Rules:
+    allowed = (*rules.allow_registries, host) if rules.allow_registries else ()
+    registries = (*rules.registries, RegistryRule(host=host, insecure=True))
+    return msgspec.structs.replace(rules, registries=registries, allow_registries=allowed)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 from services.cli.break_glass.desk import Desk
 from services.cli.ops_http import SOCKET, ops_app
@@ -19,10 +20,18 @@ from shared.domain.errors import QueueFull, QueueUnavailable
 from shared.domain.rules import PolicyChoice
 from shared.domain.step import Lane, Step, StepKind, encode_step, failed
 from shared.domain.verdict import Question
+from shared.ports.signing import Unsealer
 from shared.ports.steps import Depths
+from shared.ports.verdicts import Put
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve_unix
 from tests.fakes.sealing import PlainSealer
+
+
+class ExceptionPut(Protocol):
+    """What puts an exception."""
+
+    async def __call__(self, sealed: bytes, *, exception_id: str, ends: int) -> Put: ...
 
 
 class Queue(MemoryQueue):
@@ -42,6 +51,16 @@ class Queue(MemoryQueue):
         await super().publish(step, delay=delay, expires_in=expires_in)
 
 
+class Exceptions(MemoryExceptionStore):
+    """Answers a put with what `answer` does, where a test sets it."""
+
+    answer: ExceptionPut | None = None
+
+    async def put(self, sealed: bytes, *, exception_id: str, ends: int) -> Put:
+        put = self.answer or super().put
+        return await put(sealed, exception_id=exception_id, ends=ends)
+
+
 class NoScans:
     """Nobody scans here."""
 
@@ -57,14 +76,14 @@ class NoScans:
 class Beside:
     """The ports."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsealer: Unsealer) -> None:
         self.clock = SystemClock()
         leases = MemoryScanLeases(clock=self.clock)
         self.queue = Queue(clock=self.clock)
         self.decisions = MemoryDecisionLog(clock=self.clock)
         self.presence = MemoryPresence(clock=self.clock)
         self.store = MemoryVerdictStore(clock=self.clock, leases=leases)
-        self.exceptions = MemoryExceptionStore(clock=self.clock, announce=self.store.announce)
+        self.exceptions = Exceptions(clock=self.clock, announce=self.store.announce)
         self.ports = ConsolePorts(
             store=self.store,
             claims=MemoryRequestClaims(clock=self.clock, leases=leases),
@@ -74,7 +93,7 @@ class Beside:
             decisions=self.decisions,
             presence=self.presence,
             exceptions=self.exceptions,
-            unsealer=PlainSealer(),
+            unsealer=unsealer,
             scanner=None,
         )
 
@@ -112,9 +131,9 @@ class Beside:
 
 
 @asynccontextmanager
-async def beside(state: Path) -> AsyncIterator[Beside]:
+async def beside(state: Path, *, unsealer: Unsealer | None = None) -> AsyncIterator[Beside]:
     """Serve them on the socket of the state folder."""
-    served = Beside()
+    served = Beside(unsealer or PlainSealer())
     app = ops_app(
         ops=ops_of(served.ports),
         scans=NoScans(),

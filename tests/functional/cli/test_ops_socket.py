@@ -1,7 +1,7 @@
 """The operator's questions over the socket: the same answers, and errors as errors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from shared.domain.step import Lane
 from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
 from shared.ports.steps import MAX_DEAD, Ended
+from shared.ports.verdicts import Put
 from shared.runtime.http import serve_unix
 from tests.functional.cli.commands import imagegate
 
@@ -69,6 +70,7 @@ class Told:
         self.limits: list[int] = []
         self.images: list[str] = []
         self.ended: list[tuple[str, Collection[str]]] = []
+        self.put: list[tuple[bytes, str, int]] = []
 
     async def queue(self) -> QueueReport:
         if self._down:
@@ -99,6 +101,16 @@ class Told:
 
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         return (EXCEPTION,)
+
+    async def sealed_exceptions(self) -> Mapping[str, bytes]:
+        return {"a1b2": bytes(range(256))}
+
+    async def put_exception(self, sealed: bytes, *, exception_id: str, ends: int) -> Put:
+        self.put.append((sealed, exception_id, ends))
+        return Put.AHEAD
+
+    async def sealed_record(self, key: str) -> bytes | None:
+        return key.encode() if key != "none" else None
 
     async def requeue(self, letter_ids: Collection[str]) -> Ended:
         self.ended.append(("requeue", letter_ids))
@@ -146,6 +158,11 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         assert await client.decisions(limit=9, after="4-2") == (StoredDecision("4-2", DECISION),)
         assert await client.processes() == (Alive(BEAT, 12),)
         assert await client.exceptions() == (EXCEPTION,)
+        assert await client.sealed_exceptions() == {"a1b2": bytes(range(256))}
+        put = await client.put_exception(b"\x00\xff", exception_id="a1b2", ends=9)
+        assert put is Put.AHEAD
+        assert await client.sealed_record("pointer:a&b:1") == b"pointer:a&b:1"
+        assert await client.sealed_record("none") is None
         assert await client.requeue([LETTER.id, "é\n"]) == ENDED
         assert await client.drop(many) == ENDED
         assert await client.state("a.example/b:1") == STATE
@@ -154,6 +171,7 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         await client.start("a.example/b:2", dockerfile=None)
     assert told.started == [("a.example/b:1", dockerfile), ("a.example/b:2", None)]
     assert (told.limits, told.images) == ([7, 8, 9], ["a.example/b:1@sha256:a b&c"])
+    assert told.put == [(b"\x00\xff", "a1b2", 9)]
     assert told.ended == [("requeue", (LETTER.id, "é\n")), ("drop", tuple(many))]
 
 
@@ -184,6 +202,8 @@ async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
         ("POST", "/api/scans", b"\xff"),
         ("POST", "/api/scans", b"[" * 100_000),
         ("POST", "/api/scans", b'{"image": 1}'),
+        ("POST", "/api/exceptions", b"{}"),
+        ("POST", "/api/exceptions", b'{"id": "a", "ends": 1, "sealed": "not base64"}'),
         ("POST", "/api/dead/drop", b""),
         ("POST", "/api/dead/drop", b"[]"),
         ("POST", "/api/dead/requeue", b'{"ids": "all"}'),

@@ -1,0 +1,43 @@
+"""The composition root of break-glass: the operator's key, and a store without a broker."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.cli.break_glass.desk import Desk
+from services.cli.break_glass.operator import Operator
+from services.cli.ring import RingWhenWanted
+from services.cli.settings import CliSettings
+from shared.adapters.redis_store.exceptions import RedisExceptionStore
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.signatures import load_ring, load_ring_of, load_sealer
+from shared.domain.errors import InvalidSettings
+from shared.domain.signing import Role
+from shared.runtime.clock import SystemClock
+
+
+def operator_of(settings: CliSettings) -> Operator:
+    """Whoever holds the key that the settings name; raises InvalidSettings."""
+    folder = settings.operator_folder
+    sealer = load_sealer(folder, role=Role.OPERATOR)
+    ring = load_ring_of(sealer, settings.imagegate_keys or folder)
+    named = settings.imagegate_keys
+    if named is not None and not load_ring(named).trusts(sealer.key_id, Role.OPERATOR):
+        raise InvalidSettings(
+            f"{named} does not hold the public key of {folder}/operator.key: webhooks with these "
+            "keys would not believe it; add it there and to theirs as "
+            f"operator-{sealer.key_id}.pub, or use the operator's key that they know"
+        )
+    return Operator(sealer=sealer, ring=ring, clock=SystemClock())
+
+
+@asynccontextmanager
+async def direct_desk(settings: CliSettings) -> AsyncIterator[Desk]:
+    """The exceptions in the Redis that the settings name; RabbitMQ is not needed."""
+    async with RedisLinks(url=settings.redis_url.value) as links:
+        yield Desk(
+            exceptions=RedisExceptionStore(links=links),
+            records=RedisVerdictStore(links=links),
+            unsealer=RingWhenWanted(lambda: load_ring(settings.ring_folder)),
+            clock=SystemClock(),
+        )
