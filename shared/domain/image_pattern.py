@@ -11,10 +11,12 @@ import re
 from shared.domain.glob import ANY_PARTS, Glob
 from shared.domain.reference import DEFAULT_HOST, ImageReference
 
-_HOST = re.compile(r"\[[0-9a-f:]{2,45}\](?::[0-9*?]{1,5})?|[a-z0-9*?.-]+(?::[0-9*?]{1,5})?")
-_PART = re.compile(r"[a-z0-9*?](?:[a-z0-9*?._-]*[a-z0-9*?])?")
-_TAG = re.compile(r"[A-Za-z0-9_.*?-]{1,128}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+HOST = r"(?:\[[0-9a-f:]{2,45}\]|[a-z0-9*?.-]+)(?::[0-9*?]{1,5})?"
+PART = r"[a-z0-9*?](?:[a-z0-9*?._-]*[a-z0-9*?])?"
+TAG = r"[A-Za-z0-9_.*?-]{1,128}"
+DIGEST = r"sha256:[0-9a-f]{64}"
+
+_HOST, _PART, _TAG, _DIGEST = map(re.compile, (HOST, PART, TAG, DIGEST))
 
 
 class ImagePattern:

@@ -9,10 +9,13 @@ UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 """Milliseconds."""
 
 DURATION = r"[0-9]{1,9}[smhd]"
-MOMENT = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)"
+MOMENT = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 _DURATION = re.compile(DURATION)
-_MOMENT = re.compile(MOMENT, re.ASCII)
+_MOMENT = re.compile(MOMENT)
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?", re.ASCII)
 _UNZONED = re.compile(r"\d{4}-\d\d?-\d\d?[Tt ]\d\d?:\d\d(:\d\d)?(\.\d*)?", re.ASCII)
 

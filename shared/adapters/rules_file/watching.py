@@ -15,7 +15,7 @@ from pathlib import Path
 from shared.adapters.rules_file.document import read_content
 from shared.adapters.rules_file.loading import load_rules, parse_rules
 from shared.adapters.watching import EVERY, changes_in
-from shared.domain.errors import InvalidRules
+from shared.domain.errors import InvalidRules, InvalidSettings
 from shared.domain.rules import Rules
 
 log = logging.getLogger(__name__)
@@ -40,25 +40,30 @@ def _unheard(_: object) -> None:
 
 
 class RulesFile:
-    """Loads a file at once, and follows it while `run` runs. Raises InvalidRules."""
+    """Loads a file at once, and follows it while `run` runs. Raises InvalidRules, and
+    InvalidSettings for rules that `accept` refuses."""
 
     def __init__(
         self,
         path: Path | None,
         *,
+        accept: OnChange = _unheard,
         on_reload: OnReload = _unheard,
         every: float = EVERY,
         settled: float = SETTLED,
     ) -> None:
-        """`path`: none, and the defaults hold for ever. `on_reload`: told of each change of the
-        file. `every`: seconds after which it is looked at, whatever the system tells. `settled`:
-        seconds in which it must not change any more."""
+        """`path`: none, and the defaults hold for ever. `accept`: called before rules count;
+        raises InvalidSettings for such as this process lacks the means to follow. `on_reload`: told
+        of each change of the file. `every`: seconds after which it is looked at, whatever the system
+        tells. `settled`: seconds in which it must not change any more."""
         self._path = path
+        self._accept = accept
         self._on_reload = on_reload
         self._every = every
         self._settled = settled
         self._content = read_content(path) if path is not None else None
         self._rules = _parsed(path, self._content) if path is not None else Rules()
+        accept(self._rules)
 
     @property
     def rules(self) -> Rules:
@@ -81,7 +86,8 @@ class RulesFile:
         self._content = content
         try:
             rules = await asyncio.to_thread(_parsed, path, content)
-        except InvalidRules as error:
+            self._accept(rules)
+        except (InvalidRules, InvalidSettings) as error:
             log.error(
                 "the rules file cannot be used: the rules of before hold until it is mended",
                 extra={"problem": str(error)},
