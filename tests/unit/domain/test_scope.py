@@ -4,6 +4,8 @@ import tracemalloc
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.domain.exceptions import ImageException
 from shared.domain.glob import Glob
@@ -91,6 +93,34 @@ def test_labels_that_are_not_known_do_not_matter_behind_a_rule_that_is_certain()
     assert ruling(rules, "nginx") == ["?"]
     narrow = msgspec.structs.replace(LABELLED, images=(ImagePattern("quay.io/**"),))
     assert ruling(book(rule("prod", narrow))) == ["default"]
+
+
+MATCHES = st.builds(
+    Match,
+    namespace_labels=st.sampled_from([(), (("tier", "prod"),), (("zone", "b"),)]),
+    images=st.sampled_from(
+        [(), (ImagePattern("registry.corp/**"),), (ImagePattern("quay.io/**"),)]
+    ),
+    labels=st.sampled_from([(), (("pci", "true"),)]),
+)
+
+
+@given(
+    st.lists(st.tuples(MATCHES, st.sampled_from(Mode)), max_size=6),
+    st.dictionaries(st.sampled_from(["tier", "zone"]), st.sampled_from(["prod", "b"])),
+    st.booleans(),
+)
+def test_whatever_the_labels_are_what_holds_without_them_is_nothing_laxer(
+    written: list[tuple[Match, Mode]], labels: dict[str, str], pci: bool
+) -> None:
+    rules = book(*(rule(f"r{at}", match, mode) for at, (match, mode) in enumerate(written)))
+    unknown = Occasion("team", "ada", labels={"pci": "true"} if pci else {})
+    known = msgspec.structs.replace(unknown, namespace_labels=labels)
+    without, with_labels = (rules.scope(one).ruling(IMAGE) for one in (unknown, known))
+    assert without.decides in (None, with_labels.decides)
+    assert set(with_labels.adds) <= set(without.adds)
+    if without.decides is None:
+        assert with_labels.decides in without.may_decide
 
 
 @pytest.mark.parametrize(
