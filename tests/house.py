@@ -44,6 +44,7 @@ from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import Secret
 from tests.fakes.anchore import FakeAnchore
+from tests.fakes.json_patch import apply_patch
 from tests.fakes.pushes import KEY, TOKEN
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.sealing import PlainSealer
@@ -73,6 +74,26 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def message(self) -> str:
         return "" if self.allowed else str(self.response["status"]["message"])
+
+
+class Deployed(msgspec.Struct, frozen=True):
+    """What became of an object: /validate's answer about what /mutate made of it."""
+
+    answer: Answer
+    content: dict[str, Any]
+    """The object as the API server would keep it."""
+    mutated: Answer
+
+    @property
+    def images(self) -> list[str]:
+        """Of the containers of a Pod, in their order."""
+        return [container["image"] for container in self.content["spec"]["containers"]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the person is warned of, by both calls."""
+        calls = (self.mutated, self.answer)
+        return [text for call in calls for text in call.response.get("warnings", ())]
 
 
 class Backends(msgspec.Struct, frozen=True):
@@ -161,6 +182,28 @@ class House:
     async def mutate(self, review: dict[str, Any]) -> Answer:
         """Send a whole AdmissionReview to /mutate."""
         return await self.post(json.dumps(review).encode(), path="/mutate")
+
+    async def deploy(self, content: dict[str, Any], **more: Any) -> Deployed:
+        """Create a Pod as an API server does: mutate, patch, validate what comes of it."""
+        mutated = await self.mutate(review_of(content, **more))
+        assert (mutated.http, mutated.allowed) == (200, True)
+        patched = apply_patch(mutated.response, content)
+        return Deployed(await self.ask(review_of(patched, **more)), patched, mutated)
+
+    async def deployed(
+        self, content: dict[str, Any], *, within: float = 15.0, **more: Any
+    ) -> Deployed:
+        """Create a Pod until it is no longer pending, as a person's kubectl does."""
+        made = await self.deploy(content, **more)
+
+        async def try_again() -> bool:
+            nonlocal made
+            if made.answer.code == 429:
+                made = await self.deploy(content, **more)
+            return made.answer.code != 429
+
+        await eventually(try_again, within=within)
+        return made
 
     async def settled(self, *images: str, within: float = 15.0, **more: Any) -> Answer:
         """Ask until it is no longer pending, as a controller would."""

@@ -147,7 +147,7 @@ def _unpinned(judgement: Judgement, now: int) -> str:
     seconds = max(0, now - (judgement.since or now)) // SECOND
     return (
         f"its registry has not said for {seconds} s what the tag names, so that it cannot be "
-        f"pinned: try again when it does. Last try: {abridged(judgement.message, 100)}"
+        f"pinned: try again. Last try: {shown(judgement.message, 105)}"
     )
 
 

@@ -121,7 +121,7 @@ def test_a_registry_that_is_away_is_said_and_not_waited_for_without_end() -> Non
     assert (decision.code, decision.state) == (403, State.UNPINNED)
     assert decision.message == (
         "image registry.corp/app:1: its registry has not said for 40 s what the tag names, so that "
-        "it cannot be pinned: try again when it does. Last try: registry.corp: no connection"
+        "it cannot be pinned: try again. Last try: registry.corp: no connection"
     )
 
 
