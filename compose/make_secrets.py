@@ -25,7 +25,7 @@ IMAGE_USER = 65532
 """Of the Dockerfile."""
 
 HERE = Path(__file__).parent
-REDIS_USERS = ("webhook", "worker", "intake", "console")
+REDIS_USERS = ("webhook", "worker", "intake", "console", "operator")
 BROKER_USER = "imagegate"
 RANDOM = ("anchore_password", "console_token", "events_token", "events_hmac")
 

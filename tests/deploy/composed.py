@@ -68,8 +68,14 @@ def mounts(
             source = entry["source"] if isinstance(entry, dict) else entry
             target = entry.get("target") if isinstance(entry, dict) else None
             files[target or default + source] = folder / compose[kind][source]["file"]
-    writable = [entry.partition(":")[2] for entry in service.get("volumes", ())]
-    writable += [entry.partition(":")[0] for entry in service.get("tmpfs", ())]
+    writable = [entry.partition(":")[0] for entry in service.get("tmpfs", ())]
+    for entry in service.get("volumes", ()):
+        source, target, *how = entry.split(":")
+        if source.startswith("./"):
+            assert how == ["ro"], f"{entry}: what is mounted from here is for reading only"
+            files[target] = folder / source
+        else:
+            writable.append(target)
     return files, writable
 
 
@@ -85,7 +91,8 @@ def loose_ends(compose: Compose) -> list[str]:
         for kind in KINDS:
             for entry in service.get(kind, ()):
                 name = entry["source"] if isinstance(entry, dict) else entry
-                used[kind].add(name.partition(":")[0] if kind == "volumes" else name)
+                if not name.startswith("./"):
+                    used[kind].add(name.partition(":")[0] if kind == "volumes" else name)
     return [
         f"{kind} {name}"
         for kind in KINDS

@@ -52,7 +52,7 @@ def told_by(manifests: Manifests, name: str, *, root: Path) -> Told:
     """What a Deployment's container is told; `root`, an empty folder, becomes the container's."""
     pod = manifests.one("Deployment", name)["spec"]["template"]
     (container,) = pod["spec"]["containers"]
-    files, writable = _mounted(manifests, pod["spec"])
+    files, writable = _mounted(manifests, pod["spec"], root=root)
     numbers = {port["name"]: port["containerPort"] for port in container["ports"]}
     probes = {
         Probe(numbers[probe["httpGet"]["port"]], probe["httpGet"]["path"], outside=True)
@@ -81,7 +81,14 @@ def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     return selector.items() <= labels.items()
 
 
-def _mounted(manifests: Manifests, spec: Object) -> tuple[dict[str, Path], list[str]]:
+def optional(volume: Object) -> bool:
+    """Whether it is an empty folder as long as nobody has made what it is to hold."""
+    return bool(volume.get("configMap", {}).get("optional"))
+
+
+def _mounted(
+    manifests: Manifests, spec: Object, *, root: Path
+) -> tuple[dict[str, Path], list[str]]:
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     files: dict[str, Path] = {}
     writable = []
@@ -91,11 +98,14 @@ def _mounted(manifests: Manifests, spec: Object) -> tuple[dict[str, Path], list[
             writable.append(folder)
         else:
             held = _held(manifests.files, volume)
+            (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
             files |= {f"{folder}/{key}": path for key, path in held.items()}
     return files, writable
 
 
 def _held(files: Files, volume: Object) -> dict[str, Path]:
+    if optional(volume):
+        return {}
     if "configMap" in volume:
         return files["ConfigMap", volume["configMap"]["name"]]
     held = files["Secret", volume["secret"]["secretName"]]

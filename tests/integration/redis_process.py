@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.decisions import RedisDecisionLog
+from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
@@ -37,9 +38,13 @@ class Redis:
         self.leases = RedisScanLeases(links=links)
         self.decisions = RedisDecisionLog(links=links)
         self.presence = RedisPresence(links=links)
+        self.exceptions = RedisExceptionStore(links=links)
 
     async def put(self, key: str = KEY, *, order: int = 1) -> Put:
         return await self.store.put(sealed(order), key=key, ends=now() + MINUTE)
+
+    async def except_(self, name: str = "a", *, order: int = 1) -> Put:
+        return await self.exceptions.put(sealed(order), exception_id=name, ends=now() + MINUTE)
 
     async def hold(self) -> Hold:
         return await self.leases.hold(
@@ -58,6 +63,7 @@ READS: Calls = {
     "ping": lambda redis: redis.store.ping(),
     "recent decisions": lambda redis: redis.decisions.recent(limit=5),
     "alive": lambda redis: redis.presence.alive(),
+    "exceptions": lambda redis: redis.exceptions.all(),
 }
 WRITES: Calls = {
     "put": lambda redis: redis.put(order=99),
@@ -66,6 +72,7 @@ WRITES: Calls = {
     "overdue": lambda redis: redis.claims.overdue(age=0, limit=5),
     "decisions": lambda redis: redis.decisions.write([decision("a"), decision("b")]),
     "beat": lambda redis: redis.presence.beat(beat("a")),
+    "put exception": lambda redis: redis.except_(order=99),
 }
 OTHERS: Calls = {
     "release": lambda redis: redis.leases.release(SCAN, chain="chain"),
@@ -111,6 +118,7 @@ async def working(server: RedisServer) -> AsyncIterator[Redis]:
     async with RedisLinks(url=server.url) as links:
         redis = Redis(links)
         await redis.put()
+        await redis.except_()
         await redis.claim()
         await kinds(redis, OTHERS | {"overdue": WRITES["overdue"]})
         await redis.hold()

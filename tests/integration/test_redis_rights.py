@@ -35,7 +35,10 @@ PASSWORD = "s3cret"
 
 LOOKING: Calls = {
     name: CALLS[name]
-    for name in ("ping", "read", "keys", "oldest step", "oldest scan", "recent decisions", "alive")
+    for name in (
+        *("ping", "read", "keys", "oldest step", "oldest scan", "recent decisions", "alive"),
+        "exceptions",
+    )
 }
 CLAIMING: Calls = {
     "claim": lambda redis: redis.claims.claim("new", step("new"), life=MINUTE),
@@ -47,6 +50,10 @@ SEEING_SCANS: Calls = {
         "other", step("other"), life=MINUTE, scans=["scan:none", SCAN]
     ),
 }
+EXCEPTING: Calls = {
+    "put exception": lambda redis: redis.except_("a", order=99),
+    "put another": lambda redis: redis.except_("b"),
+}
 ANNOUNCING: Calls = {name: CALLS[name] for name in ("beat", "goodbye")}
 WORKING: Calls = {
     name: CALLS[name] for name in ("ping", "read", "put", "overdue", "begin", "hold", "release")
@@ -57,32 +64,41 @@ WORKING: Calls = {
 }
 
 SERVICES: dict[str, Calls] = {
-    "webhook": {name: CALLS[name] for name in ("ping", "read", "decisions")}
+    "webhook": {name: CALLS[name] for name in ("ping", "read", "decisions", "exceptions")}
     | CLAIMING
     | SEEING_SCANS
     | ANNOUNCING,
     "worker": WORKING | ANNOUNCING,
     "intake": {"ping": CALLS["ping"]} | CLAIMING | ANNOUNCING,
     "console": LOOKING | ANNOUNCING,
-    "operator": LOOKING | CLAIMING | SEEING_SCANS,
+    "operator": LOOKING | CLAIMING | SEEING_SCANS | EXCEPTING,
 }
 
 EVERYTHING: Calls = CALLS | CLAIMING | SEEING_SCANS | WORKING
 FORBIDDEN: dict[str, Calls] = {
     "webhook": {
         name: EVERYTHING[name]
-        for name in ("put", "put that ends a scan", "keys", "hold", "overdue", "begin", "release")
+        for name in (
+            *("put", "put that ends a scan", "keys", "hold", "overdue", "begin", "release"),
+            "put exception",
+        )
     },
-    "worker": {name: EVERYTHING[name] for name in ("keys", "decisions", "recent decisions")},
+    "worker": {
+        name: EVERYTHING[name]
+        for name in ("keys", "decisions", "recent decisions", "exceptions", "put exception")
+    },
     "intake": {
         name: EVERYTHING[name]
-        for name in ("read", "put", "keys", "hold", "begin", "decisions", "recent decisions")
+        for name in (
+            *("read", "put", "keys", "hold", "begin", "decisions", "recent decisions"),
+            *("exceptions", "put exception"),
+        )
     },
     "console": {
         name: EVERYTHING[name]
         for name in (
             *("put", "put that ends a scan", "claim", "claim past a scan", "drop", "begin"),
-            *("overdue", "hold", "release", "decisions"),
+            *("overdue", "hold", "release", "decisions", "put exception"),
         )
     },
     "operator": {
@@ -92,15 +108,19 @@ FORBIDDEN: dict[str, Calls] = {
 }
 """What would do harm: of each service what it has no business with."""
 
+ANNOUNCE = ("PUBLISH", "ig1:changed", "anything")
+"""What it costs is a look at the store: who puts something announces it."""
+
 PLAIN_HARM = (
     ("SET", f"ig1:record:{KEY}", "forged"),
     ("DEL", f"ig1:record:{KEY}"),
     ("EXPIRE", f"ig1:record:{KEY}", 1),
     ("RENAME", f"ig1:record:{KEY}", "ig1:claim:x"),
     ("DEL", "ig1:decisions"),
+    ("DEL", "ig1:exceptions:ends"),
     ("PEXPIRE", "ig1:decisions", 1),
     ("DEL", "ig1:steps"),
-    ("PUBLISH", "ig1:changed", "anything"),
+    ANNOUNCE,
     ("GET", "of:somebody:else"),
     ("SET", "of:somebody:else", "x"),
     ("MGET", "of:somebody:else"),
@@ -153,6 +173,8 @@ async def as_user(server: RedisServer, user: str) -> AsyncIterator[Redis]:
     """One process of that service, where others have worked before."""
     async with working(server) as owner:
         await owner.presence.beat(beat("another"))
+        server.command("HSET", "ig1:exceptions", "ended", "x")
+        server.command("ZADD", "ig1:exceptions:ends", 1, "ended")
         async with RedisLinks(url=server.url_of(user, PASSWORD)) as links:
             yield Redis(links)
 
@@ -183,6 +205,8 @@ async def test_who_has_a_stolen_password_can_send_no_command_that_does_harm(
     async with as_user(server, user):
         with thief_of(server, user) as thief:
             for words in PLAIN_HARM:
+                if words is ANNOUNCE and "put exception" in SERVICES[user]:
+                    continue
                 with pytest.raises(NoPermissionError):
                     thief.execute_command(*words)
             script = thief.script_load("return redis.call('SET', ARGV[1], 'forged')")

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from services.cli.settings import CliSettings
 from tests.deploy.composed import (
     FOLDER,
     Compose,
@@ -140,32 +142,40 @@ def test_only_the_worker_gets_the_key_that_signs() -> None:
     assert "operator.key" not in COMPOSE["secrets"]
 
 
+def test_what_an_operator_types_runs_where_redis_is_and_starts_with_nothing_else() -> None:
+    operator = COMPOSE["services"]["operator"]
+    assert operator["profiles"] == ["operator"]
+    assert operator["networks"] == ["stores"]
+    known = {field.name.upper() for field in msgspec.structs.fields(CliSettings)}
+    assert {name.removesuffix("_FILE") for name in operator["environment"]} <= known
+
+
 def test_each_process_has_a_redis_user_of_its_own() -> None:
-    for name in PUBLISHED | {"worker"}:
+    for name in PUBLISHED | {"worker", "operator"}:
         assert f"redis_url_{name}" in {file.name for file in _files(name).values()}
-        others = {f"redis_url_{other}" for other in SETTINGS if other != name}
+        others = {f"redis_url_{other}" for other in {*SETTINGS, "operator"} if other != name}
         assert not others & {file.name for file in _files(name).values()}
 
 
 def test_every_mounted_file_is_there_or_made_by_the_script(compose_folder: Path) -> None:
     for name in COMPOSE["services"]:
         files, _ = mounts(COMPOSE, name, folder=compose_folder)
-        assert [file for file in files.values() if not file.is_file()] == []
+        assert [file for file in files.values() if not file.exists()] == []
 
 
 @pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
 def test_a_container_can_do_no_more_than_it_must(name: str) -> None:
-    hardened(COMPOSE["services"][name])
+    hardened(COMPOSE["services"][name], restart="no" if name == "operator" else "unless-stopped")
 
 
-def hardened(service: dict[str, Any]) -> None:
+def hardened(service: dict[str, Any], *, restart: str = "unless-stopped") -> None:
     user, _, group = service["user"].partition(":")
     assert int(user) > 0
     assert int(group) > 0
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["restart"] == "unless-stopped"
+    assert service["restart"] == restart
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
 
 
@@ -211,9 +221,8 @@ def test_no_file_of_it_holds_a_password() -> None:
 def test_the_rights_in_redis_are_those_that_were_tried() -> None:
     tried = (FOLDER.parent / "docs" / "design" / "redis-rights.md").read_text()
     lines = re.findall(r"^ACL SETUSER (\w+) reset on >PASSWORD (.+)$", tried, re.MULTILINE)
-    rights = {user: right for user, right in lines if user != "operator"}
     given = (FOLDER / "redis" / "users.acl").read_text()
-    assert rights == dict(re.findall(r"^user (\w+) reset on %\1% (.+)$", given, re.MULTILINE))
+    assert dict(lines) == dict(re.findall(r"^user (\w+) reset on %\1% (.+)$", given, re.MULTILINE))
 
 
 def _files(name: str) -> dict[str, Path]:

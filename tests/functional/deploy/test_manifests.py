@@ -17,6 +17,7 @@ from tests.deploy.manifests import (
     Object,
     changed,
     kustomized,
+    optional,
     selects,
     told_by,
 )
@@ -298,9 +299,16 @@ def test_changed_rules_and_secrets_restart_whoever_reads_them(everything: Manife
         else ("ConfigMap", volume["configMap"]["name"])
         for pod in pods(everything)
         for volume in pod["spec"]["volumes"]
-        if "emptyDir" not in volume
+        if "emptyDir" not in volume and not optional(volume)
     }
     assert used == set(everything.files)
+
+
+def test_only_exceptions_are_made_when_they_are_needed(everything: Manifests) -> None:
+    volumes = [volume for pod in pods(everything) for volume in pod["spec"]["volumes"]]
+    names = [volume["configMap"]["name"] for volume in volumes if optional(volume)]
+    assert names == ["imagegate-exceptions"]
+    assert ("ConfigMap", "imagegate-exceptions") not in everything.files
 
 
 def test_the_image_is_named_in_one_place_for_all(everything: Manifests, audit: Manifests) -> None:
