@@ -48,3 +48,13 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     imagegate_budget: Seconds = 4.5
     """Seconds a whole review may take."""
     imagegate_max_waiters: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 200
+    imagegate_kubernetes_url: str = ""
+    """The API server that knows the labels of namespaces, for rules with namespaceLabels
+    (`https://HOST:6443`); default: that of the cluster whose pod this is."""
+    imagegate_kubernetes_token_file: Path | None = None
+    """Holds the token that it is shown, and is read each time; default: the pod's own."""
+    imagegate_kubernetes_ca: Path | None = None
+    """CA file of its certificate; default: the pod's own, or those that this machine trusts."""
+    kubernetes_service_host: str = ""
+    """What the kubelet tells each pod, with the next one: nobody else need set these."""
+    kubernetes_service_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 443

@@ -14,6 +14,8 @@ from services.webhook.knowledge import Knowledge
 from services.webhook.lookups import Lookups
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.mutate import Mutate
+from services.webhook.namespace_metrics import NamespaceMetrics
+from services.webhook.namespaces import NamespacesWhenNeeded
 from services.webhook.near_cache import NearCache
 from services.webhook.occasions import Occasions
 from services.webhook.outlook import Outlook
@@ -25,6 +27,8 @@ from services.webhook.terms import Terms
 from services.webhook.validate import Validate
 from services.webhook.waiters import Room, Waiters
 from shared.adapters.exception_files import ExceptionFolder
+from shared.adapters.kubernetes.access import api_server
+from shared.adapters.kubernetes.namespaces import KubernetesNamespaces
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.decisions import RedisDecisionLog
@@ -39,6 +43,7 @@ from shared.domain.rules import PinWhat
 from shared.ports.claims import RequestClaims
 from shared.ports.decisions import DecisionLog
 from shared.ports.exceptions import ExceptionStore
+from shared.ports.namespaces import Namespaces
 from shared.ports.presence import Presence
 from shared.ports.signing import Unsealer
 from shared.ports.steps import StepQueue
@@ -75,6 +80,8 @@ class WebhookPorts(msgspec.Struct, frozen=True):
     decisions: DecisionLog
     presence: Presence
     exceptions: ExceptionStore
+    namespaces: Namespaces | None = None
+    """None: labels of namespaces are never known."""
 
 
 class WebhookSites(msgspec.Struct, frozen=True):
@@ -117,6 +124,8 @@ async def run_webhook(
         on_refused=metrics.refused,
     )
     checks = {"store": ports.store.ping, "queue": ports.queue.ping}
+    if ports.namespaces is not None:
+        checks["kubernetes"] = ports.namespaces.ping
     tried = FirstTry(checks)
     async with AsyncExitStack() as stack:
         # What the last reviews were answered is written once nobody asks any more.
@@ -142,6 +151,8 @@ async def run_webhook(
         await parts.exceptions.first()
         life.watch(ports.store.listen(parts.cache), name="listen to announcements")
         life.watch(parts.exceptions.run(), name="follow exceptions")
+        if ports.namespaces is not None:
+            life.watch(ports.namespaces.follow(), name="follow namespaces")
         life.watch(parts.recorder.run(), name="write decisions")
         await tried.once()
         await stack.enter_async_context(
@@ -201,7 +212,7 @@ def _parts(
         room=Room(places=settings.imagegate_max_waiters, on_waiting=metrics.waiting),
         lookups=lookups,
     )
-    occasions = Occasions(books=book)
+    occasions = Occasions(books=book, namespaces=ports.namespaces)
     reviewer = Reviewer(
         knowledge=knowledge,
         occasions=occasions,
@@ -254,10 +265,13 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
     """A webhook process on Redis and RabbitMQ; its exit code."""
     metrics = WebhookMetrics(Metrics())
     reloads = RulesMetrics(metrics.all, clock=SystemClock())
-    rules = RulesFile(settings.imagegate_rules, on_reload=reloads.reloaded)
-    book = CurrentBook(rules.rules)
-    life.watch(rules.run(book.rules_changed), name="watch the rules")
     async with AsyncExitStack() as stack:
+        namespaces = await stack.enter_async_context(namespaces_of(settings, metrics.all))
+        rules = RulesFile(
+            settings.imagegate_rules, accept=namespaces.accept, on_reload=reloads.reloaded
+        )
+        book = CurrentBook(rules.rules)
+        life.watch(rules.run(book.rules_changed), name="watch the rules")
         redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
         amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
         links = await stack.enter_async_context(RedisLinks(url=redis_url))
@@ -284,11 +298,37 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
             decisions=RedisDecisionLog(links=links),
             presence=RedisPresence(links=links),
             exceptions=RedisExceptionStore(links=links),
+            namespaces=namespaces,
         )
         await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, book=book, metrics=metrics)
         )
         return await life.until_stopped()
+
+
+@asynccontextmanager
+async def namespaces_of(
+    settings: WebhookSettings, metrics: Metrics
+) -> AsyncIterator[NamespacesWhenNeeded]:
+    """Those of the cluster that the settings name, or that this process runs in; nobody is asked
+    before rules need it."""
+    server = api_server(
+        url=settings.imagegate_kubernetes_url,
+        token_file=settings.imagegate_kubernetes_token_file,
+        ca_file=settings.imagegate_kubernetes_ca,
+        pod_host=settings.kubernetes_service_host,
+        pod_port=settings.kubernetes_service_port,
+    )
+    told = NamespaceMetrics(metrics)
+    if server is None:
+        yield NamespacesWhenNeeded(None)
+        return
+    cluster = KubernetesNamespaces(
+        server=server, clock=SystemClock(), on_watch=told.watched, on_read=told.read
+    )
+    told.watch(cluster.followed)
+    async with cluster:
+        yield NamespacesWhenNeeded(cluster)
 
 
 def _certificate(settings: WebhookSettings) -> CertificateFiles:

@@ -19,7 +19,7 @@ from services.scanner.wiring import run_scanner
 from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.settings import WebhookSettings
-from services.webhook.wiring import WebhookPorts, WebhookSites, run_webhook
+from services.webhook.wiring import WebhookPorts, WebhookSites, namespaces_of, run_webhook
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import WorkerPorts, guarded_transport, run_worker
@@ -80,15 +80,19 @@ async def embedded(
     """Every service, in-process stores and the built-in scanner."""
     clock = SystemClock()
     metrics = Metrics()
-    book = _book(settings, life, metrics)
+    of_webhook = WebhookMetrics(Metrics())
     counted = WorkerMetrics(metrics)
     keys = _keys(settings)
     leases = MemoryScanLeases(clock=clock)
-
-    def rules() -> Rules:
-        return book.rules
-
     async with AsyncExitStack() as stack:
+        namespaces = await stack.enter_async_context(
+            namespaces_of(settings.webhook, of_webhook.all)
+        )
+        book = _book(settings, life, metrics, accept=namespaces.accept)
+
+        def rules() -> Rules:
+            return book.rules
+
         registry = await stack.enter_async_context(RegistryClient(rules=rules, clock=clock))
         serving = await stack.enter_async_context(
             run_scanner(settings.scanner, registry=registry, clock=clock)
@@ -163,9 +167,10 @@ async def embedded(
                     decisions=ports.decisions,
                     presence=ports.presence,
                     exceptions=ports.exceptions,
+                    namespaces=namespaces,
                 ),
                 book=book,
-                metrics=WebhookMetrics(Metrics()),
+                metrics=of_webhook,
             )
         )
         intake = await stack.enter_async_context(
@@ -212,11 +217,17 @@ def _keys(settings: EmbeddedSettings) -> Path:
     return ensure_keys(named) if named else ensure_all_keys(settings.worker.state_folder / "keys")
 
 
-def _book(settings: EmbeddedSettings, life: Lifecycle, metrics: Metrics) -> CurrentBook:
+def _book(
+    settings: EmbeddedSettings,
+    life: Lifecycle,
+    metrics: Metrics,
+    *,
+    accept: Callable[[Rules], None],
+) -> CurrentBook:
     """The rules file as it stands, if there is one, and the show's registry besides."""
     host = settings.insecure_registry
     reloads = RulesMetrics(metrics, clock=SystemClock())
-    file = RulesFile(settings.webhook.imagegate_rules, on_reload=reloads.reloaded)
+    file = RulesFile(settings.webhook.imagegate_rules, accept=accept, on_reload=reloads.reloaded)
     book = CurrentBook(_with_registry(file.rules, host))
     life.watch(
         file.run(lambda rules: book.rules_changed(_with_registry(rules, host))),

@@ -1,6 +1,6 @@
 """Bounds on what the Kubernetes API is asked, and on what is taken from it.
 
-Why these: docs/adr/0016.
+Why these: docs/adr/0017.
 """
 
 import msgspec

@@ -2,7 +2,7 @@
 
 Labels choose rules, so that old ones may let an image run that newer ones refuse: what the API
 server said is believed for a minute after it last said that nothing else had changed. Not for less:
-an API server that restarts must not have every pod refused (docs/adr/0016).
+an API server that restarts must not have every pod refused (docs/adr/0017).
 """
 
 from collections.abc import Callable, Mapping

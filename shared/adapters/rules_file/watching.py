@@ -52,10 +52,10 @@ class RulesFile:
         every: float = EVERY,
         settled: float = SETTLED,
     ) -> None:
-        """`path`: none, and the defaults hold for ever. `accept`: called before rules count;
-        raises InvalidSettings for such as this process lacks the means to follow. `on_reload`: told
-        of each change of the file. `every`: seconds after which it is looked at, whatever the system
-        tells. `settled`: seconds in which it must not change any more."""
+        """`path`: none, and the defaults hold for ever. `accept`: called before rules count; raises
+        InvalidSettings for such as this process cannot follow. `on_reload`: told of each
+        change of the file. `every`: seconds after which it is looked at, whatever the system tells.
+        `settled`: seconds in which it must not change any more."""
         self._path = path
         self._accept = accept
         self._on_reload = on_reload

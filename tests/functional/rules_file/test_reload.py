@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.rules_file.watching import Reloaded, RulesFile
-from shared.domain.errors import InvalidRules
+from shared.domain.errors import InvalidRules, InvalidSettings
 from shared.domain.rules import Mode, Rules
 from tests.functional.rules_file.files import HEAD
 
@@ -28,11 +28,15 @@ BAD = f"{HEAD}default: {{mode: wran}}\n"
 class Followed:
     """A file that is followed, and what was told of it."""
 
-    def __init__(self, path: Path, *, every: float, settled: float) -> None:
+    def __init__(
+        self, path: Path, *, every: float, settled: float, accept: Callable[[Rules], None]
+    ) -> None:
         self.reloads: list[Reloaded] = []
         self.changes: list[Rules] = []
         self._told = asyncio.Event()
-        self.file = RulesFile(path, on_reload=self._reloaded, every=every, settled=settled)
+        self.file = RulesFile(
+            path, accept=accept, on_reload=self._reloaded, every=every, settled=settled
+        )
 
     def changed(self, rules: Rules) -> None:
         self.changes.append(rules)
@@ -58,9 +62,13 @@ class Followed:
 
 @asynccontextmanager
 async def following(
-    path: Path, *, every: float = NEVER, settled: float = 0.1
+    path: Path,
+    *,
+    every: float = NEVER,
+    settled: float = 0.1,
+    accept: Callable[[Rules], None] = lambda rules: None,
 ) -> AsyncIterator[Followed]:
-    followed = Followed(path, every=every, settled=settled)
+    followed = Followed(path, every=every, settled=settled, accept=accept)
     task = asyncio.create_task(followed.file.run(followed.changed))
     try:
         yield followed
@@ -165,6 +173,32 @@ async def test_a_bad_file_keeps_the_rules_and_is_logged_once_with_the_whole_mess
     problem = vars(record)["problem"]
     assert problem.startswith(f"{file}:2: default.mode: 'wran' is not one of")
     assert problem.endswith("the nearest valid one is 'warn'")
+
+
+def _no_audit(rules: Rules) -> None:
+    if rules.default.mode is Mode.AUDIT:
+        raise InvalidSettings("this process cannot audit: set AUDITOR")
+
+
+async def test_rules_that_the_process_cannot_follow_fail_at_the_start(file: Path) -> None:
+    write(file, AUDIT)
+    with pytest.raises(InvalidSettings, match="set AUDITOR"):
+        RulesFile(file, accept=_no_audit)
+
+
+async def test_rules_that_the_process_cannot_follow_are_as_a_bad_file(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(file, WARN)
+    async with following(file, accept=_no_audit) as followed:
+        write(file, AUDIT)
+        await followed.until_reloaded(Reloaded.BAD)
+        assert followed.mode is Mode.WARN
+        assert followed.changes == []
+        put(file, f"{HEAD}default: {{mode: enforce}}\n")
+        await followed.until_reloaded(Reloaded.BAD, Reloaded.OK)
+    (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert vars(record)["problem"] == "this process cannot audit: set AUDITOR"
 
 
 async def test_a_repaired_file_holds_again(file: Path) -> None:
