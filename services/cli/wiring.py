@@ -1,6 +1,6 @@
 """The command line's composition root: the servers that commands ask."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from services.webhook.requests import Requests
 from services.webhook.waiters import Waiters
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.loading import load_rules
+from shared.adapters.rules_file.schema import rules_schema
 from shared.adapters.signatures import KeyFiles, load_ring, new_keys
 from shared.domain.rules import Rules
 from shared.domain.signing import Role
@@ -46,6 +47,11 @@ def make_keys(folder: Path, *, role: Role) -> KeyFiles:
 def read_rules(path: Path) -> Rules:
     """A rules file as the services read it; raises InvalidRules."""
     return load_rules(path)
+
+
+def format_of_rules() -> Mapping[str, object]:
+    """The JSON Schema of the rules file."""
+    return rules_schema()
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from services.cli.objects import UnreadableObjects, read_objects
 from services.cli.rules.controller import UnreadableController, import_controller
 from services.cli.rules.trial import Setting, Tried, try_object
 from services.cli.tables import Output, plain, print_json
-from services.cli.wiring import read_rules
+from services.cli.wiring import format_of_rules, read_rules
 from shared.domain.errors import ImagegateError, InvalidRules
 from shared.domain.pointer import DAY
 from shared.domain.rules import Rules
@@ -73,6 +73,12 @@ def try_(
         print_json(console(), tried)
     else:
         _print(console(), tried)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the rules file, for editors and CI."""
+    print_json(console(), format_of_rules())
 
 
 @app.command()

@@ -9,7 +9,7 @@ import pytest
 from shared.adapters.rules_file.loading import load_rules
 from shared.domain.pointer import DAY
 from shared.domain.rules import Mode, Requirement
-from tests.functional.cli.commands import Ran, imagegate
+from tests.functional.cli.commands import REPOSITORY, Ran, imagegate
 
 RULES = """
 apiVersion: imagegate.dev/v1
@@ -250,3 +250,8 @@ async def test_what_is_no_such_configuration_is_told(tmp_path: Path, content: st
     ran = await imagegate("rules", "import", file, state=tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert "config.json" in ran.err
+
+
+async def test_the_schema_is_the_one_that_the_documentation_holds(tmp_path: Path) -> None:
+    ran = await imagegate("rules", "schema", state=tmp_path)
+    assert json.loads(ran.out) == json.loads((REPOSITORY / "docs/rules.schema.json").read_bytes())
