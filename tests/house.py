@@ -36,6 +36,7 @@ from shared.domain.rules import Mode, RegistryRule, Rule, Rules, Tags
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.decisions import DecisionLog
 from shared.ports.exceptions import ExceptionStore
+from shared.ports.namespaces import Namespaces
 from shared.ports.presence import Presence
 from shared.ports.steps import StepQueue
 from shared.ports.verdicts import VerdictStore
@@ -108,6 +109,7 @@ class Backends(msgspec.Struct, frozen=True):
         default_factory=lambda: MemoryDecisionLog(clock=SystemClock())
     )
     presence: Presence = msgspec.field(default_factory=lambda: MemoryPresence(clock=SystemClock()))
+    namespaces: Namespaces | None = None
 
 
 def memory_backends() -> Backends:
@@ -356,6 +358,7 @@ async def house(
             decisions=backends.decisions,
             presence=backends.presence,
             exceptions=backends.exceptions,
+            namespaces=backends.namespaces,
         )
         sites = await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, book=book, metrics=WebhookMetrics(Metrics()))
