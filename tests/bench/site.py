@@ -76,6 +76,8 @@ class Site(msgspec.Struct):
     rabbit: RabbitServer
     intake: int
     """Port of /events, plain HTTP; its token and key are tests.fakes.pushes'. 0: there is none."""
+    health: list[int]
+    """Ports of probes and metrics, of each webhook, worker and intake."""
 
     async def order(self, lever: str, **arguments: object) -> None:
         """Pull a lever of the fake Anchore."""
@@ -174,6 +176,7 @@ async def site(
             redis=redis,
             rabbit=rabbit,
             intake=ports.get("events", 0),
+            health=health,
         )
 
 
