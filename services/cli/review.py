@@ -1,4 +1,4 @@
-"""`imagegate review`: what a running webhook says of objects, asked as an API server asks."""
+"""`imagegate review`: what a running webhook makes of objects, asked as an API server asks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,7 @@ from rich.text import Text
 from services.cli.command import Exit, OutputOption, console, fail, run, settings
 from services.cli.defaults import with_defaults
 from services.cli.objects import Manifest, read_objects
+from services.cli.pins import Pin
 from services.cli.reviews import (
     Answer,
     Asker,
@@ -36,6 +37,11 @@ class Judged(msgspec.Struct, frozen=True):
     answer: Answer | None
     took: float
     """Seconds."""
+    pins: tuple[Pin, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Those of both calls."""
+    not_mutated: str = ""
+    """Why /mutate changed nothing, where that was no answer of its own."""
 
 
 def review(
@@ -57,8 +63,8 @@ def review(
     user: Annotated[str, typer.Option(help="Who creates the object.")] = USER,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Ask a running webhook about pods and workloads: exit code 0 all allowed, 1 one denied,
-    2 error."""
+    """Ask a running webhook about new pods and workloads, as an API server does: first what it
+    pins, then whether that may run. Exit code 0 all allowed, 1 one denied, 2 error."""
 
     async def ask() -> Exit:
         objects = _objects(file, image, namespace)
@@ -103,8 +109,15 @@ async def _judge(client: WebhookClient, one: Manifest, asker: Asker, namespace: 
     if resource_of(kind_of(one.content)) is None:
         return Judged(one.title, None, 0.0)
     content = with_defaults(one.content, namespace=namespace)
-    reviewed = await client.ask(review_of(content, asker=asker))
-    return Judged(one.title, reviewed.answer, reviewed.took)
+    reviewed = await client.create(review_of(content, asker=asker))
+    return Judged(
+        one.title,
+        reviewed.answer,
+        reviewed.took,
+        reviewed.pins,
+        reviewed.warnings,
+        reviewed.not_mutated,
+    )
 
 
 def _print(console: Console, judged: list[Judged]) -> None:
@@ -117,9 +130,14 @@ def _print(console: Console, judged: list[Judged]) -> None:
         word = Text("allowed", "green") if answer.allowed else Text("denied", "red")
         code = "" if answer.allowed else f" ({answer.code})"
         console.print(word, plain(f"{one.object}{code}, {one.took * 1000:.1f} ms"))
+        for image in dict.fromkeys(pin.image for pin in one.pins):
+            console.print(plain(f"  pinned: {image}", limit=1000), soft_wrap=True)
+        if one.not_mutated:
+            line = f"  nothing is pinned, /mutate failed: {one.not_mutated}"
+            console.print(plain(line, limit=1000, style="yellow"), soft_wrap=True)
         for line in answer.message.splitlines():
             console.print(plain(f"  {line}", limit=1000), soft_wrap=True)
-        for warning in answer.warnings:
+        for warning in one.warnings:
             console.print(plain(f"  warning: {warning}", style="yellow"), soft_wrap=True)
         if answer.status and answer.status.details:
             again = answer.status.details.retry_after_seconds

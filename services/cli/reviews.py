@@ -1,4 +1,4 @@
-"""AdmissionReviews as an API server sends them, over real HTTPS.
+"""AdmissionReviews as an API server sends them, over real HTTPS: /mutate, then /validate.
 
 The query and the envelope are those of docs/design/kube-facts.md 4; what the API server fills in
 before any webhook sees the object: `services.cli.defaults`.
@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from services.cli.pins import Pin, UnusablePatch, pinned
 from shared.domain.errors import ImagegateError
 from shared.domain.pod_template import workload_of
 from shared.domain.review import API_VERSION, KIND, GroupVersionKind, Status
@@ -50,6 +51,8 @@ class Answer(msgspec.Struct, frozen=True, rename="camel"):
     status: Status | None = None
     warnings: tuple[str, ...] = ()
     audit_annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    patch: str = ""
+    """A JSON Patch in base64."""
 
     @property
     def code(self) -> int:
@@ -68,10 +71,18 @@ class Answer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Reviewed(msgspec.Struct, frozen=True):
-    """An answer and how long it took, in seconds."""
+    """What became of a new object."""
 
     answer: Answer
+    """Of /validate."""
     took: float
+    """Seconds, of both calls."""
+    pins: tuple[Pin, ...] = ()
+    """What /mutate replaced before."""
+    warnings: tuple[str, ...] = ()
+    """Those of both calls."""
+    not_mutated: str = ""
+    """Why /mutate changed nothing, where that was no answer of its own."""
 
 
 class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
@@ -149,28 +160,48 @@ class WebhookClient:
         self.url = url.rstrip("/")
         self._session = session
 
-    async def ask(self, review: Mapping[str, Any]) -> Reviewed:
-        """POST `review`; raises WebhookUnavailable where an API server would say 500."""
-        body = msgspec.json.encode(review)
+    async def create(self, review: Mapping[str, Any]) -> Reviewed:
+        """What an API server does with a new object, by the configurations of k8s/base.
+
+        A /mutate that fails is passed over (failurePolicy Ignore). Raises WebhookUnavailable where
+        the person would get a 500.
+        """
         began = time.perf_counter()
+        request, why = review["request"], ""
+        content: Mapping[str, Any] = request["object"]
+        pins: tuple[Pin, ...] = ()
+        warnings: tuple[str, ...] = ()
         try:
-            status, content = await self._post(body)
+            mutated = await self._ask("/mutate", review)
+            warnings = mutated.warnings
+            if mutated.patch:
+                content, pins = pinned(content, mutated.patch)
+        except (WebhookUnavailable, UnusablePatch) as error:
+            why = str(error)
+        final = {**review, "request": {**request, "object": content}}
+        answer = await self._ask("/validate", final)
+        took = time.perf_counter() - began
+        return Reviewed(answer, took, pins, (*warnings, *answer.warnings), why)
+
+    async def _ask(self, path: str, review: Mapping[str, Any]) -> Answer:
+        body = msgspec.json.encode(review)
+        try:
+            status, content = await self._post(path, body)
         except TimeoutError as error:
             raise WebhookUnavailable(f"{self.url} did not answer in {TIMEOUT} s") from error
         except aiohttp.ClientError as error:
             raise WebhookUnavailable(f"{self.url} cannot be reached: {_why(error)}") from error
-        took = time.perf_counter() - began
         if status != 200:
             raise WebhookUnavailable(
                 f"{self.url} answered {status}: {content[:200].decode('utf-8', 'replace')}"
             )
-        return Reviewed(_read(content, uid=review["request"]["uid"], url=self.url), took)
+        return _read(content, uid=review["request"]["uid"], url=self.url)
 
-    async def _post(self, body: bytes) -> tuple[int, bytes]:
+    async def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
         async with (
             asyncio.timeout(TIMEOUT),
             self._session.post(
-                f"{self.url}/validate",
+                f"{self.url}{path}",
                 params={"timeout": f"{TIMEOUT}s"},
                 data=body,
                 headers={"Content-Type": "application/json"},

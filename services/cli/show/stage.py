@@ -30,8 +30,8 @@ class Webhook(Protocol):
 
     url: str
 
-    async def ask(self, review: Mapping[str, Any]) -> Reviewed:
-        """The answer to an AdmissionReview, and how long it took."""
+    async def create(self, review: Mapping[str, Any]) -> Reviewed:
+        """What becomes of the new object of an AdmissionReview."""
 
 
 class Store(Protocol):
@@ -172,7 +172,9 @@ class Stage:
                 break
             await asyncio.sleep(WARM_LOOK)
         seconds = self._clock.monotonic() - began
-        reviewed = await next(self._webhooks).ask(review_of_image(image, registry=self._registry))
+        reviewed = await next(self._webhooks).create(
+            review_of_image(image, registry=self._registry)
+        )
         warmed = Warmed(image=image, seconds=seconds, first=reviewed)
         self._audience.warmed(warmed)
         return warmed
@@ -183,6 +185,6 @@ class Stage:
 
     async def _ask(self, image: ShowImage) -> Reviewed:
         review = review_of_image(image, registry=self._registry)
-        reviewed = await next(self._webhooks).ask(review)
+        reviewed = await next(self._webhooks).create(review)
         self._audience.answered(image, reviewed)
         return reviewed

@@ -2,12 +2,13 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.runtime.http import serve
 from shared.runtime.tls import ensure_certificate, server_context
-from tests.fakes.webhook import FakeWebhook, allowed, denied
+from tests.fakes.webhook import FakeWebhook, Response, allowed, denied
 from tests.functional.cli.commands import imagegate
 
 GOOD = "registry.example/team/good:1.0"
@@ -36,9 +37,9 @@ spec: {{template: {{spec: {{containers: [{{name: a, image: "{BAD}"}}]}}}}}}
 
 
 @asynccontextmanager
-async def webhook(state: Path) -> AsyncIterator[tuple[FakeWebhook, str]]:
+async def webhook(state: Path, **options: Any) -> AsyncIterator[tuple[FakeWebhook, str]]:
     """A webhook whose certificate is where `imagegate up` leaves its own."""
-    fake = FakeWebhook(answers=ANSWERS)
+    fake = FakeWebhook(answers=ANSWERS, **options)
     async with serve(fake.app(), tls=server_context(ensure_certificate(state))) as bound:
         yield fake, bound.url
 
@@ -52,6 +53,54 @@ async def test_an_allowed_image_ends_with_zero_and_shows_its_warnings(tmp_path: 
     (request,) = fake.requests
     assert request["userInfo"]["username"] == "imagegate-review"
     assert request["object"]["spec"]["containers"][0]["imagePullPolicy"] == "IfNotPresent"
+
+
+async def test_what_is_pinned_is_shown_and_is_what_is_judged(tmp_path: Path) -> None:
+    async with webhook(tmp_path, pins={"shop/web:1": GOOD}) as (fake, url):
+        ran = await imagegate("review", "--image", "shop/web:1", "--webhook", url, state=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    assert f"  pinned: {GOOD}\n" in ran.out
+    assert fake.calls == ["/mutate", "/validate"]
+    (request,) = fake.requests
+    assert request["object"]["spec"]["containers"][0]["image"] == GOOD
+
+
+async def test_programs_are_told_of_each_pin_and_of_the_warnings_of_both_calls(
+    tmp_path: Path,
+) -> None:
+    pod = tmp_path / "deployment.yaml"
+    pod.write_text(DEPLOYMENT)
+    async with webhook(tmp_path, pins={BAD: GOOD}) as (_, url):
+        ran = await imagegate("review", str(pod), "--webhook", url, "-o", "json", state=tmp_path)
+    (one,) = json.loads(ran.out)
+    path = "/spec/template/spec/containers/0/image"
+    assert one["pins"] == [{"path": path, "written": BAD, "image": GOOD}]
+    assert one["warnings"] == ["not pinned to a digest"]
+
+
+@pytest.mark.parametrize(
+    ("mutated", "why"),
+    [
+        (allowed(patch="?", patchType="JSONPatch"), "its patch cannot be read"),
+        (allowed(patch="W10=", patchType="JSONPatch"), ""),
+        (
+            # [{"op": "replace", "path": "/spec/x/0", "value": "a"}]
+            allowed(patch="W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL3gvMCIsInZhbHVlIjoiYSJ9XQ=="),
+            "its patch is about /spec/x/0, which is not there",
+        ),
+        ({"uid": "another", "allowed": True}, "answered another review than was asked"),
+    ],
+)
+async def test_a_mutation_that_fails_is_passed_over_as_the_api_server_does_and_said(
+    tmp_path: Path, mutated: Response, why: str
+) -> None:
+    async with webhook(tmp_path, mutated=mutated) as (fake, url):
+        ran = await imagegate("review", "--image", GOOD, "--webhook", url, state=tmp_path)
+    assert ran.code == 0
+    assert ("nothing is pinned, /mutate failed" in ran.out) is bool(why)
+    assert why in ran.out
+    (request,) = fake.requests
+    assert request["object"]["spec"]["containers"][0]["image"] == GOOD
 
 
 async def test_a_denied_image_ends_with_one_and_says_why(tmp_path: Path) -> None:
