@@ -35,6 +35,57 @@ async def test_a_wrong_rules_file_is_one_line(
     assert words in ran.err
 
 
+LABELLED = """apiVersion: imagegate.dev/v1
+rules:
+  - {name: production, match: {namespaceLabels: {tier: prod}}, mode: enforce}
+"""
+
+
+@pytest.mark.parametrize("what", [("webhook",), ("up", "--once")])
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({}, ("there is no Kubernetes API to ask", "set IMAGEGATE_KUBERNETES_URL")),
+        (
+            {"IMAGEGATE_KUBERNETES_URL": "https://127.0.0.1:1", "IMAGEGATE_KUBERNETES_CA": "/no"},
+            ("the CA file /no for the Kubernetes API cannot be used: no such file",),
+        ),
+        (
+            {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"},
+            ("/var/run/secrets/kubernetes.io/serviceaccount/token", "automountServiceAccountToken"),
+        ),
+    ],
+)
+async def test_rules_about_labels_that_nobody_can_be_asked_for_are_one_line(
+    tmp_path: Path, what: tuple[str, ...], told: dict[str, str], words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(LABELLED)
+    ran = await imagegate(*what, state=tmp_path, IMAGEGATE_RULES=str(file), **SERVERS, **told)
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran
+    assert "rule 'production' has namespaceLabels" in ran.err
+    for part in words:
+        assert part in ran.err
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://api.corp:8080", "is plain HTTP"),
+        (f"https://u:{SECRET}@api.corp", "a token goes into the file"),
+        ("api.corp", "must look like https://HOST:6443"),
+    ],
+)
+async def test_an_api_server_that_cannot_be_meant_is_one_line_whatever_the_rules(
+    tmp_path: Path, url: str, words: str
+) -> None:
+    told = {**SERVERS, "IMAGEGATE_KUBERNETES_URL": url}
+    ran = await imagegate("webhook", state=tmp_path, **told)
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran
+    assert words in ran.err
+    assert SECRET not in ran.err
+
+
 @pytest.mark.parametrize(
     ("what", "wrong", "words"),
     [
