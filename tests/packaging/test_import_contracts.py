@@ -22,6 +22,8 @@ BREAKERS = {
     "anchore": ("shared/adapters/breaker.py", "httpx"),
     "redis": ("shared/runtime/breaker.py", "redis.asyncio"),
     "amqp": ("services/worker/breaker.py", "aio_pika"),
+    "http": ("shared/adapters/breaker.py", "aiohttp"),
+    "kubernetes": ("services/worker/wiring.py", "shared.adapters.kubernetes.namespaces"),
 }
 
 
