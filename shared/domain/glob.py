@@ -29,7 +29,7 @@ class Glob:
         """Whether the whole text fits."""
         return self._matches(text) is not None
 
-    def covers(self, other: "Glob") -> bool:
+    def contains(self, other: "Glob") -> bool:
         """Whether it is plain to see that all that fits `other` fits this one too.
 
         False where it is not so, and where one would have to think. Both of one kind.

@@ -42,12 +42,12 @@ class ImagePattern:
         """Whether it depends on the tag, which whoever writes a pod may make up beside a digest."""
         return self._tag is not None
 
-    def covers(self, other: "ImagePattern") -> bool:
+    def contains(self, other: "ImagePattern") -> bool:
         """Whether it is plain to see that all that fits `other` fits this one too."""
         return (
             self._digest in ("", other._digest)
-            and (self._tag is None or (other._tag is not None and self._tag.covers(other._tag)))
-            and self._repository.covers(other._repository)
+            and (self._tag is None or (other._tag is not None and self._tag.contains(other._tag)))
+            and self._repository.contains(other._repository)
         )
 
     def matches(self, reference: ImageReference) -> bool:

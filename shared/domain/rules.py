@@ -89,12 +89,12 @@ class Match(msgspec.Struct, frozen=True):
         """Whether it rests on what the author of an object writes: such a rule only adds."""
         return bool(self.labels or self.annotations or self.kinds)
 
-    def covers(self, other: "Match") -> bool:
+    def contains(self, other: "Match") -> bool:
         """Whether it is plain to see that this one is about all that `other` is about."""
         return (
-            _all_covered(self.namespaces, other.namespaces or (ANY,))
-            and _all_covered(self.users, other.users or (ANY,))
-            and _all_covered(self.images, other.images or (ANY_IMAGE,))
+            _all_contained(self.namespaces, other.namespaces or (ANY,))
+            and _all_contained(self.users, other.users or (ANY,))
+            and _all_contained(self.images, other.images or (ANY_IMAGE,))
             and set(self.namespace_labels) <= set(other.namespace_labels)
             and set(self.labels) <= set(other.labels)
             and set(self.annotations) <= set(other.annotations)
@@ -214,6 +214,6 @@ class Rules(msgspec.Struct, frozen=True):
         return any(glob.matches(tag) for glob in self.registry_for(reference).immutable_tags)
 
 
-def _all_covered(wide: Sequence[Pattern], narrow: Sequence[Pattern]) -> bool:
-    """Whether each of `narrow` is covered by one of `wide`; none at all is as wide as can be."""
-    return not wide or all(any(one.covers(other) for one in wide) for other in narrow)
+def _all_contained(wide: Sequence[Pattern], narrow: Sequence[Pattern]) -> bool:
+    """Whether each of `narrow` is contained in one of `wide`; none at all is as wide as can be."""
+    return not wide or all(any(one.contains(other) for one in wide) for other in narrow)

@@ -120,7 +120,7 @@ def _reachable(value: Value, rule: Rule, above: Sequence[Rule]) -> None:
     if rule.match.by_author:
         return
     for other in above:
-        if not other.match.by_author and other.match.covers(rule.match):
+        if not other.match.by_author and other.match.contains(rule.match):
             raise value.wrong(
                 f"is never reached: {other.name!r} above matches all that {rule.name!r} matches; "
                 "put the narrower one first, or remove one"

@@ -115,23 +115,25 @@ def test_no_pattern_takes_long(pattern: str, path: bool, text: str) -> None:
 
 @settings(max_examples=1_000)
 @given(PATTERNS, PATTERNS, TEXTS)
-def test_what_is_covered_fits_the_one_that_covers_it(wide: str, narrow: str, text: str) -> None:
-    if Glob(wide).covers(Glob(narrow)) and fits(narrow, text):
+def test_what_a_contained_one_matches_the_wider_one_matches(
+    wide: str, narrow: str, text: str
+) -> None:
+    if Glob(wide).contains(Glob(narrow)) and fits(narrow, text):
         assert fits(wide, text)
 
 
 @settings(max_examples=1_000)
 @given(PARTS.filter(bool).filter(no_inner_run), PARTS.filter(bool).filter(no_inner_run), PATHS)
-def test_a_path_that_is_covered_fits_the_one_that_covers_it(
+def test_what_a_contained_path_matches_the_wider_one_matches(
     wide: list[str], narrow: list[str], parts: list[str]
 ) -> None:
-    covers = Glob("/".join(wide), path=True).covers(Glob("/".join(narrow), path=True))
-    if covers and fits_path(tuple(narrow), tuple(parts)):
+    contains = Glob("/".join(wide), path=True).contains(Glob("/".join(narrow), path=True))
+    if contains and fits_path(tuple(narrow), tuple(parts)):
         assert fits_path(tuple(wide), tuple(parts))
 
 
 @pytest.mark.parametrize(
-    ("wide", "narrow", "covers"),
+    ("wide", "narrow", "contains"),
     [
         ("*", "team-a", True),
         ("*", "team-*", True),
@@ -144,12 +146,12 @@ def test_a_path_that_is_covered_fits_the_one_that_covers_it(
         ("team-a-*", "team-*", False),
     ],
 )
-def test_plain_cases_of_covering_are_seen(wide: str, narrow: str, covers: bool) -> None:
-    assert Glob(wide).covers(Glob(narrow)) is covers
+def test_plain_cases_of_containing_are_seen(wide: str, narrow: str, contains: bool) -> None:
+    assert Glob(wide).contains(Glob(narrow)) is contains
 
 
 @pytest.mark.parametrize(
-    ("wide", "narrow", "covers"),
+    ("wide", "narrow", "contains"),
     [
         ("**", "a.b/c", True),
         ("**", "a.b/*/**", True),
@@ -163,8 +165,8 @@ def test_plain_cases_of_covering_are_seen(wide: str, narrow: str, covers: bool) 
         ("**/app", "a.b/**", False),
     ],
 )
-def test_plain_cases_of_covering_paths_are_seen(wide: str, narrow: str, covers: bool) -> None:
-    assert Glob(wide, path=True).covers(Glob(narrow, path=True)) is covers
+def test_plain_cases_of_containing_paths_are_seen(wide: str, narrow: str, contains: bool) -> None:
+    assert Glob(wide, path=True).contains(Glob(narrow, path=True)) is contains
 
 
 def test_globs_of_one_text_and_kind_are_one() -> None:

@@ -95,7 +95,7 @@ def test_what_can_match_no_image_is_refused_with_what_was_meant(pattern: str, sa
 
 
 @pytest.mark.parametrize(
-    ("wide", "narrow", "covers"),
+    ("wide", "narrow", "contains"),
     [
         ("**", f"a.b/c:1@{DIGEST}", True),
         ("a.b/**", "a.b/c/**", True),
@@ -108,8 +108,8 @@ def test_what_can_match_no_image_is_refused_with_what_was_meant(pattern: str, sa
         (f"a.b/c@{DIGEST}", f"a.b/c@{OTHER}", False),
     ],
 )
-def test_plain_cases_of_covering_are_seen(wide: str, narrow: str, covers: bool) -> None:
-    assert ImagePattern(wide).covers(ImagePattern(narrow)) is covers
+def test_plain_cases_of_containing_are_seen(wide: str, narrow: str, contains: bool) -> None:
+    assert ImagePattern(wide).contains(ImagePattern(narrow)) is contains
 
 
 def test_patterns_of_one_text_are_one() -> None:

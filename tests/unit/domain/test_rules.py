@@ -120,7 +120,7 @@ LABELS = (("tier", "prod"), ("zone", "b"))
 
 
 @pytest.mark.parametrize(
-    ("wide", "narrow", "covers"),
+    ("wide", "narrow", "contains"),
     [
         (MATCH_ALL, Match(namespaces=(TEAM,), kinds=("Pod",)), True),
         (Match(namespaces=(TEAM,)), MATCH_ALL, False),
@@ -137,8 +137,8 @@ LABELS = (("tier", "prod"), ("zone", "b"))
         (Match(kinds=("Pod",)), MATCH_ALL, False),
     ],
 )
-def test_a_match_covers_another_where_that_is_plain_to_see(
-    wide: Match, narrow: Match, covers: bool
+def test_a_match_contains_another_where_that_is_plain_to_see(
+    wide: Match, narrow: Match, contains: bool
 ) -> None:
-    assert wide.covers(narrow) is covers
-    assert narrow.covers(narrow)
+    assert wide.contains(narrow) is contains
+    assert narrow.contains(narrow)
