@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.adapters.kubernetes.failures import ROLE
 from shared.runtime.settings import Port
 from tests.deploy.manifests import (
     FOLDER,
@@ -178,7 +179,8 @@ def test_a_pod_can_do_no_more_than_it_must(everything: Manifests) -> None:
         spec = pod["spec"]
         context = spec["securityContext"]
         (container,) = spec["containers"]
-        assert spec["automountServiceAccountToken"] is False
+        asks_the_api_server = spec["serviceAccountName"] == "imagegate-webhook"
+        assert spec["automountServiceAccountToken"] is asks_the_api_server
         assert accounts.pop(spec["serviceAccountName"])["automountServiceAccountToken"] is False
         assert context["runAsNonRoot"] is True
         assert context["runAsUser"] == context["runAsGroup"] == context["fsGroup"] == 65532
@@ -193,6 +195,29 @@ def test_a_pod_can_do_no_more_than_it_must(everything: Manifests) -> None:
             # Root owns it, and only the group of the process may read it (signatures.md).
             assert "secret" not in volume or volume["secret"]["defaultMode"] == 0o440
     assert accounts == {}
+
+
+def test_only_the_webhook_has_rights_in_the_cluster_and_only_reads_namespaces(
+    everything: Manifests,
+) -> None:
+    (role,) = everything.all("ClusterRole")
+    (binding,) = everything.all("ClusterRoleBinding")
+    assert everything.all("Role") == everything.all("RoleBinding") == []
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]}
+    ]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    (subject,) = binding["subjects"]
+    webhook = everything.one("Deployment", "imagegate-webhook")
+    assert subject["kind"] == "ServiceAccount"
+    assert subject["namespace"] == webhook["metadata"]["namespace"]
+    assert subject["name"] == webhook["spec"]["template"]["spec"]["serviceAccountName"]
+
+
+def test_the_role_is_the_one_that_a_refused_webhook_asks_for(base: Manifests) -> None:
+    (role,) = base.all("ClusterRole")
+    assert f"ClusterRole {role['metadata']['name']} " in ROLE
+    assert all(verb in ROLE for verb in role["rules"][0]["verbs"])
 
 
 def test_the_namespace_admits_no_more_than_these_pods_need(base: Manifests) -> None:
