@@ -25,6 +25,7 @@ from shared.adapters.kubernetes.limits import (
     Pace,
 )
 from shared.adapters.kubernetes.objects import Event, Page, Partial, Unreadable
+from shared.domain.errors import ClusterUnreachable
 
 PATH = "/api/v1/namespaces"
 _HEADERS = {"User-Agent": "imagegate", "Accept-Encoding": "identity"}
@@ -68,8 +69,8 @@ class Wire:
         traceback: TracebackType | None,
     ) -> None:
         if self._session is not None:
-            await self._session.close()
-            self._session = None
+            session, self._session = self._session, None
+            await session.close()
 
     async def page(self, *, limit: int, more: str = "") -> Page:
         """Some namespaces, `more` is the token of the page before; what is the newest."""
@@ -114,7 +115,10 @@ class Wire:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An answer with status 200."""
         if self._session is None:
-            raise RuntimeError("the Kubernetes API is not open: use it as `async with`")
+            raise ClusterUnreachable(
+                f"the Kubernetes API at {self.host} is not asked: this process has not begun to, or "
+                "ends"
+            )
         try:
             answering = self._session.get(
                 URL(f"{self._url}{path}?{urlencode(query)}", encoded=True),

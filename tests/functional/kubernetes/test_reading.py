@@ -250,3 +250,18 @@ async def test_questions_under_way_end_with_the_process(
         waiting = asyncio.create_task(subject.namespaces.read("team"))
         await eventually(lambda: cluster.count("get") == 1)
     assert await waiting is None
+
+
+async def test_who_still_asks_when_all_is_closed_is_told_nothing_and_nothing_is_raised(
+    cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that fails at its start closes what it has before it ends what runs."""
+    cluster.put("team", {})
+    async with opened(cluster, token) as subject:
+        following = asyncio.create_task(subject.namespaces.follow())
+        await subject.knows("team", "-")
+    assert await subject.namespaces.read("other") is None
+    await eventually(lambda: subject.ends["lost"] >= 2)
+    following.cancel()
+    await asyncio.wait([following])
+    assert [record for record in caplog.records if record.exc_info] == []
