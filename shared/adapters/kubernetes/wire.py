@@ -116,8 +116,8 @@ class Wire:
         """An answer with status 200."""
         if self._session is None:
             raise ClusterUnreachable(
-                f"the Kubernetes API at {self.host} is not asked: this process has not begun to, or "
-                "ends"
+                f"the Kubernetes API at {self.host} is not asked: this process has not begun to, "
+                "or ends"
             )
         try:
             answering = self._session.get(
