@@ -8,18 +8,23 @@ import msgspec
 from services.webhook.catalogue import Image
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import InvalidReference
-from shared.domain.exceptions import exempts
+from shared.domain.exceptions import ImageException, exempts
 from shared.domain.pointer import FOREVER
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Mode, Rule, Rules
-from shared.domain.scope import Scope
+from shared.domain.scope import Ruling, Scope
 from shared.domain.workload import ImagePlace
 
 Shape: TypeAlias = tuple[str, bool]
 """An image as written, and whether the kubelet asks the registry at each start."""
 
 STRICT = Rule(name="")
-"""Of an image that no rule was found for: nothing is let pass."""
+"""Of what is no reference, so that no rule can be found for it: nothing is let pass."""
+
+UNDECIDED = (
+    "which rule is about it depends on labels of its namespace, and the Kubernetes API does not "
+    "tell them: try again, see whether imagegate may read namespaces"
+)
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -27,6 +32,12 @@ class Case(msgspec.Struct, frozen=True):
 
     image: Image
     rule: Rule
+
+    @property
+    def looked_up(self) -> tuple[object, ...]:
+        """The same for cases of which one look-up tells all."""
+        image = self.image
+        return (image.reference, image.always, image.question)
 
 
 class Ruled(msgspec.Struct, frozen=True):
@@ -47,45 +58,77 @@ def cases_of(
 ) -> Sequence[Case | Ruled]:
     """What has to be judged of an image: all of it must be good. `now` in milliseconds."""
     written, always = shape
-    if written in rules.placeholders:
-        message = (
-            f"the placeholder {written!r} was not replaced: see that the pod mutator whose it is "
-            "(Istio's injector) was called for this pod"
-        )
-        judgement = Judgement(image=written, state=State.REFUSED, message=message)
-        return (Ruled(judgement, rules.default),)
     try:
         reference = parse_reference(written)
     except InvalidReference as error:
-        return (Ruled(Judgement(image=written, state=State.INVALID, message=str(error)), STRICT),)
+        return (_unreadable(written, rules, str(error)),)
     ruling = scope.ruling(reference)
-    if not rules.allows_registry(reference.host):
-        message = f"registry {reference.host} is not in allowRegistries of the rules"
-        return (_ruled(written, reference, State.REFUSED, ruling.decides or STRICT, message),)
-    if ruling.decides is None:
-        message = (
-            "which rule is about it depends on labels of its namespace, and the Kubernetes API "
-            "does not tell them: try again, see whether imagegate may read namespaces"
-        )
-        return (_ruled(written, reference, State.UNDECIDED, STRICT, message),)
-    for rule in ruling.rules:
-        if rule.mode is Mode.DENY:
-            message = f"rule {rule.name} denies it"
-            return (_ruled(written, reference, State.REFUSED, rule, message),)
+    refused = _refused(written, reference, ruling, rules)
+    if refused is not None:
+        return (refused,)
     exception = exempts(reference, scope.exceptions, now=now)
     if exception is not None:
-        message = f"an exception of {exception.owner} allows it: {exception.reason}"
-        exempt = _ruled(written, reference, State.EXEMPT, ruling.decides, message)
-        return (msgspec.structs.replace(exempt, until=exception.expires),)
+        return (_excepted(written, reference, ruling, exception),)
     return [
-        _ruled(written, reference, State.EXEMPT, rule)
+        _ruled(written, State.EXEMPT, rule, reference=reference)
         if rule.mode is Mode.ALLOW
         else Case(Image(written, reference, always, rule.question(scanner=scanner)), rule)
         for rule in ruling.rules
     ]
 
 
+def _unreadable(written: str, rules: Rules, why: str) -> Ruled:
+    if written in rules.placeholders:
+        return _ruled(written, State.REFUSED, STRICT, _not_replaced(written))
+    return _ruled(written, State.INVALID, STRICT, why)
+
+
+def _refused(written: str, reference: ImageReference, ruling: Ruling, rules: Rules) -> Ruled | None:
+    """What no look-up can help: under the strictest of the rules, since all must be satisfied."""
+    state, rule = State.REFUSED, ruling.strictest
+    if written in rules.placeholders:
+        why = _not_replaced(written)
+    elif not rules.allows_registry(reference.host):
+        why = (
+            f"registry {reference.host} is not in allowRegistries of the rules: use an image of "
+            "one that is, or have it added"
+        )
+    elif rule.mode is Mode.DENY and rule in ruling.rules:
+        why = f"rule {rule.name} denies it: use another image, or have the rule changed"
+    elif ruling.decides is None:
+        state, why = State.UNDECIDED, UNDECIDED
+    else:
+        return None
+    return _ruled(written, state, rule, why, reference=reference)
+
+
+def _not_replaced(written: str) -> str:
+    return (
+        f"the placeholder {written!r} was not replaced: see that the pod mutator whose it is "
+        "(Istio's injector) was called for this pod"
+    )
+
+
+def _excepted(
+    written: str, reference: ImageReference, ruling: Ruling, exception: ImageException
+) -> Ruled:
+    """What an exception lets run unseen, whatever the rules that ask would find."""
+    judgement = Judgement(
+        image=written,
+        state=State.EXEMPT,
+        reference=reference,
+        exceptions=(exception,),
+        allowed_until=exception.expires,
+    )
+    return Ruled(judgement, ruling.rules[0], exception.expires)
+
+
 def _ruled(
-    written: str, reference: ImageReference, state: State, rule: Rule, message: str = ""
+    written: str,
+    state: State,
+    rule: Rule,
+    message: str = "",
+    *,
+    reference: ImageReference | None = None,
 ) -> Ruled:
     return Ruled(Judgement(image=written, state=state, reference=reference, message=message), rule)

@@ -4,7 +4,6 @@ A note, and a decision, is good as long as every near-cache entry it was read fr
 of known images then costs a few comparisons instead of the whole stair.
 """
 
-from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -61,21 +60,19 @@ class Recent(Generic[Key, Thing]):
                 return None
         return resting
 
-    def keep(
-        self, key: Key, thing: Thing, *, until: int, entries: Iterable[Entry], book: RuleBook
-    ) -> Resting[Thing]:
-        """Keep `thing` for the next reviews."""
+    def keep(self, key: Key, resting: Resting[Thing], *, book: RuleBook) -> None:
+        """Keep it for the next reviews, unless its time is over already."""
         if book is not self._book:
             self._things.clear()
             self._bytes = 0
             self._book = book
-        resting = Resting(thing, until, tuple(entries))
         self._forget(key)
+        if resting.until <= self._clock.now():
+            return
         self._things[key] = resting
         self._bytes += resting.size
         while len(self._things) > self._max_things or self._bytes > self._max_bytes:
             self._forget(next(iter(self._things)))
-        return resting
 
     def _forget(self, key: Key) -> None:
         resting = self._things.pop(key, None)

@@ -5,25 +5,22 @@ Knows ports and the domain only. Who waits, and how long: docs/design/behaviour.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import msgspec
 
-from services.webhook.answers import ALLOWED, Note, decide, note
-from services.webhook.images import Case, Ruled, Shape, cases_of, shape_of
+from services.webhook.answers import Note, decide
+from services.webhook.images import Case, Shape, shape_of
 from services.webhook.knowledge import Knowledge, Patience
 from services.webhook.lookups import Lookups
-from services.webhook.near_cache import Entry
+from services.webhook.notes import Noted, Notes
 from services.webhook.objects import is_advice, places_to_judge
 from services.webhook.occasions import Occasions
 from services.webhook.recent import Recent, Resting
-from services.webhook.settling import settle
 from services.webhook.terms import Terms
 from services.webhook.wording import FIRST_LINE, shown
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.errors import InvalidObject
-from shared.domain.pointer import FOREVER
 from shared.domain.review import AdmissionRequest
 from shared.domain.rules import Mode
 from shared.domain.scope import RuleBook, Scope
@@ -35,15 +32,12 @@ log = logging.getLogger(__name__)
 LAST_LOOK = 0.25
 """Seconds kept at the end of a review for the last look and the answer."""
 
-
 KEPT_DECISIONS = 2_000
 KEPT_IMAGES = 16
 """Of a pod whose decision is kept for the next one like it: together they bound the memory."""
 
 AGE_SHOWN = 1_000
 """Milliseconds: how exactly an answer tells a verdict's age."""
-
-Notes: TypeAlias = tuple[Note, ...]
 
 
 class Waits(msgspec.Struct, frozen=True):
@@ -56,8 +50,33 @@ class Waits(msgspec.Struct, frozen=True):
 
 DEFAULT_WAITS = Waits()
 DEFAULT_TERMS = Terms()
-NOTHING = Decision(True, State.PASS, audit={"decision": str(State.PASS)})
+NOTHING = Decision(True, State.PASS, audit={"decision": State.PASS.value})
 """Of an object that starts no image, or none that it did not start before."""
+
+
+class Review(msgspec.Struct, frozen=True, eq=False):
+    """One review under way, told from others by identity."""
+
+    request: AdmissionRequest
+    scope: Scope
+    book: RuleBook
+    deadline: float
+    """Monotonic seconds."""
+    advice: bool
+
+    @property
+    def dry_run(self) -> bool:
+        """Nothing runs of it, and nothing is asked for."""
+        return self.request.dry_run is True
+
+    @property
+    def by_system(self) -> bool:
+        """Whether it comes from a controller or a service account."""
+        return self.request.user_info.username.startswith("system:")
+
+    def is_urgent(self, case: Case) -> bool:
+        """Whether it may be denied for want of a verdict."""
+        return case.rule.mode is Mode.ENFORCE and not self.advice
 
 
 class Reviewer:
@@ -78,9 +97,8 @@ class Reviewer:
         self._occasions = occasions
         self._clock = clock
         self._waits = waits
-        self._terms = terms
         self._lookups = lookups or Lookups()
-        self._notes: Recent[tuple[Scope, Shape], Notes] = Recent(clock=clock)
+        self._notes = Notes(knowledge=knowledge, clock=clock, terms=terms, lookups=self._lookups)
         self._decisions: Recent[tuple[Scope, tuple[Shape, ...]], Decision] = Recent(
             clock=clock, max_things=KEPT_DECISIONS
         )
@@ -100,152 +118,77 @@ class Reviewer:
             return _refusal(str(error))
         shapes = tuple([shape_of(place) for place in places])
         if not advice:
-            decided = self._decisions.get((scope, shapes), book=book)
-            if decided is not None:
-                if decided.entries:
-                    self._lookups.kept(len(decided.thing.images))
-                return decided.thing
-        return await self._decide(request, shapes, scope, book, deadline=deadline)
+            kept = self._decisions.get((scope, shapes), book=book)
+            if kept is not None:
+                if kept.entries:
+                    self._lookups.kept(len(kept.thing.images))
+                return kept.thing
+        return await self._decide(Review(request, scope, book, deadline, advice), shapes)
 
-    async def _decide(
-        self,
-        request: AdmissionRequest,
-        shapes: tuple[Shape, ...],
-        scope: Scope,
-        book: RuleBook,
-        *,
-        deadline: float,
-    ) -> Decision:
-        advice = is_advice(request)
-        asks = not request.dry_run
-        resting: list[Resting[Notes]] = []
-        notes: list[Note] = []
-        unknown: list[Case] = []
-        for shape in dict.fromkeys(shapes):
-            found = self._glance(shape, scope, book, asks=asks, advice=advice)
-            if isinstance(found, Resting):
-                resting.append(found)
-                notes.extend(found.thing)
-            else:
-                notes.extend([each for each in found if isinstance(each, Note)])
-                unknown.extend([each for each in found if isinstance(each, Case)])
+    async def _decide(self, review: Review, shapes: tuple[Shape, ...]) -> Decision:
+        scope, book = review.scope, review.book
+        asks, advice = not review.dry_run, review.advice
+        glances = [
+            self._notes.glance(shape, scope, book, asks=asks, advice=advice)
+            for shape in dict.fromkeys(shapes)
+        ]
+        known = [glance.known for glance in glances]
+        notes = [note for each in known for note in each.thing]
+        unknown = [case for glance in glances for case in glance.unknown]
         if unknown:
-            learned = await self._learn(unknown, request, deadline)
-            now = self._clock.now()
-            notes += [self._settled(*each, scope, now, advice=advice)[0] for each in learned]
+            notes += await self._learn(unknown, review)
         decision = decide(
             notes,
             now=self._clock.now(),
-            by_system=_is_system(request),
-            dry_run=bool(request.dry_run),
+            by_system=review.by_system,
+            dry_run=review.dry_run,
             advice=advice,
         )
-        keepable = decision.allowed and decision.state in ALLOWED and not unknown and not advice
-        if keepable and len(shapes) <= KEPT_IMAGES:
-            self._keep(scope, shapes, decision, resting, book)
+        # What a dry run or a workload may do, a pod may not.
+        if decision.allowed and not unknown and asks and not advice:
+            self._keep(review, shapes, decision, known)
         return decision
 
     def _keep(
         self,
-        scope: Scope,
+        review: Review,
         shapes: tuple[Shape, ...],
         decision: Decision,
-        resting: Sequence[Resting[Notes]],
-        book: RuleBook,
+        known: Sequence[Resting[Noted]],
     ) -> None:
         """The next pod with these images gets this answer; for a second, since it tells ages."""
-        until = min([self._clock.now() + AGE_SHOWN, *(each.until for each in resting)])
-        entries = [entry for each in resting for entry in each.entries]
-        self._decisions.keep((scope, shapes), decision, until=until, entries=entries, book=book)
+        if len(shapes) > KEPT_IMAGES:
+            return
+        until = min([self._clock.now() + AGE_SHOWN, *(each.until for each in known)])
+        entries = tuple([entry for each in known for entry in each.entries])
+        kept = Resting(decision, until, entries)
+        self._decisions.keep((review.scope, shapes), kept, book=review.book)
 
-    def _glance(
-        self, shape: Shape, scope: Scope, book: RuleBook, *, asks: bool, advice: bool
-    ) -> Resting[Notes] | list[Note | Case]:
-        """What is known at once of an image: all that has to be, or some of it and the rest."""
-        # A workload's tags are judged by other terms than a pod's.
-        kept = None if advice else self._notes.get((scope, shape), book=book)
-        if kept is not None:
-            self._lookups.kept(1)
-            return kept
-        now = self._clock.now()
-        cases = cases_of(shape, scope, book.rules, scanner=self._terms.scanner, now=now)
-        found: list[Note | Case] = []
-        entries: list[Entry] = []
-        until = FOREVER
+    async def _learn(self, cases: Sequence[Case], review: Review) -> list[Note]:
+        """Of each what is known by the deadline. What several rules ask of one image is asked
+        once, and as urgently as one of them wants it."""
+        wanted: dict[object, Case] = {}
         for case in cases:
-            if isinstance(case, Ruled):
-                found.append(note(case.judgement, case.rule, now))
-                until = min(until, case.until)
-                continue
-            glimpse = self._knowledge.glance(case.image, asks=asks)
-            if glimpse is None:
-                found.append(case)
-                continue
-            made, changes = self._settled(case, glimpse.judgement, scope, now, advice=advice)
-            found.append(made)
-            entries.extend(glimpse.entries)
-            until = min(until, glimpse.until, changes)
-        notes = tuple([each for each in found if isinstance(each, Note)])
-        if len(notes) < len(found):
-            return found
-        if advice or not entries:
-            return Resting(notes, until, tuple(entries))
-        return self._notes.keep((scope, shape), notes, until=until, entries=entries, book=book)
-
-    def _settled(
-        self, case: Case, judgement: Judgement, scope: Scope, now: int, *, advice: bool
-    ) -> tuple[Note, int]:
-        """What counts of a judgement, and until when (ms)."""
-        settled = settle(
-            judgement,
-            case.rule,
-            terms=self._terms,
-            exceptions=scope.exceptions,
-            now=now,
-            advice=advice,
-        )
-        return note(settled.judgement, case.rule, now), settled.until
-
-    def _patience(self, case: Case, request: AdmissionRequest, deadline: float) -> Patience:
-        system = _is_system(request)
-        wait = self._waits.system if system else self._waits.person
-        urgent = case.rule.mode is Mode.ENFORCE and not is_advice(request)
-        return Patience(
-            until=min(self._clock.monotonic() + wait, deadline - LAST_LOOK),
-            asks=not request.dry_run,
-            waits=urgent and not request.dry_run,
-            only_first=system,
-            lane=Lane.ADMISSION if urgent else Lane.PREWARM,
-        )
-
-    async def _learn(
-        self, cases: Iterable[Case], request: AdmissionRequest, deadline: float
-    ) -> list[tuple[Case, Judgement]]:
-        """What is known of each by the deadline; what two rules ask is asked once, for the more
-        urgent of them."""
-        wanted: dict[object, tuple[Case, Patience]] = {}
-        cases = list(cases)
-        for case in cases:
-            patience = self._patience(case, request, deadline)
-            if case.image not in wanted or patience.waits:
-                wanted[case.image] = (case, patience)
-        if len(wanted) == 1:
-            ((case, patience),) = wanted.values()
-            judgement = await self._learn_in_time(case, patience, deadline)
-            return [(each, judgement) for each in cases]
+            if review.is_urgent(case) or case.looked_up not in wanted:
+                wanted[case.looked_up] = case
         async with asyncio.TaskGroup() as group:
             tasks = {
-                image: group.create_task(self._learn_in_time(case, patience, deadline))
-                for image, (case, patience) in wanted.items()
+                looked_up: group.create_task(self._learn_in_time(case, review))
+                for looked_up, case in wanted.items()
             }
-        return [(each, tasks[each.image].result()) for each in cases]
+        return [self._noted(case, tasks[case.looked_up].result(), review) for case in cases]
 
-    async def _learn_in_time(self, case: Case, patience: Patience, deadline: float) -> Judgement:
+    def _noted(self, case: Case, judgement: Judgement, review: Review) -> Note:
+        if judgement.image != case.image.written:
+            judgement = msgspec.structs.replace(judgement, image=case.image.written)
+        return self._notes.settled(case, judgement, review.scope, advice=review.advice)[0]
+
+    async def _learn_in_time(self, case: Case, review: Review) -> Judgement:
         """Whatever hangs below, the review is answered: the last guard, not the usual way."""
         image = case.image
         try:
-            async with asyncio.timeout(deadline - self._clock.monotonic()):
-                return await self._knowledge.learn(image, patience)
+            async with asyncio.timeout(review.deadline - self._clock.monotonic()):
+                return await self._knowledge.learn(image, self._patience(case, review))
         except TimeoutError:
             log.warning("no judgement of %s before the review's deadline", image.reference)
             return Judgement(
@@ -255,16 +198,25 @@ class Reviewer:
                 reference=image.reference,
             )
 
-
-def _is_system(request: AdmissionRequest) -> bool:
-    return request.user_info.username.startswith("system:")
+    def _patience(self, case: Case, review: Review) -> Patience:
+        wait = self._waits.system if review.by_system else self._waits.person
+        urgent = review.is_urgent(case)
+        return Patience(
+            until=min(self._clock.monotonic() + wait, review.deadline - LAST_LOOK),
+            asks=not review.dry_run,
+            waits=urgent and not review.dry_run,
+            only_first=review.by_system,
+            lane=Lane.ADMISSION if urgent else Lane.PREWARM,
+        )
 
 
 def _refusal(message: str) -> Decision:
+    said = shown(message, FIRST_LINE)
     return Decision(
         False,
         State.INVALID,
         code=403,
-        message=shown(message, FIRST_LINE),
-        audit={"decision": str(State.INVALID)},
+        message=said,
+        reason=said,
+        audit={"decision": State.INVALID.value},
     )

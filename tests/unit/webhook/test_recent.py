@@ -4,7 +4,7 @@ import pytest
 
 from services.webhook.answers import Note
 from services.webhook.entries import NEVER, RECHECK, Entry
-from services.webhook.recent import Recent
+from services.webhook.recent import Recent, Resting
 from shared.domain.decision import Judgement, State
 from shared.domain.rules import Mode, Rule, Rules
 from shared.domain.scope import RuleBook
@@ -24,8 +24,8 @@ class Rig:
         self.entry.checked = self.clock.monotonic()
 
     def keep(self, key: str = "app:1", *, life: int = 60_000) -> None:
-        until = self.clock.now() + life
-        self.recent.keep(key, NOTES, until=until, entries=[self.entry], book=BOOK)
+        resting = Resting(NOTES, self.clock.now() + life, (self.entry,))
+        self.recent.keep(key, resting, book=BOOK)
 
     def kept(self, key: str = "app:1", book: RuleBook = BOOK) -> bool:
         return self.recent.get(key, book=book) is not None
@@ -68,7 +68,22 @@ def test_it_ends_when_time_alone_changes_the_answer() -> None:
 def test_another_book_ends_all_of_it(rig: Rig) -> None:
     changed = RuleBook(Rules(default=Rule(mode=Mode.DENY)))
     assert not rig.kept(book=changed)
-    rig.recent.keep("b", NOTES, until=2**63, entries=[], book=changed)
+    rig.recent.keep("b", Resting(NOTES, 2**63, ()), book=changed)
+    assert not rig.kept()
+    assert rig.kept("b", book=changed)
+
+
+def test_what_was_found_under_a_book_that_holds_no_more_is_no_answer_under_the_next(
+    rig: Rig,
+) -> None:
+    changed = RuleBook(Rules())
+    rig.recent.keep("b", Resting(NOTES, 2**63, ()), book=changed)
+    rig.keep("late")
+    assert not rig.kept("late", book=changed)
+
+
+def test_what_time_has_changed_already_is_not_kept_and_ends_what_was(rig: Rig) -> None:
+    rig.keep(life=0)
     assert not rig.kept()
 
 
