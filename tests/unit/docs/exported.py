@@ -19,6 +19,7 @@ from services.webhook.exceptions import Uncounted
 from services.webhook.lookups import First, Layer
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.mutate import Pinned
+from services.webhook.namespace_metrics import NamespaceMetrics
 from services.webhook.requests import Asked
 from services.worker.budget import Poll
 from services.worker.dispatch import StepOutcome
@@ -33,6 +34,7 @@ from shared.domain.retry import DELAYS
 from shared.domain.step import Lane, StepKind
 from shared.domain.verdict import Outcome
 from shared.domain.why import Why
+from shared.ports.namespaces import ReadOutcome, WatchEnd
 from shared.ports.presence import Beat
 from shared.runtime.metrics import SECONDS, CounterMetric, GaugeMetric, HistogramMetric, Metrics
 from shared.runtime.pulse import Pulse
@@ -92,6 +94,7 @@ class NotedMetrics(Metrics):
 
 def _webhook(metrics: Metrics) -> None:
     WebhookMetrics(metrics)
+    NamespaceMetrics(metrics)
 
 
 def _worker(metrics: Metrics) -> None:
@@ -180,6 +183,8 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_asks_total": {"need": set(Need), "outcome": set(Asked)},
     "imagegate_queue_events_total": {"event": set(QueueEvent), "lane": LANES},
     "imagegate_announcements_total": {"kind": {"change", "gap"}},
+    "imagegate_namespace_watches_total": {"end": set(WatchEnd)},
+    "imagegate_namespace_reads_total": {"outcome": set(ReadOutcome)},
     "imagegate_image_lookups_total": {"layer": set(Layer)},
     "imagegate_first_lookups_total": {"result": set(First)},
     "imagegate_steps_total": {"kind": KINDS, "lane": LANES, "outcome": set(StepOutcome)},
@@ -198,7 +203,7 @@ VALUES: dict[str, dict[str, set[str]]] = {
         "operation": _found(r'(?:_call|_probe)\("(\w+)"', "shared/adapters/anchore")
     },
     "imagegate_anchore_breaker_state": {"state": set(BreakerState)},
-    "imagegate_dependency_up": {"dependency": {"store", "queue", "anchore"}},
+    "imagegate_dependency_up": {"dependency": {"store", "queue", "anchore", "kubernetes"}},
     "imagegate_push_events_total": {
         "source": set(Source),
         "outcome": {*Taken, *(f"ignored_{why}" for why in Ignored)},
