@@ -15,7 +15,7 @@ from pathlib import Path
 from shared.adapters.rules_file.document import read_content
 from shared.adapters.rules_file.loading import load_rules, parse_rules
 from shared.adapters.watching import EVERY, changes_in
-from shared.domain.errors import InvalidRules, InvalidSettings
+from shared.domain.errors import ImagegateError, InvalidRules
 from shared.domain.rules import Rules
 
 log = logging.getLogger(__name__)
@@ -84,14 +84,8 @@ class RulesFile:
         if content == self._content:
             return
         self._content = content
-        try:
-            rules = await asyncio.to_thread(_parsed, path, content)
-            self._accept(rules)
-        except (InvalidRules, InvalidSettings) as error:
-            log.error(
-                "the rules file cannot be used: the rules of before hold until it is mended",
-                extra={"problem": str(error)},
-            )
+        rules = await self._loaded(path, content)
+        if rules is None:
             self._on_reload(Reloaded.BAD)
             return
         changed, self._rules = rules != self._rules, rules
@@ -107,6 +101,20 @@ class RulesFile:
         self._on_reload(Reloaded.OK)
         if changed:
             on_change(rules)
+
+    async def _loaded(self, path: Path, content: bytes | None) -> Rules | None:
+        """None for what cannot be used; why is in the log."""
+        try:
+            rules = await asyncio.to_thread(_parsed, path, content)
+            self._accept(rules)
+        except Exception as error:  # a mistake of ours, too: what runs has rules
+            log.error(
+                "the rules file cannot be used: the rules of before hold until it is mended",
+                extra={"problem": str(error)},
+                exc_info=None if isinstance(error, ImagegateError) else error,
+            )
+            return None
+        return rules
 
     async def _read(self, path: Path) -> bytes | None:
         """The content once it stays; None where there is none to be had."""

@@ -201,6 +201,25 @@ async def test_rules_that_the_process_cannot_follow_are_as_a_bad_file(
     assert vars(record)["problem"] == "this process cannot audit: set AUDITOR"
 
 
+def _broken(rules: Rules) -> None:
+    if rules.default.mode is Mode.AUDIT:
+        raise ZeroDivisionError
+
+
+async def test_a_mistake_of_ours_leaves_the_rules_of_before(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that stopped would fail at its start again, and with it every review."""
+    write(file, WARN)
+    async with following(file, accept=_broken) as followed:
+        write(file, AUDIT)
+        await followed.until_reloaded(Reloaded.BAD)
+        assert followed.mode is Mode.WARN
+    (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert record.exc_info
+    assert record.exc_info[0] is ZeroDivisionError
+
+
 async def test_a_repaired_file_holds_again(file: Path) -> None:
     write(file, WARN)
     async with following(file) as followed:
