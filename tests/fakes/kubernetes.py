@@ -57,6 +57,8 @@ class FakeKubernetes:
         """By verb: what answers instead; `hang`, `broken_off` and others are ready-made."""
         self.slow = 0.0
         """Seconds before each answer."""
+        self.second = 1.0
+        """How long a second of `timeoutSeconds` lasts."""
         self.end_after: float | None = None
         """Seconds after which each watch ends, whatever was asked for."""
         self.watching = 0
@@ -197,6 +199,7 @@ class FakeKubernetes:
 
     async def _watch(self, http: web.Request) -> web.StreamResponse:
         version = int(http.query["resourceVersion"])
+        lasts = float(http.query["timeoutSeconds"]) * self.second
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(http)
         self.watching += 1
@@ -207,7 +210,7 @@ class FakeKubernetes:
                 await response.write(json.dumps(error).encode() + b"\n")
                 return response
             with suppress(ConnectionError):
-                async for line in self._lines(version, float(http.query["timeoutSeconds"])):
+                async for line in self._lines(version, lasts):
                     await response.write(line)
         finally:
             self.watching -= 1

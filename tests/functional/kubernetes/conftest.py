@@ -53,7 +53,9 @@ class Subject:
 
 @pytest.fixture
 async def cluster() -> AsyncIterator[FakeKubernetes]:
+    """Whose watches last a fifth of what was asked for: tests need not wait for all of it."""
     async with FakeKubernetes() as fake:
+        fake.second = 0.2
         yield fake
 
 
