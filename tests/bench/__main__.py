@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.bench import intake, way
+from tests.bench import admission, intake, way
 
-BENCHES = {"way": way.main, "intake": intake.main}
+BENCHES = {"admission": admission.main, "way": way.main, "intake": intake.main}
 
 
 def main() -> int:

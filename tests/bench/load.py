@@ -5,9 +5,11 @@ A raw protocol and bodies made beforehand, so that the client costs much less th
 """
 
 import asyncio
+import itertools
 import ssl
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -22,12 +24,18 @@ class Load(msgspec.Struct):
     ca: str
     body: str
     """A file that holds the body."""
+    others: list[str] = []
+    """Files of other bodies, sent in turn with it."""
+    fresh: str = ""
+    """A text in the body that is another one in each request: its number, of the same length."""
     path: str = "/validate?timeout=5s"
     connections: int = 16
     seconds: float = 3.0
     rate: float = 0.0
     total: int = 0
     """Send so many in all, instead of for so many seconds."""
+    first: int = 0
+    """The number of the first request."""
 
 
 class Report(msgspec.Struct):
@@ -45,8 +53,7 @@ class Report(msgspec.Struct):
 class Connection(asyncio.Protocol):
     """One keep-alive connection with one request under way."""
 
-    def __init__(self, request: bytes) -> None:
-        self._request = request
+    def __init__(self) -> None:
         self._buffer = b""
         self._answer: asyncio.Future[tuple[bytes, bytes]] | None = None
         self._transport: asyncio.Transport | None = None
@@ -73,28 +80,41 @@ class Connection(asyncio.Protocol):
         if not self._answer.done():
             self._answer.set_result((head[9:12], rest[:length]))
 
-    async def ask(self) -> tuple[bytes, bytes]:
+    async def ask(self, request: bytes) -> tuple[bytes, bytes]:
         """Send the request; (status, body)."""
         self._answer = asyncio.get_running_loop().create_future()
         assert self._transport is not None
-        self._transport.write(self._request)
+        self._transport.write(request)
         return await self._answer
 
 
-async def run(load: Load, body: bytes) -> Report:
-    """Send `body` as the load says, and report."""
-    head = (
-        f"POST {load.path} HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+def requests(load: Load) -> Iterator[bytes]:
+    """Whole requests, without end."""
+    made = []
+    for body in (Path(file).read_bytes() for file in (load.body, *load.others)):
+        head = (
+            f"POST {load.path} HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    if not load.fresh:
+        yield from itertools.cycle(made)
+    for number, request in enumerate(itertools.cycle(made), load.first):
+        text = f"{number:0{len(load.fresh)}}"
+        yield request.replace(load.fresh.encode(), text.encode())
+
+
+async def run(load: Load) -> Report:
+    """Send what the load says, and report."""
     context = ssl.create_default_context(cafile=load.ca)
     loop = asyncio.get_running_loop()
     connections = []
     for _ in range(load.connections):
         _, connection = await loop.create_connection(
-            lambda: Connection(head.encode() + body), "127.0.0.1", load.port, ssl=context
+            Connection, "127.0.0.1", load.port, ssl=context
         )
         connections.append(connection)
+    to_send = requests(load)
     times: list[float] = []
     statuses: dict[str, int] = {}
     bodies: dict[str, int] = {}
@@ -111,7 +131,7 @@ async def run(load: Load, body: bytes) -> Report:
             if gap:
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
             sent = due if gap else time.perf_counter()
-            status, answer = await connection.ask()
+            status, answer = await connection.ask(next(to_send))
             times.append(time.perf_counter() - sent)
             due += gap
             statuses[status.decode()] = statuses.get(status.decode(), 0) + 1
@@ -142,7 +162,7 @@ def report_of(
 def main() -> None:
     """Run the load that the first argument says."""
     load = msgspec.json.decode(sys.argv[1], type=Load)
-    report = uvloop.run(run(load, Path(load.body).read_bytes()))
+    report = uvloop.run(run(load))
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
 
 

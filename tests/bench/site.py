@@ -44,7 +44,7 @@ class Programs:
         """One more worker, ready to take steps."""
         port = free_ports(name)[name]
         await self.start(name, "services.worker", IMAGEGATE_HEALTH_PORT=str(port))
-        await _ready(port)
+        await ready(port)
 
     async def stop(self) -> None:
         """End them, the last one first."""
@@ -142,7 +142,7 @@ async def site(
         if scanner:
             port = str(ports["anchore"])
             await programs.start("anchore", "services.scanner", IMAGEGATE_SCANNER_PORT=port)
-            await _ready(ports["anchore"], "health")
+            await ready(ports["anchore"], "health")
         else:
             await programs.start("anchore", "tests.fakes.anchore", "--port", str(ports["anchore"]))
         for number in range(webhooks):
@@ -165,7 +165,7 @@ async def site(
                 IMAGEGATE_EVENTS_HMAC=KEY,
             )
         health = [port for name, port in ports.items() if name.startswith(("health", "worker"))]
-        await asyncio.gather(*(_ready(port) for port in health))
+        await asyncio.gather(*(ready(port) for port in health))
         yield Site(
             webhooks=[ports[f"reviews{number}"] for number in range(webhooks)],
             ca=folder / "state" / "webhook.crt",
@@ -180,7 +180,8 @@ async def site(
         )
 
 
-async def _ready(port: int, path: str = "readyz") -> None:
+async def ready(port: int, path: str = "readyz") -> None:
+    """Wait until a process of ours answers there."""
     async with asyncio.timeout(READY_WITHIN), aiohttp.ClientSession() as session:
         while True:
             try:

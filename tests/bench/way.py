@@ -1,9 +1,5 @@
-"""The whole way: what a review of a known image costs, and how soon an unknown one is known.
+"""The whole way: how soon an unknown image is known, and what that asks of Anchore.
 
-review_vs_bare_aiohttp          reviews a second of a known pod of two containers, over TLS on
-                                one core, in parts of what an aiohttp handler does that reads
-                                the body and returns a constant; both on one loop, turn by turn
-review_p99_ms_at_1000           of the same reviews, sent at 1 000 a second
 analyzed_to_answer_ms_over_poll from the end of an analysis to the answer of a review that
                                 waits, less the poll interval; the worst of several whose
                                 analysis is not young any more
@@ -13,42 +9,22 @@ submits_for_1000_reviews        calls to Anchore that begin an analysis, for 1 0
 """
 
 import asyncio
-import statistics
 import tempfile
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import uvloop
-from aiohttp import web
 
-from services.webhook.metrics import WebhookMetrics
-from services.webhook.settings import WebhookSettings
-from services.webhook.wiring import WebhookPorts, run_webhook
 from services.worker.quick import YOUNG
-from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
-from shared.domain.pointer import Pointer, pointer_key
-from shared.domain.reference import parse_reference
-from shared.domain.rules import Rules
-from shared.domain.signing import Kind
-from shared.domain.verdict import Outcome, Question, Subject, Verdict, verdict_key
-from shared.ports.signing import Sealer
-from shared.ports.verdicts import VerdictStore
-from shared.runtime.clock import SystemClock
-from shared.runtime.http import serve
-from shared.runtime.lifecycle import Lifecycle
-from shared.runtime.metrics import Metrics
-from shared.runtime.tls import client_context, ensure_certificate, server_context
-from tests.bench.figures import figure, keep_to_first_core, load, remark, review_body
+from shared.runtime.tls import client_context
+from tests.bench.bodies import PERSON, review_body
+from tests.bench.figures import figure, load, remark
 from tests.bench.load import Load
 from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
-from tests.house import eventually, memory_backends
+from tests.house import eventually
 
-IMAGES = ("ghcr.io/team/app:1.0", "ghcr.io/team/sidecar:2.0")
-ROUNDS = 7
-SECONDS = 1.5
 POLL = 1.0
 """Seconds: the first interval of the ladder."""
 
@@ -61,83 +37,7 @@ OLD_AGE = YOUNG + 0.2
 def main() -> None:
     """Print the figures."""
     with tempfile.TemporaryDirectory() as folder:
-        uvloop.run(_known(Path(folder)))
-    with tempfile.TemporaryDirectory() as folder:
         uvloop.run(_unknown(Path(folder)))
-
-
-async def _known(folder: Path) -> None:
-    keep_to_first_core()
-    backends = memory_backends()
-    keys = ensure_keys(folder / "keys")
-    for image in IMAGES:
-        await _judge(backends.store, load_sealer(keys), image)
-    life = Lifecycle()
-    settings = WebhookSettings(imagegate_state=folder, imagegate_port=0, imagegate_health_port=0)
-    ports = WebhookPorts(
-        store=backends.store,
-        claims=backends.claims,
-        queue=backends.queue,
-        unsealer=load_ring(keys),
-        decisions=backends.decisions,
-        presence=backends.presence,
-        exceptions=backends.exceptions,
-    )
-    metrics = WebhookMetrics(Metrics())
-    files = ensure_certificate(folder)
-    body = review_body(folder, *IMAGES)
-    remark(f"one core, TLS keep-alive, uvloop, {body.stat().st_size} bytes a review")
-    async with (
-        AsyncExitStack() as stack,
-        run_webhook(settings, life, ports=ports, rules=Rules(), metrics=metrics) as sites,
-        serve(_bare(), tls=server_context(files)) as bare,
-    ):
-        # However the measuring ends: a task that is left to the loop's end is taken for a failure.
-        stack.push_async_callback(life.cancel_tasks)
-        reviews = Load(sites.reviews.port, str(files.certificate), str(body), seconds=SECONDS)
-        constant = Load(bare.port, str(files.certificate), str(body), seconds=SECONDS)
-        rates = []
-        ratios = []
-        for _ in range(ROUNDS):
-            ours, theirs = await load(reviews), await load(constant)
-            assert set(ours.statuses) == {"200"}, ours.statuses
-            assert all('"allowed":true' in answer for answer in ours.bodies), ours.bodies
-            rates.append(ours.answers / ours.seconds)
-            ratios.append(rates[-1] / (theirs.answers / theirs.seconds))
-        figure("reviews_per_second", statistics.median(rates), "1/s")
-        figure("review_vs_bare_aiohttp", statistics.median(ratios), "", goal=">= 0.5, aim 0.65")
-        reviews.rate, reviews.seconds = 1_000.0, 8.0
-        steady = await load(reviews)
-        figure("review_p50_ms_at_1000", steady.p50_ms, "ms")
-        figure("review_p99_ms_at_1000", steady.p99_ms, "ms", goal="< 5")
-
-
-def _bare() -> web.Application:
-    answer = b'{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{}}'
-
-    async def handle(http: web.Request) -> web.Response:
-        await http.read()
-        return web.Response(body=answer, content_type="application/json")
-
-    app = web.Application()
-    app.router.add_post("/validate", handle)
-    return app
-
-
-async def _judge(store: VerdictStore, sealer: Sealer, image: str) -> None:
-    """Have a passing verdict of `image` in the store."""
-    now = SystemClock().now()
-    reference = parse_reference(image)
-    digest = f"sha256:{reference.path.encode().hex():0<64}"[:71]
-    pointer = Pointer(reference.tagged, now, digest)
-    key = pointer_key(reference)
-    sealed = sealer.seal(pointer, kind=Kind.POINTER, key=key, order=now, ends=pointer.ends_at)
-    await store.put(sealed, key=key, ends=pointer.ends_at)
-    subject = Subject(reference.repository, digest, reference.tag)
-    verdict = Verdict(subject, Question(), Outcome.PASS, now, policy_id="baseline", scan_id="s")
-    key = verdict_key(subject, verdict.question)
-    sealed = sealer.seal(verdict, kind=Kind.VERDICT, key=key, order=now, ends=verdict.ends_at)
-    await store.put(sealed, key=key, ends=verdict.ends_at)
 
 
 async def _unknown(folder: Path) -> None:
@@ -181,7 +81,7 @@ async def _poll_seen(running: Site) -> None:
 
 
 async def _person_asks(running: Site, image: str) -> bool:
-    body = review_body(running.folder, image, user="ada").read_bytes()
+    body = review_body(running.folder, image, user=PERSON).read_bytes()
     connector = aiohttp.TCPConnector(ssl=client_context(running.ca))
     async with aiohttp.ClientSession(connector=connector) as session:
         url = f"https://127.0.0.1:{running.webhooks[0]}/validate?timeout=10s"
@@ -194,7 +94,7 @@ async def _thousand_reviews(running: Site) -> None:
     await running.order("settle_after", seconds=2.0)
     content = tiny_image(config={"Labels": {"many": "1"}})
     image = str(running.registry.put(content, "team/many:1"))
-    body = review_body(running.folder, image, user="ada")
+    body = review_body(running.folder, image, user=PERSON)
     half = Load(0, str(running.ca), str(body), path="/validate?timeout=10s", connections=500)
     loads = [
         Load(port, half.ca, half.body, path=half.path, connections=500, total=500)
