@@ -103,8 +103,8 @@ async def _up(settings: CliSettings) -> AsyncIterator[OpsClient]:
     if not path.exists():
         raise OpsUnavailable(
             f"nobody to ask: start `imagegate up` (no socket {path}), set REDIS_URL and AMQP_URL "
-            "(for `scan` and the scanner's state ANCHORE_URL too), or IMAGEGATE_CONSOLE to the "
-            "URL of a console"
+            "(for `scan` and the scanner's state ANCHORE_URL too, for `allow` and `exceptions` "
+            "REDIS_URL alone), or IMAGEGATE_CONSOLE to the URL of a console"
         )
     async with socket_client(path) as client:
         yield client

@@ -35,7 +35,8 @@ class VerdictRow(msgspec.Struct, frozen=True):
     revision: str = ""
     scan_id: str = ""
     findings: tuple[str, ...] = ()
-    """`stop: MESSAGE (GATE/TRIGGER)`, everything that stops or warns."""
+    """`stop: MESSAGE (GATE/TRIGGER) TRIGGER-ID`, everything that stops or warns; the id is what an
+    exception names."""
 
 
 def row_of(record: msgspec.Struct, body: Body, now: int) -> VerdictRow | None:
@@ -132,7 +133,8 @@ def _verdict_row(verdict: Verdict, now: int) -> VerdictRow:
         revision=verdict.revision,
         scan_id=verdict.scan_id,
         findings=tuple(
-            f"{finding.action}: {finding.message} ({finding.gate}/{finding.trigger})"
+            f"{finding.action}: {finding.message} ({finding.gate}/{finding.trigger}) "
+            f"{finding.trigger_id}"
             for finding in (*verdict.stops, *verdict.warns)
         ),
     )

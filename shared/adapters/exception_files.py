@@ -63,10 +63,8 @@ def _names(folder: Path) -> list[str]:
 
 def _read_file(path: Path) -> bytes:
     """Its line; raises OSError, and ValueError for what holds no sealed exception."""
-    # What is no file, a pipe say, would keep whoever opens it waiting.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("is no regular file")
         line = file.read(MAX_SEALED + 3).rstrip(b"\r\n")
     if len(line) > MAX_SEALED:
@@ -74,6 +72,11 @@ def _read_file(path: Path) -> bytes:
     if not line or b"\n" in line:
         raise ValueError("must hold one line, a sealed exception as `imagegate allow --out` writes")
     return line
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe keeps whoever opens it waiting until somebody writes."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _reason(error: OSError) -> str:

@@ -76,6 +76,34 @@ def test_a_pod_with_a_good_image_passes_and_one_that_runs_as_root_is_denied(
     assert "User root found as effective user" in denied.stdout
 
 
+def test_an_operator_lets_a_denied_image_run_and_takes_that_back(site: ComposedSite) -> None:
+    """`docker compose run operator ...`: its Redis user, the ring, and a key from elsewhere."""
+    bad = str(site.registry.push(demo_image(user="root", label="x"), "demo/excepted:1.0"))
+    assert decided(site, bad).returncode == 1
+    words = ("--namespace", "default", "--for", "1h", "--reason", "the site is down")
+    assert operator(site, "allow", bad, *words).startswith(f"{bad} named sha256:")
+    assert settled(site, bad, code=0)
+    (row,) = json.loads(operator(site, "exceptions", "list", "--output", "json"))
+    operator(site, "exceptions", "revoke", row["id"])
+    assert settled(site, bad, code=1)
+
+
+def operator(site: ComposedSite, *words: str) -> str:
+    secrets = site.folder / "secrets"
+    keys = {"IMAGEGATE_KEYS": str(secrets), "IMAGEGATE_OPERATOR_KEYS": str(secrets)}
+    ran = imagegate(*words, REDIS_URL_FILE=str(secrets / "redis_url_operator"), **keys)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+def settled(site: ComposedSite, image: str, *, code: int) -> bool:
+    deadline = time.monotonic() + DECIDED_WITHIN
+    while review(site, image).returncode != code:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    return True
+
+
 def decided(site: ComposedSite, image: str) -> subprocess.CompletedProcess[str]:
     """The first answer that is not "pending"."""
     deadline = time.monotonic() + DECIDED_WITHIN

@@ -129,8 +129,13 @@ async def _allow(wanted: Wanted, out: Path | None) -> None:
 
 
 async def _named(read: CliSettings, operator: Operator, reference: ImageReference) -> Named:
-    async with open_desk(read) as desk:
-        sealed = await desk.sealed_record(pointer_key(reference))
+    try:
+        async with open_desk(read) as desk:
+            sealed = await desk.sealed_record(pointer_key(reference))
+    except ImagegateError as error:
+        raise NotSigned(
+            f"{error}; without the store name the digest: {reference.repository}@sha256:..."
+        ) from error
     return operator.named_by(reference, sealed)
 
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from tests.functional.cli.commands import REPOSITORY, imagegate
+from tests.house import eventually
 
 PORTS = ("--port", "0", "--health-port", "0", "--intake-port", "0", "--console-port", "0")
 UP = (sys.executable, "-m", "services.cli", "up", *PORTS)
@@ -159,6 +160,31 @@ async def test_review_says_why_an_image_is_refused(serving: Serving, name: str) 
     ran = await imagegate("review", "--image", image, "--webhook", serving.url, state=serving.state)
     assert ran.code == 1
     assert FAILS[name] in ran.out
+
+
+async def test_an_operator_lets_a_refused_image_run_and_takes_that_back(serving: Serving) -> None:
+    state, image = serving.state, f"{serving.registry}/team/root:1.0"
+    review = ("review", "--image", image, "--webhook", serving.url)
+    assert (await imagegate(*review, state=state)).code == 1
+    ran = await imagegate(
+        *("allow", image, "-n", "default", "--for", "1h", "--reason", "shown"), state=state
+    )
+    assert (ran.code, ran.err) == (0, "")
+    revoke = ran.out.strip().splitlines()[-1].partition("imagegate ")[2].split()
+    ran = await imagegate("exceptions", "list", state=state, COLUMNS="160")
+    assert (ran.code, "active" in ran.out, "shown" in ran.out) == (0, True, True)
+    # An answer is kept for a second at most.
+    await until_review(state, *review, code=0)
+    ran = await imagegate(*revoke, state=state)
+    assert (ran.code, ran.err) == (0, "")
+    await until_review(state, *review, code=1)
+
+
+async def until_review(state: Path, *review: str, code: int) -> None:
+    async def answers_so() -> bool:
+        return (await imagegate(*review, state=state)).code == code
+
+    await eventually(answers_so, within=30)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ import aiohttp
 import msgspec
 import pytest
 
+from services.console.exception_rows import ExceptionRow, ExceptionState
 from services.console.rows import VerdictRow
 from services.console.view import DeadReport, DeadRow, QueueReport, StatusReport
 from shared.domain.step import Lane, Step, StepKind, encode_step
 from shared.domain.verdict import Outcome, Question, Subject, Verdict
 from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
+from tests.fakes.exceptions import exception, seal
 from tests.functional.console_page.site import TOKEN, Site
 
 Answer = TypeVar("Answer")
@@ -65,6 +67,27 @@ async def test_the_status_is_an_answer_also_when_a_part_is_down(
     report = (await ask(session, site, "status")).read(StatusReport)
     assert not report.ok
     assert [part.detail for part in report.parts if part.name == "queue"] == ["no rabbit"]
+
+
+async def test_signed_exceptions_are_told_with_what_they_are_worth(
+    site: Site, session: aiohttp.ClientSession
+) -> None:
+    now = site.clock.now()
+    good, bad = exception("good", now=now), exception("bad", now=now)
+    for one, record in ((good, seal(good, sealer=site.sealer)), (bad, seal(bad))):
+        await site.exceptions.put(record, exception_id=one.id, ends=one.expires)
+    rows = (await ask(session, site, "exceptions")).read(tuple[ExceptionRow, ...])
+    assert [(row.id, row.state) for row in rows] == [
+        ("good", ExceptionState.ACTIVE),
+        ("bad", ExceptionState.NOT_BELIEVED),
+    ]
+    assert (rows[0].image, rows[0].reason, rows[0].expires) == (
+        good.image,
+        good.reason,
+        good.expires,
+    )
+    assert 0 < rows[0].left <= 3600
+    assert (rows[1].image, bool(rows[1].why)) == ("", True)
 
 
 async def test_a_broker_that_is_away_is_an_error_with_its_reason(

@@ -112,7 +112,7 @@ async def test_a_verdict_is_a_row_with_its_reasons(world: World) -> None:
         reasons=("ssh", "telnet"),
         policy="prod",
         scan_id="s1",
-        findings=("stop: ssh (packages/blacklist)", "stop: telnet (packages/blacklist)"),
+        findings=("stop: ssh (packages/blacklist) id", "stop: telnet (packages/blacklist) id"),
     )
 
 
