@@ -4,6 +4,7 @@ The second tells what prewarming is worth: of the images that would have had to 
 many a push event had judged before anybody wanted them.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -13,8 +14,8 @@ from services.webhook.catalogue import Image
 from shared.domain.decision import Judgement
 from shared.domain.why import Why
 
-MAX_SEEN = 50_000
-"""Images that are remembered as seen; about 5 MiB."""
+MAX_SEEN = 10_000
+"""Images that are remembered as seen; about 1 MiB."""
 
 
 class Layer(StrEnum):
@@ -53,7 +54,7 @@ class Lookups:
         self._max_seen = max_seen
         # In the order of coming; of a tag whether a digest of it was seen as well. Their hashes
         # suffice: what is lost is a count.
-        self._seen: dict[int, bool] = {}
+        self._seen: OrderedDict[int, bool] = OrderedDict()
 
     def kept(self, images: int) -> None:
         """So many images were answered from what was kept of earlier answers."""
@@ -99,4 +100,4 @@ class Lookups:
     def _see(self, image: int, *, pinned: bool) -> None:
         self._seen[image] = pinned
         if len(self._seen) > self._max_seen:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)

@@ -36,7 +36,8 @@ ANOTHER_STORY = 1_800.0
 """Seconds after which nobody waits any more for what was wanted once: controllers come back sooner
 (docs/design/kube-facts.md 3)."""
 
-MAX_REMEMBERED = 20_000
+MAX_REMEMBERED = 5_000
+"""Questions; about 2 MiB. Whoever writes a pod can ask without end."""
 
 
 class Asked(StrEnum):
