@@ -5,22 +5,13 @@ server said is believed for a minute after it last said that nothing else had ch
 an API server that restarts must not have every pod refused (docs/adr/0017).
 """
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable
 
 import msgspec
 
-from shared.adapters.kubernetes.limits import (
-    LABEL_BYTES,
-    MAX_LABEL_BYTES,
-    MAX_LABEL_BYTES_OF_ONE,
-    MAX_NAMESPACES,
-    MAX_READ,
-    Pace,
-)
+from shared.adapters.kubernetes.kept import Kept, Labels, too_many
+from shared.adapters.kubernetes.limits import MAX_READ, Pace
 from shared.ports.clock import Clock
-
-Labels: TypeAlias = Mapping[str, str]
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -40,12 +31,9 @@ class NamespaceView:
         self._clock = clock
         self._pace = pace
         self._on_known = on_known
-        self._followed: dict[str, Labels] = {}
-        self._bytes = 0
+        self._followed = Kept()
         self._read: dict[str, _Read] = {}
         self._proven: float | None = None
-        self.left_out = 0
-        """Namespaces that there was no room for, or that have too many labels."""
 
     @property
     def believed(self) -> bool:
@@ -80,27 +68,25 @@ class NamespaceView:
         read = self._remembered(name)
         return read is not None and read.labels is None
 
-    def replaced(self, found: Mapping[str, Labels]) -> None:
+    def replaced(self, found: Kept) -> None:
         """These are all that there are."""
-        self._followed.clear()
+        self._followed = found
         self._read.clear()
-        self._bytes = self.left_out = 0
-        for name, labels in found.items():
-            self._keep(name, labels)
         self.proven()
-        for name in self._followed:
+        for name in found:
             self._on_known(name)
 
     def changed(self, name: str, labels: Labels) -> None:
         """One was made, or its labels may be other ones now."""
-        self._drop(name)
-        self._keep(name, labels)
+        self._read.pop(name, None)
+        self._followed.put(name, labels)
         self.proven()
         self._on_known(name)
 
     def removed(self, name: str) -> None:
         """One is gone."""
-        self._drop(name)
+        self._read.pop(name, None)
+        self._followed.drop(name)
         self.proven()
 
     def proven(self) -> None:
@@ -109,7 +95,7 @@ class NamespaceView:
 
     def was_read(self, name: str, labels: Labels | None) -> None:
         """One was asked for; `labels` None: there is none of that name."""
-        if labels is not None and _size(labels) > MAX_LABEL_BYTES_OF_ONE:
+        if labels is not None and too_many(labels):
             labels = None
         kept = self._pace.missing if labels is None else self._pace.believed
         self._read.pop(name, None)
@@ -119,30 +105,10 @@ class NamespaceView:
 
     def forget(self) -> None:
         """Nothing is followed any more."""
-        self._followed.clear()
+        self._followed = Kept()
         self._read.clear()
-        self._bytes = self.left_out = 0
         self._proven = None
 
     def _remembered(self, name: str) -> _Read | None:
         read = self._read.get(name)
         return read if read is not None and self._clock.monotonic() < read.until else None
-
-    def _keep(self, name: str, labels: Labels) -> None:
-        size = _size(labels)
-        full = len(self._followed) >= MAX_NAMESPACES or self._bytes + size > MAX_LABEL_BYTES
-        if full or size > MAX_LABEL_BYTES_OF_ONE:
-            self.left_out += 1
-            return
-        self._followed[name] = labels
-        self._bytes += size
-
-    def _drop(self, name: str) -> None:
-        self._read.pop(name, None)
-        labels = self._followed.pop(name, None)
-        if labels is not None:
-            self._bytes -= _size(labels)
-
-
-def _size(labels: Labels) -> int:
-    return sum(len(key) + len(value) + LABEL_BYTES for key, value in labels.items())

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from shared.adapters.kubernetes.failures import Expired, TooLarge, failure_of_status
+from shared.adapters.kubernetes.kept import Kept
 from shared.adapters.kubernetes.limits import MAX_PAGE, Pace
 from shared.adapters.kubernetes.objects import Event, Page
-from shared.adapters.kubernetes.view import Labels, NamespaceView
+from shared.adapters.kubernetes.view import NamespaceView
 from shared.adapters.kubernetes.wire import Wire
 from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
 from shared.ports.clock import Clock
@@ -84,13 +85,14 @@ class NamespaceWatch:
 
     async def _list(self) -> str:
         """All of them into the view; the version to watch from. Raises ClusterUnreachable."""
-        found: dict[str, Labels] = {}
+        found = Kept()
         more = ""
         try:
             async with asyncio.timeout(self._pace.listing):
                 while True:
                     page = await self._some(more)
-                    found |= {item.metadata.name: item.labels for item in page.items}
+                    for item in page.items:
+                        found.put(item.metadata.name, item.labels)
                     more = page.metadata.more
                     if not more:
                         break
@@ -100,7 +102,7 @@ class NamespaceWatch:
                 f"{self._pace.listing:g} s; it is asked again"
             ) from error
         self._view.replaced(found)
-        self._listed(len(found))
+        self._listed(found)
         return page.metadata.version
 
     async def _some(self, more: str) -> Page:
@@ -164,18 +166,18 @@ class NamespaceWatch:
         self._pause = min(max(2 * self._pause, self._pace.first_pause), self._pace.last_pause)
         return self._pause * random.uniform(0.5, 1.0)
 
-    def _listed(self, known: int) -> None:
-        fields = {"known": known, "kubernetes": self._wire.host}
+    def _listed(self, found: Kept) -> None:
+        fields = {"known": len(found), "kubernetes": self._wire.host}
         if not self._begun:
             log.info("namespaces are followed", extra=fields)
             self._begun = True
-        if self._view.left_out and not self._overfull:
+        if found.left_out and not self._overfull:
             log.error(
                 "labels of some namespaces are not kept: there are too many namespaces, which are "
                 "then read as reviews need them, or too many labels of one, whose pods are refused",
-                extra=fields | {"left_out": self._view.left_out},
+                extra=fields | {"left_out": found.left_out},
             )
-        self._overfull = bool(self._view.left_out)
+        self._overfull = bool(found.left_out)
 
     def _back(self) -> None:
         """Only a watch shows that they are followed: a listing may work without one."""

@@ -3,6 +3,7 @@
 import pytest
 
 from shared.adapters.kubernetes import limits
+from shared.adapters.kubernetes.kept import Kept
 from shared.adapters.kubernetes.limits import Pace
 from shared.adapters.kubernetes.view import NamespaceView
 from tests.fakes.clock import FakeClock
@@ -10,6 +11,13 @@ from tests.fakes.clock import FakeClock
 PROD, TEST = {"tier": "prod"}, {"tier": "test"}
 BELIEVED = round(Pace().believed * 1000)
 MISSING = round(Pace().missing * 1000)
+
+
+def kept(namespaces: dict[str, dict[str, str]]) -> Kept:
+    made = Kept()
+    for name, labels in namespaces.items():
+        made.put(name, labels)
+    return made
 
 
 @pytest.fixture
@@ -33,7 +41,7 @@ def test_at_first_nothing_is_known(view: NamespaceView) -> None:
 def test_what_was_listed_is_believed_for_a_minute_and_not_longer(
     view: NamespaceView, clock: FakeClock
 ) -> None:
-    view.replaced({"team": PROD})
+    view.replaced(kept({"team": PROD}))
     clock.advance(BELIEVED - 1)
     assert view.labels("team") == PROD
     clock.advance(1)
@@ -46,7 +54,7 @@ def test_what_was_listed_is_believed_for_a_minute_and_not_longer(
 def test_each_word_of_the_api_server_has_all_believed_for_another_minute(
     word: str, view: NamespaceView, clock: FakeClock
 ) -> None:
-    view.replaced({"team": PROD, "other": TEST})
+    view.replaced(kept({"team": PROD, "other": TEST}))
     clock.advance(BELIEVED - 1)
     if word == "proven":
         view.proven()
@@ -73,12 +81,12 @@ def test_a_proof_of_others_keeps_nothing_that_was_read(
     view: NamespaceView, clock: FakeClock
 ) -> None:
     view.was_read("team", PROD)
-    view.replaced({"other": TEST})
+    view.replaced(kept({"other": TEST}))
     assert view.labels("team") is None
 
 
 def test_one_that_is_followed_counts_more_than_one_that_was_read(view: NamespaceView) -> None:
-    view.replaced({"team": PROD})
+    view.replaced(kept({"team": PROD}))
     view.was_read("team", TEST)
     assert view.labels("team") == PROD
 
@@ -86,7 +94,7 @@ def test_one_that_is_followed_counts_more_than_one_that_was_read(view: Namespace
 def test_one_that_was_read_counts_where_what_is_followed_is_not_believed(
     view: NamespaceView, clock: FakeClock
 ) -> None:
-    view.replaced({"team": TEST})
+    view.replaced(kept({"team": TEST}))
     clock.advance(BELIEVED)
     view.was_read("team", PROD)
     assert view.labels("team") == PROD
@@ -118,7 +126,7 @@ def test_one_that_is_missing_and_then_made_is_known(view: NamespaceView) -> None
 def test_whoever_waits_is_told_of_each_that_becomes_known(clock: FakeClock) -> None:
     told: list[str] = []
     view = NamespaceView(clock=clock, pace=Pace(), on_known=told.append)
-    view.replaced({"a": PROD, "b": TEST})
+    view.replaced(kept({"a": PROD, "b": TEST}))
     view.changed("c", {})
     view.removed("a")
     view.was_read("d", PROD)
@@ -126,7 +134,7 @@ def test_whoever_waits_is_told_of_each_that_becomes_known(clock: FakeClock) -> N
 
 
 def test_what_is_forgotten_is_not_known(view: NamespaceView) -> None:
-    view.replaced({"team": PROD})
+    view.replaced(kept({"team": PROD}))
     view.was_read("other", PROD)
     view.forget()
     assert view.labels("team") is view.labels("other") is None
@@ -144,9 +152,10 @@ def test_of_those_that_were_read_the_oldest_go(view: NamespaceView) -> None:
 def test_there_is_room_for_so_many_namespaces_and_the_rest_are_read(
     view: NamespaceView,
 ) -> None:
-    view.replaced({f"team-{number}": {} for number in range(limits.MAX_NAMESPACES + 5)})
+    all_of_them = kept({f"team-{number}": {} for number in range(limits.MAX_NAMESPACES + 5)})
+    assert all_of_them.left_out == 5
+    view.replaced(all_of_them)
     assert view.known == limits.MAX_NAMESPACES
-    assert view.left_out == 5
     late = f"team-{limits.MAX_NAMESPACES}"
     assert view.labels(late) is None
     view.was_read(late, PROD)
@@ -154,19 +163,18 @@ def test_there_is_room_for_so_many_namespaces_and_the_rest_are_read(
 
 
 def test_a_namespace_that_goes_makes_room(view: NamespaceView) -> None:
-    view.replaced({f"team-{number}": {} for number in range(limits.MAX_NAMESPACES)})
+    view.replaced(kept({f"team-{number}": {} for number in range(limits.MAX_NAMESPACES)}))
     view.removed("team-7")
     view.changed("late", PROD)
     assert view.labels("late") == PROD
-    assert view.left_out == 0
 
 
 def test_there_is_room_for_so_many_labels(view: NamespaceView) -> None:
     size = limits.MAX_LABEL_BYTES_OF_ONE - limits.LABEL_BYTES - 1
     count = limits.MAX_LABEL_BYTES // limits.MAX_LABEL_BYTES_OF_ONE
-    view.replaced({f"team-{number}": {"k": "v" * size} for number in range(count + 3)})
-    assert view.known == count
-    assert view.left_out == 3
+    all_of_them = kept({f"team-{number}": {"k": "v" * size} for number in range(count + 3)})
+    assert (len(all_of_them), all_of_them.left_out) == (count, 3)
+    view.replaced(all_of_them)
     for _ in range(5):
         view.changed("team-0", {"k": "v" * size})
     view.changed("team-0", PROD)
@@ -178,7 +186,10 @@ def test_too_many_labels_of_one_namespace_make_it_unknown_and_no_other(
     view: NamespaceView,
 ) -> None:
     much = {f"label-{number}": "v" * 63 for number in range(1_000)}
-    view.replaced({"large": much, "team": PROD})
+    view.replaced(kept({"large": much, "team": PROD}))
+    view.changed("later", PROD)
+    view.changed("later", much)
+    assert view.labels("later") is None
     assert view.labels("large") is None
     assert view.labels("team") == PROD
     view.was_read("large", much)
