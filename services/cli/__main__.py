@@ -6,6 +6,7 @@ import typer
 
 from services.cli import dead, keys, looks, processes, review, scan, up
 from services.cli.break_glass import commands as break_glass
+from services.cli.explain.commands import explain
 from services.cli.rules import commands as rules
 from services.cli.show.real import show_real
 
@@ -24,6 +25,7 @@ app.command()(processes.console)
 app.command()(processes.scanner)
 app.command()(review.review)
 app.command()(scan.scan)
+app.command()(explain)
 app.command()(looks.queue)
 app.command()(looks.verdicts)
 app.command()(looks.decisions)

@@ -15,6 +15,7 @@ from rich.table import Table
 from services.cli.command import Exit, OutputOption, console, fail
 from services.cli.objects import UnreadableObjects, read_objects
 from services.cli.rules.controller import UnreadableController, import_controller
+from services.cli.rules.labels import labels_of
 from services.cli.rules.trial import Setting, Tried, try_object
 from services.cli.tables import Output, plain, print_json
 from services.cli.wiring import format_of_rules, read_rules
@@ -57,7 +58,7 @@ def try_(
 ) -> None:
     """Which rules each image falls under, and what they ask."""
     book = RuleBook(_read(file))
-    setting = Setting(namespace, user, _labels(namespace_label))
+    setting = Setting(namespace, user, labels_of(namespace_label))
     tried: list[Tried] = []
     try:
         for one in read_objects(objects):
@@ -151,18 +152,6 @@ def _remarks(rules: Rules, *, now: int) -> list[str]:
             if path and not Path(path).is_file():
                 remarks.append(f"registry {entry.host}: {path} is not there (on this machine)")
     return remarks
-
-
-def _labels(written: Sequence[str] | None) -> dict[str, str] | None:
-    if written is None:
-        return None
-    labels = {}
-    for pair in written:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            fail(f"--namespace-label must be KEY=VALUE, not {pair!r}")
-        labels[key] = value
-    return labels
 
 
 def _print(printed: Console, tried: Sequence[Tried]) -> None:

@@ -8,13 +8,14 @@ import msgspec
 
 from services.cli.defaults import with_defaults
 from services.cli.reviews import Asker, kind_of, resource_of, review_of
-from services.webhook.images import Case, Ruled, cases_of, shape_of
+from services.cli.scans import name_of
+from services.webhook.images import Case, Ruled, Shape, cases_of, shape_of
 from services.webhook.objects import author_of, is_advice, places_to_judge
 from services.webhook.terms import Terms
 from shared.domain.review import AdmissionRequest, decode_review
 from shared.domain.rules import Mode
 from shared.domain.scope import Occasion, RuleBook, Scope
-from shared.domain.workload import ImagePlace, labels_and_annotations
+from shared.domain.workload import labels_and_annotations
 
 TERMS = Terms()
 
@@ -57,6 +58,26 @@ def try_object(
 
     `now` in milliseconds. Raises ImagegateError for an object that would be refused unread.
     """
+    read = tried_places(content, book=book, setting=setting)
+    if read is None:
+        return None
+    request, places = read
+    scope = scope_of(request, book, setting)
+    found = []
+    for shape, place in places:
+        cases = cases_of(shape, scope, book.rules, scanner=TERMS.scanner, now=now)
+        found += [
+            _tried(case, shape[0], place, title, scope, advice=is_advice(request), now=now)
+            for case in cases
+        ]
+    return found
+
+
+def tried_places(
+    content: Mapping[str, Any], *, book: RuleBook, setting: Setting
+) -> tuple[AdmissionRequest, list[tuple[Shape, str]]] | None:
+    """The request that creates the object, and each image with its place (`containers/web`); None
+    for a kind that is not judged. Raises ImagegateError for what would be refused unread."""
     if resource_of(kind_of(content)) is None:
         return None
     filled = with_defaults(content, namespace=setting.namespace)
@@ -65,14 +86,12 @@ def try_object(
     places = places_to_judge(request)
     if is_advice(request):
         places = [place for place in places if place.image not in book.rules.placeholders]
-    scope = book.scope(_occasion(request, setting))
-    found = []
-    for place in places:
-        cases = cases_of(shape_of(place), scope, book.rules, scanner=TERMS.scanner, now=now)
-        found += [
-            _tried(case, place, title, scope, advice=is_advice(request), now=now) for case in cases
-        ]
-    return found
+    return request, [(shape_of(place), f"{place.where}/{place.name}") for place in places]
+
+
+def scope_of(request: AdmissionRequest, book: RuleBook, setting: Setting) -> Scope:
+    """What holds for the images of the request's object."""
+    return book.scope(_occasion(request, setting))
 
 
 def _occasion(request: AdmissionRequest, setting: Setting) -> Occasion:
@@ -88,7 +107,14 @@ def _occasion(request: AdmissionRequest, setting: Setting) -> Occasion:
 
 
 def _tried(
-    case: Case | Ruled, place: ImagePlace, title: str, scope: Scope, *, advice: bool, now: int
+    case: Case | Ruled,
+    written: str,
+    place: str,
+    title: str,
+    scope: Scope,
+    *,
+    advice: bool,
+    now: int,
 ) -> Tried:
     reference = case.image.reference if isinstance(case, Case) else case.judgement.reference
     held = [
@@ -99,27 +125,21 @@ def _tried(
     tagged = reference is not None and reference.digest is None
     return Tried(
         object=title,
-        place=f"{place.where}/{place.name}",
-        image=place.image,
+        place=place,
+        image=written,
         rule=case.rule.name,
         mode=str(case.rule.mode) if case.rule.name else "",
         adds=case.rule.match.by_author,
-        asks=_asks(case),
+        asks=asks_of(case),
         pinned=tagged and TERMS.pins(case.rule, workload=advice),
         says=_says(case),
         exceptions=tuple(held),
     )
 
 
-def _asks(case: Case | Ruled) -> str:
-    if isinstance(case, Ruled):
-        return ""
-    question = case.image.question
-    if question.requirement == "analysis":
-        what = "analysed"
-    else:
-        what = f"policy {question.policy}" if question.policy else "the active policy"
-    return f"{what} of account {question.account}" if question.account else what
+def asks_of(case: Case | Ruled) -> str:
+    """What has to hold, in words; empty where nobody is asked."""
+    return name_of(case.image.question) if isinstance(case, Case) else ""
 
 
 def _says(case: Case | Ruled) -> str:

@@ -151,7 +151,7 @@ async def test_labels_of_the_namespace_decide_once_they_are_given(tmp_path: Path
     other = await tried(tmp_path, "--namespace-label", "tier=tin")
     by_digest = [one for one in other if "@" in one["image"]]
     assert [(one["rule"], one["asks"], one["exceptions"]) for one in by_digest] == [
-        ("default", "analysed", ["CVE-2026-0001+openssl, of cache"]),
+        ("default", "analysis alone", ["CVE-2026-0001+openssl, of cache"]),
         ("pci", "policy pci", ["CVE-2026-0001+openssl, of cache"]),
     ]
 

@@ -1,0 +1,107 @@
+"""Records in words: what each says, and how old that is."""
+
+from collections.abc import Sequence, Set
+
+import msgspec
+
+from services.cli.tables import age
+from services.webhook.catalogue import Image
+from shared.domain.pointer import Index, Pointer, Standing
+from shared.domain.reference import ImageReference
+from shared.domain.revision import Revision
+from shared.domain.verdict import Outcome, Verdict
+
+SHOWN = 8
+"""Manifests of an index in its line."""
+
+_STANDING = {
+    Standing.YOUNG: "young enough for this pull policy",
+    Standing.USABLE: "used at once, its registry is asked behind the answer",
+    Standing.OLD: "its registry is asked first",
+}
+
+
+class Telling:
+    """Tells records as they stand at `now` (ms)."""
+
+    def __init__(self, now: int) -> None:
+        self._now = now
+
+    def records(
+        self,
+        keys: Sequence[str],
+        records: Sequence[msgspec.Struct | None],
+        *,
+        strange: Set[str],
+        image: Image,
+    ) -> tuple[str, ...]:
+        """A line or some for each record that a webhook would look at."""
+        lines: list[str] = []
+        for key, record in zip(keys, records, strict=True):
+            if key in strange:
+                lines.append(
+                    f"{key}: not believed, nobody we trust signed it: as if it were not there"
+                )
+            elif isinstance(record, Pointer):
+                lines += self.pointer(image.reference, record, always=image.always)
+            elif isinstance(record, Index):
+                lines.append(self._index(record))
+            elif isinstance(record, Verdict):
+                lines += self._verdict(record)
+            elif isinstance(record, Revision):
+                lines.append(self._revision(record))
+            elif key.startswith(("pointer:", "verdict:")):
+                lines.append(f"{_named(key)}: nothing is known")
+        return tuple(lines)
+
+    def pointer(
+        self, reference: ImageReference, pointer: msgspec.Struct | None, *, always: bool
+    ) -> tuple[str, ...]:
+        """What the registry said of the tag."""
+        if not isinstance(pointer, Pointer):
+            return (f"pointer {reference.tagged}: nobody has asked its registry yet",)
+        asked = f"asked {self._ago(pointer.asked_at)} ago"
+        if pointer.digest is None:
+            return (f"pointer {pointer.reference}: {pointer.error}: {pointer.message} ({asked})",)
+        standing = _STANDING[pointer.standing(self._now, always=always)]
+        kind = "the index " if pointer.is_index else ""
+        lines = [f"pointer {pointer.reference}: {kind}{pointer.digest} ({asked}: {standing})"]
+        if pointer.previous:
+            lines.append(f"  before the tag moved: {pointer.previous}")
+        return tuple(lines)
+
+    def _index(self, index: Index) -> str:
+        entries = [
+            f"{entry.platform or 'no platform'} {entry.digest[7:19]}" for entry in index.manifests
+        ]
+        more = f", {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
+        return f"index {index.digest}: {', '.join(entries[:SHOWN])}{more}"
+
+    def _revision(self, revision: Revision) -> str:
+        since = self._ago(revision.since or revision.seen_at)
+        named = revision.policy_id or "the active one"
+        return f"policy now: {named}, revision {revision.revision[:12]}, seen first {since} ago"
+
+    def _verdict(self, verdict: Verdict) -> list[str]:
+        about = f"{verdict.subject.digest[7:19]} as {verdict.subject.scan_tag}"
+        when = self._ago(verdict.evaluated_at)
+        if verdict.outcome is Outcome.ERROR:
+            over = ", over" if verdict.stale(self._now) else ""
+            return [f"last error of {about}: {verdict.error}: {verdict.message} ({when} ago{over})"]
+        stale = ", stale: asked again behind the answer" if verdict.stale(self._now) else ""
+        lines = [
+            f"verdict of {about}: {verdict.outcome} by policy {verdict.policy_id or 'active'}, "
+            f"revision {verdict.revision[:12]} ({when} ago{stale})"
+        ]
+        if verdict.turned_at:
+            lines.append(f"  it passed until {self._ago(verdict.turned_at)} ago")
+        return lines
+
+    def _ago(self, at: int) -> str:
+        return age(max(0, self._now - at) / 1000)
+
+
+def _named(key: str) -> str:
+    """A key as people name what it is of."""
+    kind, _, rest = key.partition(":")
+    return f"{kind} {rest.partition('|')[0].replace('#', ' as tag ').removesuffix(' as tag ')}"

@@ -1,0 +1,213 @@
+"""The whole way of an image: rules, pin, records, judgement, decision, and what would change it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.cli.explain.records import Reader
+from services.cli.explain.telling import Telling
+from services.cli.rules.trial import asks_of
+from services.cli.tables import age
+from services.webhook.catalogue import Catalogue, Image, Known, Missing
+from services.webhook.images import Case, Ruled, Shape, cases_of
+from services.webhook.settling import ALLOWED, settle
+from services.webhook.terms import Terms
+from services.webhook.wording import line_of
+from shared.domain.decision import Judgement, State
+from shared.domain.exceptions import ImageException
+from shared.domain.pointer import Pointer, pointer_key
+from shared.domain.reference import parse_reference
+from shared.domain.rules import Mode
+from shared.domain.scope import RuleBook, Scope
+
+
+class Way(msgspec.Struct, frozen=True):
+    """One image under one rule."""
+
+    object: str
+    """Empty where an image alone was asked about."""
+    place: str
+    image: str
+    rule: str
+    mode: str
+    adds: bool
+    asks: str
+    way: tuple[str, ...]
+    """What a webhook looks at, in its order."""
+    state: State
+    allowed: bool
+    """Whether this image, under this rule, keeps no pod from starting."""
+    says: str
+    """What a person would read of it."""
+    findings: tuple[str, ...] = ()
+    exceptions: tuple[str, ...] = ()
+    """Those that are about it."""
+    remedy: str = ""
+    """What would make it pass."""
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """Where an image stands."""
+
+    namespace: str
+    object: str = ""
+    """Empty where an image alone is asked about."""
+    place: str = ""
+    """`containers/web`."""
+
+
+class Explainer:
+    """Walks the way; asks the store and nobody else, and leaves no trace."""
+
+    def __init__(self, *, reader: Reader, book: RuleBook, terms: Terms, now: int) -> None:
+        """`now` in milliseconds."""
+        self._reader = reader
+        self._book = book
+        self._terms = terms
+        self._now = now
+
+    async def explain(self, shape: Shape, scope: Scope, spot: Spot) -> list[Way]:
+        """The image under each rule that holds for it. Raises ImagegateError."""
+        pinned, told = await self._pinned(shape, scope)
+        ways = []
+        for case in self._cases(pinned, scope):
+            judgement, way = await self._judged(case, scope)
+            made = self._way(case, judgement, scope, spot)
+            ways.append(msgspec.structs.replace(made, image=shape[0], way=(*told, *way)))
+        return ways
+
+    def _cases(self, shape: Shape, scope: Scope) -> Sequence[Case | Ruled]:
+        return cases_of(shape, scope, self._book.rules, scanner=self._terms.scanner, now=self._now)
+
+    async def _pinned(self, shape: Shape, scope: Scope) -> tuple[Shape, tuple[str, ...]]:
+        """What /validate gets to see of it: the tag with its digest, where rules pin and a digest
+        is known."""
+        for case in self._cases(shape, scope):
+            if not isinstance(case, Case) or case.image.reference.digest is not None:
+                continue
+            if not self._terms.pins(case.rule):
+                continue
+            reference = case.image.reference
+            (pointer,) = await self._reader.read([pointer_key(reference)])
+            told = Telling(self._now).pointer(reference, pointer, always=shape[1])
+            if not isinstance(pointer, Pointer) or pointer.digest is None:
+                return shape, told
+            pinned = msgspec.structs.replace(reference, digest=pointer.digest)
+            return (str(pinned), shape[1]), (*told, "pinned: /mutate writes this digest behind it")
+        return shape, ()
+
+    async def _judged(self, case: Case | Ruled, scope: Scope) -> tuple[Judgement, tuple[str, ...]]:
+        if isinstance(case, Ruled):
+            return case.judgement, ("no look-up is needed",)
+        answer, keys = await self._looked_up(case.image)
+        telling = Telling(self._now)
+        records = await self._reader.read(keys)
+        lines = telling.records(keys, records, strange=self._reader.strange, image=case.image)
+        if isinstance(answer, Missing):
+            judgement = Judgement(
+                image=case.image.written,
+                state=State.PENDING,
+                message=answer.note,
+                reference=case.image.reference,
+            )
+        else:
+            judgement = answer.judgement
+        settled = settle(
+            judgement, case.rule, terms=self._terms, exceptions=scope.exceptions, now=self._now
+        )
+        return settled.judgement, lines
+
+    async def _looked_up(self, image: Image) -> tuple[Known | Missing, list[str]]:
+        """The answer of a webhook's own catalogue, and the keys that it read, in order."""
+        keys: dict[str, None] = {}
+        wanted: list[str] = []
+
+        def fetch(asked: Sequence[str]) -> list[msgspec.Struct | None]:
+            keys.update(dict.fromkeys(asked))
+            held = self._reader.held(asked)
+            if held is None:
+                wanted.extend(asked)
+                raise LookupError(asked)
+            return held
+
+        while True:
+            catalogue = Catalogue(
+                image=image,
+                rules=self._book.rules,
+                now=self._now,
+                fetch=fetch,
+                policy_grace=self._terms.policy_grace,
+            )
+            try:
+                return catalogue.judge(), list(keys)
+            except LookupError:
+                await self._reader.read(wanted)
+                wanted.clear()
+
+    def _way(self, case: Case | Ruled, judgement: Judgement, scope: Scope, spot: Spot) -> Way:
+        good = judgement.state in (*ALLOWED, State.EXEMPT)
+        lax = case.rule.mode in (Mode.WARN, Mode.AUDIT) and judgement.state is not State.INVALID
+        return Way(
+            object=spot.object,
+            place=spot.place,
+            image=judgement.image,
+            rule=case.rule.name,
+            mode=str(case.rule.mode),
+            adds=case.rule.match.by_author,
+            asks=asks_of(case),
+            way=(),
+            state=judgement.state,
+            allowed=good or lax,
+            says="" if good else line_of(judgement, self._now).partition(": ")[2],
+            findings=_findings(judgement),
+            exceptions=self._exceptions(judgement, scope.exceptions),
+            remedy="" if good else remedy(judgement, spot.namespace),
+        )
+
+    def _exceptions(
+        self, judgement: Judgement, exceptions: Sequence[ImageException]
+    ) -> tuple[str, ...]:
+        """Those about the image, and whether each counts."""
+        reference = judgement.reference
+        if reference is None:
+            return ()
+        digests = [judgement.digest, *(each.subject.digest for each in judgement.verdicts)]
+        about = [each for each in exceptions if each.is_about(reference, *digests)]
+        return tuple(map(self._exception, about))
+
+    def _exception(self, exception: ImageException) -> str:
+        name = exception.id or "of the rules file"
+        ends = age(max(0, exception.expires - self._now) / 1000)
+        left = f"ends in {ends}" if exception.counts(self._now) else "over"
+        findings = ", ".join(exception.findings)
+        return f"{name}: {findings}, by {exception.owner} ({exception.reason}), {left}"
+
+
+def _findings(judgement: Judgement) -> tuple[str, ...]:
+    return tuple(
+        f"{finding.action}: {finding.message} ({finding.gate}/{finding.trigger}, "
+        f"trigger id {finding.trigger_id})"
+        for verdict in judgement.verdicts
+        for finding in (*verdict.stops, *verdict.warns)
+    )
+
+
+def remedy(judgement: Judgement, namespace: str) -> str:
+    """What would make it pass."""
+    image = judgement.image
+    if judgement.digest and "@" not in image:
+        named = parse_reference(image)
+        image = str(msgspec.structs.replace(named, digest=judgement.digest))
+    glass = f"imagegate allow {image} --namespace {namespace} --for 2h --reason '...'"
+    return {
+        State.FAIL: f"an image without what stops it, another policy, or for a time: {glass}",
+        State.ERROR: "what the message names; then it is tried again by itself, at once with "
+        f"`imagegate scan {image}`",
+        State.PENDING: "time: a review has it judged; `imagegate scan` does so before anybody "
+        "deploys, and `imagegate queue` shows what is waited for",
+        State.REGISTRY_AWAY: "a digest instead of the tag, or the registry's answer",
+        State.UNPINNED: "a digest, or imagegate's mutating webhook being called for pods",
+        State.UNDECIDED: "the labels of the namespace: give them here with --namespace-label",
+        State.REFUSED: "another image, or another rule",
+        State.INVALID: "a reference such as registry.corp/team/app:1",
+    }.get(judgement.state, "`imagegate status` says which part is down")
