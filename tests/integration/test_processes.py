@@ -1,7 +1,6 @@
 """imagegate as an operator runs it, every part a process: workers die, and no image is lost."""
 
 import asyncio
-import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from shared.ports.presence import Beat
 from shared.runtime.tls import client_context
 from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
-from tests.house import eventually, pod, review_of
+from tests.house import deploy, eventually, pod
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -36,14 +35,10 @@ class Caller:
         self._session = session
 
     async def allowed(self, image: str) -> bool:
-        port = self._running.webhooks[0]
-        url = f"https://127.0.0.1:{port}/validate?timeout=5s"
-        body = json.dumps(review_of(pod(image), user="system:node:n"))
-        headers = {"Content-Type": "application/json"}
-        async with self._session.post(url, data=body, headers=headers) as answer:
-            response = (await answer.json())["response"]
-        assert response["allowed"] or response["status"]["code"] == 429, response
-        return bool(response["allowed"])
+        url = f"https://127.0.0.1:{self._running.webhooks[0]}"
+        made = await deploy(self._session, url, pod(image), user="system:node:n")
+        assert made.answer.code in (200, 429), made.answer.message
+        return made.answer.allowed
 
     async def all_allowed(self, images: list[str]) -> bool:
         return all(await asyncio.gather(*(self.allowed(image) for image in images)))
