@@ -18,6 +18,7 @@ from services.console.view import DeadReport, DeadRow, QueueReport, StatusReport
 from shared.domain.errors import ImagegateError, InvalidSettings
 from shared.domain.rules import PolicyChoice
 from shared.ports.decisions import StoredDecision
+from shared.ports.exceptions import MAX_ID
 from shared.ports.presence import Alive
 from shared.ports.steps import MAX_DEAD, Ended
 from shared.ports.verdicts import Put
@@ -50,7 +51,7 @@ class LettersMeant(msgspec.Struct, frozen=True):
 class ExceptionPut(msgspec.Struct, frozen=True):
     """The body of POST /api/exceptions."""
 
-    id: Annotated[str, msgspec.Meta(max_length=64)]
+    id: Annotated[str, msgspec.Meta(max_length=MAX_ID)]
     ends: int
     sealed: bytes
 

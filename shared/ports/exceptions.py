@@ -13,6 +13,9 @@ MAX_EXCEPTIONS = 2_000
 MAX_SEALED = 8_192
 """Bytes of one sealed exception: some 200 findings."""
 
+MAX_ID = 64
+"""Bytes of an id, as `shared.domain.exceptions` allows it."""
+
 
 class ExceptionStore(Protocol):
     """Sealed exceptions by id, the newest each (docs/design/behaviour.md 2 and 4).
@@ -21,7 +24,8 @@ class ExceptionStore(Protocol):
     `exception_key(id)` to every listener of the verdict store); after a put that said WRITTEN
     every later read has that record or a newer one of the id until its end; what has ended
     makes room and is not read. The very same record put once more is WRITTEN, and not announced.
-    No read returns more than MAX_EXCEPTIONS, nor a record above MAX_SEALED, whoever wrote it.
+    No read returns more than MAX_EXCEPTIONS, nor a record above MAX_SEALED or an id above MAX_ID,
+    whoever wrote it.
 
     Errors: StoreUnreachable (within about 0.1 s), StoreMisconfigured, StoreRefused (puts only; also
     where MAX_EXCEPTIONS are kept, and above MAX_SEALED).

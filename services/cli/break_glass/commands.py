@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -147,7 +148,7 @@ def _say_next(exception: ImageException, out: Path | None) -> None:
     else:
         _say_file(out, "It counts once that file is in")
         _say("To revoke it:")
-        _say(f"  {revoke} --from {out} --out {exception.id}-revoked{files.SUFFIX}")
+        _say(f"  {revoke} --from {quote(str(out))} --out {exception.id}-revoked{files.SUFFIX}")
 
 
 async def _revoke(given: str, reason: str, of: Path | None, out: Path | None) -> None:
@@ -214,11 +215,11 @@ def _refused(put: Put, exception: ImageException) -> str:
 
 
 def _say_file(out: Path, when: str) -> None:
-    name = out.name
+    path, name = quote(str(out)), quote(out.name)
     _say(f"written: {out}. {when} the folder that webhooks read (IMAGEGATE_EXCEPTIONS).")
     _say("In Kubernetes that is some two minutes after")
     _say(
-        f"  kubectl -n imagegate create configmap imagegate-exceptions --from-file={out} "
+        f"  kubectl -n imagegate create configmap imagegate-exceptions --from-file={path} "
         "--dry-run=client -o yaml | "
         f"kubectl apply --server-side --field-manager={name} -f -"
     )

@@ -7,7 +7,7 @@ from shared.adapters.record_order import order_of
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.scripts import EXCEPTION_IDS, EXCEPTIONS, PUT_EXCEPTION
 from shared.domain.exceptions import exception_key
-from shared.ports.exceptions import MAX_EXCEPTIONS, MAX_SEALED
+from shared.ports.exceptions import MAX_EXCEPTIONS, MAX_ID, MAX_SEALED
 from shared.ports.verdicts import MAX_AHEAD, Put
 
 PAGE = 100
@@ -29,7 +29,10 @@ class RedisExceptionStore:
 
     async def all(self) -> Mapping[str, bytes]:
         ids: list[bytes] = await self._links.run(
-            EXCEPTION_IDS, keys=[self._ends], args=[self._max_exceptions], doing="list exceptions"
+            EXCEPTION_IDS,
+            keys=[self._ends],
+            args=[self._max_exceptions, MAX_ID],
+            doing="list exceptions",
         )
         found: dict[str, bytes] = {}
         for start in range(0, len(ids), PAGE):

@@ -305,11 +305,17 @@ return 'written'
 """
 )
 
-# KEYS: exceptions:ends. ARGV: most. Returns the ids of those that have not ended.
+# KEYS: exceptions:ends. ARGV: most, longest id. Returns the ids of those that have not ended.
 EXCEPTION_IDS = (
     _COMMON
     + """
-return redis.call('ZRANGE', KEYS[1], '+inf', '(' .. now(), 'BYSCORE', 'REV', 'LIMIT', 0, ARGV[1])
+local ids = {}
+local ends = redis.call('ZRANGE', KEYS[1], '+inf', '(' .. now(),
+  'BYSCORE', 'REV', 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(ends) do
+  if #id <= tonumber(ARGV[2]) then table.insert(ids, id) end
+end
+return ids
 """
 )
 
