@@ -1,27 +1,33 @@
 """The edge that the API server calls: bytes in, bytes out.
 
-What cannot be decoded as a review gets 400, 413 or 415, and 503 what
-there is no room for; every review that can be decoded gets
-200 with an AdmissionReview of the same uid (docs/design/behaviour.md 1). One coroutine a request
-and no task of its own: a review of a known pod must cost little more than HTTP itself.
+What cannot be decoded as a review gets 400, 413 or 415, and 503 what there is no room for; every
+review that can be decoded gets 200 with an AdmissionReview of the same uid (behaviour.md 1). Two
+paths need no router, and no request a task of its own: a review of a known pod must cost little
+more than HTTP itself.
 """
 
-import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Protocol
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from shared.domain.errors import InvalidReview
 from shared.domain.review import AdmissionRequest, AdmissionResponse, decode_review, encode_review
 from shared.ports.clock import Clock
+from shared.runtime.http import BodyLimits, BodyRefused, Handler, read_body
+from shared.runtime.reply import json_reply
+
+PATHS = ("/validate", "/mutate")
+JSON = "application/json"
 
 MAX_BODY = 7 * 2**20
 """Bytes. An UPDATE holds two objects of at most 3 MiB each (docs/design/field-notes.md 1c)."""
+
+LIMITS = BodyLimits(MAX_BODY)
 
 LARGE = 256 * 2**10
 """Bytes from which on a review is large; one without a length counts as such."""
@@ -30,7 +36,6 @@ LARGE_AT_ONCE = 8
 """Large reviews in hand: many of them together, a stranger's unfinished ones say, must not take
 the memory that every pod of the cluster depends on."""
 
-BODY_TIMEOUT = 5.0
 MARGIN = 0.3
 """Seconds of the API server's timeout that are left for the way back."""
 
@@ -53,20 +58,14 @@ def webhook_app(
     clock: Clock,
     budget: float = 4.5,
     on_refused: Callable[[int], None] = lambda status: None,
-) -> web.Application:
-    """The application with `POST /validate` and `POST /mutate`.
+) -> Handler:
+    """What answers `POST /validate` and `POST /mutate`.
 
     `budget` (seconds) bounds a whole review; `on_refused` is told the HTTP status of each body
     that was no review.
     """
-    app = web.Application(client_max_size=MAX_BODY)
-    large = LargeReviews()
-    for path, answering in (("/validate", validate), ("/mutate", mutate)):
-        endpoint = Endpoint(
-            answering, large=large, clock=clock, budget=budget, on_refused=on_refused
-        )
-        app.router.add_post(path, endpoint.handle)
-    return app
+    answering = dict(zip(PATHS, (validate, mutate), strict=True))
+    return Edge(answering, clock=clock, budget=budget, on_refused=on_refused).handle
 
 
 class LargeReviews:
@@ -90,71 +89,74 @@ class LargeReviews:
             self._in_hand -= 1
 
 
-class Endpoint:
+class Edge:
     """What calls of every path have in common."""
 
     def __init__(
         self,
-        answering: Answering,
+        answering: Mapping[str, Answering],
         *,
-        large: LargeReviews,
         clock: Clock,
         budget: float,
         on_refused: Callable[[int], None],
     ) -> None:
         self._answering = answering
-        self._large = large
+        self._large = LargeReviews()
         self._clock = clock
         self._budget = budget
         self._on_refused = on_refused
 
-    async def handle(self, http: web.Request) -> web.Response:
+    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one call."""
         length = http.content_length
         try:
             # Nearly all take the first way, and a context manager costs them as much as a look-up.
             if length is not None and length <= LARGE:
-                return await self._answer(http, length)
+                return await self._answer(http)
             with self._large.place():
-                return await self._answer(http, length)
-        except InvalidReview as error:
+                return await self._answer(http)
+        except (InvalidReview, BodyRefused) as error:
             self._on_refused(error.status)
-            return _refusal(error)
+            return _refusal(error, error.status)
 
-    async def _answer(self, http: web.Request, length: int | None) -> web.Response:
-        """Raises InvalidReview."""
+    async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
+        """Raises InvalidReview, BodyRefused."""
         began = self._clock.monotonic()
-        request = decode_review(await _body(http, length))
-        timeout = _seconds(http.rel_url.raw_query_string)
+        path, _, query = http.raw_path.partition("?")
+        answering = self._answering.get(path)
+        if answering is None or http.method != "POST":
+            raise _misdirected(answering)
+        headers = http.headers
+        if headers.get("Content-Type") != JSON and http.content_type != JSON:
+            raise InvalidReview("send the review as application/json", status=415)
+        if "Expect" in headers:
+            _go_on(http)
+        request = decode_review(await read_body(http, LIMITS))
+        timeout = _seconds(query)
         budget = self._budget if timeout is None else min(self._budget, timeout - MARGIN)
         deadline = began + max(budget, 0.1)
-        response = await self._answering.answer(request, began=began, deadline=deadline)
-        return web.Response(body=encode_review(response), content_type="application/json")
+        response = await answering.answer(request, began=began, deadline=deadline)
+        return json_reply(http, encode_review(response))
 
 
-async def _body(http: web.Request, length: int | None) -> bytes:
-    """The whole body, bounded in size and time; raises InvalidReview."""
-    if http.headers.get("Content-Encoding", "identity") != "identity":
-        raise InvalidReview("send the review without Content-Encoding", status=415)
-    if http.content_type != "application/json":
-        raise InvalidReview("send the review as application/json", status=415)
-    if (length or 0) > MAX_BODY:
-        raise InvalidReview(f"the review is larger than {MAX_BODY} bytes", status=413)
-    try:
-        if http.content.is_eof():
-            return await http.read()
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await http.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise InvalidReview(f"the review is larger than {MAX_BODY} bytes", status=413) from error
-    except TimeoutError as error:
-        message = f"the body did not come within {BODY_TIMEOUT:g} s"
-        raise InvalidReview(message, status=408) from error
+def _misdirected(answering: Answering | None) -> InvalidReview:
+    if answering is None:
+        return InvalidReview(f"send reviews to {' or '.join(PATHS)}", status=404)
+    return InvalidReview("send the review with POST", status=405)
 
 
-def _refusal(error: InvalidReview) -> web.Response:
+def _go_on(http: web.BaseRequest) -> None:
+    """Tell whoever asks first to send the body."""
+    asks = http.headers["Expect"].lower() == "100-continue" and http.version == HttpVersion11
+    if asks and (http.content_length or 0) <= MAX_BODY and http.transport is not None:
+        http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _refusal(error: Exception, status: int) -> web.Response:
     body = msgspec.json.encode({"error": str(error)[:500]})
-    response = web.Response(status=error.status, body=body, content_type="application/json")
+    response = web.Response(status=status, body=body, content_type=JSON)
+    if status == 405:
+        response.headers["Allow"] = "POST"
     # What is left of the body is not worth reading: a stranger may send it without end.
     response.force_close()
     return response

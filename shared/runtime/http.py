@@ -1,18 +1,42 @@
-"""Serving an aiohttp application on a port or a Unix socket, as a context manager."""
+"""Serving on a port or a Unix socket, as a context manager, and reading what is sent there."""
 
+import asyncio
 import errno
 import os
 import socket
 import ssl
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import StreamReader, web
 
-from shared.domain.errors import InvalidSettings
+from shared.domain.errors import ImagegateError, InvalidSettings
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+"""Answers every request of a site that needs no router: aiohttp's own costs 5 microseconds each."""
+
+
+class BodyRefused(ImagegateError):
+    """A body that is not taken. `status` is the HTTP status to answer with; the connection is not
+    worth keeping, since a stranger may send the rest of it without end."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BodyLimits(msgspec.Struct, frozen=True):
+    """How much is read, and for how long."""
+
+    most: int
+    """Bytes."""
+    seconds: float = 5.0
+    setting: str = ""
+    """What is set to have larger ones read; empty: nothing."""
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -24,9 +48,46 @@ class Bound(msgspec.Struct, frozen=True):
     """`https://127.0.0.1:8443`, without a slash at the end."""
 
 
+async def read_body(http: web.BaseRequest, limits: BodyLimits) -> bytes:
+    """The whole body, as it was sent; raises BodyRefused (400, 408, 413, 415)."""
+    if http.headers.get("Content-Encoding", "identity") != "identity":
+        raise BodyRefused("send the body without Content-Encoding", status=415)
+    if (http.content_length or 0) > limits.most:
+        raise _too_large(limits)
+    try:
+        # All of a small one is there already: it needs neither a timer nor another copy.
+        if http.content.is_eof():
+            body = http.content.read_nowait()
+        else:
+            async with asyncio.timeout(limits.seconds):
+                body = await _to_its_end(http.content, limits)
+    except TimeoutError as error:
+        message = f"the body did not come within {limits.seconds:g} s"
+        raise BodyRefused(message, status=408) from error
+    except web.RequestPayloadError as error:
+        raise BodyRefused("the body is not framed as HTTP frames one", status=400) from error
+    if len(body) > limits.most:
+        raise _too_large(limits)
+    return body
+
+
+async def _to_its_end(content: StreamReader, limits: BodyLimits) -> bytes:
+    body = bytearray()
+    while chunk := await content.readany():
+        body += chunk
+        if len(body) > limits.most:
+            raise _too_large(limits)
+    return bytes(body)
+
+
+def _too_large(limits: BodyLimits) -> BodyRefused:
+    more = f" ({limits.setting})" if limits.setting else ""
+    return BodyRefused(f"the body is larger than {limits.most} bytes{more}", status=413)
+
+
 @asynccontextmanager
 async def serve(
-    app: web.Application,
+    app: web.Application | Handler,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -34,7 +95,8 @@ async def serve(
     keepalive: float = 75.0,
     shutdown: float = 5.0,
 ) -> AsyncIterator[Bound]:
-    """Serve `app`; port 0 chooses a free one. At the end requests get `shutdown` seconds.
+    """Serve `app`, an application or the one handler of all requests; port 0 chooses a free one.
+    At the end requests get `shutdown` seconds.
 
     A handler is cancelled when its client is gone. Raises InvalidSettings when the address
     cannot be had.
@@ -69,18 +131,21 @@ async def serve_unix(
 
 @asynccontextmanager
 async def _runner(
-    app: web.Application, *, keepalive: float, shutdown: float
-) -> AsyncIterator[web.AppRunner]:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        # Nobody of ours reads a packed body; unpacking a stranger's held the loop for seconds,
-        # also where it has been refused already.
-        auto_decompress=False,
-        keepalive_timeout=keepalive,
-        shutdown_timeout=shutdown,
-    )
+    app: web.Application | Handler, *, keepalive: float, shutdown: float
+) -> AsyncIterator[web.BaseRunner]:
+    # Nobody of ours reads a packed body; unpacking a stranger's held the loop for seconds, also
+    # where it has been refused already.
+    options: dict[str, Any] = {
+        "access_log": None,
+        "handler_cancellation": True,
+        "auto_decompress": False,
+        "keepalive_timeout": keepalive,
+    }
+    runner: web.BaseRunner
+    if isinstance(app, web.Application):
+        runner = web.AppRunner(app, shutdown_timeout=shutdown, **options)
+    else:
+        runner = web.ServerRunner(web.Server(app, **options), shutdown_timeout=shutdown)
     await runner.setup()
     try:
         yield runner

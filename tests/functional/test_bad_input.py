@@ -88,7 +88,7 @@ async def test_another_type_or_encoding_is_refused_with_415(
     body = gzip.compress(GOOD) if encoding == "gzip" else GOOD
     answer = await home.post(body, headers=headers)
     assert answer.http == 415
-    assert answer.body["error"].startswith("send the review ")
+    assert answer.body["error"].startswith("send the ")
 
 
 async def test_a_second_encoding_behind_a_plain_one_is_not_unpacked(home: House) -> None:

@@ -163,8 +163,10 @@ def _routes() -> set[str]:
 
 
 def _statuses(folder: str) -> set[str]:
-    """Those that the code of a service answers with, and the one of an error that names none."""
-    return _found(r"(?:status=|_json\(|else )(\d{3})\b", folder) | {"400"}
+    """Those that the code of a service answers with, or reading a body ends with, and the one of
+    an error that names none."""
+    body = set(re.findall(r"status=(\d{3})\b", (ROOT / "shared/runtime/http.py").read_text()))
+    return _found(r"(?:status=|_json\(|else )(\d{3})\b", folder) | body | {"400"}
 
 
 LANES = set(map(str, Lane))
