@@ -32,6 +32,8 @@ class Manifests(msgspec.Struct, frozen=True):
 
     objects: list[Object]
     files: Files
+    kept: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    """Generated ones whose names have no hash of what they hold."""
 
     def all(self, kind: str) -> list[Object]:
         return [one for one in self.objects if one["kind"] == kind]
@@ -143,8 +145,12 @@ def _documents(path: Path) -> list[Object]:
 
 
 def _generate(manifests: Manifests, kind: str, generator: Object, folder: Path) -> None:
-    known = {"name", "namespace", "files", "type", "behavior"}
+    known = {"name", "namespace", "files", "type", "behavior", "options"}
     assert set(generator) <= known, f"{generator['name']}: {set(generator) - known}"
+    options = generator.get("options", {})
+    assert set(options) <= {"disableNameSuffixHash"}, f"{generator['name']}: {options}"
+    if options.get("disableNameSuffixHash"):
+        manifests.kept.add((kind, generator["name"]))
     files = {}
     for entry in generator["files"]:
         key, _, path = entry.rpartition("=")
@@ -173,11 +179,14 @@ def _generate(manifests: Manifests, kind: str, generator: Object, folder: Path) 
 
 def _patch(target: Object, operations: list[Object]) -> None:
     for operation in operations:
-        assert operation["op"] == "replace", f"{operation['op']} is not understood here"
         *way, last = operation["path"].strip("/").split("/")
         place: Any = target
         for step in way:
             place = place[int(step)] if isinstance(place, list) else place[step]
+        if (operation["op"], last) == ("add", "-"):
+            place.append(operation["value"])
+            continue
+        assert operation["op"] == "replace", f"{operation['op']} is not understood here"
         assert last in place, f"{operation['path']}: there is nothing to replace"
         place[last] = operation["value"]
 

@@ -61,10 +61,11 @@ def refused(objects: list[Object], version: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_they_are_what_kubernetes_reads(
-    version: str, everything: Manifests, audit: Manifests, tmp_path: Path
+    version: str, everything: Manifests, audit: Manifests, pinning: Manifests, tmp_path: Path
 ) -> None:
     assert refused(everything.objects, version, tmp_path) == []
     assert refused(audit.objects, version, tmp_path) == []
+    assert refused(pinning.objects, version, tmp_path) == []
 
 
 def test_a_misspelt_key_is_refused_by_the_schema(base: Manifests, tmp_path: Path) -> None:
@@ -97,6 +98,12 @@ def test_a_process_takes_all_that_it_is_told(
 def test_in_the_audit_variant_too(audit: Manifests, tmp_path: Path) -> None:
     for name in DEPLOYMENTS[:4]:
         assert mistakes(told_by(audit, name, root=tmp_path / name)) == []
+
+
+def test_where_workloads_are_pinned_too(pinning: Manifests, tmp_path: Path) -> None:
+    told = told_by(pinning, "imagegate-webhook", root=tmp_path)
+    assert mistakes(told) == []
+    assert told.environ["IMAGEGATE_PIN"] == "all"
 
 
 @pytest.mark.parametrize(
@@ -316,7 +323,7 @@ def test_the_webhook_survives_a_node_and_a_drain(base: Manifests) -> None:
     assert spread[0]["topologyKey"] == "kubernetes.io/hostname"
 
 
-def test_changed_rules_and_secrets_restart_whoever_reads_them(everything: Manifests) -> None:
+def test_changed_keys_and_secrets_restart_whoever_reads_them(everything: Manifests) -> None:
     """All of them are generated: kustomize puts a hash of the content into the name."""
     used = {
         ("Secret", volume["secret"]["secretName"])
@@ -327,6 +334,20 @@ def test_changed_rules_and_secrets_restart_whoever_reads_them(everything: Manife
         if "emptyDir" not in volume and not optional(volume)
     }
     assert used == set(everything.files)
+
+
+def test_changed_rules_restart_nobody_since_processes_follow_the_mounted_file(
+    everything: Manifests, audit: Manifests
+) -> None:
+    """A file that is mounted by its own path (subPath) never changes."""
+    for manifests in (everything, audit):
+        assert manifests.kept == {("ConfigMap", "imagegate-rules")}
+        mounts = [
+            mount
+            for pod in pods(manifests)
+            for mount in pod["spec"]["containers"][0]["volumeMounts"]
+        ]
+        assert not any("subPath" in mount for mount in mounts)
 
 
 def test_only_exceptions_are_made_when_they_are_needed(everything: Manifests) -> None:
