@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from services.console.door import Door
 from services.console.edge.answers import errors_as_json, questions
-from services.console.edge.guard import MAX_BODY, Guard
+from services.console.edge.guard import Guard
 from services.console.edge.page import Page
 from services.console.edge.stream import Stream
 from services.console.files import StaticFile
@@ -44,9 +44,7 @@ def console_app(
     guard = Guard(sessions=sessions, door=door, clock=clock)
     page = Page(files)
     stream = Stream(observer=observer, guard=guard)
-    app = web.Application(
-        middlewares=[_counted(metrics), errors_as_json, guard.middleware], client_max_size=MAX_BODY
-    )
+    app = web.Application(middlewares=[_counted(metrics), errors_as_json, guard.middleware])
     app.on_response_prepare.append(_with_headers)
     app.router.add_routes(questions(ops))
     for path, handle in {

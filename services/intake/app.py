@@ -4,7 +4,6 @@
 that what is worth a scan was handed on; 503, that it could not be and has to be sent again.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 
@@ -19,10 +18,10 @@ from services.intake.metrics import IntakeMetrics
 from services.intake.prewarm import Prewarm
 from services.intake.pushes import Found, Ignored, InvalidEvent, Source, Taken, Tally
 from shared.ports.clock import Clock
+from shared.runtime.http import BodyLimits, BodyRefused, read_body
 
 log = logging.getLogger(__name__)
 
-BODY_TIMEOUT = 5.0
 READ_AT_ONCE = 64
 """Bodies that may be on their way to one endpoint: a signature can be looked at only behind its
 body, and strangers must not fill the memory until then."""
@@ -84,7 +83,7 @@ class Endpoint:
         self._metrics = metrics
         self._complaints = complaints
         self._clock = clock
-        self._max_body = max_body
+        self._limits = BodyLimits(max_body, setting="IMAGEGATE_INTAKE_MAX_BODY")
         self._reading = 0
 
     async def handle(self, http: web.Request) -> web.Response:
@@ -92,7 +91,7 @@ class Endpoint:
         began = self._clock.monotonic()
         try:
             answer = await self._take(http)
-        except InvalidEvent as error:
+        except (InvalidEvent, BodyRefused) as error:
             answer = self._refusal(http, error)
         except Exception:
             log.exception("push events could not be handled")
@@ -113,23 +112,12 @@ class Endpoint:
         return _json(503 if tally.taken[Taken.AWAY] else 202, _answered(tally))
 
     async def _body(self, http: web.Request) -> bytes:
-        """The whole body, bounded in size and time; raises InvalidEvent."""
-        if http.headers.get("Content-Encoding", "identity") != "identity":
-            raise InvalidEvent("send the events without Content-Encoding", status=415)
-        too_large = f"the body is larger than {self._max_body} bytes (IMAGEGATE_INTAKE_MAX_BODY)"
-        if (http.content_length or 0) > self._max_body:
-            raise InvalidEvent(too_large, status=413)
+        """The whole body; raises InvalidEvent, BodyRefused."""
         if self._reading >= READ_AT_ONCE:
             raise InvalidEvent("too many bodies are on their way: send it again", status=503)
         self._reading += 1
         try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                return await http.read()
-        except web.HTTPRequestEntityTooLarge as error:
-            raise InvalidEvent(too_large, status=413) from error
-        except TimeoutError as error:
-            message = f"the body did not come within {BODY_TIMEOUT:g} s"
-            raise InvalidEvent(message, status=408) from error
+            return await read_body(http, self._limits)
         finally:
             self._reading -= 1
 
@@ -137,7 +125,7 @@ class Endpoint:
         message = f"credentials are missing or wrong: send {self._credentials.wanted}"
         return InvalidEvent(message, status=401)
 
-    def _refusal(self, http: web.Request, error: InvalidEvent) -> web.Response:
+    def _refusal(self, http: web.Request, error: InvalidEvent | BodyRefused) -> web.Response:
         reason = str(error)
         if error.status == 401 and not self._credentials.configured:
             reason = f"{self._credentials.setting} is not set: nobody can send events here"
@@ -173,9 +161,9 @@ class Endpoint:
         log.info("push events", extra=fields)
 
 
-def intake_app(*, distribution: Endpoint, generic: Endpoint, max_body: int) -> web.Application:
-    """The application with both ways in; `max_body` in bytes."""
-    app = web.Application(client_max_size=max_body)
+def intake_app(*, distribution: Endpoint, generic: Endpoint) -> web.Application:
+    """The application with both ways in."""
+    app = web.Application()
     app.router.add_post("/events/distribution", distribution.handle)
     app.router.add_post("/events/generic", generic.handle)
     return app

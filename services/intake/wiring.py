@@ -95,11 +95,7 @@ async def run_intake(
             max_body=settings.imagegate_intake_max_body,
         )
 
-    app = intake_app(
-        distribution=endpoint(Source.DISTRIBUTION),
-        generic=endpoint(Source.GENERIC),
-        max_body=settings.imagegate_intake_max_body,
-    )
+    app = intake_app(distribution=endpoint(Source.DISTRIBUTION), generic=endpoint(Source.GENERIC))
     tried = FirstTry({"store": ports.store_ping, "queue": ports.queue.ping})
     async with AsyncExitStack() as stack:
         events = await stack.enter_async_context(

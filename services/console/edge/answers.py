@@ -12,6 +12,7 @@ from services.console.view import OpsView
 from services.console.watchers import TooManyWatchers
 from shared.domain.errors import ImagegateError
 from shared.ports.decisions import MAX_DECISIONS
+from shared.runtime.http import BodyRefused
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,6 @@ MAX_LETTERS = 1_000
 SAID = {
     404: "there is nothing at this path",
     405: "this path does not take this method",
-    408: "the body did not come in time",
-    413: "the body is too large",
 }
 
 Ask = Callable[[web.Request], Awaitable[object]]
@@ -100,6 +99,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return refusal(error.status, SAID.get(error.status, error.reason), **allowed)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return refusal(400, f"bad request: {error}")
+    except BodyRefused as error:
+        return refusal(error.status, str(error))
     except TooManyTries as error:
         return refusal(429, str(error), Retry_After="1")
     except TooManyWatchers as error:

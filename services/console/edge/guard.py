@@ -1,7 +1,5 @@
 """Who may ask, and how a browser comes to its cookie."""
 
-import asyncio
-
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -10,12 +8,12 @@ from services.console.door import Door
 from services.console.edge.answers import refusal
 from services.console.session import COOKIE, LIFE, Sessions
 from shared.ports.clock import Clock
+from shared.runtime.http import BodyLimits, read_body
 
 PUBLIC = frozenset({"/", "/static/{name}", "/login"})
 """What is answered without credentials; all else wants them, what does not exist, too."""
 
-MAX_BODY = 4096
-BODY_TIMEOUT = 5.0
+LIMITS = BodyLimits(4096)
 
 _WHO = (
     "say who you are: log in on the console's page, or send Authorization: Bearer with the token "
@@ -71,9 +69,7 @@ class Guard:
     async def login(self, request: web.Request) -> web.Response:
         if request.content_type != "application/json":
             return refusal(415, "send the token as application/json")
-        if "Content-Encoding" in request.headers:
-            return refusal(415, "send the token without Content-Encoding")
-        given = msgspec.json.decode(await _body(request), type=Login)
+        given = msgspec.json.decode(await read_body(request, LIMITS), type=Login)
         if not await self._door.opens(given.token, caller=_caller(request)):
             return refusal(401, "this is not the console's token")
         response = web.Response(status=204)
@@ -85,14 +81,6 @@ class Guard:
         response = web.Response(status=204)
         _set_cookie(request, response, "", life=0)
         return response
-
-
-async def _body(request: web.Request) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await request.read()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout from None
 
 
 def _set_cookie(request: web.Request, response: web.Response, value: str, *, life: int) -> None:
