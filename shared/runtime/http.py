@@ -49,7 +49,7 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 async def read_body(http: web.BaseRequest, limits: BodyLimits) -> bytes:
-    """The whole body, as it was sent; raises BodyRefused (400, 408, 413, 415)."""
+    """The whole body, as it was sent; raises BodyRefused (408, 413, 415)."""
     if http.headers.get("Content-Encoding", "identity") != "identity":
         raise BodyRefused("send the body without Content-Encoding", status=415)
     if (http.content_length or 0) > limits.most:
@@ -64,8 +64,6 @@ async def read_body(http: web.BaseRequest, limits: BodyLimits) -> bytes:
     except TimeoutError as error:
         message = f"the body did not come within {limits.seconds:g} s"
         raise BodyRefused(message, status=408) from error
-    except web.RequestPayloadError as error:
-        raise BodyRefused("the body is not framed as HTTP frames one", status=400) from error
     if len(body) > limits.most:
         raise _too_large(limits)
     return body
