@@ -36,7 +36,7 @@ class WebhookMetrics:
         ).of()
         self._seconds = metrics.histogram(
             "imagegate_review_seconds", "From a review's first byte read to its answer."
-        )
+        ).of()
         self._refused = metrics.counter(
             "imagegate_reviews_refused_total", "Bodies that were no review.", ("status",)
         )
@@ -128,7 +128,7 @@ class WebhookMetrics:
         self._counts[decision.allowed, decision.state](1)
         if decision.allowed and decision.unpinned:
             self._unpinned(1)
-        self._seconds.observe(seconds)
+        self._seconds(seconds)
 
     def mutated(self, mutation: Mutation, seconds: float) -> None:
         """A call to /mutate was answered."""

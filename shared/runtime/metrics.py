@@ -5,18 +5,26 @@ gauges, in what is counted, as Prometheus advises (its "Metric and label naming"
 Whoever counts something makes its own metric from the registry it is given.
 """
 
+import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import cast
 
 from prometheus_client import (
     CollectorRegistry,
     Gauge,
-    Histogram,
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.utils import floatToGoString
 
 MAX_SERIES = 200
 OTHER = "other"
@@ -89,15 +97,60 @@ class CounterMetric:
 
 
 class HistogramMetric:
-    """How long, or how much, by buckets."""
+    """How long, or how much, by buckets. Plain numbers for the reason that a counter has them."""
 
-    def __init__(self, histogram: Histogram, series: _Series) -> None:
-        self._histogram, self._series = histogram, series
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
+    ) -> None:
+        self._name, self._text, self._labels = name, text, labels
+        self._bounds = tuple(buckets)
+        self._series = _Series(len(labels))
+        self._values: dict[tuple[str, ...], _Observed] = {}
+        if not labels:
+            self.of()
 
     def observe(self, value: float, *labels: str) -> None:
         """Note one value for these label values."""
+        self.of(*labels)(value)
+
+    def of(self, *labels: str) -> Callable[[float], None]:
+        """What notes values for these label values: for a hot path, which keeps it."""
         labels = self._series.bounded(labels)
-        (self._histogram.labels(*labels) if labels else self._histogram).observe(value)
+        if labels not in self._values:
+            self._values[labels] = _Observed(self._bounds)
+        return self._values[labels].note
+
+    def describe(self) -> Iterator[Metric]:
+        """For the registry: that it is there."""
+        yield self._family()
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry: all its buckets now."""
+        family = self._family()
+        for labels, observed in self._values.items():
+            family.add_metric(labels, observed.buckets(), observed.sum)
+        yield family
+
+    def _family(self) -> HistogramMetricFamily:
+        return HistogramMetricFamily(self._name, self._text, labels=self._labels)
+
+
+class _Observed:
+    """The values of one series."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def note(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many values are at most each bound."""
+        bounds = map(floatToGoString, (*self._bounds, math.inf))
+        return list(zip(bounds, accumulate(self._counts), strict=True))
 
 
 class GaugeMetric:
@@ -158,10 +211,9 @@ class Metrics:
         buckets: Sequence[float] = SECONDS,
     ) -> HistogramMetric:
         """A histogram; its name ends in the unit, its buckets are in that unit."""
-        histogram = Histogram(
-            _checked(name, *_UNITS), text, labels, buckets=buckets, registry=self._registry
-        )
-        return HistogramMetric(histogram, _Series(len(labels)))
+        histogram = HistogramMetric(_checked(name, *_UNITS), text, labels, buckets)
+        self._registry.register(histogram)
+        return histogram
 
     def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> GaugeMetric:
         """A gauge; its name ends in the unit, or in what is counted."""

@@ -1,6 +1,7 @@
 import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from shared.runtime.metrics import MAX_SERIES, Metrics
+from shared.runtime.metrics import MAX_SERIES, SECONDS, Metrics
 
 
 def test_each_kind_counts_for_its_labels() -> None:
@@ -15,6 +16,26 @@ def test_each_kind_counts_for_its_labels() -> None:
     assert 'imagegate_cache_bytes{cache="near"} 7.0' in text
     assert "imagegate_certificate_days 30.0" in text
     assert "_created" not in text
+
+
+def test_a_histogram_is_what_the_library_s_own_would_be() -> None:
+    values = [0.0, 0.001, 0.0010001, 0.3, 0.5, 29.9, 30.0, 31.0]
+    metrics = Metrics()
+    times = metrics.histogram("imagegate_review_seconds", "Time.")
+    calls = metrics.histogram("imagegate_call_seconds", "Calls.", ["what"], buckets=(0.5, 2))
+    registry = CollectorRegistry()
+    theirs = Histogram("imagegate_review_seconds", "Time.", buckets=SECONDS, registry=registry)
+    other = Histogram(
+        "imagegate_call_seconds", "Calls.", ["what"], buckets=(0.5, 2), registry=registry
+    )
+    assert metrics.render() == generate_latest(registry)
+    note = calls.of("get")
+    for value in values:
+        times.observe(value)
+        theirs.observe(value)
+        note(value)
+        other.labels("get").observe(value)
+    assert metrics.render() == generate_latest(registry)
 
 
 def test_a_counter_is_told_from_the_start_once_its_label_values_are_known() -> None:
