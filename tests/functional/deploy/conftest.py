@@ -28,6 +28,16 @@ def cluster_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def pinning(cluster_folder: Path) -> manifests.Manifests:
+    """Where workloads are pinned too."""
+    overlay = cluster_folder / "overlay"
+    overlay.mkdir()
+    told = "resources: [../base]\ncomponents: [../pin-workloads]\n"
+    (overlay / "kustomization.yaml").write_text(told)
+    return manifests.kustomized(overlay)
+
+
+@pytest.fixture(scope="session")
 def base(cluster_folder: Path) -> manifests.Manifests:
     """What `kubectl apply -k k8s/` applies."""
     return manifests.kustomized(cluster_folder)

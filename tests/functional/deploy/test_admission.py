@@ -10,6 +10,7 @@ import yaml
 from cryptography import x509
 
 from services.webhook.app import PATHS
+from services.webhook.settings import WebhookSettings
 from shared.domain.pod_template import WORKLOADS
 from tests.deploy.manifests import FOLDER, Manifests, Object
 
@@ -73,6 +74,40 @@ def test_workloads_are_advised_on_those_that_the_code_knows_and_no_others(
     assert asked(webhook) == {
         (operation, *resource) for operation in ("CREATE", "UPDATE") for resource in known
     }
+
+
+def test_workloads_are_pinned_where_that_is_wanted_the_same_that_are_advised_on(
+    pinning: Manifests, webhooks: dict[str, Object]
+) -> None:
+    (one,) = pinning.all("MutatingWebhookConfiguration")
+    assert one["metadata"]["name"] == "zz-imagegate"
+    *pods, webhook = one["webhooks"]
+    advice = webhooks["workloads.imagegate.dev"]
+    assert [each["name"] for each in pods] == [
+        "pin-create.imagegate.dev",
+        "pin-update.imagegate.dev",
+    ]
+    assert webhook["rules"] == advice["rules"]
+    assert webhook["matchConditions"] == advice["matchConditions"]
+    differ = {"name", "rules", "matchConditions"}
+    told, as_pods = (
+        {key: value for key, value in each.items() if key not in differ}
+        for each in (webhook, pods[0])
+    )
+    assert told == as_pods
+    (container,) = pinning.one("Deployment", "imagegate-webhook")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert {"name": "IMAGEGATE_PIN", "value": "all"} in container["env"]
+
+
+def test_by_default_the_setting_says_what_the_configuration_asks_for(base: Manifests) -> None:
+    """Pods are pinned, workloads are not."""
+    assert WebhookSettings().imagegate_pin == "pods"
+    (container,) = base.one("Deployment", "imagegate-webhook")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert "IMAGEGATE_PIN" not in {entry["name"] for entry in container["env"]}
 
 
 def test_there_are_no_other_webhooks(webhooks: dict[str, Object]) -> None:
