@@ -152,9 +152,11 @@ async def test_who_stops_following_forgets_them(cluster: Cluster) -> None:
 
 
 async def test_they_can_be_followed_again(cluster: Cluster) -> None:
+    cluster.put("steady", PROD)
     for labels in (PROD, {"tier": "test"}):
-        cluster.put("team", labels)
         async with cluster.followed():
+            await eventually(lambda: cluster.labels("steady") == PROD)
+            cluster.put("team", labels)
             await eventually(lambda labels=labels: cluster.labels("team") == labels)
 
 

@@ -72,8 +72,6 @@ class NamespaceWatch:
             self._version = ""
             return WatchEnd.GONE
         except ClusterUnreachable as error:
-            if isinstance(error, TooLarge):  # else it comes again with the same event
-                self._version = ""
             self._lost(error)
             refused = isinstance(error, ClusterMisconfigured)
             return WatchEnd.REFUSED if refused else WatchEnd.LOST

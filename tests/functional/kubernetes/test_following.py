@@ -203,8 +203,10 @@ async def test_an_event_without_end_is_not_kept_in_memory(
 async def test_an_event_that_is_too_large_does_not_come_again_and_again(
     cluster: FakeKubernetes, token: Path
 ) -> None:
-    async with followed(cluster, token) as subject:
+    async with followed(cluster, token, pace=Pace()) as subject:
         await eventually(lambda: cluster.watching == 1)
+        cluster.put("small", {"tier": "test"})
+        await subject.knows("small", "test")
         cluster.put("large", {"tier": "test"}, {"note": "x" * (3 * limits.MAX_LINE_BYTES // 2)})
         await subject.knows("large", "test")
         cluster.put("team", {"tier": "prod"})

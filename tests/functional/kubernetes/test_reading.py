@@ -12,6 +12,9 @@ from tests.fakes.kubernetes import FakeKubernetes, answers, breaks_off, hang, se
 from tests.functional.kubernetes.conftest import followed, opened
 from tests.house import eventually
 
+TEAM = b'{"kind":"PartialObjectMetadata","metadata":{"name":"team","labels":{}}}'
+"""A namespace as the API server sends it."""
+
 FOR_EVER = Pace(answer=60.0, read=60.0)
 """Whoever waits does not wait for these."""
 
@@ -184,7 +187,7 @@ async def test_a_review_that_is_given_up_takes_the_question_from_no_other(
         sends(b'{"kind":"PartialObjectMetadata","metadata":{"name":"other","labels":{}}}'),
         sends(b'{"kind":"Namespace","metadata":{"name":"team","labels":{}}}'),
         sends(b'{"kind":"PartialObjectMetadata","metadata":{"name":"team","labels":{"tier":1}}}'),
-        sends(b" " * (limits.MAX_BODY_BYTES + 1)),
+        sends(TEAM.replace(b"{}", b'{"tier":"prod"}') + b" " * limits.MAX_BODY_BYTES),
     ],
 )
 async def test_an_answer_that_is_none_makes_it_unknown_and_the_next_question_is_asked(
@@ -202,6 +205,25 @@ async def test_an_answer_that_is_none_makes_it_unknown_and_the_next_question_is_
     (said,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert said.message == "a namespace cannot be read"
     assert said.why.isprintable()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("labels", [b"{}", b"null", b'{},"annotations":null'])
+async def test_one_without_labels_has_none_however_that_is_said(
+    labels: bytes, cluster: FakeKubernetes, token: Path
+) -> None:
+    cluster.faults["get"] = sends(TEAM.replace(b"{}", labels))
+    async with opened(cluster, token) as subject:
+        assert await subject.namespaces.read("team") == {}
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "Team", "a" * 64, "-a", "a?limit=1"])
+async def test_what_is_no_name_is_not_asked_for(
+    name: str, cluster: FakeKubernetes, token: Path
+) -> None:
+    async with opened(cluster, token) as subject:
+        assert await subject.namespaces.read(name) is None
+        assert subject.reads == {}
+    assert cluster.asked == []
 
 
 async def test_rights_that_are_missing_are_an_error_said_once(

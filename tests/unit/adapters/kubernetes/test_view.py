@@ -101,10 +101,12 @@ def test_one_that_was_read_counts_where_what_is_followed_is_not_believed(
 
 
 def test_one_that_is_gone_is_not_remembered_from_a_reading(view: NamespaceView) -> None:
-    view.was_read("team", PROD)
+    for name in ("team", "other"):
+        view.was_read(name, PROD)
     view.changed("team", PROD)
     view.removed("team")
-    assert view.labels("team") is None
+    view.removed("other")
+    assert view.labels("team") is view.labels("other") is None
 
 
 def test_one_that_is_missing_is_so_for_a_few_seconds(view: NamespaceView, clock: FakeClock) -> None:
