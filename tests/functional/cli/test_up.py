@@ -131,7 +131,7 @@ async def test_its_console_opens_with_the_token_in_the_state_folder(serving: Ser
     assert named is not None
     url, token = named.groups()
     assert (serving.state / "console.token") == Path(token)
-    ran = await imagegate("decisions", state=serving.state, IMAGEGATE_CONSOLE=url, COLUMNS="200")
+    ran = await imagegate("decisions", state=serving.state, IMAGEGATE_CONSOLE=url, COLUMNS="400")
     assert (ran.code, ran.err) == (0, "")
     assert "Package is blacklisted: openssh-server" in ran.out
     other = serving.state / "other"
