@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 _PROGRAM = """#!{python} -I
 import json, os, pathlib, subprocess, sys, time
@@ -32,7 +33,7 @@ class FakeHelper:
         self.path.chmod(0o700)
         self.answers("ada", "correct-horse")
 
-    def answers(self, user: str, secret: str, **plan: object) -> None:
+    def answers(self, user: str, secret: str, **plan: Any) -> None:
         """Give these, with code 0 unless `plan` says more (`plans`)."""
         answer = {"ServerURL": "", "Username": user, "Secret": secret}
         self.plans(output=json.dumps(answer), **plan)
