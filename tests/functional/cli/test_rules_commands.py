@@ -8,7 +8,7 @@ import pytest
 
 from shared.adapters.rules_file.loading import load_rules
 from shared.domain.pointer import DAY
-from shared.domain.rules import Mode, Requirement
+from shared.domain.rules import Mode, PinWhat, Requirement, Tags
 from tests.functional.cli.commands import REPOSITORY, Ran, imagegate
 
 RULES = """
@@ -81,6 +81,9 @@ CONTROLLER = {
         ("image", ".*", "never", "", "policy"),
     ],
 }
+
+
+TOLERANT = (PinWhat.NONE, Tags.ALLOW)
 
 
 def written(folder: Path, text: str, name: str = "rules.yaml") -> str:
@@ -187,20 +190,23 @@ async def test_the_starter_rules_are_good_and_so_is_what_stands_in_their_comment
     ran = await imagegate("rules", "starter", state=tmp_path)
     rules = load_rules(Path(written(tmp_path, ran.out)))
     assert (rules.default.mode, rules.default.turn_grace) == (Mode.ENFORCE, DAY)
-    lines = [
-        line.removeprefix("# ") if line.startswith(("# ", "#  ")) and _is_yaml(line) else line
-        for line in ran.out.splitlines()
-    ]
-    whole = load_rules(Path(written(tmp_path, "\n".join(lines) + "\n", "whole.yaml")))
-    assert [rule.mode for rule in whole.rules] == [Mode.ENFORCE, Mode.DENY, Mode.ENFORCE]
+    tolerant = [rule.name for rule in rules.rules if (rule.pin, rule.tags) == TOLERANT]
+    assert len(tolerant) == len(rules.rules) == 2
+    whole = load_rules(Path(written(tmp_path, _with_examples(ran.out), "whole.yaml")))
+    assert [rule.mode for rule in whole.rules[2:]] == [Mode.ENFORCE, Mode.DENY]
     assert (len(whole.exceptions), len(whole.registries)) == (1, 1)
+    assert "docker.io" in whole.allow_registries
 
 
-def _is_yaml(line: str) -> bool:
-    """A comment that stands for a key or for something below one."""
-    head = line.removeprefix("# ")
-    keys = ("rules:", "exceptions:", "allowRegistries:", "registries:")
-    return head.startswith((*keys, "  "))
+def _with_examples(text: str) -> str:
+    """With the keys and the list entries that stand in comments."""
+    shown = []
+    for line in text.splitlines():
+        lead, mark, rest = line.partition("# ")
+        keys = ("exceptions:", "allowRegistries:", "registries:")
+        an_example = mark and (rest.startswith((*keys, "- ", "  ")))
+        shown.append(lead + rest if an_example else line)
+    return "\n".join(shown) + "\n"
 
 
 async def imported(folder: Path) -> Ran:
