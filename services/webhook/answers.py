@@ -1,7 +1,6 @@
 """From judgements to a decision: what is allowed, with which code, warnings and audit.
 
-The table of answers is docs/design/behaviour.md 3; what Kubernetes keeps of warnings is
-docs/design/field-notes.md 1c. What a denial says: `services.webhook.wording`.
+The table of answers is docs/design/behaviour.md 3. What is said of an image: `wording`.
 """
 
 import math
@@ -9,26 +8,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.webhook.wording import (
-    FIRST_LINE,
-    advice_of,
-    allowed_all_the_same,
-    line_of,
-    message_of,
-    shown,
-)
+from services.webhook.audit import annotations_of
+from services.webhook.lines import FIRST_LINE, within_budget
+from services.webhook.note import GOOD, Note
+from services.webhook.wording import advice_of, line_of, message_of
 from shared.domain.decision import Decision, Judgement, State
-from shared.domain.pointer import DAY, SECOND
+from shared.domain.pointer import SECOND
 from shared.domain.rules import Mode, Rule
-from shared.domain.verdict import Outcome
 from shared.ports.decisions import MAX_IMAGES, MAX_TEXT
 
-MAX_WARNINGS = 12
-EXPECTED_SCAN = 10 * SECOND
-"""Assumed before anything was measured."""
+ASSUMED = 10 * SECOND
+"""How long a scan is taken to last before any was measured."""
 
 LONGEST_SILENCE = 100 * SECOND
-"""What a person's kubectl may wait without a word (docs/design/kube-facts.md 2)."""
+"""What a person's kubectl may wait without a word: ten times, ten seconds at most
+(docs/design/kube-facts.md 2)."""
 
 CODES = {
     State.INVALID: 403,
@@ -45,8 +39,6 @@ CODES = {
 """Worst first: what cannot be cured by asking again decides."""
 
 _ORDER = {state: place for place, state in enumerate(CODES)}
-ALLOWED = (State.TURNED, State.EXCEPTED, State.EXEMPT, State.PASS)
-"""What needs no leniency; most to be told of first."""
 
 NOT_YET = (
     State.PENDING,
@@ -60,51 +52,8 @@ NOT_YET = (
 """States that a dry run lets pass with a warning, since nothing runs, and advice on a workload,
 since its pods are judged anyway."""
 
-
-_PULLED = (State.PASS, State.TURNED, State.EXCEPTED)
-"""Judged by its digest now: a tag alone may name another when it is pulled."""
-
-
-class Note(msgspec.Struct, frozen=True):
-    """A judgement under a rule, and what an answer says of it when it is good: made once, used
-    often."""
-
-    judgement: Judgement
-    rule: Rule
-    warnings: tuple[str, ...] = ()
-    unpinned: str = ""
-    """The image, where its tag can move before the kubelet pulls it."""
-    policies: tuple[str, ...] = ()
-    evaluated_at: int = 0
-    """Of the oldest verdict (ms); 0: none."""
-    scan_id: str = ""
-
-
-def note(judgement: Judgement, rule: Rule, now: int) -> Note:
-    """Prepare a judgement for answers of the next seconds."""
-    image = shown(judgement.image, 80)
-    good = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.PASS]
-    warnings = allowed_all_the_same(judgement, now)
-    warnings += [
-        f"image {image}: {shown(finding.message)}" for verdict in good for finding in verdict.warns
-    ]
-    warnings += [
-        f"image {image}: its verdict is {(now - verdict.evaluated_at) // DAY} days old"
-        for verdict in good
-        if now - verdict.evaluated_at > DAY
-    ]
-    reference = judgement.reference
-    tagged = reference is not None and reference.digest is None
-    oldest = min(judgement.verdicts, key=lambda verdict: verdict.evaluated_at, default=None)
-    return Note(
-        judgement=judgement,
-        rule=rule,
-        warnings=tuple(warning[:FIRST_LINE] for warning in warnings[:MAX_WARNINGS]),
-        unpinned=image if tagged and judgement.state in _PULLED else "",
-        policies=tuple(shown(verdict.policy_id, 80) for verdict in judgement.verdicts),
-        evaluated_at=oldest.evaluated_at if oldest else 0,
-        scan_id=shown(oldest.scan_id, 64) if oldest else "",
-    )
+UNNAMED = Rule().name
+"""The default rule's name, which tells a person nothing."""
 
 
 def decide(
@@ -119,114 +68,115 @@ def decide(
 
     `by_system`: the user is one of Kubernetes' own; `advice`: the object is a workload.
     """
-    bad = [each for each in notes if each.judgement.state not in ALLOWED]
+    good = sorted([each for each in notes if each.good], key=_most_to_tell_first)
+    bad = sorted([each for each in notes if not each.good], key=_worst_first)
+    spared = [each for each in bad if _lenient(each, dry_run=dry_run, advice=advice)]
     denied = [each for each in bad if not _lenient(each, dry_run=dry_run, advice=advice)]
-    # What denies is told first, and of that and of the rest the worst.
-    bad.sort(key=lambda each: (each not in denied, _ORDER[each.judgement.state]))
-    decisive = bad[0] if bad else min(notes, key=_most_to_tell, default=None)
-    state = decisive.judgement.state if decisive else State.PASS
-    audit = _audit(notes, decisive, now)
-    lines = [line_of(each.judgement, now) for each in bad]
-    images = tuple(dict.fromkeys([each.judgement.image[:MAX_TEXT] for each in notes]))[:MAX_IMAGES]
-    rule = audit.get("rule", "")
-    if denied:
-        worst = bad[0].judgement
-        return Decision(
-            allowed=False,
-            state=state,
-            code=CODES[state],
-            message=message_of(lines, worst),
-            audit=audit,
-            images=images,
-            rule=rule,
-            retry_after=0 if by_system else _retry_after(worst, now),
-        )
-    if bad:
-        audit["message"] = lines[0]
+    ordered = (*denied, *spared, *good)
+    told = [_line_of_spared(each, now, advice=advice) for each in spared]
+    excuse = told[0] if told else "" if denied else _excuse(good)
+    # Of mode audit only the audit says it.
     warned = [
-        _warning(each, line, advice=advice, dry_run=dry_run)
-        for each, line in zip(bad, lines, strict=True)
-        if each.rule.mode is not Mode.AUDIT
+        line for each, line in zip(spared, told, strict=True) if each.rule.mode is not Mode.AUDIT
     ]
-    # A workload's tags are not pinned, those of its pods are: nothing to warn of.
-    unpinned = [] if advice else [each.unpinned for each in notes if each.unpinned]
-    return Decision(
-        allowed=True,
-        state=state,
-        warnings=(*warned, *_warnings(notes, unpinned))[:MAX_WARNINGS],
+    audit = annotations_of(ordered, excuse, now)
+    decision = Decision(
+        allowed=not denied,
+        state=ordered[0].state if ordered else State.PASS,
+        warnings=within_budget(warned),
         audit=audit,
-        images=images,
-        rule=rule,
-        unpinned=len(unpinned),
+        reason=excuse,
+        images=_images(notes),
+        rule=audit.get("rule", ""),
     )
+    if denied:
+        return _denial(decision, denied, now, by_system=by_system)
+    # A workload's tags are not pinned, those of its pods are: nothing to warn of.
+    unpinned = [] if advice else [each.unpinned for each in good if each.unpinned]
+    warnings = within_budget(
+        [*warned, *_warnings_of_good(good, unpinned)], more=sum(each.more_warnings for each in good)
+    )
+    return msgspec.structs.replace(decision, warnings=warnings, unpinned=len(unpinned))
+
+
+def _denial(decision: Decision, denied: Sequence[Note], now: int, *, by_system: bool) -> Decision:
+    lines = [_line(each, now) for each in denied]
+    return msgspec.structs.replace(
+        decision,
+        code=CODES[decision.state],
+        message=message_of(lines, denied[0].judgement),
+        reason=lines[0],
+        retry_after=0 if by_system else _retry_after(denied, now),
+    )
+
+
+def _images(notes: Sequence[Note]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([each.judgement.image[:MAX_TEXT] for each in notes]))[:MAX_IMAGES]
 
 
 def _lenient(each: Note, *, dry_run: bool, advice: bool) -> bool:
     """Whether the object passes in spite of it."""
-    state = each.judgement.state
     if each.rule.mode in (Mode.WARN, Mode.AUDIT):
-        return state is not State.INVALID
-    return state in NOT_YET and (dry_run or advice)
+        return each.state is not State.INVALID
+    return each.state in NOT_YET and (dry_run or advice)
 
 
-def _warning(each: Note, line: str, *, advice: bool, dry_run: bool) -> str:
-    """What is said of an image in spite of which the object passes."""
-    if each.rule.mode is Mode.WARN:
-        return line
-    return advice_of(each.judgement) if advice else f"not judged yet: {line}"[:FIRST_LINE]
+def _worst_first(each: Note) -> int:
+    return _ORDER[each.state]
 
 
-def _most_to_tell(each: Note) -> int:
-    return ALLOWED.index(each.judgement.state)
+def _most_to_tell_first(each: Note) -> int:
+    return GOOD.index(each.state)
 
 
-def _retry_after(worst: Judgement, now: int) -> int:
+def _line(each: Note, now: int) -> str:
+    """What is said of an image that is not good; the default rule needs no name."""
+    rule = each.rule.name
+    return line_of(each.judgement, now, rule="" if rule == UNNAMED else rule)
+
+
+def _excuse(good: Sequence[Note]) -> str:
+    """Why what was not found good may run."""
+    return next((line for each in good for line in each.excuses), "")
+
+
+def _retry_after(denied: Sequence[Note], now: int) -> int:
     """Seconds after which kubectl asks again by itself; 0: show the message at once.
 
     A fifth of what remains, so that kubectl's ten tries outlast the scan.
     """
-    if worst.state is not State.PENDING:
+    if any(each.state is not State.PENDING for each in denied):
         return 0
-    passed = now - (worst.since or now)
-    if passed > LONGEST_SILENCE:
+    remaining = max(_remaining(each.judgement, now) for each in denied)
+    if remaining > LONGEST_SILENCE:
         return 0
-    remaining = max(EXPECTED_SCAN - passed, SECOND)
     return min(10, max(1, math.ceil(remaining / 5 / SECOND)))
 
 
-def _warnings(notes: Sequence[Note], unpinned: Sequence[str]) -> tuple[str, ...]:
-    """Warn findings, old verdicts, and tags that may move before the kubelet pulls."""
-    warnings = [warning for each in notes for warning in each.warnings]
+def _remaining(judgement: Judgement, now: int) -> int:
+    """How long its scan is likely to take still (ms)."""
+    if judgement.since is None:
+        return 0
+    passed = max(0, now - judgement.since)
+    remaining = (judgement.usual or ASSUMED) - passed
+    # What takes longer than usual may take as long again.
+    return remaining if remaining > 0 else passed
+
+
+def _line_of_spared(each: Note, now: int, *, advice: bool) -> str:
+    """What is said of an image in spite of which the object passes."""
+    if each.rule.mode in (Mode.WARN, Mode.AUDIT):
+        return _line(each, now)
+    return (
+        advice_of(each.judgement) if advice else f"not judged yet: {_line(each, now)}"[:FIRST_LINE]
+    )
+
+
+def _warnings_of_good(good: Sequence[Note], unpinned: Sequence[str]) -> list[str]:
+    """Why what failed may run, tags that may move before the kubelet pulls, old verdicts and
+    findings to warn of: what matters most comes first, since there is room for few."""
+    warnings = [line for each in good for line in each.excuses]
     if unpinned:
         text = "not pinned to a digest, the tag can move before it is pulled: "
         warnings.append((text + ", ".join(unpinned))[:FIRST_LINE])
-    return tuple(warnings[:MAX_WARNINGS])
-
-
-def _audit(notes: Sequence[Note], decisive: Note | None, now: int) -> dict[str, str]:
-    """Audit annotations: keys are qualified names, values bounded."""
-    if decisive is None:
-        return {"decision": State.PASS.value}
-    state = decisive.judgement.state
-    audit = {"decision": state.value, "rule": _rules(notes, decisive)}
-    used = dict.fromkeys(one for each in notes for one in each.judgement.exceptions)
-    if used:
-        owners = (f"{one.id or one.image} ({one.owner})" for one in used)
-        audit["exceptions"] = shown(", ".join(owners), FIRST_LINE)
-    judged = [each for each in notes if each.evaluated_at]
-    if not judged:
-        return audit
-    oldest = min(judged, key=lambda each: each.evaluated_at)
-    policies = {policy for each in judged for policy in each.policies}
-    audit["policy"] = ",".join(sorted(policies))[:FIRST_LINE]
-    audit["verdict-age-seconds"] = str(max(0, now - oldest.evaluated_at) // SECOND)
-    if oldest.scan_id:
-        audit["scan-id"] = oldest.scan_id
-    return audit
-
-
-def _rules(notes: Sequence[Note], decisive: Note) -> str:
-    """The rule that decided; of what passes every rule that was asked."""
-    if decisive.judgement.state not in ALLOWED:
-        return decisive.rule.name
-    return ",".join(dict.fromkeys(each.rule.name for each in notes))[:FIRST_LINE]
+    return warnings + [line for each in good for line in each.warnings]

@@ -4,11 +4,11 @@ from typing import TypeAlias
 
 import msgspec
 
-from services.webhook.answers import Note, note
 from services.webhook.entries import Entry
 from services.webhook.images import Case, Ruled, Shape, cases_of
 from services.webhook.knowledge import Knowledge
 from services.webhook.lookups import Lookups
+from services.webhook.note import Note, note
 from services.webhook.recent import Recent, Resting
 from services.webhook.settling import settle
 from services.webhook.terms import Terms

@@ -1,8 +1,9 @@
 """What /validate would say of an image now, from what is known: nobody is asked or waited for."""
 
-from services.webhook.answers import Note, decide, note
+from services.webhook.answers import decide
 from services.webhook.images import Case, Ruled, cases_of
 from services.webhook.knowledge import Knowledge
+from services.webhook.note import Note, note
 from services.webhook.settling import settle
 from services.webhook.terms import Terms
 from shared.domain.decision import Decision, Judgement, State

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from services.webhook.answers import Note
 from services.webhook.entries import RECHECK, Entry
+from services.webhook.note import Note
 from shared.domain.decision import Decision
 from shared.domain.scope import RuleBook
 from shared.ports.clock import Clock

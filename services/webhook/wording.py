@@ -6,161 +6,157 @@ it is what `kubectl describe` shows of the owner.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from services.webhook.lines import Said, image_line, shown
 from shared.domain.decision import Judgement, State
-from shared.domain.pointer import SECOND
-from shared.domain.verdict import Outcome
-from shared.runtime.logging import one_line
+from shared.domain.pointer import MINUTE, SECOND
+from shared.domain.verdict import Finding, Outcome, Verdict
 
-FIRST_LINE = 256
 MAX_LINES = 10
+"""Findings of a message, and images beside the worst; the rest are counted."""
+
+EXPLAIN = "See: imagegate explain IMAGE"
 
 _LINK = re.compile(r"(?: - )?https?://[^\s)]+")
 """Left out of the first line, where each character counts; the lines below have it."""
 
 
-def shown(text: str, limit: int = 200) -> str:
-    """Text from outside on one bounded line, whatever it holds."""
-    return one_line(text, limit=limit)
-
-
-def abridged(text: str, limit: int) -> str:
-    """The beginning and the end of a long text: scanners say what they saw at its end."""
-    if len(text) <= limit:
-        return shown(text, limit)
-    half = (limit - 3) // 2
-    return shown(f"{text[:half]} … {text[len(text) - half :]}", limit)
-
-
 def message_of(lines: Sequence[str], worst: Judgement) -> str:
     """The whole message: the first of `lines`, then what stops in `worst`, then the others."""
-    stops = [
-        finding
-        for verdict in worst.verdicts
-        if verdict.outcome is Outcome.FAIL
-        for finding in verdict.stops
-    ]
-    if len(stops) == 1 and stops[0].message in lines[0]:
-        stops = []  # the first line says all of it
-    below = [
-        f"  {finding.action}: {shown(finding.message)} ({finding.gate}/{finding.trigger})"
-        for finding in stops
-    ]
-    below += lines[1:]
+    first, *others = dict.fromkeys(lines)
+    stops = [finding for verdict in _failed(worst) for finding in verdict.stops]
     dropped = sum(verdict.findings_dropped for verdict in worst.verdicts)
-    more = max(0, len(below) - MAX_LINES) + dropped
-    below = below[:MAX_LINES]
-    if more:
-        below.append(f"  ... and {more} more")
-    return "\n".join((lines[0], *below))
+    if len(stops) == 1 and not dropped and stops[0].message in first:
+        stops = []  # the first line says all of it
+    findings = [_finding(finding) for finding in stops[:MAX_LINES]]
+    findings += _and_more(len(stops) + dropped - len(findings), "findings")
+    others = [*others[:MAX_LINES], *_and_more(len(others) - MAX_LINES, "images")]
+    return "\n".join((first, *findings, *others))
 
 
-def line_of(judgement: Judgement, now: int) -> str:
-    """One judgement within 256 characters: image, reason, next step."""
-    text = _TEXTS[judgement.state](judgement, now)
-    image = shown(judgement.image, max(40, FIRST_LINE - len(text) - 8))
-    return f"image {image}: {text}"[:FIRST_LINE]
+def line_of(judgement: Judgement, now: int, *, rule: str = "") -> str:
+    """One judgement within 256 characters: image, reason, next step. `rule`: the name of the one
+    that asks, where that has to be told."""
+    return image_line(judgement.image, _TEXTS[judgement.state](judgement, now, rule))
 
 
 def advice_of(judgement: Judgement) -> str:
     """The warning on a workload whose pods would be denied with this image now."""
-    text = _ADVICE[judgement.state] + (
-        f": {shown(judgement.message, 130)}" if judgement.message else ""
-    )
-    image = shown(judgement.image, max(40, FIRST_LINE - len(text) - 8))
-    return f"image {image}: {text}"[:FIRST_LINE]
+    colon = ": " if judgement.message else ""
+    return image_line(judgement.image, Said(_ADVICE[judgement.state] + colon, judgement.message))
 
 
-def allowed_all_the_same(judgement: Judgement, now: int) -> list[str]:
-    """The warnings on an image that runs although it failed."""
-    image = shown(judgement.image, 80)
-    if judgement.state is State.EXEMPT and judgement.message:
-        return [f"image {image}: {shown(judgement.message, 160)}"]
-    if judgement.state not in (State.TURNED, State.EXCEPTED):
-        return []
-    until = _moment(judgement.allowed_until)
+def warning_of(image: str, text: str) -> str:
+    """A warning on an image that is good."""
+    return image_line(image, Said("", text))
+
+
+def allowed_all_the_same(judgement: Judgement) -> list[str]:
+    """The warnings on an image that runs although it failed, or was never looked at."""
     said = [
-        f"image {image}: allowed until {_moment(each.expires)} by an exception of "
-        f"{shown(each.owner, 40)}: {shown(each.reason, 80)}"
+        Said(
+            f"allowed until {_moment(each.expires)} by an exception of {shown(each.owner, 40)}: ",
+            each.reason,
+        )
         for each in judgement.exceptions
     ]
     if judgement.state is State.TURNED:
-        said.insert(0, f"image {image}: allowed until {until} only, then {_fail(judgement, now)}")
-    return said
+        fail = _fail(judgement, 0, "")
+        until = _moment(judgement.allowed_until)
+        said.insert(0, fail._replace(before=f"allowed until {until} only, then {fail.before}"))
+    return [image_line(judgement.image, each) for each in said]
 
 
 def pinned_long_ago(image: str, asked_at: int, now: int) -> str:
     """The warning on a pod whose tag is pinned to what a registry said once."""
-    text = (
-        "the registry does not say what the tag names now: pinned to what it named "
-        f"{max(0, now - asked_at) // SECOND} s ago"
+    return image_line(
+        image,
+        Said(
+            "the registry does not say what the tag names now: pinned to what it named "
+            f"{max(0, now - asked_at) // SECOND} s ago"
+        ),
     )
-    return f"image {shown(image, FIRST_LINE - len(text) - 8)}: {text}"
 
 
 def pinned_to_the_one_before(image: str, state: State) -> str:
     """The warning on a pod whose tag moved to a digest of which no more than `state` is known."""
     known = "could not be judged" if state is State.ERROR else "is not judged yet"
-    text = (
-        f"what the tag names now {known}: pinned to the digest before, which it named when it was "
-        "judged good"
+    return image_line(
+        image,
+        Said(
+            f"what the tag names now {known}: pinned to the digest before, which it named when it "
+            "was judged good"
+        ),
     )
-    return f"image {shown(image, FIRST_LINE - len(text) - 8)}: {text}"
 
 
-def _fail(judgement: Judgement, now: int) -> str:
-    failed = [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.FAIL]
+def _and_more(number: int, what: str) -> list[str]:
+    return [f"  ... and {number} more {what}"] if number > 0 else []
+
+
+def _finding(finding: Finding) -> str:
+    where = f"{shown(finding.gate, 30)}/{shown(finding.trigger, 30)}"
+    return f"  {finding.action}: {shown(finding.message, 180)} ({where})"
+
+
+def _fail(judgement: Judgement, now: int, rule: str) -> Said:
+    failed = _failed(judgement)
     if not failed:
-        return shown(judgement.message)
+        return Said("", judgement.message, f". {EXPLAIN}")
     stops = [finding for verdict in failed for finding in verdict.stops]
-    policy = shown(failed[0].policy_id or "the active policy", 40)
-    first = (
-        abridged(_LINK.sub("", stops[0].message), 110)
-        if stops
-        else "the policy's final action is stop"
-    )
+    policy = shown(failed[0].policy_id or "the active policy", 32)
+    under = f" (rule {shown(rule, 32)})" if rule else ""
+    why = _LINK.sub("", stops[0].message) if stops else "the policy's final action is stop"
     more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
-    return f"refused by policy {policy}: {first}{more}. Details: imagegate verdicts"
+    return Said(f"refused by policy {policy}{under}: ", why, f"{more}. {EXPLAIN}")
 
 
-def _error(judgement: Judgement, now: int) -> str:
-    return f"could not be judged: {shown(judgement.message, 150)}"
+def _failed(judgement: Judgement) -> list[Verdict]:
+    return [verdict for verdict in judgement.verdicts if verdict.outcome is Outcome.FAIL]
 
 
-def _pending(judgement: Judgement, now: int) -> str:
+def _error(judgement: Judgement, now: int, rule: str) -> Said:
+    return Said("could not be judged: ", judgement.message, f". {EXPLAIN}")
+
+
+def _pending(judgement: Judgement, now: int, rule: str) -> Said:
     if judgement.verdicts:
-        return "judged, and its tag is not pinned to a digest yet: try again, then it will be"
-    seconds = max(0, now - (judgement.since or now)) // SECOND
-    note = f". Last try: {abridged(judgement.message, 120)}" if judgement.message else ""
-    return f"not judged yet, its scan is under way since {seconds} s: try again{note}"
+        return Said("judged, and its tag is not pinned to a digest yet: try again, then it will be")
+    usual = f", such scans take about {_span(judgement.usual)}" if judgement.usual else ""
+    last = ". Last try: " if judgement.message else ""
+    since = _span(now - (judgement.since or now))
+    said = f"not judged yet, its scan is under way since {since}{usual}: try again{last}"
+    return Said(said, judgement.message)
 
 
-def _unpinned(judgement: Judgement, now: int) -> str:
+def _unpinned(judgement: Judgement, now: int, rule: str) -> Said:
     if not judgement.unresolved:
-        return (
+        return Said(
             "it is named by a tag alone, which can move before it is pulled: see that imagegate's "
             "mutating webhook is called and no other webhook replaces images after it, or give a "
             "digest"
         )
-    seconds = max(0, now - (judgement.since or now)) // SECOND
-    return (
-        f"its registry has not said for {seconds} s what the tag names, so that it cannot be "
-        f"pinned: try again. Last try: {shown(judgement.message, 105)}"
+    return Said(
+        f"its registry has not said for {_span(now - (judgement.since or now))} what the tag "
+        "names, so that it cannot be pinned: try again. Last try: ",
+        judgement.message,
     )
 
 
-def _registry_away(judgement: Judgement, now: int) -> str:
-    return "the registry does not say what the tag names now: try again, or pin a digest"
+def _as_said(judgement: Judgement, now: int, rule: str) -> Said:
+    return Said("", judgement.message)
 
 
-def _store_down(judgement: Judgement, now: int) -> str:
-    return "not judged yet, and imagegate's verdict store (Redis) does not answer: try again later"
+def _always(text: str) -> "_Text":
+    return lambda judgement, now, rule: Said(text)
 
 
-def _queue_down(judgement: Judgement, now: int) -> str:
-    return "not judged yet, and imagegate's queue (RabbitMQ) takes no request: try again later"
+def _span(milliseconds: int) -> str:
+    if milliseconds < 2 * MINUTE:
+        return f"{max(0, round(milliseconds / SECOND))} s"
+    return f"{round(milliseconds / MINUTE)} min"
 
 
 def _moment(at: int) -> str:
@@ -168,20 +164,24 @@ def _moment(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _as_said(judgement: Judgement, now: int) -> str:
-    return shown(judgement.message)
+_Text = Callable[[Judgement, int, str], Said]
 
-
-_TEXTS = {
+_TEXTS: dict[State, _Text] = {
     State.INVALID: _as_said,
     State.REFUSED: _as_said,
     State.FAIL: _fail,
     State.ERROR: _error,
-    State.STORE_DOWN: _store_down,
-    State.QUEUE_DOWN: _queue_down,
+    State.STORE_DOWN: _always(
+        "not judged yet, and imagegate's verdict store (Redis) does not answer: try again later"
+    ),
+    State.QUEUE_DOWN: _always(
+        "not judged yet, and imagegate's queue (RabbitMQ) takes no request: try again later"
+    ),
     State.UNPINNED: _unpinned,
     State.UNDECIDED: _as_said,
-    State.REGISTRY_AWAY: _registry_away,
+    State.REGISTRY_AWAY: _always(
+        "the registry does not say what the tag names now: try again, or pin a digest"
+    ),
     State.PENDING: _pending,
 }
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.webhook.answers import Note
 from services.webhook.entries import NEVER, RECHECK, Entry
+from services.webhook.note import Note
 from services.webhook.recent import Recent, Resting
 from shared.domain.decision import Judgement, State
 from shared.domain.rules import Mode, Rule, Rules

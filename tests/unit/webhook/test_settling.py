@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.webhook.answers import decide, note
+from services.webhook.answers import decide
 from services.webhook.catalogue import Known
+from services.webhook.note import note
 from services.webhook.settling import Settled, settle
 from services.webhook.terms import Terms
 from shared.domain.decision import Judgement, State
@@ -179,6 +180,6 @@ def test_a_turned_image_runs_with_the_warning_until_when_and_what_then() -> None
     (warning,) = decision.warnings
     assert warning == (
         f"image {INDEX[:80]}: allowed until 2027-01-16 07:59 UTC only, then "
-        "refused by policy the active policy: CVE-1. Details: imagegate verdicts"
+        "refused by policy the active policy: CVE-1. See: imagegate explain IMAGE"
     )
     assert decision.audit["decision"] == "turned"

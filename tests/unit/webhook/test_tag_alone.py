@@ -6,7 +6,8 @@ import itertools
 import msgspec
 import pytest
 
-from services.webhook.answers import decide, note
+from services.webhook.answers import decide
+from services.webhook.note import note
 from services.webhook.settling import UNSEEN, settle
 from services.webhook.terms import Terms
 from shared.domain.decision import Decision, Judgement, State
