@@ -26,9 +26,10 @@ WRITE_EVERY = 0.5
 WRITE_LIMIT = 2.0
 """Seconds after which a batch is given up."""
 
-MAX_DENIED = 200
-MAX_ALLOWED = 20
-"""Lines of one batch. Denials have most of the room, since they are what is looked for."""
+MAX_TOLD = 200
+MAX_PASSED = 20
+"""Lines of one batch. What there is something to tell of has most of the room: denials, and what is
+allowed all the same."""
 
 
 class LeftOut(StrEnum):
@@ -73,17 +74,20 @@ class Recorder:
         self._write_every = write_every
         self._write_limit = write_limit
         self._lines: dict[_Key, _Line] = {}
-        self._denied = 0
+        self._told = 0
+        self._no_room = 0
         self._unheard = False
 
     def record(self, request: AdmissionRequest, decision: Decision, seconds: float) -> None:
         """A review was answered after `seconds`. What passed without any image is no record."""
-        if decision.allowed and not decision.images:
-            return
-        if decision.allowed and len(self._lines) - self._denied >= MAX_ALLOWED:
-            # Thousands a second may come here: not even whether they are alike is looked at.
-            self._on_left_out(LeftOut.FULL, 1)
-            return
+        tells = bool(decision.reason) or not decision.allowed
+        if not tells:
+            if not decision.images:
+                return
+            if len(self._lines) - self._told >= MAX_PASSED:
+                # Thousands a second may come here: not even whether they are alike is looked at.
+                self._no_room += 1
+                return
         # Cut here, since a batch keeps them: nothing says how long a stranger's texts are.
         key = (
             request.kind.kind[:MAX_TEXT],
@@ -100,11 +104,11 @@ class Recorder:
         if line is not None:
             line.decision, line.at, line.took = decision, self._clock.now(), seconds
             line.times += 1
-        elif decision.allowed or self._denied < MAX_DENIED:
+        elif not tells or self._told < MAX_TOLD:
             self._lines[key] = _Line(decision, self._clock.now(), seconds)
-            self._denied += not decision.allowed
+            self._told += tells
         else:
-            self._on_left_out(LeftOut.FULL, 1)
+            self._no_room += 1
 
     async def run(self) -> None:
         """Write until cancelled; no error ends it."""
@@ -114,7 +118,10 @@ class Recorder:
 
     async def flush(self) -> None:
         """Write what was gathered since the last time; what cannot be written is lost."""
-        lines, self._lines, self._denied = self._lines, {}, 0
+        lines, self._lines, self._told = self._lines, {}, 0
+        no_room, self._no_room = self._no_room, 0
+        if no_room:
+            self._on_left_out(LeftOut.FULL, no_room)
         if not lines:
             return
         records = [self._written(key, line) for key, line in lines.items()]
@@ -156,18 +163,10 @@ class Recorder:
             user=user,
             operation=operation,
             images=images,
-            reason=_reason(line.decision)[:MAX_TEXT],
+            reason=line.decision.reason[:MAX_TEXT],
+            rule=line.decision.rule[:MAX_TEXT],
             dry_run=dry_run,
             took=round(line.took * 1000, 3),
             times=line.times,
             webhook=self._webhook,
         )
-
-
-def _reason(decision: Decision) -> str:
-    """The first line of what the person reads, or of what only the audit says (mode audit)."""
-    if not decision.allowed:
-        return decision.message.partition("\n")[0]
-    if decision.state in (State.PASS, State.EXEMPT):
-        return ""
-    return decision.warnings[0] if decision.warnings else decision.audit.get("message", "")

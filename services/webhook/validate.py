@@ -24,12 +24,13 @@ REASONS = {
     503: "ServiceUnavailable",
 }
 
-
+OUR_FAULT = "imagegate failed while it judged this object; its log says why"
 FAILED = Decision(
     False,
     State.ERROR,
     code=500,
-    message="imagegate failed while it judged this object; its log says why",
+    message=OUR_FAULT,
+    reason=OUR_FAULT,
     audit={"decision": "internal_error"},
 )
 
@@ -85,6 +86,6 @@ def _log_denial(request: AdmissionRequest, decision: Decision) -> None:
             "object": object_name(request),
             "user": request.user_info.username,
             "state": str(decision.state),
-            "reason": decision.message.partition("\n")[0],
+            "reason": decision.reason,
         },
     )

@@ -15,8 +15,8 @@ MAX_DECISION_BYTES = 8_192
 MAX_BEAT_BYTES = 4_096
 
 _SHORTER = (128, 32)
-"""Characters of each text, tried in this order: of the last, 24 texts of escapes still fit."""
-_TEXTS = ("state", "kind", "namespace", "name", "user", "operation", "reason", "webhook")
+"""Characters of each text, tried in this order: of the last, 25 texts of escapes still fit."""
+_TEXTS = ("state", "kind", "namespace", "name", "user", "operation", "reason", "rule", "webhook")
 _ID = re.compile(r"([0-9]{1,19})-([0-9]{1,19})")
 
 Entry = TypeVar("Entry", DecisionRecord, Beat)

@@ -35,7 +35,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     operation: str
     images: tuple[str, ...] = ()
     reason: str = ""
-    """The first line of what the person reads; empty when all passed."""
+    """The first line of what the person reads, or why it was allowed all the same; empty when all
+    passed."""
+    rule: str = ""
+    """The rule that decided; of what passed all that were asked. Empty where none was."""
     dry_run: bool = False
     took: float = 0.0
     """Milliseconds of the (last) review."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.webhook.decisions import MAX_ALLOWED, MAX_DENIED, LeftOut, Recorder
+from services.webhook.decisions import MAX_PASSED, MAX_TOLD, LeftOut, Recorder
 from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.domain.decision import Decision, State
 from shared.domain.errors import StoreError, StoreMisconfigured, StoreUnreachable
@@ -24,8 +24,15 @@ from tests.house import eventually, pod, review_of
 
 PASS = Decision(True, State.PASS, images=("app:1",), warnings=("not pinned",))
 FAIL = Decision(
-    False, State.FAIL, code=403, message="image app:1: refused\n  stop: x", images=("app:1",)
+    False,
+    State.FAIL,
+    code=403,
+    message="image app:1: refused\n  stop: x",
+    reason="image app:1: refused",
+    images=("app:1",),
+    rule="payments",
 )
+WARNED = Decision(True, State.FAIL, reason="image app:1: refused", images=("app:1",))
 
 
 class BrokenLog:
@@ -98,6 +105,7 @@ async def test_a_decision_is_written_with_who_what_and_why() -> None:
             operation="CREATE",
             images=("app:1",),
             reason="image app:1: refused",
+            rule="payments",
             took=12.3,
             webhook="webhook@host:1:abc",
         )
@@ -105,25 +113,14 @@ async def test_a_decision_is_written_with_who_what_and_why() -> None:
     assert await rig.written() == await rig.written()
 
 
-@pytest.mark.parametrize(
-    ("decision", "reason"),
-    [
-        (PASS, ""),
-        (Decision(True, State.EXEMPT, images=("a",), warnings=("w",)), ""),
-        (Decision(True, State.PENDING, images=("a",), warnings=("not judged yet", "w")), "not"),
-        (Decision(True, State.FAIL, images=("a",), audit={"message": "refused"}), "refused"),
-        (Decision(True, State.FAIL, images=("a",)), ""),
-        (Decision(False, State.INVALID, code=403, message="no such kind"), "no such kind"),
-    ],
-)
-async def test_the_reason_is_what_is_read_first_of_what_did_not_pass(
-    decision: Decision, reason: str
-) -> None:
+async def test_what_was_allowed_all_the_same_keeps_its_reason() -> None:
     rig = Rig()
-    rig.recorder.record(request(), decision, 0.0)
-    (written,) = await rig.written()
-    assert written.reason.startswith(reason)
-    assert bool(written.reason) is bool(reason)
+    rig.recorder.record(request(), WARNED, 0.0)
+    rig.recorder.record(request(), PASS, 0.0)
+    assert [(one.state, one.reason) for one in await rig.written()] == [
+        ("fail", "image app:1: refused"),
+        ("pass", ""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -209,15 +206,26 @@ async def test_a_batch_has_room_for_denials_whatever_was_allowed_and_the_rest_is
         rig.recorder.record(request(metadata={"name": f"d{number}"}), FAIL, 0.0)
     written = await rig.written()
     kept = Counter(one.allowed for one in written)
-    assert kept == {True: MAX_ALLOWED, False: MAX_DENIED}
-    assert rig.left_out == {LeftOut.FULL: 1_000 - MAX_ALLOWED - MAX_DENIED}
+    assert kept == {True: MAX_PASSED, False: MAX_TOLD}
+    assert rig.left_out == {LeftOut.FULL: 1_000 - MAX_PASSED - MAX_TOLD}
     rig.recorder.record(request(), PASS, 0.0)
     assert len(await rig.written()) == len(written) + 1
 
 
+async def test_what_was_allowed_all_the_same_is_not_crowded_out_by_what_passed() -> None:
+    rig = Rig()
+    for number in range(MAX_PASSED + 5):
+        rig.recorder.record(request(metadata={"name": f"a{number}"}), PASS, 0.0)
+    for number in range(MAX_PASSED + 5):
+        rig.recorder.record(request(metadata={"name": f"w{number}"}), WARNED, 0.0)
+    kept = Counter(one.state for one in await rig.written())
+    assert kept == {State.PASS: MAX_PASSED, State.FAIL: MAX_PASSED + 5}
+    assert rig.left_out == {LeftOut.FULL: 5}
+
+
 async def test_a_full_batch_still_counts_what_is_like_something_in_it() -> None:
     rig = Rig()
-    for number in range(MAX_DENIED):
+    for number in range(MAX_TOLD):
         rig.recorder.record(request(metadata={"name": f"d{number}"}), FAIL, 0.0)
     rig.recorder.record(request(metadata={"name": "d0"}), FAIL, 0.0)
     assert max(one.times for one in await rig.written()) == 2
@@ -233,7 +241,7 @@ async def test_whatever_a_request_holds_can_be_recorded_and_written(
     review["request"]["kind"]["kind"] = name
     review["request"]["namespace"] = text
     asked_for = decode_review(json.dumps(review).encode())
-    decision = Decision(allowed, State.ERROR, message=text, images=(text[:MAX_TEXT],))
+    decision = Decision(allowed, State.ERROR, reason=text, rule=text, images=(text[:MAX_TEXT],))
     rig.recorder.record(asked_for, decision, 0.0)
     assert len(await rig.written()) == 1
 
@@ -243,14 +251,14 @@ async def test_texts_without_end_are_cut_when_they_are_recorded() -> None:
     endless = "x" * 100_000
     tracemalloc.start()
     try:
-        for number in range(MAX_DENIED):
+        for number in range(MAX_TOLD):
             metadata = {"name": f"{number}{endless}"}
             asked_for = request(metadata=metadata, user=endless, operation=endless)
             rig.recorder.record(asked_for, FAIL, 0.0)
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held < MAX_DENIED * 10_000
+    assert held < MAX_TOLD * 10_000
     assert all(len(one.name) <= MAX_TEXT for one in await rig.written())
 
 
@@ -287,16 +295,20 @@ async def test_nothing_is_written_where_nothing_was_recorded() -> None:
 
 
 async def test_while_a_write_hangs_no_more_is_held_than_one_batch() -> None:
-    rig = Rig(BrokenLog(), write_limit=30.0)
+    broken = BrokenLog()
+    rig = Rig(broken, write_limit=30.0)
     rig.recorder.record(request(), FAIL, 0.0)
     writing = asyncio.create_task(rig.recorder.run())
     await asyncio.sleep(0.05)
     for number in range(1_000):
         rig.recorder.record(request(metadata={"name": f"{number}"}), FAIL, 0.0)
     await asyncio.sleep(0.05)
-    assert rig.left_out == {LeftOut.FULL: 1_000 - MAX_DENIED}
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
+    broken.mend()
+    await rig.recorder.flush()
+    assert len(broken.written) == MAX_TOLD
+    assert rig.left_out == {LeftOut.FULL: 1_000 - MAX_TOLD}
 
 
 async def test_it_goes_on_when_the_store_is_back(caplog: pytest.LogCaptureFixture) -> None:
