@@ -18,6 +18,9 @@ from shared.domain.workload import ImagePlace
 Shape: TypeAlias = tuple[str, bool]
 """An image as written, and whether the kubelet asks the registry at each start."""
 
+ASKING_NOBODY = ("IfNotPresent", "Never")
+"""Pull policies with which the kubelet does not ask the registry what a tag names."""
+
 STRICT = Rule(name="")
 """Of what is no reference, so that no rule can be found for it: nothing is let pass."""
 
@@ -50,7 +53,12 @@ class Ruled(msgspec.Struct, frozen=True):
 
 def shape_of(place: ImagePlace) -> Shape:
     """What of a place matters; a missing pull policy is read as the strict one."""
-    return (place.image, place.pull_policy not in ("IfNotPresent", "Never"))
+    return (place.image, place.pull_policy not in ASKING_NOBODY)
+
+
+def shapes_of(places: Sequence[ImagePlace]) -> tuple[Shape, ...]:
+    """Those of an object's places, in their order: every review asks for them."""
+    return tuple([(place.image, place.pull_policy not in ASKING_NOBODY) for place in places])
 
 
 def cases_of(

@@ -51,6 +51,8 @@ class Patience(msgspec.Struct, frozen=True):
     asks: bool = True
     """False for a dry run: it leaves no trace."""
     waits: bool = True
+    who: object | None = None
+    """Whose wait it is: the images of one review take one place."""
     only_first: bool = False
     """Wait only when this review took the request claim."""
     lane: Lane = Lane.ADMISSION
@@ -166,7 +168,8 @@ class Knowledge:
                     return _unanswered(image, State(outcome), "")
                 if not self._may_wait(patience, resolving, outcome is Asked.FIRST):
                     break
-                if not await self._room.wait(changed, until - self._clock.monotonic()):
+                left = until - self._clock.monotonic()
+                if not await self._room.wait(changed, left, who=patience.who):
                     answer, trouble = await self._look(image, fresh=True, renewed=renewed)
                     break
         if isinstance(answer, Missing):
@@ -225,7 +228,7 @@ class Knowledge:
         )
 
     def _may_wait(self, patience: Patience, resolving: bool, first: bool) -> bool:
-        if not patience.waits or self._room.full:
+        if not patience.waits or not self._room.has_place(patience.who):
             return False
         return first or resolving or not patience.only_first
 
@@ -236,7 +239,10 @@ class Knowledge:
             return _unanswered(image, State.REGISTRY_AWAY, missing.note)
         pending = _unanswered(image, State.PENDING, missing.note)
         return msgspec.structs.replace(
-            pending, since=self._requests.since(image), unresolved=missing.unresolved
+            pending,
+            since=self._requests.since(image),
+            usual=self._requests.usual(image),
+            unresolved=missing.unresolved,
         )
 
     def _renew(self, image: Image, known: Known) -> None:

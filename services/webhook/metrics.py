@@ -16,6 +16,9 @@ from shared.domain.step import Lane
 from shared.ports.clock import Clock
 from shared.runtime.metrics import Metrics
 
+LONG = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+"""Seconds of scans, as the worker's metrics have them."""
+
 
 class WebhookMetrics:
     """What reviews were answered and from where, what was asked for, and what went wrong."""
@@ -52,6 +55,11 @@ class WebhookMetrics:
         ).of()
         self._waiting = metrics.gauge(
             "imagegate_reviews_waiting", "Reviews that wait for an image to be judged."
+        )
+        self._judged = metrics.histogram(
+            "imagegate_time_to_verdict_seconds",
+            "From when a scan was asked for that people wait for to the word of its verdict.",
+            buckets=LONG,
         )
         self._signatures = metrics.counter(
             "imagegate_bad_signatures_total", "Stored records that nobody we trust signed."
@@ -144,6 +152,10 @@ class WebhookMetrics:
     def waiting(self, reviews: int) -> None:
         """So many reviews wait now."""
         self._waiting.set(reviews)
+
+    def judged(self, seconds: float) -> None:
+        """A scan that people waited for took so long."""
+        self._judged.observe(seconds)
 
     def bad_signature(self, key: str) -> None:
         """A record was not believed."""

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.webhook.answers import Note, decide
-from services.webhook.images import Case, Shape, shape_of
+from services.webhook.answers import decide
+from services.webhook.images import Case, Shape, shapes_of
 from services.webhook.knowledge import Knowledge, Patience
+from services.webhook.lines import FIRST_LINE, shown
 from services.webhook.lookups import Lookups
+from services.webhook.note import Note
 from services.webhook.notes import Noted, Notes
 from services.webhook.objects import is_advice, places_to_judge
 from services.webhook.occasions import Occasions
 from services.webhook.recent import Recent, Resting
 from services.webhook.terms import Terms
-from services.webhook.wording import FIRST_LINE, shown
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.errors import InvalidObject
 from shared.domain.review import AdmissionRequest
@@ -116,7 +117,7 @@ class Reviewer:
             scope, book = self._occasions.at_once(request) or await self._occasions.scope(request)
         except InvalidObject as error:
             return _refusal(str(error))
-        shapes = tuple([shape_of(place) for place in places])
+        shapes = shapes_of(places)
         if not advice:
             kept = self._decisions.get((scope, shapes), book=book)
             if kept is not None:
@@ -205,6 +206,7 @@ class Reviewer:
             until=min(self._clock.monotonic() + wait, review.deadline - LAST_LOOK),
             asks=not review.dry_run,
             waits=urgent and not review.dry_run,
+            who=review,
             only_first=review.by_system,
             lane=Lane.ADMISSION if urgent else Lane.PREWARM,
         )

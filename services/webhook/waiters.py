@@ -1,7 +1,7 @@
 """Those who wait for a record to change."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -47,18 +47,25 @@ class Room:
     ) -> None:
         """`on_waiting` is told how many wait, whenever that changes."""
         self._places = places
-        self._waiting = 0
+        self._waiting: Counter[object] = Counter()
         self._on_waiting = on_waiting
 
     @property
     def full(self) -> bool:
         """Whether nobody else may wait now."""
-        return self._waiting >= self._places
+        return len(self._waiting) >= self._places
 
-    async def wait(self, changed: asyncio.Event, seconds: float) -> bool:
-        """Whether it changed in time."""
-        self._waiting += 1
-        self._on_waiting(self._waiting)
+    def has_place(self, who: object) -> bool:
+        """Whether `who` may wait now: who waits for one thing may wait for others as well."""
+        return who in self._waiting or not self.full
+
+    async def wait(
+        self, changed: asyncio.Event, seconds: float, *, who: object | None = None
+    ) -> bool:
+        """Whether it changed in time. `who` takes one place, whatever else it waits for."""
+        who = changed if who is None else who
+        self._waiting[who] += 1
+        self._on_waiting(len(self._waiting))
         try:
             async with asyncio.timeout(seconds):
                 await changed.wait()
@@ -67,5 +74,7 @@ class Room:
         else:
             return True
         finally:
-            self._waiting -= 1
-            self._on_waiting(self._waiting)
+            self._waiting[who] -= 1
+            if not self._waiting[who]:
+                del self._waiting[who]
+            self._on_waiting(len(self._waiting))

@@ -24,6 +24,7 @@ from services.webhook.requests import Requests
 from services.webhook.reviewer import Reviewer, Waits
 from services.webhook.settings import WebhookSettings
 from services.webhook.terms import Terms
+from services.webhook.timings import Timings
 from services.webhook.validate import Validate
 from services.webhook.waiters import Room, Waiters
 from shared.adapters.exception_files import ExceptionFolder
@@ -178,10 +179,12 @@ def _parts(
 ) -> _Parts:
     clock = SystemClock()
     waiters = Waiters()
+    timings = Timings(clock=clock, on_measured=metrics.judged)
     exceptions = _exceptions(settings, ports, book, metrics)
 
     def heard(key: str | None) -> None:
         metrics.announced(key)
+        timings.changed(key)
         waiters.wake(key)
         exceptions.heard(key)
 
@@ -193,7 +196,13 @@ def _parts(
         on_change=heard,
     )
     metrics.watch_cache(cache)
-    requests = Requests(claims=ports.claims, queue=ports.queue, clock=clock, on_asked=metrics.asked)
+    requests = Requests(
+        claims=ports.claims,
+        queue=ports.queue,
+        clock=clock,
+        timings=timings,
+        on_asked=metrics.asked,
+    )
     lookups = Lookups(
         on_layer=metrics.looked_up, on_first=metrics.first_seen, on_overrun=metrics.grace_overrun
     )

@@ -5,7 +5,7 @@ decoding. A field of another type than Kubernetes gives it makes the object unre
 (`InvalidObject`): an object we cannot read is denied, never passed over.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -114,7 +114,7 @@ def image_places(pod: Pod, *, under: str = "") -> list[ImagePlace]:
     A container without an image is a place with an empty reference, so that it is refused by
     name and not passed over.
     """
-    places = list(_walk(pod.spec, under))
+    places = _walk(pod.spec, under)
     if len(places) > MAX_IMAGE_PLACES:
         raise InvalidObject(f"the pod names more than {MAX_IMAGE_PLACES} images")
     return places
@@ -149,17 +149,21 @@ def _words(raw: msgspec.Raw, field: str) -> Mapping[str, str]:
     return words or {}
 
 
-def _walk(spec: PodSpec, under: str) -> Iterator[ImagePlace]:
+def _walk(spec: PodSpec, under: str) -> list[ImagePlace]:
     lists = (
         ("initContainers", spec.init_containers),
         ("containers", spec.containers),
         ("ephemeralContainers", spec.ephemeral_containers),
     )
+    places = []
     for where, containers in lists:
-        for at, container in enumerate(containers or ()):
-            image, policy = container.image or "", container.image_pull_policy
-            yield ImagePlace(where, at, container.name, image, policy, under)
+        if containers:
+            places += [
+                ImagePlace(where, at, each.name, each.image or "", each.image_pull_policy, under)
+                for at, each in enumerate(containers)
+            ]
     for at, volume in enumerate(spec.volumes or ()):
         if volume.image is not None:
             image, policy = volume.image.reference or "", volume.image.pull_policy
-            yield ImagePlace("volumes", at, volume.name, image, policy, under)
+            places.append(ImagePlace("volumes", at, volume.name, image, policy, under))
+    return places
