@@ -7,11 +7,12 @@ nobody judged yet, a pod that need not have the newest gets the digest before
 (docs/adr/0016).
 """
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from services.webhook.behind import Behind
+from services.webhook.behind import REFRESH_WAIT, Behind
 from services.webhook.catalogue import Image, Need
 from services.webhook.knowledge import DOWN
 from services.webhook.near_cache import NearCache
@@ -29,6 +30,10 @@ Foresee = Callable[[ImageReference], Awaitable[Decision]]
 
 DECIDED = (State.FAIL, State.REFUSED, State.INVALID)
 """Of a denial: somebody looked at the image, and time alone will not change it."""
+
+
+MAX_AWAITED = 4_096
+"""Pointers whose renewal is awaited behind answers; of more nobody is warned."""
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -65,6 +70,9 @@ class Pinning:
         self._rules = rules
         self._room = room or Room()
         self._behind = Behind(requests=requests)
+        # By tag: when the pointer says that the registry was asked, and since when it is to be
+        # asked again (monotonic seconds).
+        self._awaited: OrderedDict[ImageReference, tuple[int, float]] = OrderedDict()
 
     async def pin(
         self, image: Image, *, until: float, asks: bool, foresee: Foresee | None = None
@@ -80,10 +88,12 @@ class Pinning:
             standing = self._standing(image, pointer, renewed=before)
         if pointer is None or pointer.digest is None:
             return None
+        old = standing is Standing.OLD
         if standing is Standing.USABLE and asks:
+            old = self._awaited_in_vain(image.reference, pointer)
             self._behind.ask(image, Need.RESOLVE)
         reference = msgspec.structs.replace(image.reference, digest=pointer.digest)
-        pin = Pin(reference, pointer.asked_at, old=standing is Standing.OLD)
+        pin = Pin(reference, pointer.asked_at, old=old)
         if foresee is None or pointer.previous is None or image.always:
             return pin
         return await _or_the_one_before(pin, pointer.previous, foresee)
@@ -105,6 +115,18 @@ class Pinning:
                 changed.clear()
                 pointer = await self._pointer(image, fresh=True)
         return pointer
+
+    def _awaited_in_vain(self, reference: ImageReference, pointer: Pointer) -> bool:
+        """Whether this very pointer was to be renewed behind an earlier answer, and was not."""
+        now = self._clock.monotonic()
+        asked_at, since = self._awaited.get(reference, (None, now))
+        if asked_at == pointer.asked_at:
+            return now - since >= REFRESH_WAIT
+        self._awaited[reference] = (pointer.asked_at, now)
+        self._awaited.move_to_end(reference)
+        if len(self._awaited) > MAX_AWAITED:
+            self._awaited.popitem(last=False)
+        return False
 
     async def _pointer(self, image: Image, *, fresh: bool = False) -> Pointer | None:
         look = await self._cache.read((pointer_key(image.reference),), fresh=fresh)

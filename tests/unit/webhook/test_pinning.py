@@ -114,6 +114,22 @@ async def test_the_table_of_pointers(
     assert (pin.old, await rig.asked()) == (old, asked)
 
 
+async def test_who_need_not_ask_the_registry_is_warned_once_it_was_asked_in_vain(rig: Rig) -> None:
+    await rig.point(age=DAY)
+    old = []
+    for _ in range(4):
+        pin = await rig.pin()
+        assert pin is not None
+        old.append(pin.old)
+        rig.clock.advance(SECOND)
+    assert old == [False, False, True, True]
+    await rig.point(age=70 * SECOND)
+    rig.clock.advance(6 * SECOND)
+    pin = await rig.pin()
+    assert pin is not None
+    assert not pin.old
+
+
 @pytest.mark.parametrize("always", [True, False])
 async def test_a_tag_that_nobody_asked_about_is_asked_for_and_left(rig: Rig, always: bool) -> None:
     assert await rig.pin(always=always) is None
