@@ -570,7 +570,7 @@ async def codes_around(home: House, review: dict[str, Any], end: int) -> tuple[s
 
 async def test_an_exception_that_ends_ends_what_was_kept_of_it(tmp_path: Path) -> None:
     digest = f"registry.test/team/app@sha256:{'a' * 64}"
-    async with house(tmp_path, rules=Rules(default=ENFORCE), worker=False) as home:
+    async with house(tmp_path, rules=Rules(default=ENFORCE), worker=False, wait=0.05) as home:
         image = push(home)
         await ledger(home).write_verdict(failed(image, "CVE-1"), chain="")
         exceptions = (
