@@ -21,6 +21,9 @@ MAX_OBJECTS = 100_000
 """JSON objects of one review, counted by their braces. Each takes many times its bytes: 7 MiB of
 empty containers took 190 MiB. The largest real ones are far below."""
 
+MAX_UID = 256
+"""Characters of the review's name; an API server's have 36."""
+
 MAX_TEXTS = 500_000
 """Keys and texts of one review, counted by their quotes: a hundred bytes each, where a key stands
 in an object that is looked at closely."""
@@ -156,6 +159,8 @@ def decode_review(body: bytes) -> AdmissionRequest:
         )
     if review.request is None or not review.request.uid:
         raise InvalidReview("the AdmissionReview has no request with a uid")
+    if len(review.request.uid) > MAX_UID:
+        raise InvalidReview(f"the uid has more than {MAX_UID} characters")
     return review.request
 
 

@@ -127,6 +127,11 @@ async def serve_unix(
             _unlink(path)
 
 
+LINGERING = 1.0
+"""Seconds in which the rest of a refused body is read and thrown away, so that whoever sends it
+comes to read the refusal."""
+
+
 @asynccontextmanager
 async def _runner(
     app: web.Application | Handler, *, keepalive: float, shutdown: float
@@ -138,6 +143,7 @@ async def _runner(
         "handler_cancellation": True,
         "auto_decompress": False,
         "keepalive_timeout": keepalive,
+        "lingering_time": LINGERING,
     }
     runner: web.BaseRunner
     if isinstance(app, web.Application):

@@ -16,25 +16,19 @@ MAX_TEXT = 2_000
 MAX_TRACEBACK = 8_000
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-_ESCAPED |= {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
-# Line and paragraph separators, and the marks that turn the direction of the text around.
-_ESCAPED |= {
-    code: f"\\u{code:04x}"
-    for code in (
-        0x2028,
-        0x2029,
-        *range(0x200E, 0x2010),
-        *range(0x202A, 0x202F),
-        *range(0x2066, 0x206A),
-    )
-}
 
 
 def one_line(text: str, *, limit: int = MAX_TEXT) -> str:
-    """`text` with control characters escaped, cut at `limit` characters."""
+    """`text` cut at `limit` characters, with each escaped that shows nothing, breaks the line or
+    turns the direction of the text around."""
     cut = text if len(text) <= limit else f"{text[: limit - 1]}…"
-    return cut.translate(_ESCAPED)
+    if cut.isprintable():
+        return cut
+    return "".join([each if each.isprintable() else _escaped(each) for each in cut])
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode-escape").decode()
 
 
 class JsonFormatter(logging.Formatter):

@@ -11,17 +11,11 @@ from services.webhook.metrics import WebhookMetrics
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookPorts, run_webhook
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
-from shared.domain.pointer import Pointer, pointer_key
-from shared.domain.reference import parse_reference
 from shared.domain.review import decode_review
 from shared.domain.rules import Rules
-from shared.domain.signing import Kind
-from shared.domain.verdict import Outcome, Question, Subject, Verdict, verdict_key
-from shared.ports.signing import Sealer
-from shared.ports.verdicts import VerdictStore
-from shared.runtime.clock import SystemClock
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
+from tests.fakes.judged import let_pass
 from tests.house import Backends, memory_backends
 
 
@@ -40,7 +34,7 @@ async def known_webhook(
     keys = ensure_keys(folder / "keys")
     sealer = load_sealer(keys)
     for image in images:
-        await _judge(backends.store, sealer, image)
+        await let_pass(backends.store, sealer, image)
     life = Lifecycle()
     settings = WebhookSettings(imagegate_state=folder, imagegate_port=0, imagegate_health_port=0)
     async with AsyncExitStack() as stack:
@@ -69,21 +63,6 @@ def ports_on(backends: Backends, keys: Path) -> WebhookPorts:
         presence=backends.presence,
         exceptions=backends.exceptions,
     )
-
-
-async def _judge(store: VerdictStore, sealer: Sealer, image: str) -> None:
-    now = SystemClock().now()
-    reference = parse_reference(image)
-    assert reference.digest is not None
-    pointer = Pointer(reference.tagged, now, reference.digest)
-    key = pointer_key(reference)
-    sealed = sealer.seal(pointer, kind=Kind.POINTER, key=key, order=now, ends=pointer.ends_at)
-    await store.put(sealed, key=key, ends=pointer.ends_at)
-    subject = Subject(reference.repository, reference.digest, reference.tag)
-    verdict = Verdict(subject, Question(), Outcome.PASS, now, policy_id="baseline", scan_id="s")
-    key = verdict_key(subject, verdict.question)
-    sealed = sealer.seal(verdict, kind=Kind.VERDICT, key=key, order=now, ends=verdict.ends_at)
-    await store.put(sealed, key=key, ends=verdict.ends_at)
 
 
 def bare_app(*, decodes: bool = False) -> web.Application:

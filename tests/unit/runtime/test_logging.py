@@ -108,4 +108,20 @@ def test_the_console_shows_time_level_event_and_fields(stream: io.StringIO) -> N
 def test_one_line_leaves_plain_text_alone() -> None:
     assert one_line("grün é \\ 1") == "grün é \\ 1"
     assert one_line("a\tb\0") == "a\\tb\\x00"
+    assert one_line("图 🐳") == "图 🐳"
     assert one_line("abcdef", limit=4) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\u200bb", "a\\u200bb"),
+        ("a\xadb", "a\\xadb"),
+        ("\u202eevil", "\\u202eevil"),
+        ("a\u2028b\x9b", "a\\u2028b\\x9b"),
+        ("\U000e0041\ufeff", "\\U000e0041\\ufeff"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_what_shows_nothing_is_shown_by_its_number(text: str, shown: str) -> None:
+    assert one_line(text) == shown
