@@ -22,7 +22,7 @@ from tests.bench.bodies import PERSON, review_body
 from tests.bench.figures import figure, load, remark
 from tests.bench.load import Load
 from tests.bench.site import Site, site
-from tests.fakes.images import tiny_image
+from tests.fakes.images import Content, tiny_image
 from tests.house import eventually
 
 POLL = 1.0
@@ -55,7 +55,7 @@ async def _unknown(folder: Path) -> None:
 async def _answered(running: Site, number: int, *, age: float) -> float:
     """Seconds from the end of an analysis, once it has taken `age`, to the answer."""
     content = tiny_image(config={"Labels": {"number": str(number)}})
-    image = str(running.registry.put(content, f"team/slow:{number + WAITING_REVIEWS}"))
+    image = _pushed(running, content, f"team/slow:{number + WAITING_REVIEWS}")
     answering = asyncio.create_task(_person_asks(running, image))
     await asyncio.sleep(age)
     await _poll_seen(running)
@@ -64,6 +64,11 @@ async def _answered(running: Site, number: int, *, age: float) -> float:
     finished = time.monotonic()
     assert await answering
     return time.monotonic() - finished
+
+
+def _pushed(running: Site, content: Content, name: str) -> str:
+    """What a pod names it by after /mutate: these figures are of /validate alone."""
+    return f"{running.registry.put(content, name)}@{content.digest}"
 
 
 async def _poll_seen(running: Site) -> None:
@@ -93,7 +98,7 @@ async def _person_asks(running: Site, image: str) -> bool:
 async def _thousand_reviews(running: Site) -> None:
     await running.order("settle_after", seconds=2.0)
     content = tiny_image(config={"Labels": {"many": "1"}})
-    image = str(running.registry.put(content, "team/many:1"))
+    image = _pushed(running, content, "team/many:1")
     body = review_body(running.folder, image, user=PERSON)
     half = Load(0, str(running.ca), str(body), path="/validate?timeout=10s", connections=500)
     loads = [
