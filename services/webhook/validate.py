@@ -5,6 +5,7 @@ import logging
 from services.webhook.decisions import Recorder
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.reviewer import Reviewer
+from services.webhook.seldom import Seldom
 from shared.domain.decision import Decision, State
 from shared.domain.review import (
     AdmissionRequest,
@@ -45,6 +46,7 @@ class Validate:
         self._recorder = recorder
         self._metrics = metrics
         self._clock = clock
+        self._turned = Seldom(clock=clock)
 
     async def answer(
         self, request: AdmissionRequest, *, began: float, deadline: float
@@ -56,7 +58,10 @@ class Validate:
             log.exception("review %s failed: denied", request.uid)
             decision = FAILED
         if not decision.allowed:
-            _log_denial(request, decision)
+            log.info("denied", extra=_told(request, decision))
+        elif decision.state is State.TURNED and self._turned.is_due(decision.reason):
+            # Of each image once an hour: what will be denied soon is to be mended before.
+            log.warning("allowed for a time", extra=_told(request, decision))
         seconds = self._clock.monotonic() - began
         self._metrics.reviewed(decision, seconds)
         self._recorder.record(request, decision, seconds)
@@ -77,15 +82,13 @@ def _response(request: AdmissionRequest, decision: Decision) -> AdmissionRespons
     )
 
 
-def _log_denial(request: AdmissionRequest, decision: Decision) -> None:
-    log.info(
-        "denied",
-        extra={
-            "kind": request.kind.kind,
-            "namespace": request.namespace,
-            "object": object_name(request),
-            "user": request.user_info.username,
-            "state": str(decision.state),
-            "reason": decision.reason,
-        },
-    )
+def _told(request: AdmissionRequest, decision: Decision) -> dict[str, str]:
+    """What the log says of a decision."""
+    return {
+        "kind": request.kind.kind,
+        "namespace": request.namespace,
+        "object": object_name(request),
+        "user": request.user_info.username,
+        "state": str(decision.state),
+        "reason": decision.reason,
+    }

@@ -1,0 +1,31 @@
+"""Saying the same thing now and then, however often it happens."""
+
+from collections import OrderedDict
+
+from shared.ports.clock import Clock
+
+HOUR = 3_600.0
+MAX_SAID = 1_000
+
+
+class Seldom:
+    """Remembers when something was said last; of many different things the first are forgotten."""
+
+    def __init__(self, *, clock: Clock, every: float = HOUR, max_said: int = MAX_SAID) -> None:
+        """`every`: seconds between two times."""
+        self._clock = clock
+        self._every = every
+        self._max_said = max_said
+        self._said: OrderedDict[str, float] = OrderedDict()
+
+    def is_due(self, text: str) -> bool:
+        """Whether it is to be said now: then it counts as said."""
+        now = self._clock.monotonic()
+        said = self._said.get(text)
+        if said is not None and now < said + self._every:
+            return False
+        self._said[text] = now
+        self._said.move_to_end(text)
+        if len(self._said) > self._max_said:
+            self._said.popitem(last=False)
+        return True
