@@ -37,8 +37,10 @@ def _answer(one: DecisionRecord) -> Text:
 
 
 def _what(one: DecisionRecord) -> Text:
-    """The object and who asked, the reason, and the images that it does not name."""
-    lines = [plain(f"{_object(one)} by {one.user}")]
+    """The object, who asked and which rule decided; the reason, and the images that it does not
+    name."""
+    rule = f", rule {one.rule}" if one.rule else ""
+    lines = [plain(f"{_object(one)} by {one.user}{rule}")]
     told = [one.reason] if one.reason else []
     told += [image for image in one.images if image not in one.reason]
     lines += [plain(line, limit=600, style="dim") for line in told]

@@ -66,6 +66,7 @@ function detailsOf({ id, decision }, whenImage) {
     ["decision", `${word(decision)} (${decision.code}), ${words(decision.state)}`],
     ["dry run", decision.dry_run ? "yes: nothing was to run" : null],
     ["why", decision.reason ? block("", decision.reason) : null],
+    ["rule", decision.rule ? block("", decision.rule) : null],
     ["object", block("", `${objectOf(decision)} (${decision.operation})`)],
     ["user", block("", decision.user)],
     ["images", imagesOf(decision.images ?? [], whenImage)],

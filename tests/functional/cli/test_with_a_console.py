@@ -43,6 +43,7 @@ async def test_every_look_asks_the_console(site: Site, tmp_path: Path) -> None:
                 operation="UPDATE",
                 images=("a.example/b:1", "a.example/[bold]c:1"),
                 reason="refused by policy prod",
+                rule="[b]payments",
                 times=3,
             )
         ]
@@ -64,6 +65,7 @@ async def test_every_look_asks_the_console(site: Site, tmp_path: Path) -> None:
         "ada@example.org",
         "a.example/[bold]c:1",
         "refused by policy prod",
+        "by ada@example.org, rule [b]payments",
     ):
         assert words in ran.out
     ran = await ask("decisions", "-o", "json", "--limit", "1", url=site.url, state=tmp_path)

@@ -23,6 +23,7 @@ def decision(number: int, *, at: int, allowed: bool = True, reason: str = "") ->
         operation="CREATE",
         images=(f"registry.example.com/app:{number}",),
         reason=reason,
+        rule="payments",
     )
 
 

@@ -57,6 +57,7 @@ def _decision(text: str, now: int) -> DecisionRecord:
         operation=text,
         images=(text, text),
         reason=text,
+        rule=text,
         webhook=text,
         times=3,
     )

@@ -24,7 +24,13 @@ async def test_a_decision_opens_to_everything_that_is_known_of_it(site: Site, wa
 
     await row.locator("summary").click()
     details = row.locator(".details")
-    for text in (REASON, "denied (403), fail", "team/Pod/pod-1 (CREATE)", "ada@example.org"):
+    for text in (
+        REASON,
+        "denied (403), fail",
+        "payments",
+        "team/Pod/pod-1 (CREATE)",
+        "ada@example.org",
+    ):
         await expect(details).to_contain_text(text)
     await expect(details).to_contain_text("T")
 
