@@ -47,7 +47,6 @@ async def test_an_older_record_never_overwrites_a_newer_one(world: World) -> Non
 @given(orders=st.lists(st.integers(min_value=0, max_value=1_750_000_000_000), min_size=1))
 @settings(
     max_examples=20,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

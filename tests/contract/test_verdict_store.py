@@ -93,7 +93,6 @@ async def test_of_two_records_of_one_order_the_first_stays(world: World) -> None
 @given(orders=st.lists(st.integers(min_value=0, max_value=1_750_000_000_000), min_size=1))
 @settings(
     max_examples=40,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -266,7 +266,7 @@ def test_no_body_makes_it_fail_or_ask_for_what_is_not_allowed(tmp_path: Path) ->
             assert all(image.startswith("registry.corp/") for image in images), images
 
     @given(st.lists(bodies, min_size=1, max_size=8))
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     def whatever(written: list[bytes]) -> None:
         asyncio.run(send(written))
 
