@@ -8,7 +8,7 @@ on by seconds where something is written afterwards.
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -17,8 +17,8 @@ from services.webhook.terms import POLICY_GRACE
 from services.worker.ledger import Ledger
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.signatures import load_ring, load_sealer
-from shared.domain.errors import ErrorKind
-from shared.domain.pointer import SECOND, Index, Manifest, Pointer, index_key, pointer_key
+from shared.domain.errors import ErrorKind, StoreUnreachable
+from shared.domain.pointer import MINUTE, SECOND, Index, Manifest, Pointer, index_key, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.revision import Revision, revision_key
 from shared.domain.rules import PinWhat, Rules
@@ -150,12 +150,14 @@ class Site:
             error=error,
             message="the registry has no such image" if error else "",
         )
-        await self._heard(pointer_key(parse_reference(TAG)), self.ledger.write_pointer(pointer))
+        await self._heard(
+            pointer_key(parse_reference(TAG)), lambda: self.ledger.write_pointer(pointer)
+        )
 
     async def names(self, digest: str, *manifests: Manifest, age: int = 0) -> None:
         """The digest is an index of these."""
         index = Index(digest, manifests, self.clock.now() - age)
-        await self._heard(index_key(digest), self.ledger.write_index(index))
+        await self._heard(index_key(digest), lambda: self.ledger.write_index(index))
 
     async def judges(
         self,
@@ -182,7 +184,7 @@ class Site:
             turned_at=None if turned is None else now - turned,
         )
         key = verdict_key(verdict.subject, question)
-        await self._heard(key, self.ledger.write_verdict(verdict, chain=""))
+        await self._heard(key, lambda: self.ledger.write_verdict(verdict, chain=""))
 
     async def fails_to_judge(
         self,
@@ -203,24 +205,38 @@ class Site:
         )
         error = msgspec.structs.replace(error, beside=beside)
         key = last_error_key(error.subject, QUESTION)
-        await self._heard(key, self.ledger.write_verdict(error, chain=""))
+        await self._heard(key, lambda: self.ledger.write_verdict(error, chain=""))
 
     async def changes_policy(self, revision: str, *, age: int = 0, policy: str = "") -> None:
         """Another revision was first seen to answer."""
         question = Question(policy=policy)
         record = Revision(question, "baseline", revision, seen_at=self.clock.now() - age)
-        await self._heard(revision_key(question), self.ledger.write_revision(record))
+        await self._heard(revision_key(question), lambda: self.ledger.write_revision(record))
 
     async def writes(self, key: str, sealed: bytes) -> None:
         """Somebody with access to the store puts these bytes there."""
-        await self._heard(key, self.store.put(sealed, key=key, ends=self.clock.now() + 60_000))
+        await self._heard(
+            key, lambda: self.store.put(sealed, key=key, ends=self.clock.now() + 60_000)
+        )
 
-    async def _heard(self, key: str, writing: Awaitable[object]) -> None:
+    async def _heard(self, key: str, write: Callable[[], Awaitable[object]]) -> None:
         """Write, and wait until every webhook has heard of it."""
         before = [webhook.heard[key] for webhook in self._webhooks]
-        await writing
+        await _as_a_worker(write)
         for webhook, times in zip(self._webhooks, before, strict=True):
             await webhook.hears(key, times=times + 1)
+
+
+async def _as_a_worker(write: Callable[[], Awaitable[object]]) -> None:
+    """A busy machine's Redis may take longer than a tenth of a second: it is tried again."""
+    for _ in range(3):
+        try:
+            await write()
+        except StoreUnreachable:
+            await asyncio.sleep(0.2)
+        else:
+            return
+    await write()
 
 
 def now() -> int:

@@ -264,6 +264,23 @@ async def test_without_pinning_a_registry_that_is_away_is_a_503(site: Site, colu
     assert await site.asked() == [RESOLVED]
 
 
+@columns(NOT_ALWAYS)
+async def test_who_need_not_ask_is_warned_once_the_registry_was_asked_behind_in_vain(
+    site: Site, column: Column
+) -> None:
+    webhook = await site.webhook()
+    await site.points(age=DAY)
+    await site.judges()
+    first = await webhook.start(column)
+    assert (first.state, first.waited, first.warnings) == (State.PASS, False, ())
+    assert await site.asked() == [RESOLVED]
+    site.clock.advance(2 * SECOND)
+    second = await webhook.start(column)
+    assert (second.state, second.waited, second.image) == (State.PASS, False, column.pinned)
+    (warning,) = second.warnings
+    assert f"pinned to what it named {DAY // SECOND + 2} s ago" in warning
+
+
 @with_and_without_pinning
 @columns([*NOT_ALWAYS, *PINNED])
 async def test_who_need_not_ask_a_registry_does_not_notice_that_it_is_away(
