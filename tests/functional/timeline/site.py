@@ -18,7 +18,7 @@ from services.worker.ledger import Ledger
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.signatures import load_ring, load_sealer
 from shared.domain.errors import ErrorKind, StoreUnreachable
-from shared.domain.pointer import MINUTE, SECOND, Index, Manifest, Pointer, index_key, pointer_key
+from shared.domain.pointer import SECOND, Index, Manifest, Pointer, index_key, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.revision import Revision, revision_key
 from shared.domain.rules import PinWhat, Rules
