@@ -126,6 +126,7 @@ class _Answer(msgspec.Struct, rename="camel"):
 # The first reads a review of a Pod in one go; what no API server wrote, what is no Pod, and what
 # cannot be read as one, is decoded again with its object as bytes.
 _NULL = msgspec.Raw(b"null")
+_UNREAD = (msgspec.Raw, msgspec.UnsetType)
 _WRITTEN_DECODER: msgspec.json.Decoder[ReviewOf[Pod]] = msgspec.json.Decoder(
     in_go_order(ReviewOf[Pod])
 )
@@ -167,7 +168,7 @@ def decode_review(body: bytes) -> AdmissionRequest:
 def pod_of(request: AdmissionRequest) -> Pod:
     """The request's object as a Pod; raises InvalidObject."""
     found = request.object
-    if isinstance(found, msgspec.Raw | msgspec.UnsetType):
+    if isinstance(found, _UNREAD):
         return decode_pod(raw_object(request))
     return found
 
@@ -182,7 +183,7 @@ def object_name(request: AdmissionRequest) -> str:
     if request.name:
         return request.name
     found = request.object
-    if isinstance(found, msgspec.Raw | msgspec.UnsetType):
+    if isinstance(found, _UNREAD):
         metadata = _metadata(raw_object(request))
     else:
         metadata = found.metadata
