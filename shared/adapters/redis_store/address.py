@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from redis.asyncio.connection import Connection, SSLConnection
 from redis.credentials import UsernamePasswordCredentialProvider
 
+from shared.adapters.redis_store.connections import PlainConnection, TlsConnection
 from shared.domain.errors import InvalidSettings
 
 SHAPE = "redis[s]://[user:password@]host[:port][/database]"
@@ -38,7 +38,7 @@ class RedisAddress:
     def connection_options(self) -> dict[str, Any]:
         """How redis-py makes a connection to it."""
         options: dict[str, Any] = {
-            "connection_class": SSLConnection if self.tls else Connection,
+            "connection_class": TlsConnection if self.tls else PlainConnection,
             "host": self.host,
             "port": self.port,
             "db": self.database,

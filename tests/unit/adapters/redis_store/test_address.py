@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from redis.asyncio.connection import Connection, SSLConnection
 
 from shared.adapters.redis_store.address import parse_address
+from shared.adapters.redis_store.connections import PlainConnection, TlsConnection
 from shared.adapters.redis_store.links import RedisLinks
 from shared.domain.errors import InvalidSettings
 
@@ -14,7 +14,7 @@ def test_a_short_url_is_filled_up() -> None:
     address = parse_address("redis://redis.test")
     assert str(address) == "redis.test:6379/0"
     options = address.connection_options()
-    assert options["connection_class"] is Connection
+    assert options["connection_class"] is PlainConnection
     assert "credential_provider" not in options
 
 
@@ -22,7 +22,7 @@ def test_everything_a_url_can_name_is_used() -> None:
     address = parse_address("rediss://user%40a:p%3Aw@redis.test:7000/3")
     assert str(address) == "redis.test:7000/3"
     options = address.connection_options()
-    assert options["connection_class"] is SSLConnection
+    assert options["connection_class"] is TlsConnection
     assert options["credential_provider"].get_credentials() == ("user@a", "p:w")
 
 
