@@ -85,6 +85,23 @@ def cases_of(
     ]
 
 
+def refused_by_digest(judgement: Judgement, scope: Scope) -> Ruled | None:
+    """What rules of mode deny say of what would run: a rule names a digest, and the pod may have
+    written a tag in its place, or an index that holds it."""
+    reference = judgement.reference
+    if reference is None or not scope.denies_digests:
+        return None
+    manifests = [verdict.subject.digest for verdict in judgement.verdicts]
+    for digest in dict.fromkeys([judgement.digest, *manifests]):
+        if digest and digest != reference.digest:
+            ruling = scope.ruling(msgspec.structs.replace(reference, digest=digest))
+            what = f"{digest[:19]}…, which it stands for"
+            refused = _refused_by_rule(judgement.image, reference, ruling, what=what)
+            if refused is not None:
+                return refused
+    return None
+
+
 def _unreadable(written: str, rules: Rules, why: str) -> Ruled:
     if written in rules.placeholders:
         return _ruled(written, State.REFUSED, STRICT, _not_replaced(written))
@@ -93,7 +110,6 @@ def _unreadable(written: str, rules: Rules, why: str) -> Ruled:
 
 def _refused(written: str, reference: ImageReference, ruling: Ruling, rules: Rules) -> Ruled | None:
     """What no look-up can help: under the strictest of the rules, since all must be satisfied."""
-    state, rule = State.REFUSED, ruling.strictest
     if written in rules.placeholders:
         why = _not_replaced(written)
     elif not rules.allows_registry(reference.host):
@@ -101,8 +117,17 @@ def _refused(written: str, reference: ImageReference, ruling: Ruling, rules: Rul
             f"registry {reference.host} is not in allowRegistries of the rules: use an image of "
             "one that is, or have it added"
         )
-    elif rule.mode is Mode.DENY and rule in ruling.rules:
-        why = f"rule {rule.name} denies it: use another image, or have the rule changed"
+    else:
+        return _refused_by_rule(written, reference, ruling)
+    return _ruled(written, State.REFUSED, ruling.strictest, why, reference=reference)
+
+
+def _refused_by_rule(
+    written: str, reference: ImageReference, ruling: Ruling, *, what: str = "it"
+) -> Ruled | None:
+    state, rule = State.REFUSED, ruling.strictest
+    if rule.mode is Mode.DENY and rule in ruling.rules:
+        why = f"rule {rule.name} denies {what}: use another image, or have the rule changed"
     elif ruling.decides is None:
         state, why = State.UNDECIDED, UNDECIDED
     else:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from services.webhook.entries import Entry
-from services.webhook.images import Case, Ruled, Shape, cases_of
+from services.webhook.images import Case, Ruled, Shape, cases_of, refused_by_digest
 from services.webhook.knowledge import Knowledge
 from services.webhook.lookups import Lookups
 from services.webhook.note import Note, note
@@ -61,6 +61,9 @@ class Notes:
     ) -> tuple[Note, int]:
         """What counts of a judgement under the case's rule, and until when (ms)."""
         now = self._clock.now()
+        refused = refused_by_digest(judgement, scope)
+        if refused is not None:
+            return note(refused.judgement, refused.rule, now), refused.until
         settled = settle(
             judgement,
             case.rule,

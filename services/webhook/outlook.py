@@ -1,7 +1,7 @@
 """What /validate would say of an image now, from what is known: nobody is asked or waited for."""
 
 from services.webhook.answers import decide
-from services.webhook.images import Case, Ruled, cases_of
+from services.webhook.images import Case, Ruled, cases_of, refused_by_digest
 from services.webhook.knowledge import Knowledge
 from services.webhook.note import Note, note
 from services.webhook.settling import settle
@@ -36,6 +36,9 @@ class Outlook:
         judgement = await self._knowledge.known(image) or Judgement(
             image=image.written, state=State.PENDING, reference=image.reference
         )
+        refused = refused_by_digest(judgement, scope)
+        if refused is not None:
+            return note(refused.judgement, refused.rule, now)
         settled = settle(
             judgement, case.rule, terms=self._terms, exceptions=scope.exceptions, now=now
         )

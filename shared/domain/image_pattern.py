@@ -2,8 +2,9 @@
 
 A pattern is compared with a reference part by part, as it is after normalisation: the repository
 with its host (`registry.corp:5000/team-*/**`), and where the pattern names one the tag
-(`**:latest`) or the digest. So a pinned image and its tag alone fit the same patterns. What can
-match no image is refused: a rule that seems to deny and never does is the worst there is.
+(`**:latest`) or the digest. So a pinned image and its tag alone fit the same patterns, but for
+those that name a digest. What can match no image is refused: a rule that seems to deny and never
+does is the worst there is.
 """
 
 import re
@@ -41,6 +42,11 @@ class ImagePattern:
     def names_a_tag(self) -> bool:
         """Whether it depends on the tag, which whoever writes a pod may make up beside a digest."""
         return self._tag is not None
+
+    @property
+    def names_a_digest(self) -> bool:
+        """Whether a pod that writes a tag, or an index of it, in its place fits it no more."""
+        return bool(self._digest)
 
     def contains(self, other: "ImagePattern") -> bool:
         """Whether it is plain to see that all that fits `other` fits this one too."""

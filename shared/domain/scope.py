@@ -89,6 +89,9 @@ class Scope:
         self._default = Ruling(default)
         self.exceptions = exceptions
         """Those for the object's namespace, also such as have ended by now."""
+        rules = (*(rule for rule, _ in candidates), *adds)
+        self.denies_digests = any(_denies_a_digest(rule) for rule in rules)
+        """Whether what an image turns out to be may be denied, though what was written is not."""
         self._rulings = rulings if rulings is not None else OrderedDict()
 
     def ruling(self, reference: ImageReference) -> Ruling:
@@ -259,6 +262,10 @@ def _placed(match: Match, namespace: str, user: str) -> bool:
     if match.namespaces and not any(glob.matches(namespace) for glob in match.namespaces):
         return False
     return not match.users or any(glob.matches(user) for glob in match.users)
+
+
+def _denies_a_digest(rule: Rule) -> bool:
+    return rule.mode is Mode.DENY and any(image.names_a_digest for image in rule.match.images)
 
 
 def _has(match: Match, reference: ImageReference) -> bool:

@@ -9,7 +9,7 @@ from services.cli.explain.telling import Telling
 from services.cli.rules.trial import asks_of
 from services.cli.tables import age
 from services.webhook.catalogue import Catalogue, Image, Known, Missing
-from services.webhook.images import Case, Ruled, Shape, cases_of
+from services.webhook.images import Case, Ruled, Shape, cases_of, refused_by_digest
 from services.webhook.settling import ALLOWED, settle
 from services.webhook.terms import Terms
 from services.webhook.wording import line_of
@@ -71,8 +71,8 @@ class Explainer:
         pinned, told = await self._pinned(shape, scope)
         ways = []
         for case in self._cases(pinned, scope):
-            judgement, way = await self._judged(case, scope)
-            made = self._way(case, judgement, scope, spot)
+            judgement, way = await self._judged(case)
+            made = self._way(*self._counted(case, judgement, scope), scope, spot)
             ways.append(msgspec.structs.replace(made, image=shape[0], way=(*told, *way)))
         return ways
 
@@ -96,7 +96,7 @@ class Explainer:
             return (str(pinned), shape[1]), (*told, "pinned: /mutate writes this digest behind it")
         return shape, ()
 
-    async def _judged(self, case: Case | Ruled, scope: Scope) -> tuple[Judgement, tuple[str, ...]]:
+    async def _judged(self, case: Case | Ruled) -> tuple[Judgement, tuple[str, ...]]:
         if isinstance(case, Ruled):
             return case.judgement, ("no look-up is needed",)
         answer, keys = await self._looked_up(case.image)
@@ -112,10 +112,21 @@ class Explainer:
             )
         else:
             judgement = answer.judgement
+        return judgement, lines
+
+    def _counted(
+        self, case: Case | Ruled, judgement: Judgement, scope: Scope
+    ) -> tuple[Case | Ruled, Judgement]:
+        """The judgement as it counts, with the rule by which it does."""
+        if isinstance(case, Ruled):
+            return case, judgement
+        refused = refused_by_digest(judgement, scope)
+        if refused is not None:
+            return refused, refused.judgement
         settled = settle(
             judgement, case.rule, terms=self._terms, exceptions=scope.exceptions, now=self._now
         )
-        return settled.judgement, lines
+        return case, settled.judgement
 
     async def _looked_up(self, image: Image) -> tuple[Known | Missing, list[str]]:
         """The answer of a webhook's own catalogue, and the keys that it read, in order."""
