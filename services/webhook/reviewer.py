@@ -6,6 +6,7 @@ Knows ports and the domain only. Who waits, and how long: docs/design/behaviour.
 import asyncio
 import logging
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
@@ -133,11 +134,12 @@ class Reviewer:
             self._notes.glance(shape, scope, book, asks=asks, advice=advice)
             for shape in dict.fromkeys(shapes)
         ]
-        known = [glance.known for glance in glances]
-        notes = [note for each in known for note in each.thing]
         unknown = [case for glance in glances for case in glance.unknown]
-        if unknown:
-            notes += await self._learn(unknown, review)
+        learned = iter(await self._learn(unknown, review) if unknown else ())
+        notes: list[Note] = []
+        for glance in glances:
+            notes.extend(glance.known.thing)
+            notes.extend(islice(learned, len(glance.unknown)))
         decision = decide(
             notes,
             now=self._clock.now(),
@@ -147,7 +149,7 @@ class Reviewer:
         )
         # What a dry run or a workload may do, a pod may not.
         if decision.allowed and not unknown and asks and not advice:
-            self._keep(review, shapes, decision, known)
+            self._keep(review, shapes, decision, [glance.known for glance in glances])
         return decision
 
     def _keep(
