@@ -2,7 +2,7 @@
 
 from services.webhook.objects import author_of
 from shared.domain.review import AdmissionRequest
-from shared.domain.scope import Books, Labels, Occasion, Place, RuleBook, Scope
+from shared.domain.scope import Books, Extract, Labels, Occasion, RuleBook, Scope
 from shared.domain.workload import labels_and_annotations
 from shared.ports.namespaces import Namespaces
 
@@ -27,15 +27,15 @@ class Occasions:
         Raises InvalidObject for what an author wrote that cannot be read, where a rule asks for it.
         """
         book = self._books()
-        place = book.place(request.namespace, request.user_info.username)
-        if place.scope is not None:
-            return place.scope, book
+        extract = book.extract(request.namespace, request.user_info.username)
+        if extract.scope is not None:
+            return extract.scope, book
         labels = None
-        if place.needs_namespace_labels and self._namespaces is not None:
+        if extract.needs_namespace_labels and self._namespaces is not None:
             labels = self._namespaces.labels(request.namespace)
             if labels is None:
                 return None
-        return place.scope_of(_occasion(request, place, labels)), book
+        return extract.scope_of(_occasion(request, extract, labels)), book
 
     async def scope(self, request: AdmissionRequest) -> tuple[Scope, RuleBook]:
         """As `at_once`, and labels that are not known are asked for in a moment."""
@@ -45,13 +45,13 @@ class Occasions:
         labels = await self._namespaces.read(request.namespace) if self._namespaces else None
         # The one that holds now: it may have changed meanwhile.
         book = self._books()
-        place = book.place(request.namespace, request.user_info.username)
-        return place.scope_of(_occasion(request, place, labels)), book
+        extract = book.extract(request.namespace, request.user_info.username)
+        return extract.scope_of(_occasion(request, extract, labels)), book
 
 
-def _occasion(request: AdmissionRequest, place: Place, labels: Labels | None) -> Occasion:
+def _occasion(request: AdmissionRequest, extract: Extract, labels: Labels | None) -> Occasion:
     user = request.user_info.username
-    if not place.needs_author:
+    if not extract.needs_author:
         return Occasion(request.namespace, user, namespace_labels=labels)
     written, annotations = labels_and_annotations(author_of(request))
     return Occasion(

@@ -25,10 +25,10 @@ Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
 
 MAX_SCOPES = 1_024
-MAX_PLACES = 4_096
-"""Namespaces with their users whose rules are remembered."""
+MAX_EXTRACTS = 4_096
+"""Those that are remembered: of namespaces, with their users where a rule is about some."""
 MAX_CHOICES = 16
-"""Scopes that one of them remembers: authors choose among them by what they write."""
+"""Scopes that one extract remembers: authors choose among them by what they write."""
 MAX_RULINGS = 4_096
 """Images whose rules are remembered, of all scopes together."""
 
@@ -124,7 +124,7 @@ class Scope:
 Rulings: TypeAlias = OrderedDict[tuple[Scope, ImageReference], Ruling]
 
 
-class Place:
+class Extract:
     """What a namespace and a user leave of a book; it gives the objects there their scopes."""
 
     def __init__(
@@ -188,27 +188,27 @@ class RuleBook:
         self.needs_namespace_labels = any(rule.match.namespace_labels for rule in rules.rules)
         self._by_user = any(rule.match.users for rule in rules.rules)
         self._rulings: Rulings = OrderedDict()
-        self._places: OrderedDict[tuple[str, str], Place] = OrderedDict()
+        self._extracts: OrderedDict[tuple[str, str], Extract] = OrderedDict()
         self._scopes: OrderedDict[tuple[object, ...], Scope] = OrderedDict()
 
     def scope(self, occasion: Occasion) -> Scope:
         """What holds for an object."""
-        return self.place(occasion.namespace, occasion.user).scope_of(occasion)
+        return self.extract(occasion.namespace, occasion.user).scope_of(occasion)
 
-    def place(self, namespace: str, user: str) -> Place:
+    def extract(self, namespace: str, user: str) -> Extract:
         """What is left of the book where such a user makes objects in such a namespace."""
         key = (namespace, user if self._by_user else "")
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = self._found(namespace, user)
-            if len(self._places) > MAX_PLACES:
-                self._places.popitem(last=False)
-        return place
+        extract = self._extracts.get(key)
+        if extract is None:
+            extract = self._extracts[key] = self._found(namespace, user)
+            if len(self._extracts) > MAX_EXTRACTS:
+                self._extracts.popitem(last=False)
+        return extract
 
-    def _found(self, namespace: str, user: str) -> Place:
+    def _found(self, namespace: str, user: str) -> Extract:
         able = [rule for rule in self.rules.rules if _placed(rule.match, namespace, user)]
         exceptions = tuple([each for each in self.exceptions if each.holds_in(namespace)])
-        return Place(
+        return Extract(
             deciding=tuple([rule for rule in able if not rule.match.by_author]),
             adding=tuple([rule for rule in able if rule.match.by_author]),
             share=lambda candidates, adds: self._shared(candidates, adds, exceptions),
@@ -220,7 +220,7 @@ class RuleBook:
         adds: tuple[Rule, ...],
         exceptions: tuple[ImageException, ...],
     ) -> Scope:
-        """One scope for all objects for which the same holds, whatever their places are."""
+        """One scope for all objects for which the same holds, wherever they are."""
         key = (
             _identities([rule for rule, _ in candidates]),
             bytes([certain for _, certain in candidates]),

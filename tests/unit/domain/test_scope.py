@@ -12,7 +12,7 @@ from shared.domain.glob import Glob
 from shared.domain.image_pattern import ImagePattern
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Match, Mode, Rule, Rules
-from shared.domain.scope import MAX_CHOICES, MAX_PLACES, MAX_SCOPES, Labels, Occasion, RuleBook
+from shared.domain.scope import MAX_CHOICES, MAX_EXTRACTS, MAX_SCOPES, Labels, Occasion, RuleBook
 
 IMAGE = parse_reference("registry.corp/team/app:1")
 MATCH_ALL = Match()
@@ -166,22 +166,22 @@ def test_an_exception_holds_in_its_namespaces_only() -> None:
     assert rules.scope(Occasion("other", "ada")).exceptions == ()
 
 
-def test_a_place_tells_what_of_an_object_has_to_be_known() -> None:
+def test_an_extract_tells_what_of_an_object_has_to_be_known() -> None:
     there = Match(namespaces=(Glob("here"),), labels=PCI.labels, namespace_labels=(("a", "b"),))
     rules = book(rule("pci", there), rule("rest", Match(users=(Glob("ada"),))))
-    here, elsewhere = rules.place("here", "ada"), rules.place("elsewhere", "ada")
+    here, elsewhere = rules.extract("here", "ada"), rules.extract("elsewhere", "ada")
     assert (here.scope, here.needs_author, here.needs_namespace_labels) == (None, True, True)
     assert elsewhere.scope is rules.scope(Occasion("elsewhere", "ada"))
-    assert elsewhere.scope is not rules.place("elsewhere", "bob").scope
+    assert elsewhere.scope is not rules.extract("elsewhere", "bob").scope
 
 
-def test_places_and_scopes_are_forgotten_and_found_again() -> None:
+def test_extracts_and_scopes_are_forgotten_and_found_again() -> None:
     wide = Match(labels=tuple((str(number), "x") for number in range(1)))
     rules = book(
         rule("wide", wide), *(rule(f"r{n}", Match(labels=((f"l{n}", "x"),))) for n in "ab")
     )
-    for number in range(max(MAX_PLACES, MAX_SCOPES) + 10):
-        rules.place(f"team-{number}", "ada")
+    for number in range(max(MAX_EXTRACTS, MAX_SCOPES) + 10):
+        rules.extract(f"team-{number}", "ada")
     for number in range(4 * MAX_CHOICES):
         labels = {"la": "x"} if number % 2 else {"lb": "x", "n": str(number)}
         assert ruling(rules, labels=labels) == ["default", "ra" if number % 2 else "rb"]
