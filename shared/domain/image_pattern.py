@@ -9,8 +9,9 @@ does is the worst there is.
 
 import re
 
+from shared.domain.errors import InvalidReference
 from shared.domain.glob import ANY_PARTS, Glob
-from shared.domain.reference import DEFAULT_HOST, ImageReference
+from shared.domain.reference import DEFAULT_HOST, ImageReference, parse_reference
 
 HOST = r"(?:\[[0-9a-f:]{2,45}\]|[a-z0-9*?.-]+)(?::[0-9*?]{1,5})?"
 PART = r"[a-z0-9*?](?:[a-z0-9*?._-]*[a-z0-9*?])?"
@@ -18,6 +19,7 @@ TAG = r"[A-Za-z0-9_.*?-]{1,128}"
 DIGEST = r"sha256:[0-9a-f]{64}"
 
 _HOST, _PART, _TAG, _DIGEST = map(re.compile, (HOST, PART, TAG, DIGEST))
+_WILD = re.compile(r"[*?]+")
 
 
 class ImagePattern:
@@ -32,7 +34,7 @@ class ImagePattern:
         if at and not _DIGEST.fullmatch(digest):
             raise ValueError(f"{digest!r} is not a digest: sha256: and 64 lower-case hex digits")
         _check(repository)
-        if tag is not None and not _TAG.fullmatch(tag):
+        if tag is not None and not (_TAG.fullmatch(tag) and _is_name(f"a.b/c:{_plain(tag)}")):
             raise ValueError(f"{tag!r} can match no tag: 1 to 128 letters, digits, '_', '.', '-'")
         self._repository = Glob(repository, path=True)
         self._tag = Glob(tag) if tag is not None else None
@@ -85,7 +87,8 @@ def _split(name: str) -> tuple[str, str | None]:
 def _check(repository: str) -> None:
     """Raises ValueError for what no normalised reference can fit."""
     host, *path = repository.split("/")
-    if (host != ANY_PARTS and not _HOST.fullmatch(host)) or not all(map(_PART.fullmatch, path)):
+    spelt = (host == ANY_PARTS or _HOST.fullmatch(host)) and all(map(_PART.fullmatch, path))
+    if not spelt or not _is_name(_example(host, path)):
         raise ValueError(
             f"{repository[:300]!r} can match no repository: a host such as registry.corp:5000 and "
             "parts of lower-case letters, digits, '.', '_' and '-', with '/' between them, and the "
@@ -98,6 +101,25 @@ def _check(repository: str) -> None:
         raise ValueError(
             f"{repository!r} can match no image, as references are normalised: write {meant}"
         )
+
+
+def _example(host: str, path: list[str]) -> str:
+    """A name that fits, with letters in the place of wildcards: where others would do, these do."""
+    name, *port = re.split(r":(?=[0-9*?]+$)", "a" if host == ANY_PARTS else host)
+    below = "/".join(map(_plain, path)) or "a"
+    return f"{_plain(name)}:{_plain(*port, letter='1') if port else 1}/{below}"
+
+
+def _plain(pattern: str, *, letter: str = "a") -> str:
+    return _WILD.sub(letter, pattern)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a reference is called so, as it is after normalisation."""
+    try:
+        return str(parse_reference(text)).startswith(text)
+    except InvalidReference:
+        return False
 
 
 def _meant(host: str, path: list[str]) -> str:

@@ -8,6 +8,7 @@ digest and anything outside ASCII is refused before any rule sees it
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 
 import msgspec
 
@@ -16,10 +17,11 @@ from shared.domain.errors import InvalidReference
 DEFAULT_HOST = "docker.io"
 MAX_LENGTH = 255 + 1 + 128 + 1 + 71  # repository name, tag, and sha256 digest with separators
 
-# Every class below is bounded and no two neighbours overlap: none can backtrack for long.
+# Every class below is bounded and no two neighbours overlap: none can backtrack for long. A port
+# with a zero in front would be another name for the same server.
 _HOST = re.compile(
     r"(?:\[[0-9a-fA-F:]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::[0-9]{1,5})?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::[1-9][0-9]{0,4})?"
 )
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -91,7 +93,7 @@ def _split_name(name: str) -> tuple[str, str, str]:
             raise InvalidReference("the registry's host name is not valid")
     else:
         host, path = DEFAULT_HOST, name
-    host = host.lower()
+    host = _one_spelling(host.lower())
     if host == "index.docker.io":
         host = DEFAULT_HOST
     if host == DEFAULT_HOST and path and "/" not in path:
@@ -103,6 +105,17 @@ def _split_name(name: str) -> tuple[str, str, str]:
             "the repository must be lower-case letters and digits, separated by '/', '.', '_', '-'"
         )
     return host, path, tag
+
+
+def _one_spelling(host: str) -> str:
+    """An IPv6 address can be written in many ways, and rules name one."""
+    if not host.startswith("["):
+        return host
+    address, _, port = host[1:].partition("]")
+    try:
+        return f"[{IPv6Address(address)}]{port}"
+    except ValueError as error:
+        raise InvalidReference("the registry's IPv6 address is not valid") from error
 
 
 def _names_a_host(head: str) -> bool:

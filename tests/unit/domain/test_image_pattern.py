@@ -34,6 +34,25 @@ def test_it_is_compared_with_the_normalised_repository(
     assert ImagePattern(pattern).matches(parse_reference(written)) is matches
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "a-*.b/c",
+        "*.*/c-*",
+        "a.b:?000/c",
+        "a.b:*/c",
+        "[::1]/c",
+        "a.b/c_*/d",
+        "a.b/*.*-*_?",
+        "**/?*/c--d",
+        "**:*-?",
+        "**:?",
+    ],
+)
+def test_what_wildcards_can_make_an_image_of_is_taken(pattern: str) -> None:
+    assert ImagePattern(pattern).pattern == pattern
+
+
 def test_without_a_tag_it_is_about_every_tag_and_digest() -> None:
     pattern = ImagePattern("a.b/c")
     assert not pattern.names_a_tag
@@ -80,6 +99,19 @@ def test_with_a_digest_it_is_about_that_digest() -> None:
         ("a.b/c[de]", "can match no repository"),
         ("[a-c].b/x", "can match no repository"),
         ("a.b/ü", "can match no repository"),
+        ("a.b./c", "can match no repository"),
+        ("a..b/c", "can match no repository"),
+        ("*..corp/c", "can match no repository"),
+        ("-a.b/c", "can match no repository"),
+        ("a.b:05000/c", "can match no repository"),
+        ("a.b:0*/c", "can match no repository"),
+        ("[:::]/c", "can match no repository"),
+        ("[0:0:0:0:0:0:0:1]:5000/c", "can match no repository"),
+        ("a.b/c..d", "can match no repository"),
+        ("a.b/c___*", "can match no repository"),
+        ("a.b/c._?", "can match no repository"),
+        ("a.b/c:-1", "can match no tag"),
+        ("a.b/c:.*", "can match no tag"),
         ("", "can match no repository"),
         ("a.b/c:", "can match no tag"),
         ("a.b/c:v 1", "can match no tag"),
