@@ -86,12 +86,17 @@ async def open_exceptions(settings: CliSettings) -> AsyncIterator[ExceptionsView
 
 
 @asynccontextmanager
-async def open_desk(settings: CliSettings) -> AsyncIterator[ExceptionActions]:
-    """To allow and to revoke: needs Redis alone. Raises OpsUnavailable when nobody has it."""
+async def open_desk(
+    settings: CliSettings, *, looks: bool = False
+) -> AsyncIterator[ExceptionActions]:
+    """To allow and to revoke, and with `looks` to explain: needs Redis alone. Raises OpsUnavailable
+    when nobody has it."""
     if settings.redis_url:
         async with direct_desk(settings) as desk:
             yield desk
     else:
+        if looks:
+            _no_console(settings, "REDIS_URL to explain", why="hands out no signed records")
         _no_console(settings, "REDIS_URL to allow or to revoke")
         async with _up(settings) as client:
             yield client
@@ -103,13 +108,15 @@ async def _up(settings: CliSettings) -> AsyncIterator[OpsClient]:
     if not path.exists():
         raise OpsUnavailable(
             f"nobody to ask: start `imagegate up` (no socket {path}), set REDIS_URL and AMQP_URL "
-            "(for `scan` and the scanner's state ANCHORE_URL too, for `allow` and `exceptions` "
-            "REDIS_URL alone), or IMAGEGATE_CONSOLE to the URL of a console"
+            "(for `scan` and the scanner's state ANCHORE_URL too, for `explain`, `allow` and "
+            "`exceptions` REDIS_URL alone), or IMAGEGATE_CONSOLE to the URL of a console"
         )
     async with socket_client(path) as client:
         yield client
 
 
-def _no_console(settings: CliSettings, instead: str) -> None:
+def _no_console(
+    settings: CliSettings, instead: str, *, why: str = "only shows, it changes nothing"
+) -> None:
     if settings.imagegate_console:
-        raise OpsUnavailable(f"a console only shows, it changes nothing: set {instead}")
+        raise OpsUnavailable(f"a console {why}: set {instead}")

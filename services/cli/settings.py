@@ -1,6 +1,9 @@
 """The command line's settings: which servers its commands ask, and where its state is."""
 
 from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
 
 from services.console.session import TOKEN_FILE, checked
 from shared.domain.errors import InvalidSettings
@@ -31,6 +34,10 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     imagegate_operator_keys: Path | None = None
     """Folder of operator.key, for who allows and revokes; default: that of IMAGEGATE_KEYS."""
     imagegate_scanner: str = "anchore"
+    imagegate_exceptions: Path | None = None
+    """The webhooks' folder of signed exceptions, for `explain`; as the next two: what they have."""
+    imagegate_pin: Literal["pods", "all", "none"] = "pods"
+    imagegate_policy_grace: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 3600.0
 
     @property
     def ring_folder(self) -> Path:

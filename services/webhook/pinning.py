@@ -96,7 +96,7 @@ class Pinning:
         pin = Pin(reference, pointer.asked_at, old=old)
         if foresee is None or pointer.previous is None or image.always:
             return pin
-        return await _or_the_one_before(pin, pointer.previous, foresee)
+        return await or_the_one_before(pin, pointer.previous, foresee)
 
     async def _renewed(self, image: Image, before: int, until: float) -> Pointer | None:
         """The pointer as it is once a worker has asked the registry, or at `until`.
@@ -157,7 +157,7 @@ class Pinning:
         return isinstance(error, Verdict) and not error.stale(self._clock.now())
 
 
-async def _or_the_one_before(pin: Pin, previous: str, foresee: Foresee) -> Pin:
+async def or_the_one_before(pin: Pin, previous: str, foresee: Foresee) -> Pin:
     """The pin as it is, unless only the digest before would run: that was judged good, and what the
     tag names now has no verdict yet."""
     now = await foresee(pin.reference)

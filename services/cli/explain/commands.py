@@ -1,8 +1,7 @@
 """`imagegate explain`: why an image, or a pod, is allowed or denied."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,19 +12,19 @@ from rich.text import Text
 from services.cli.backend import open_desk
 from services.cli.command import Exit, OutputOption, console, fail, run, settings
 from services.cli.explain.records import Reader
+from services.cli.explain.signed import believed
 from services.cli.explain.way import Explainer, Spot, Way
-from services.cli.explain.wiring import rules_and_ring
-from services.cli.objects import read_objects
+from services.cli.explain.wiring import exception_files, rules_and_ring, terms_of
+from services.cli.objects import Manifest, read_objects
+from services.cli.reviews import pod_of_image
 from services.cli.rules.labels import labels_of
 from services.cli.rules.trial import Setting, scope_of, tried_places
 from services.cli.tables import Output, plain, print_json
-from services.console.exception_rows import opened
-from services.webhook.terms import Terms
-from shared.domain.errors import InvalidException, InvalidSignature
-from shared.domain.exceptions import ImageException
-from shared.domain.scope import Occasion, RuleBook
-from shared.ports.signing import Unsealer
+from shared.domain.scope import RuleBook
 from shared.runtime.clock import SystemClock
+
+ENDINGS = (".yaml", ".yml", ".json")
+"""Of files: an image with such a name is written with its tag."""
 
 
 def explain(
@@ -47,57 +46,54 @@ def explain(
         setting = Setting(namespace, user, labels_of(namespace_label))
         configured = settings()
         rules, ring = rules_and_ring(configured)
+        objects = await asyncio.to_thread(_objects, what, namespace)
         clock = SystemClock()
-        async with open_desk(configured) as desk:
-            signed = _believed(await desk.sealed_exceptions(), ring)
+        async with open_desk(configured, looks=True) as desk:
+            folder = await exception_files(configured)
+            signed = believed(await desk.sealed_exceptions(), folder, ring)
             book = RuleBook(rules, signed)
+            reader = Reader(sealed=desk, unsealer=ring, clock=clock)
             explainer = Explainer(
-                reader=Reader(sealed=desk, unsealer=ring, clock=clock),
-                book=book,
-                terms=Terms(scanner=configured.imagegate_scanner),
-                now=clock.now(),
+                reader=reader, book=book, terms=terms_of(configured), now=clock.now()
             )
-            ways = await _ways(what, explainer, book, setting)
+            ways = await _ways(objects, explainer, book, setting)
+        if not ways:
+            fail(f"{what} holds no image of a Pod or a workload, and only these are judged")
         if output is Output.JSON:
             print_json(console(), ways)
         else:
-            if configured.imagegate_rules is None:
-                told = "rules: none named (IMAGEGATE_RULES), so the built-in default holds"
-                console().print(plain(told, style="yellow"))
             _print(console(), ways)
+            _doubt(console(), without_rules=configured.imagegate_rules is None, reader=reader)
         return Exit.GOOD if all(way.allowed for way in ways) else Exit.BAD
 
     run(ask())
 
 
-async def _ways(what: str, explainer: Explainer, book: RuleBook, setting: Setting) -> list[Way]:
+def _objects(what: str, namespace: str) -> list[Manifest]:
+    """Those of the file, or the smallest pod that runs the image, which has no title."""
     file = Path(what)
-    if not await asyncio.to_thread(file.is_file):
-        labels = setting.namespace_labels
-        scope = book.scope(Occasion(setting.namespace, setting.user, namespace_labels=labels))
-        return await explainer.explain((what, False), scope, Spot(setting.namespace))
+    if file.exists() and not file.is_dir():
+        return read_objects(file)
+    if what.endswith(ENDINGS) or what.startswith(("/", "./", "../")):
+        fail(f"there is no file {what}; an image is written with its tag or digest")
+    pod = pod_of_image(what, name="explained", namespace=namespace)
+    return [Manifest("Pod", "", pod)]
+
+
+async def _ways(
+    objects: Sequence[Manifest], explainer: Explainer, book: RuleBook, setting: Setting
+) -> list[Way]:
     ways: list[Way] = []
-    for one in await asyncio.to_thread(read_objects, file):
+    for one in objects:
         found = tried_places(one.content, book=book, setting=setting)
         if found is None:
             continue
         request, places = found
         scope = scope_of(request, book, setting)
         for shape, place in places:
-            spot = Spot(request.namespace, one.title, place)
+            spot = Spot(request.namespace, one.title, place if one.title else "")
             ways += await explainer.explain(shape, scope, spot)
-    if not ways:
-        fail(f"{what} holds no image of a Pod or a workload, and only these are judged")
     return ways
-
-
-def _believed(sealed: Mapping[str, bytes], ring: Unsealer) -> list[ImageException]:
-    """The signed exceptions that a webhook would believe."""
-    believed = []
-    for exception_id, record in sealed.items():
-        with suppress(InvalidSignature, InvalidException):
-            believed.append(opened(exception_id, record, ring))
-    return believed
 
 
 def _print(printed: Console, ways: Sequence[Way]) -> None:
@@ -115,3 +111,19 @@ def _print(printed: Console, ways: Sequence[Way]) -> None:
             lines.append(f"to make it pass: {way.remedy}")
         for line in lines:
             printed.print(plain(f"  {line}", limit=2000), soft_wrap=True)
+
+
+def _doubt(printed: Console, *, without_rules: bool, reader: Reader) -> None:
+    """Why the webhooks may see it otherwise."""
+    if without_rules:
+        told = (
+            "no rules file was read (IMAGEGATE_RULES): where the webhooks have one, see whether "
+            "another rule holds there"
+        )
+        printed.print(plain(told, style="yellow"))
+    if reader.strange:
+        told = (
+            f"{len(reader.strange)} not believed: let IMAGEGATE_KEYS name the folder with the "
+            "workers' public keys; if it does, somebody else writes into the store"
+        )
+        printed.print(plain(told, style="yellow"))

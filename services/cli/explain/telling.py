@@ -7,8 +7,8 @@ import msgspec
 from services.cli.tables import age
 from services.webhook.catalogue import Image
 from shared.domain.pointer import Index, Pointer, Standing
-from shared.domain.reference import ImageReference
 from shared.domain.revision import Revision
+from shared.domain.rules import Rules
 from shared.domain.verdict import Outcome, Verdict
 
 SHOWN = 8
@@ -17,15 +17,17 @@ SHOWN = 8
 _STANDING = {
     Standing.YOUNG: "young enough for this pull policy",
     Standing.USABLE: "used at once, its registry is asked behind the answer",
-    Standing.OLD: "its registry is asked first",
+    Standing.OLD: "its registry is asked first, and is taken here to say the same again",
 }
+_IMMUTABLE = "young enough, the rules say that this tag never moves"
 
 
 class Telling:
     """Tells records as they stand at `now` (ms)."""
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: int, rules: Rules) -> None:
         self._now = now
+        self._rules = rules
 
     def records(
         self,
@@ -37,38 +39,46 @@ class Telling:
     ) -> tuple[str, ...]:
         """A line or some for each record that a webhook would look at."""
         lines: list[str] = []
+        judged = any(_judges(record) for record in records)
         for key, record in zip(keys, records, strict=True):
             if key in strange:
                 lines.append(
-                    f"{key}: not believed, nobody we trust signed it: as if it were not there"
+                    f"{_named(key)}: not believed, nobody we trust signed it: as if it were not "
+                    "there"
                 )
             elif isinstance(record, Pointer):
-                lines += self.pointer(image.reference, record, always=image.always)
+                lines += self.pointer(image, record)
             elif isinstance(record, Index):
                 lines.append(self._index(record))
             elif isinstance(record, Verdict):
                 lines += self._verdict(record)
             elif isinstance(record, Revision):
                 lines.append(self._revision(record))
-            elif key.startswith(("pointer:", "verdict:")):
+            elif key.startswith("pointer:"):
+                lines.append(f"{_named(key)}: nobody has asked its registry lately")
+            elif key.startswith("verdict:") and not judged:
                 lines.append(f"{_named(key)}: nothing is known")
         return tuple(lines)
 
-    def pointer(
-        self, reference: ImageReference, pointer: msgspec.Struct | None, *, always: bool
-    ) -> tuple[str, ...]:
-        """What the registry said of the tag."""
-        if not isinstance(pointer, Pointer):
-            return (f"pointer {reference.tagged}: nobody has asked its registry yet",)
+    def pointer(self, image: Image, pointer: Pointer) -> tuple[str, ...]:
+        """What the registry said of the image's tag."""
         asked = f"asked {self._ago(pointer.asked_at)} ago"
         if pointer.digest is None:
             return (f"pointer {pointer.reference}: {pointer.error}: {pointer.message} ({asked})",)
-        standing = _STANDING[pointer.standing(self._now, always=always)]
         kind = "the index " if pointer.is_index else ""
+        standing = self._standing(image, pointer)
         lines = [f"pointer {pointer.reference}: {kind}{pointer.digest} ({asked}: {standing})"]
         if pointer.previous:
             lines.append(f"  before the tag moved: {pointer.previous}")
         return tuple(lines)
+
+    def _standing(self, image: Image, pointer: Pointer) -> str:
+        always = image.always
+        standing = pointer.standing(self._now, always=always)
+        if standing is Standing.YOUNG or not self._rules.immutable(image.reference):
+            return _STANDING[standing]
+        standing = pointer.standing(self._now, always=always, immutable=True)
+        return _IMMUTABLE if standing is Standing.YOUNG else _STANDING[standing]
 
     def _index(self, index: Index) -> str:
         entries = [
@@ -99,6 +109,10 @@ class Telling:
 
     def _ago(self, at: int) -> str:
         return age(max(0, self._now - at) / 1000)
+
+
+def _judges(record: msgspec.Struct | None) -> bool:
+    return isinstance(record, Verdict) and record.outcome is not Outcome.ERROR
 
 
 def _named(key: str) -> str:

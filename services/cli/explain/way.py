@@ -5,20 +5,26 @@ from collections.abc import Sequence
 import msgspec
 
 from services.cli.explain.records import Reader
+from services.cli.explain.saying import remedy, why
 from services.cli.explain.telling import Telling
 from services.cli.rules.trial import asks_of
 from services.cli.tables import age
+from services.webhook.answers import decide
 from services.webhook.catalogue import Catalogue, Image, Known, Missing
 from services.webhook.images import Case, Ruled, Shape, cases_of, refused_by_digest
-from services.webhook.settling import ALLOWED, settle
+from services.webhook.note import GOOD, note
+from services.webhook.pinning import Pin, or_the_one_before
+from services.webhook.settling import settle
 from services.webhook.terms import Terms
-from services.webhook.wording import line_of
-from shared.domain.decision import Judgement, State
+from shared.domain.decision import Decision, Judgement, State
 from shared.domain.exceptions import ImageException
 from shared.domain.pointer import Pointer, pointer_key
-from shared.domain.reference import parse_reference
+from shared.domain.reference import ImageReference
 from shared.domain.rules import Mode
 from shared.domain.scope import RuleBook, Scope
+
+ANY_POINTER = -1
+"""Older than all: what a pointer said is taken for what its registry would say again."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -65,6 +71,7 @@ class Explainer:
         self._book = book
         self._terms = terms
         self._now = now
+        self._telling = Telling(now, book.rules)
 
     async def explain(self, shape: Shape, scope: Scope, spot: Spot) -> list[Way]:
         """The image under each rule that holds for it. Raises ImagegateError."""
@@ -89,26 +96,45 @@ class Explainer:
                 continue
             reference = case.image.reference
             (pointer,) = await self._reader.read([pointer_key(reference)])
-            told = Telling(self._now).pointer(reference, pointer, always=shape[1])
             if not isinstance(pointer, Pointer) or pointer.digest is None:
-                return shape, told
-            pinned = msgspec.structs.replace(reference, digest=pointer.digest)
-            return (str(pinned), shape[1]), (*told, "pinned: /mutate writes this digest behind it")
+                return shape, ()  # its records say why
+            told = self._telling.pointer(case.image, pointer)
+            pin = await self._pin(case.image, pointer, pointer.digest, scope)
+            which = f"the digest before, {pointer.previous}," if pin.instead else "this digest"
+            line = f"pinned: /mutate writes {which} behind it"
+            return (str(pin.reference), shape[1]), (*told, line)
         return shape, ()
+
+    async def _pin(self, image: Image, pointer: Pointer, digest: str, scope: Scope) -> Pin:
+        """As /mutate pins it: where a tag moved, perhaps to the digest before."""
+
+        async def foresee(reference: ImageReference) -> Decision:
+            notes = []
+            for case in self._cases((str(reference), False), scope):
+                judgement, _ = await self._judged(case)
+                counted, judgement = self._counted(case, judgement, scope)
+                notes.append(note(judgement, counted.rule, self._now))
+            return decide(notes, now=self._now)
+
+        pin = Pin(msgspec.structs.replace(image.reference, digest=digest), pointer.asked_at)
+        if pointer.previous is None or image.always:
+            return pin
+        return await or_the_one_before(pin, pointer.previous, foresee)
 
     async def _judged(self, case: Case | Ruled) -> tuple[Judgement, tuple[str, ...]]:
         if isinstance(case, Ruled):
             return case.judgement, ("no look-up is needed",)
         answer, keys = await self._looked_up(case.image)
-        telling = Telling(self._now)
         records = await self._reader.read(keys)
-        lines = telling.records(keys, records, strange=self._reader.strange, image=case.image)
+        strange = self._reader.strange
+        lines = self._telling.records(keys, records, strange=strange, image=case.image)
         if isinstance(answer, Missing):
             judgement = Judgement(
                 image=case.image.written,
                 state=State.PENDING,
                 message=answer.note,
                 reference=case.image.reference,
+                unresolved=answer.unresolved,
             )
         else:
             judgement = answer.judgement
@@ -147,6 +173,7 @@ class Explainer:
                 rules=self._book.rules,
                 now=self._now,
                 fetch=fetch,
+                renewed=ANY_POINTER,
                 policy_grace=self._terms.policy_grace,
             )
             try:
@@ -156,7 +183,7 @@ class Explainer:
                 wanted.clear()
 
     def _way(self, case: Case | Ruled, judgement: Judgement, scope: Scope, spot: Spot) -> Way:
-        good = judgement.state in (*ALLOWED, State.EXEMPT)
+        good = judgement.state in GOOD
         lax = case.rule.mode in (Mode.WARN, Mode.AUDIT) and judgement.state is not State.INVALID
         return Way(
             object=spot.object,
@@ -169,10 +196,10 @@ class Explainer:
             way=(),
             state=judgement.state,
             allowed=good or lax,
-            says="" if good else line_of(judgement, self._now).partition(": ")[2],
+            says=why(judgement, self._now),
             findings=_findings(judgement),
             exceptions=self._exceptions(judgement, scope.exceptions),
-            remedy="" if good else remedy(judgement, spot.namespace),
+            remedy="" if good else remedy(judgement, case.rule, self._terms, spot.namespace),
         )
 
     def _exceptions(
@@ -189,7 +216,8 @@ class Explainer:
     def _exception(self, exception: ImageException) -> str:
         name = exception.id or "of the rules file"
         ends = age(max(0, exception.expires - self._now) / 1000)
-        left = f"ends in {ends}" if exception.counts(self._now) else "over"
+        over = "revoked" if exception.revoked else "over"
+        left = f"ends in {ends}" if exception.counts(self._now) else over
         findings = ", ".join(exception.findings)
         return f"{name}: {findings}, by {exception.owner} ({exception.reason}), {left}"
 
@@ -201,24 +229,3 @@ def _findings(judgement: Judgement) -> tuple[str, ...]:
         for verdict in judgement.verdicts
         for finding in (*verdict.stops, *verdict.warns)
     )
-
-
-def remedy(judgement: Judgement, namespace: str) -> str:
-    """What would make it pass."""
-    image = judgement.image
-    if judgement.digest and "@" not in image:
-        named = parse_reference(image)
-        image = str(msgspec.structs.replace(named, digest=judgement.digest))
-    glass = f"imagegate allow {image} --namespace {namespace} --for 2h --reason '...'"
-    return {
-        State.FAIL: f"an image without what stops it, another policy, or for a time: {glass}",
-        State.ERROR: "what the message names; then it is tried again by itself, at once with "
-        f"`imagegate scan {image}`",
-        State.PENDING: "time: a review has it judged; `imagegate scan` does so before anybody "
-        "deploys, and `imagegate queue` shows what is waited for",
-        State.REGISTRY_AWAY: "a digest instead of the tag, or the registry's answer",
-        State.UNPINNED: "a digest, or imagegate's mutating webhook being called for pods",
-        State.UNDECIDED: "the labels of the namespace: give them here with --namespace-label",
-        State.REFUSED: "another image, or another rule",
-        State.INVALID: "a reference such as registry.corp/team/app:1",
-    }.get(judgement.state, "`imagegate status` says which part is down")

@@ -13,6 +13,7 @@ from shared.adapters.signatures import load_ring, load_sealer, new_keys
 from shared.domain.errors import ErrorKind
 from shared.domain.exceptions import ImageException, exception_key
 from shared.domain.pointer import DAY, MINUTE, Index, Manifest, Pointer
+from shared.domain.reference import parse_reference
 from shared.domain.revision import Revision
 from shared.domain.signing import Kind, Role
 from shared.domain.verdict import (
@@ -23,6 +24,7 @@ from shared.domain.verdict import (
     Subject,
     Verdict,
     error_verdict,
+    unresolved,
     verdict_key,
 )
 from tests.functional.cli.beside import Beside, beside
@@ -79,7 +81,8 @@ class Rig:
         **more: Any,
     ) -> None:
         asked_at = self.now - age
-        await self._ledger.write_pointer(Pointer(TAG, asked_at, digest, index, **more))
+        pointer = Pointer(more.pop("reference", TAG), asked_at, digest, index, **more)
+        await self._ledger.write_pointer(pointer)
 
     async def judge(
         self, outcome: Outcome, *findings: Finding, digest: str = DIGEST, **more: Any
@@ -100,6 +103,34 @@ class Rig:
         error = error_verdict(subject, Question(), kind=kind, message=message, now=self.now - age)
         beside = msgspec.structs.replace(error, beside=True)
         await self._ledger.write_verdict(beside, chain="c")
+
+    async def fail_to_resolve(self, message: str) -> None:
+        subject = unresolved(parse_reference(TAG))
+        error = error_verdict(
+            subject, Question(), kind=ErrorKind.TRANSIENT, message=message, now=self.now
+        )
+        await self._ledger.write_verdict(error, chain="c")
+
+    def exception(self, exception_id: str, *, revoked: bool = False) -> bytes:
+        """Of STOP, signed with the operator's key."""
+        exception = ImageException(
+            image=REPOSITORY,
+            findings=("CVE-1+openssl",),
+            namespaces=("*",),
+            reason="no fix yet",
+            owner="ada",
+            expires=self.now + 3 * 60 * MINUTE,
+            id=exception_id,
+            made_at=self.now,
+            revoked=revoked,
+        )
+        return load_sealer(self.state / "keys", role=Role.OPERATOR).seal(
+            exception,
+            kind=Kind.EXCEPTION,
+            key=exception_key(exception_id),
+            order=exception.made_at,
+            ends=exception.expires,
+        )
 
     async def name_manifests(self, *manifests: Manifest) -> None:
         await self._ledger.write_index(Index(INDEX, manifests, self.now - MINUTE))
@@ -136,9 +167,9 @@ async def test_nothing_is_known(rig: Rig) -> None:
     assert ran.code == 1
     assert f"denied {TAG}" in ran.out
     assert "rule: default (mode enforce, asks the active policy)" in ran.out
-    assert f"pointer {TAG}: nobody has asked its registry yet" in ran.out
+    assert f"pointer {TAG}: nobody has asked its registry lately" in ran.out
     assert "so: pending" in ran.out
-    assert "to make it pass: time" in ran.out
+    assert "to make it pass: a verdict" in ran.out
     assert "IMAGEGATE_RULES" in ran.out
 
 
@@ -264,24 +295,8 @@ async def test_a_record_that_nobody_we_trust_signed_is_told_and_counts_for_nothi
 async def test_a_signed_exception_is_told_with_its_end(rig: Rig) -> None:
     await rig.point()
     await rig.judge(Outcome.FAIL, STOP)
-    exception = ImageException(
-        image=REPOSITORY,
-        findings=("CVE-1+openssl",),
-        namespaces=("*",),
-        reason="no fix yet",
-        owner="ada",
-        expires=rig.now + 3 * 60 * MINUTE,
-        id="e1",
-        made_at=rig.now,
-    )
-    sealed = load_sealer(rig.state / "keys", role=Role.OPERATOR).seal(
-        exception,
-        kind=Kind.EXCEPTION,
-        key=exception_key("e1"),
-        order=exception.made_at,
-        ends=exception.expires,
-    )
-    await rig.served.exceptions.put(sealed, exception_id="e1", ends=exception.expires)
+    sealed = rig.exception("e1")
+    await rig.served.exceptions.put(sealed, exception_id="e1", ends=rig.now + 3 * 60 * MINUTE)
     way = await rig.way()
     assert (way["state"], way["allowed"]) == ("excepted", True)
     assert way["exceptions"] == ["e1: CVE-1+openssl, by ada (no fix yet), ends in 3 h"]
@@ -293,3 +308,159 @@ async def test_what_holds_nothing_to_judge_is_an_error(rig: Rig) -> None:
     ran = await rig.explain(str(service))
     assert ran.code == 2
     assert "only these are judged" in ran.err
+
+
+async def test_a_file_that_is_not_there_is_an_error_and_no_image(rig: Rig) -> None:
+    for named in ("pod.yaml", "./pod.yml", str(rig.state / "pod")):
+        ran = await rig.explain(named)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"there is no file {named}" in ran.err
+
+
+async def test_what_nobody_asked_about_is_not_said_to_be_under_way(rig: Rig) -> None:
+    ran = await rig.explain(TAG)
+    assert "under way" not in ran.out
+    assert ran.out.count(f"pointer {TAG}") == 1
+    assert "so: pending, not judged yet" in ran.out
+    assert f"imagegate scan {TAG} --wait" in ran.out
+
+
+async def test_what_is_told_does_not_send_its_reader_to_itself(rig: Rig) -> None:
+    await rig.point()
+    await rig.judge(Outcome.FAIL, STOP)
+    ran = await rig.explain(TAG)
+    assert "so: fail, refused by policy baseline: CRITICAL CVE-1" in ran.out
+    assert "imagegate explain" not in ran.out
+
+
+async def test_beside_a_verdict_nothing_is_said_to_be_unknown(rig: Rig) -> None:
+    await rig.point()
+    await rig.judge(Outcome.PASS)
+    assert "nothing is known" not in (await rig.explain(TAG)).out
+
+
+async def test_an_immutable_tag_is_young_for_a_week(rig: Rig) -> None:
+    await rig.point(age=2 * DAY)
+    await rig.judge(Outcome.PASS)
+    file = rig.state / "rules.yaml"
+    file.write_text(
+        'apiVersion: imagegate.dev/v1\nregistries: [{host: registry.corp, immutableTags: ["1"]}]\n'
+    )
+    (pointer, *_) = (await rig.way(IMAGEGATE_RULES=str(file)))["way"]
+    assert pointer.endswith(
+        "(asked 2 d ago: young enough, the rules say that this tag never moves)"
+    )
+
+
+async def test_a_pod_that_asks_its_registry_each_time_is_told_by_what_it_said_last(
+    rig: Rig,
+) -> None:
+    await rig.point()
+    await rig.judge(Outcome.PASS)
+    pod = rig.state / "pod.yaml"
+    pod.write_text(
+        f"kind: Pod\napiVersion: v1\nmetadata: {{name: web}}\nspec:\n"
+        f'  containers: [{{name: a, image: "{TAG}", imagePullPolicy: Always}}]\n'
+    )
+    for pin in ("pods", "none"):
+        way = await rig.way(str(pod), IMAGEGATE_PIN=pin)
+        assert (way["state"], way["allowed"]) == ("pass", True)
+        assert "its registry is asked first, and is taken here to say the same" in way["way"][0]
+
+
+async def test_an_image_alone_has_the_pull_policy_that_an_api_server_gives_it(rig: Rig) -> None:
+    latest = f"{REPOSITORY}:latest"
+    await rig.point(reference=latest)
+    (pointer, *_) = (await rig.way(REPOSITORY))["way"]
+    assert pointer.startswith(f"pointer {latest}: ")
+    assert "its registry is asked first" in pointer
+
+
+async def test_the_settings_of_the_webhooks_are_those_that_its_processes_have(rig: Rig) -> None:
+    await rig.point()
+    await rig.judge(Outcome.PASS)
+    await rig.revise()
+    unpinned = await rig.way(IMAGEGATE_PIN="none")
+    assert unpinned["allowed"]
+    assert not any("/mutate" in line for line in unpinned["way"])
+    served = await rig.way()
+    assert (served["state"], served["says"]) == (
+        "pass",
+        "the policy has changed since, it is judged anew",
+    )
+    strict = await rig.way(IMAGEGATE_POLICY_GRACE="0")
+    assert (strict["state"], strict["allowed"]) == ("pending", False)
+    assert "the policy has changed since it was judged" in strict["says"]
+
+
+async def test_a_tag_that_a_rule_leaves_alone_and_wants_pinned_names_that_rule(rig: Rig) -> None:
+    await rig.point()
+    await rig.judge(Outcome.PASS)
+    file = rig.state / "rules.yaml"
+    file.write_text(
+        "apiVersion: imagegate.dev/v1\n"
+        "rules: [{name: bare, match: {namespaces: [default]}, pin: none}]\n"
+    )
+    way = await rig.way(IMAGEGATE_RULES=str(file))
+    assert (way["rule"], way["state"]) == ("bare", "unpinned")
+    assert "rule bare" in way["remedy"]
+    assert "tags: allow" in way["remedy"]
+
+
+async def test_a_tag_whose_registry_is_away_is_told_as_a_review_is(rig: Rig) -> None:
+    await rig.fail_to_resolve("registry.corp does not answer")
+    way = await rig.way()
+    assert (way["state"], way["allowed"]) == ("unpinned", False)
+    assert "registry.corp does not answer" in way["says"]
+    assert "0 s" not in way["says"]
+    assert "a digest" in way["remedy"]
+
+
+async def test_a_tag_that_moved_is_told_by_the_digest_before_as_its_pods_are(rig: Rig) -> None:
+    new = "sha256:" + "c" * 64
+    await rig.point(new, previous=DIGEST, previous_seen_at=rig.now)
+    await rig.judge(Outcome.PASS)
+    way = await rig.way()
+    assert (way["state"], way["allowed"]) == ("pass", True)
+    assert any(f"/mutate writes the digest before, {DIGEST}" in line for line in way["way"])
+    await rig.judge(Outcome.FAIL, STOP, digest=new)
+    assert (await rig.way())["state"] == "fail"
+
+
+async def test_keys_that_are_not_the_workers_are_said_to_be_the_reason(rig: Rig) -> None:
+    await rig.point()
+    await rig.judge(Outcome.PASS)
+    new_keys(rig.state / "others")
+    ran = await rig.explain(TAG, IMAGEGATE_KEYS=str(rig.state / "others"))
+    assert ran.code == 1
+    assert "nobody has asked" not in ran.out
+    assert "not believed" in ran.out
+    assert "IMAGEGATE_KEYS" in ran.out
+
+
+async def test_a_console_does_not_have_what_is_explained_and_that_is_said(rig: Rig) -> None:
+    ran = await rig.explain(TAG, IMAGEGATE_CONSOLE="http://127.0.0.1:1")
+    assert ran.code == 2
+    assert "REDIS_URL to explain" in ran.err
+    assert "changes nothing" not in ran.err
+
+
+async def test_an_exception_in_the_folder_counts_as_in_the_webhooks(rig: Rig) -> None:
+    await rig.point()
+    await rig.judge(Outcome.FAIL, STOP)
+    folder = rig.state / "exceptions"
+    folder.mkdir()
+    (folder / "e2.exception").write_bytes(rig.exception("e2"))
+    way = await rig.way(IMAGEGATE_EXCEPTIONS=str(folder))
+    assert (way["state"], way["allowed"]) == ("excepted", True)
+    assert "by an exception of ada: no fix yet" in way["says"]
+
+
+async def test_a_revoked_exception_is_told_and_counts_for_nothing(rig: Rig) -> None:
+    await rig.point()
+    await rig.judge(Outcome.FAIL, STOP)
+    sealed = rig.exception("e1", revoked=True)
+    await rig.served.exceptions.put(sealed, exception_id="e1", ends=rig.now + 3 * 60 * MINUTE)
+    way = await rig.way()
+    assert (way["state"], way["allowed"]) == ("fail", False)
+    assert way["exceptions"] == ["e1: CVE-1+openssl, by ada (no fix yet), revoked"]

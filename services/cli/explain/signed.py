@@ -1,0 +1,34 @@
+"""The signed exceptions that webhooks believe, from the store and from a folder."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from services.console.exception_rows import opened
+from shared.domain.errors import InvalidException, InvalidSignature
+from shared.domain.exceptions import KEY_PREFIX, ImageException
+from shared.domain.signing import claimed_key
+from shared.ports.exceptions import Folder
+from shared.ports.signing import Unsealer
+
+
+def believed(
+    stored: Mapping[str, bytes], folder: Folder, unsealer: Unsealer
+) -> tuple[ImageException, ...]:
+    """Of each id the newest, also such as count no longer: they are told, too."""
+    newest: dict[str, ImageException] = {}
+    offered = list(stored.items())
+    for sealed in folder.sealed.values():
+        with suppress(InvalidSignature):
+            offered.append((claimed_key(sealed).removeprefix(KEY_PREFIX), sealed))
+    for name, sealed in offered:
+        with suppress(InvalidSignature, InvalidException):
+            exception = opened(name, sealed, unsealer)
+            held = newest.get(name)
+            if held is None or _order(exception) > _order(held):
+                newest[name] = exception
+    return tuple(newest.values())
+
+
+def _order(exception: ImageException) -> tuple[int, bool]:
+    """Of the same moment is newer what revokes, as to a webhook."""
+    return exception.made_at, exception.revoked
