@@ -72,6 +72,8 @@ def judgement(state: State, *verdicts: Verdict, image: str = "app:1", **more: ob
         (State.REFUSED, 403),
         (State.FAIL, 403),
         (State.ERROR, 403),
+        (State.UNPINNED, 403),
+        (State.UNDECIDED, 503),
         (State.PENDING, 429),
         (State.STORE_DOWN, 503),
         (State.QUEUE_DOWN, 503),
