@@ -4,6 +4,7 @@ A note, and a decision, is good as long as every near-cache entry it was read fr
 of known images then costs a few comparisons instead of the whole stair.
 """
 
+from collections import OrderedDict
 from typing import Generic, TypeVar
 
 import msgspec
@@ -46,7 +47,8 @@ class Recent(Generic[Key, Thing]):
         self._max_things = max_things
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._things: dict[Key, Resting[Thing]] = {}
+        # Of a plain dictionary the first key is found ever more slowly, the more went before.
+        self._things: OrderedDict[Key, Resting[Thing]] = OrderedDict()
         self._book: RuleBook | None = None
 
     def get(self, key: Key, *, book: RuleBook) -> Resting[Thing] | None:
