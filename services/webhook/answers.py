@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import msgspec
 
 from services.webhook.audit import annotations_of
-from services.webhook.lines import FIRST_LINE, within_budget
+from services.webhook.lines import FIRST_LINE, MAX_WARNINGS, within_budget
 from services.webhook.note import GOOD, Note
-from services.webhook.wording import advice_of, line_of, message_of
+from services.webhook.wording import MAX_LINES, advice_of, line_of, message_of
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.pointer import SECOND
 from shared.domain.rules import Mode, Rule
@@ -73,38 +73,45 @@ def decide(
     spared = [each for each in bad if _lenient(each, dry_run=dry_run, advice=advice)]
     denied = [each for each in bad if not _lenient(each, dry_run=dry_run, advice=advice)]
     ordered = (*denied, *spared, *good)
-    told = [_line_of_spared(each, now, advice=advice) for each in spared]
-    excuse = told[0] if told else "" if denied else _excuse(good)
-    # Of mode audit only the audit says it.
-    warned = [
-        line for each, line in zip(spared, told, strict=True) if each.rule.mode is not Mode.AUDIT
-    ]
+    excuse = _excuse(spared, [] if denied else good, now, advice=advice)
     audit = annotations_of(ordered, excuse, now)
+    warnings = _warnings_of_spared(spared, now, advice=advice)
     decision = Decision(
         allowed=not denied,
         state=ordered[0].state if ordered else State.PASS,
-        warnings=within_budget(warned),
         audit=audit,
         reason=excuse,
         images=_images(notes),
         rule=audit.get("rule", ""),
     )
     if denied:
-        return _denial(decision, denied, now, by_system=by_system)
+        return _denial(decision, denied, warnings, now, by_system=by_system)
     # A workload's tags are not pinned, those of its pods are: nothing to warn of.
     unpinned = [] if advice else [each.unpinned for each in good if each.unpinned]
-    warnings = within_budget(
-        [*warned, *_warnings_of_good(good, unpinned)], more=sum(each.more_warnings for each in good)
+    warnings += _warnings_of_good(good, unpinned)
+    return msgspec.structs.replace(
+        decision,
+        warnings=within_budget(warnings, more=sum(each.more_warnings for each in good)),
+        unpinned=len(unpinned),
     )
-    return msgspec.structs.replace(decision, warnings=warnings, unpinned=len(unpinned))
 
 
-def _denial(decision: Decision, denied: Sequence[Note], now: int, *, by_system: bool) -> Decision:
-    lines = [_line(each, now) for each in denied]
+def _denial(
+    decision: Decision,
+    denied: Sequence[Note],
+    warnings: Sequence[str],
+    now: int,
+    *,
+    by_system: bool,
+) -> Decision:
+    told, others = denied[: MAX_LINES + 1], denied[MAX_LINES + 1 :]
+    lines = [_line(each, now) for each in told]
+    more = {each.judgement.image for each in others} - {each.judgement.image for each in told}
     return msgspec.structs.replace(
         decision,
         code=CODES[decision.state],
-        message=message_of(lines, denied[0].judgement),
+        message=message_of(lines, denied[0].judgement, more=len(more)),
+        warnings=within_budget(warnings),
         reason=lines[0],
         retry_after=0 if by_system else _retry_after(denied, now),
     )
@@ -135,8 +142,10 @@ def _line(each: Note, now: int) -> str:
     return line_of(each.judgement, now, rule="" if rule == UNNAMED else rule)
 
 
-def _excuse(good: Sequence[Note]) -> str:
-    """Why what was not found good may run."""
+def _excuse(spared: Sequence[Note], good: Sequence[Note], now: int, *, advice: bool) -> str:
+    """Why what was not found good may run; empty where all was."""
+    if spared:
+        return _line_of_spared(spared[0], now, advice=advice)
     return next((line for each in good for line in each.excuses), "")
 
 
@@ -170,6 +179,12 @@ def _line_of_spared(each: Note, now: int, *, advice: bool) -> str:
     return (
         advice_of(each.judgement) if advice else f"not judged yet: {_line(each, now)}"[:FIRST_LINE]
     )
+
+
+def _warnings_of_spared(spared: Sequence[Note], now: int, *, advice: bool) -> list[str]:
+    """Those that there may be room for; of mode audit only the audit tells."""
+    told = [each for each in spared if each.rule.mode is not Mode.AUDIT]
+    return [_line_of_spared(each, now, advice=advice) for each in told[: MAX_WARNINGS + 1]]
 
 
 def _warnings_of_good(good: Sequence[Note], unpinned: Sequence[str]) -> list[str]:

@@ -15,7 +15,8 @@ from shared.domain.pointer import MINUTE, SECOND
 from shared.domain.verdict import Finding, Outcome, Verdict
 
 MAX_LINES = 10
-"""Findings of a message, and images beside the worst; the rest are counted."""
+"""Findings of a message, and images beside the worst; the rest are counted. So a message has at
+most 23 lines."""
 
 EXPLAIN = "See: imagegate explain IMAGE"
 
@@ -23,17 +24,18 @@ _LINK = re.compile(r"(?: - )?https?://[^\s)]+")
 """Left out of the first line, where each character counts; the lines below have it."""
 
 
-def message_of(lines: Sequence[str], worst: Judgement) -> str:
-    """The whole message: the first of `lines`, then what stops in `worst`, then the others."""
+def message_of(lines: Sequence[str], worst: Judgement, *, more: int = 0) -> str:
+    """The whole message: the first of `lines`, what stops in `worst`, the other lines, and how
+    many images there are `more`."""
     first, *others = dict.fromkeys(lines)
-    stops = [finding for verdict in _failed(worst) for finding in verdict.stops]
-    dropped = sum(verdict.findings_dropped for verdict in worst.verdicts)
+    failed = _failed(worst)
+    stops = [finding for verdict in failed for finding in verdict.stops]
+    dropped = sum(verdict.findings_dropped for verdict in failed)
     if len(stops) == 1 and not dropped and stops[0].message in first:
         stops = []  # the first line says all of it
     findings = [_finding(finding) for finding in stops[:MAX_LINES]]
     findings += _and_more(len(stops) + dropped - len(findings), "findings")
-    others = [*others[:MAX_LINES], *_and_more(len(others) - MAX_LINES, "images")]
-    return "\n".join((first, *findings, *others))
+    return "\n".join((first, *findings, *others, *_and_more(more, "images")))
 
 
 def line_of(judgement: Judgement, now: int, *, rule: str = "") -> str:
@@ -93,7 +95,7 @@ def pinned_to_the_one_before(image: str, state: State) -> str:
 
 
 def _and_more(number: int, what: str) -> list[str]:
-    return [f"  ... and {number} more {what}"] if number > 0 else []
+    return [f"  ... and {number} more {what}"] if number else []
 
 
 def _finding(finding: Finding) -> str:
