@@ -102,6 +102,8 @@ async def test_the_main_job_on_redis_and_rabbitmq(home: House) -> None:
     depths = await home.backends.queue.depths()
     assert sum(lane.ready for lane in depths.lanes) == 0
     assert depths.dead == 0
+    # The word of the verdict came from Redis, and ended the measuring of its scan.
+    assert "\nimagegate_time_to_verdict_seconds_count 1.0\n" in await home.metrics()
 
 
 @pytest.mark.parametrize("how", ["killed", "hung"])
