@@ -26,6 +26,7 @@ from shared.domain.signing import Kind, claimed_key, take_apart
 from shared.ports.clock import Clock
 from shared.ports.exceptions import MAX_EXCEPTIONS, ExceptionFiles, ExceptionStore
 from shared.ports.signing import Unsealer
+from shared.ports.verdicts import MAX_AHEAD
 
 VERIFIED_AT_ONCE = 8
 """Signatures between two turns of the event loop: about a millisecond."""
@@ -43,10 +44,17 @@ class Uncounted(StrEnum):
     """Nobody we trust signed it, or for something else."""
     INVALID = "invalid"
     """Signed, and says what no exception may say."""
+    AHEAD = "ahead"
+    """Signed, and made later than now: by a clock that is wrong. It would last longer than any
+    may."""
     UNREAD = "unread"
     """Store, folder or file could not be read: what was read before goes on to count."""
     FULL = "full"
     """As many are believed as may be."""
+
+
+PASSING = (Uncounted.AHEAD, Uncounted.FULL)
+"""Reasons that time alone may take away."""
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -180,7 +188,7 @@ class SignedExceptions:
         verified, news = 0, list[tuple[str, _Looked]]()
         for one in offered:
             known = before.get(one.name)
-            if known is None or known.sealed != one.sealed or known.left_out is Uncounted.FULL:
+            if known is None or known.sealed != one.sealed or known.left_out in PASSING:
                 known = self._look(source, one)
                 verified += 1
                 if verified % VERIFIED_AT_ONCE == 0:
@@ -202,7 +210,12 @@ class SignedExceptions:
             return _Looked(one.sealed, Uncounted.SIGNATURE, str(error))
         except InvalidException as error:
             return _Looked(one.sealed, Uncounted.INVALID, str(error))
-        taken = self._believed.take(exception, source, now=self._clock.now())
+        now = self._clock.now()
+        # What takes one back holds whatever clock made it.
+        if exception.made_at > now + MAX_AHEAD and not exception.revoked:
+            why = "was made later than now: set the clocks of whoever signs and of this by NTP"
+            return _Looked(one.sealed, Uncounted.AHEAD, why)
+        taken = self._believed.take(exception, source, now=now)
         if taken is Taken.FULL:
             return _Looked(one.sealed, Uncounted.FULL, "as many exceptions count as may")
         if taken is Taken.NEW:

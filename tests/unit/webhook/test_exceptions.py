@@ -22,7 +22,7 @@ from shared.domain.rules import Rules
 from shared.domain.signed_exceptions import MAX_LIFE, revocation
 from shared.domain.signing import Body, Kind, Record
 from shared.ports.exceptions import MAX_EXCEPTIONS, Folder
-from shared.ports.verdicts import Put
+from shared.ports.verdicts import MAX_AHEAD, Put
 from tests.fakes.clock import FakeClock
 from tests.fakes.exceptions import HOUR, OPERATOR, RING, WORKER, exception, forge, seal
 from tests.house import eventually
@@ -453,6 +453,30 @@ async def test_none_lasts_longer_than_may_be() -> None:
     }
     await rig.signed.read_store()
     assert rig.counting == ["long"]
+
+
+async def test_one_that_was_made_in_the_future_counts_once_that_has_come() -> None:
+    """It would outlive `MAX_LIFE`, which bounds how long a revocation can be withheld."""
+    rig = Rig()
+    made_at = rig.clock.now() + MAX_AHEAD + 1
+    ahead = rig.exception("ahead", made_at=made_at, expires=made_at + MAX_LIFE)
+    rig.files.sealed["a.exception"] = seal(ahead)
+    await rig.signed.read_folder()
+    assert rig.counting == []
+    assert rig.left_out == {(Source.FOLDER, Uncounted.AHEAD): 1}
+    rig.clock.advance(1)
+    await rig.signed.read_folder()
+    assert rig.counting == ["ahead"]
+
+
+async def test_a_revocation_holds_whatever_clock_made_it() -> None:
+    rig = Rig()
+    one = rig.exception("a")
+    rig.files.sealed["a.exception"] = seal(one)
+    await rig.signed.read_folder()
+    rig.files.sealed["a.exception"] = seal(revocation(one, now=one.expires - 1))
+    await rig.signed.read_folder()
+    assert (rig.counting, rig.left_out) == ([], {})
 
 
 async def test_one_without_an_id_cannot_be_revoked_and_does_not_count() -> None:
