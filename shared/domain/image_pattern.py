@@ -8,6 +8,7 @@ does is the worst there is.
 """
 
 import re
+from itertools import takewhile
 
 from shared.domain.errors import InvalidReference
 from shared.domain.glob import ANY_PARTS, Glob
@@ -25,7 +26,7 @@ _WILD = re.compile(r"[*?]+")
 class ImagePattern:
     """One compiled pattern. Raises ValueError, whose message is for whoever wrote it."""
 
-    __slots__ = ("_digest", "_repository", "_tag", "pattern")
+    __slots__ = ("_digest", "_repository", "_tag", "beginning", "pattern")
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -36,6 +37,9 @@ class ImagePattern:
         _check(repository)
         if tag is not None and not (_TAG.fullmatch(tag) and _is_name(f"a.b/c:{_plain(tag)}")):
             raise ValueError(f"{tag!r} can match no tag: 1 to 128 letters, digits, '_', '.', '-'")
+        self.beginning = tuple(takewhile(_is_plain, repository.split("/")))
+        """The parts before the first with a wildcard: what contains this one begins with the first
+        of these, or with none."""
         self._repository = Glob(repository, path=True)
         self._tag = Glob(tag) if tag is not None else None
         self._digest = digest
@@ -82,6 +86,10 @@ def _split(name: str) -> tuple[str, str | None]:
     if colon > name.rfind("/"):
         return name[:colon], name[colon + 1 :]
     return name, None
+
+
+def _is_plain(part: str) -> bool:
+    return _WILD.search(part) is None
 
 
 def _check(repository: str) -> None:

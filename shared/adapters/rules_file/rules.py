@@ -1,6 +1,6 @@
 """Rules: what an image must satisfy, and what is refused since it would mean less than it says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -30,16 +30,19 @@ def default_of(value: Value) -> Rule:
 def rules_of(value: Value) -> tuple[Rule, ...]:
     """The rules in their order; each can be reached."""
     rules: list[Rule] = []
+    names: set[str] = set()
+    above = _Above()
     for item in value.items():
         if len(rules) == MAX_RULES:
             raise item.wrong(f"more than {MAX_RULES} rules: match by globs and labels instead")
-        rule = _named(item, {rule.name for rule in rules})
-        _reachable(item, rule, rules)
+        rule = _named(item, names)
+        _reachable(item, rule, above)
         rules.append(rule)
+        names.add(rule.name)
     return tuple(rules)
 
 
-def _named(value: Value, taken: set[str]) -> Rule:
+def _named(value: Value, taken: Collection[str]) -> Rule:
     fields = value.fields(valid=KEYS, required=["name"])
     name = fields["name"].text(limit=MAX_NAME)
     if name != name.strip():
@@ -115,13 +118,36 @@ def _only_adds(fields: Fields, rule: Rule) -> None:
             raise fields[key].wrong(f"{why}; leave it out")
 
 
-def _reachable(value: Value, rule: Rule, above: Sequence[Rule]) -> None:
+def _reachable(value: Value, rule: Rule, above: "_Above") -> None:
     """What an author writes never chooses, so that such rules neither hide nor are hidden."""
     if rule.match.by_author:
         return
-    for other in above:
-        if not other.match.by_author and other.match.contains(rule.match):
-            raise value.wrong(
-                f"is never reached: {other.name!r} above matches all that {rule.name!r} matches; "
-                "put the narrower one first, or remove one"
-            )
+    other = above.hiding(rule)
+    if other is not None:
+        raise value.wrong(
+            f"is never reached: {other.name!r} above matches all that {rule.name!r} matches; "
+            "put the narrower one first, or remove one"
+        )
+    above.add(rule)
+
+
+class _Above:
+    """The rules above, by how the images begin that they are about: a file of a thousand rules is
+    read beside reviews, and each compared with each would hold them up for seconds."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+        self._beginning: dict[tuple[str, ...], list[int]] = {}
+
+    def add(self, rule: Rule) -> None:
+        for beginning in {image.beginning for image in rule.match.images} or {()}:
+            self._beginning.setdefault(beginning, []).append(len(self._rules))
+        self._rules.append(rule)
+
+    def hiding(self, rule: Rule) -> Rule | None:
+        """The first that is about all that `rule` is about: about its first image, too."""
+        beginning = rule.match.images[0].beginning if rule.match.images else ()
+        cuts = [beginning[:length] for length in range(len(beginning) + 1)]
+        near = sorted({place for cut in cuts for place in self._beginning.get(cut, ())})
+        others = (self._rules[place] for place in near)
+        return next((other for other in others if other.match.contains(rule.match)), None)

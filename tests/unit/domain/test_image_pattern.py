@@ -1,6 +1,8 @@
 """Which images a pattern is about, and which patterns could be about none."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.domain.image_pattern import ImagePattern
 from shared.domain.reference import parse_reference
@@ -147,3 +149,17 @@ def test_plain_cases_of_containing_are_seen(wide: str, narrow: str, contains: bo
 def test_patterns_of_one_text_are_one() -> None:
     assert {ImagePattern("a.b/**"), ImagePattern("a.b/**")} == {ImagePattern("a.b/**")}
     assert ImagePattern("a.b/**") != ImagePattern("a.b/*")
+
+
+HOSTS = st.sampled_from(["a.b", "**"])
+PARTS = st.lists(st.sampled_from(["a", "b", "a*", "*", "**", "a?"]), min_size=1, max_size=4)
+PATTERNS = st.builds(lambda host, parts: "/".join([host, *parts]), HOSTS, PARTS)
+
+
+@given(PATTERNS, PATTERNS)
+def test_what_contains_a_pattern_begins_as_that_does_as_far_as_it_is_plain(
+    wide: str, narrow: str
+) -> None:
+    one, other = ImagePattern(wide), ImagePattern(narrow)
+    if one.contains(other):
+        assert other.beginning[: len(one.beginning)] == one.beginning
