@@ -130,6 +130,7 @@ def _tell(costs: dict[str, list[float]]) -> None:
 
     for name, values in costs.items():
         remark(f"{name}: {statistics.median(values) * 1e6:.1f} us of CPU")
+    figure("reviews_per_second_of_cpu", 1 / statistics.median(costs["two"]), "1/s")
     figure("review_vs_bare_aiohttp", ratio("bare", "two"), "", goal=">= 0.6")
     figure("review_vs_decoding_aiohttp", ratio("decoding", "two"), "", goal=">= 0.8")
     figure("ten_containers_vs_two", ratio("ten", "two"), "", goal="<= 1.5")
