@@ -62,13 +62,15 @@ def _shortened(image: str, limit: int) -> str:
     return abridged(image, limit)
 
 
-def within_budget(warnings: Iterable[str], *, more: int = 0) -> tuple[str, ...]:
+def within_budget(
+    warnings: Iterable[str], *, more: int = 0, most: int = MAX_WARNINGS
+) -> tuple[str, ...]:
     """Each once, as many as there is room for; the rest, and `more`, are counted."""
     distinct = list(dict.fromkeys(warnings))
-    fits = len(distinct) + bool(more) <= MAX_WARNINGS
+    fits = len(distinct) + bool(more) <= most
     kept: list[str] = []
     room = MAX_WARNED - len(_LEFT_OUT)
-    for warning in distinct[: MAX_WARNINGS if fits else MAX_WARNINGS - 1]:
+    for warning in distinct[: most if fits else most - 1]:
         room -= len(warning.encode(errors="replace"))
         if room < 0:
             break

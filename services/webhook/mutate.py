@@ -15,6 +15,7 @@ import msgspec
 
 from services.webhook.catalogue import Image
 from services.webhook.images import Case, Shape, cases_of, shape_of
+from services.webhook.lines import within_budget
 from services.webhook.objects import is_advice, places_to_judge
 from services.webhook.occasions import Occasions
 from services.webhook.outlook import Outlook
@@ -36,7 +37,8 @@ PIN_WAIT = 0.5
 LAST_LOOK = 0.1
 """Seconds kept at the end of a call for the last look and the answer."""
 
-MAX_WARNINGS = 12
+MAX_WARNINGS = 4
+"""The part that /validate leaves: the API server keeps 4 096 characters of both together."""
 DEFAULT_TERMS = Terms()
 
 
@@ -191,7 +193,7 @@ class Mutate:
         return Mutation(
             pinned if operations else Pinned.LEFT,
             tuple(operations),
-            tuple([*earlier, *old][:MAX_WARNINGS]),
+            within_budget([*earlier, *old], most=MAX_WARNINGS),
             earlier=len(earlier),
         )
 

@@ -385,6 +385,15 @@ async def test_an_old_pointer_that_cannot_be_renewed_pins_with_a_warning() -> No
     ]
 
 
+async def test_its_warnings_leave_room_for_those_of_validate() -> None:
+    rig = Rig()
+    names = [f"registry.corp/team/app{number}:1" for number in range(9)]
+    await rig.know(*names, age=90 * SECOND)
+    warnings = (await rig.response(review_of(pod(*names, policy="Always"))))["warnings"]
+    assert len(warnings) == 4
+    assert warnings[-1] == "and 6 more warnings, for which there is no room"
+
+
 async def test_one_tag_of_a_pod_gets_one_digest_by_the_strictest_of_its_pull_policies() -> None:
     rig = Rig()
     await rig.know("nginx:1", age=30 * SECOND)
