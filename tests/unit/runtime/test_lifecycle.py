@@ -175,6 +175,18 @@ def test_run_gives_the_exit_code_on_uvloop() -> None:
     assert run(serve) == 40
 
 
+def test_the_loop_need_not_wait_long_for_a_thread_that_computes() -> None:
+    async def serve(life: Lifecycle) -> int:
+        """How long a turn of such a thread is, in microseconds."""
+        return round(sys.getswitchinterval() * 1_000_000)
+
+    before = sys.getswitchinterval()
+    try:
+        assert run(serve) == 500
+    finally:
+        sys.setswitchinterval(before)
+
+
 async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
     life = Lifecycle(cancel_grace=0.05)
     began = asyncio.Event()
