@@ -183,10 +183,7 @@ def object_name(request: AdmissionRequest) -> str:
     if request.name:
         return request.name
     found = request.object
-    if isinstance(found, _UNREAD):
-        metadata = _metadata(raw_object(request))
-    else:
-        metadata = found.metadata
+    metadata = _metadata(raw_object(request)) if isinstance(found, _UNREAD) else found.metadata
     return metadata.name or (f"{metadata.generate_name}*" if metadata.generate_name else "")
 
 

@@ -24,6 +24,7 @@ KNOWN = "ghcr.io/team/app:1"
 JSON = {"Content-Type": "application/json"}
 GOOD = json.dumps(review_of(pod(KNOWN))).encode()
 PATHS = ("/validate", "/mutate")
+IMAGE = f'"image": "{KNOWN}"'.encode()
 
 
 class Caller:
@@ -76,6 +77,12 @@ class Caller:
         else:
             assert answer.allowed
             assert "patch" not in answer.response
+
+
+def with_member(member: bytes, *, where: bytes = b'"spec": {') -> bytes:
+    """The good review with one member more, first in the object whose beginning that is."""
+    assert GOOD.count(where) == 1
+    return GOOD.replace(where, where + member + b", ")
 
 
 def assert_shown(text: str) -> None:
