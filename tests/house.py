@@ -17,8 +17,9 @@ from services.intake.settings import IntakeSettings
 from services.intake.wiring import IntakePorts, IntakeSites, run_intake
 from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
+from services.webhook.parts import WebhookPorts
 from services.webhook.settings import WebhookSettings
-from services.webhook.wiring import WebhookPorts, WebhookSites, run_webhook
+from services.webhook.wiring import WebhookSites, run_webhook
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import WorkerPorts, run_worker

@@ -8,25 +8,11 @@ import msgspec
 
 from services.webhook.app import webhook_app
 from services.webhook.book import CurrentBook
-from services.webhook.decisions import Recorder
-from services.webhook.exceptions import SignedExceptions
-from services.webhook.knowledge import Knowledge
-from services.webhook.lookups import Lookups
 from services.webhook.metrics import WebhookMetrics
-from services.webhook.mutate import Mutate
 from services.webhook.namespace_metrics import NamespaceMetrics
 from services.webhook.namespaces import NamespacesWhenNeeded
-from services.webhook.near_cache import NearCache
-from services.webhook.occasions import Occasions
-from services.webhook.outlook import Outlook
-from services.webhook.pinning import Pinning
-from services.webhook.requests import Requests
-from services.webhook.reviewer import Reviewer, Waits
+from services.webhook.parts import WebhookPorts, parts_of
 from services.webhook.settings import WebhookSettings
-from services.webhook.terms import Terms
-from services.webhook.timings import Timings
-from services.webhook.validate import Validate
-from services.webhook.waiters import Room, Waiters
 from shared.adapters.exception_files import ExceptionFolder
 from shared.adapters.kubernetes.access import api_server
 from shared.adapters.kubernetes.namespaces import KubernetesNamespaces
@@ -39,16 +25,7 @@ from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, load_ring
-from shared.domain.pointer import DAY, SECOND
-from shared.domain.rules import PinWhat
-from shared.ports.claims import RequestClaims
-from shared.ports.decisions import DecisionLog
-from shared.ports.exceptions import ExceptionStore
-from shared.ports.namespaces import Namespaces
-from shared.ports.presence import Presence
-from shared.ports.signing import Unsealer
-from shared.ports.steps import StepQueue
-from shared.ports.verdicts import VerdictStore
+from shared.domain.pointer import DAY
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import Bound, serve
@@ -71,35 +48,11 @@ CONFIRM = 0.1
 """Seconds that a review waits for the broker's confirm."""
 
 
-class WebhookPorts(msgspec.Struct, frozen=True):
-    """What a webhook stands on."""
-
-    store: VerdictStore
-    claims: RequestClaims
-    queue: StepQueue
-    unsealer: Unsealer
-    decisions: DecisionLog
-    presence: Presence
-    exceptions: ExceptionStore
-    namespaces: Namespaces | None = None
-    """None: labels of namespaces are never known."""
-
-
 class WebhookSites(msgspec.Struct, frozen=True):
     """Where a webhook answers."""
 
     reviews: Bound
     health: Bound
-
-
-class _Parts(msgspec.Struct, frozen=True):
-    """What a webhook consists of behind its port."""
-
-    cache: NearCache
-    exceptions: SignedExceptions
-    recorder: Recorder
-    validate: Validate
-    mutate: Mutate
 
 
 @asynccontextmanager
@@ -116,7 +69,16 @@ async def run_webhook(
     files = _certificate(settings)
     metrics.certificate_ends(clock.now() + round(days_left(files.certificate) * DAY), clock)
     name = new_name("webhook")
-    parts = _parts(settings, ports, book, metrics, name)
+    folder = settings.imagegate_exceptions
+    parts = parts_of(
+        settings,
+        ports,
+        files=ExceptionFolder(folder) if folder is not None else None,
+        book=book,
+        metrics=metrics,
+        clock=clock,
+        name=name,
+    )
     app = webhook_app(
         validate=parts.validate,
         mutate=parts.mutate,
@@ -168,106 +130,6 @@ async def run_webhook(
         )
         log.info("webhook answers", extra={"reviews": reviews.url, "health": health.url})
         yield WebhookSites(reviews, health)
-
-
-def _parts(
-    settings: WebhookSettings,
-    ports: WebhookPorts,
-    book: CurrentBook,
-    metrics: WebhookMetrics,
-    name: str,
-) -> _Parts:
-    clock = SystemClock()
-    waiters = Waiters()
-    timings = Timings(clock=clock, on_measured=metrics.judged)
-    exceptions = _exceptions(settings, ports, book, metrics)
-
-    def heard(key: str | None) -> None:
-        metrics.announced(key)
-        timings.changed(key)
-        waiters.wake(key)
-        exceptions.heard(key)
-
-    cache = NearCache(
-        store=ports.store,
-        unsealer=ports.unsealer,
-        clock=clock,
-        on_bad_signature=metrics.bad_signature,
-        on_change=heard,
-    )
-    metrics.watch_cache(cache)
-    requests = Requests(
-        claims=ports.claims,
-        queue=ports.queue,
-        clock=clock,
-        timings=timings,
-        on_asked=metrics.asked,
-    )
-    lookups = Lookups(
-        on_layer=metrics.looked_up, on_first=metrics.first_seen, on_overrun=metrics.grace_overrun
-    )
-    terms = Terms(
-        settings.imagegate_scanner,
-        PinWhat(settings.imagegate_pin),
-        policy_grace=round(settings.imagegate_policy_grace * SECOND),
-    )
-    knowledge = Knowledge(
-        cache=cache,
-        requests=requests,
-        waiters=waiters,
-        clock=clock,
-        rules=lambda: book.rules,
-        terms=terms,
-        room=Room(places=settings.imagegate_max_waiters, on_waiting=metrics.waiting),
-        lookups=lookups,
-    )
-    occasions = Occasions(books=book, namespaces=ports.namespaces)
-    reviewer = Reviewer(
-        knowledge=knowledge,
-        occasions=occasions,
-        clock=clock,
-        waits=Waits(settings.imagegate_wait, settings.imagegate_system_wait),
-        terms=terms,
-        lookups=lookups,
-    )
-    pinning = Pinning(
-        cache=cache,
-        requests=requests,
-        waiters=waiters,
-        clock=clock,
-        rules=lambda: book.rules,
-        room=Room(places=settings.imagegate_max_waiters),
-    )
-    recorder = Recorder(
-        decisions=ports.decisions, clock=clock, webhook=name, on_left_out=metrics.left_out
-    )
-    mutate = Mutate(
-        pinning=pinning,
-        outlook=Outlook(knowledge=knowledge, clock=clock, terms=terms),
-        occasions=occasions,
-        clock=clock,
-        terms=terms,
-        on_mutated=metrics.mutated,
-    )
-    validate = Validate(reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock)
-    return _Parts(cache, exceptions, recorder, validate, mutate)
-
-
-def _exceptions(
-    settings: WebhookSettings, ports: WebhookPorts, book: CurrentBook, metrics: WebhookMetrics
-) -> SignedExceptions:
-    clock = SystemClock()
-    folder = settings.imagegate_exceptions
-    exceptions = SignedExceptions(
-        store=ports.exceptions,
-        files=ExceptionFolder(folder) if folder is not None else None,
-        unsealer=ports.unsealer,
-        clock=clock,
-        on_change=book.exceptions_changed,
-        on_left_out=metrics.exception_left_out,
-    )
-    metrics.watch_exceptions(book, exceptions.numbers, clock)
-    return exceptions
 
 
 async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:

@@ -8,8 +8,9 @@ from aiohttp import web
 
 from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
+from services.webhook.parts import WebhookPorts
 from services.webhook.settings import WebhookSettings
-from services.webhook.wiring import WebhookPorts, run_webhook
+from services.webhook.wiring import run_webhook
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
 from shared.domain.review import decode_review
 from shared.domain.rules import Rules

@@ -14,8 +14,9 @@ import pytest
 from services.cli.wiring import make_keys
 from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
+from services.webhook.parts import WebhookPorts
 from services.webhook.settings import WebhookSettings
-from services.webhook.wiring import WebhookPorts, run_webhook
+from services.webhook.wiring import run_webhook
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.decisions import RedisDecisionLog

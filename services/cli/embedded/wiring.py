@@ -18,8 +18,9 @@ from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import run_scanner
 from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
+from services.webhook.parts import WebhookPorts
 from services.webhook.settings import WebhookSettings
-from services.webhook.wiring import WebhookPorts, WebhookSites, namespaces_of, run_webhook
+from services.webhook.wiring import WebhookSites, namespaces_of, run_webhook
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import WorkerPorts, guarded_transport, run_worker

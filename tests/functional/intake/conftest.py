@@ -104,7 +104,11 @@ async def intake_of(
     async with AsyncExitStack() as stack:
         sites = await stack.enter_async_context(
             run_intake(
-                settings, Lifecycle(), ports=ports, rules=lambda: rules or Rules(), metrics=Metrics()
+                settings,
+                Lifecycle(),
+                ports=ports,
+                rules=lambda: rules or Rules(),
+                metrics=Metrics(),
             )
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -1,0 +1,163 @@
+"""What a webhook consists of behind its port, put together over the ports that it stands on."""
+
+import msgspec
+
+from services.webhook.book import CurrentBook
+from services.webhook.decisions import Recorder
+from services.webhook.exceptions import SignedExceptions
+from services.webhook.knowledge import Knowledge
+from services.webhook.lookups import Lookups
+from services.webhook.metrics import WebhookMetrics
+from services.webhook.mutate import Mutate
+from services.webhook.near_cache import NearCache
+from services.webhook.occasions import Occasions
+from services.webhook.outlook import Outlook
+from services.webhook.pinning import Pinning
+from services.webhook.requests import Requests
+from services.webhook.reviewer import Reviewer, Waits
+from services.webhook.settings import WebhookSettings
+from services.webhook.terms import Terms
+from services.webhook.timings import Timings
+from services.webhook.validate import Validate
+from services.webhook.waiters import Room, Waiters
+from shared.domain.pointer import SECOND
+from shared.domain.rules import PinWhat
+from shared.ports.claims import RequestClaims
+from shared.ports.clock import Clock
+from shared.ports.decisions import DecisionLog
+from shared.ports.exceptions import ExceptionFiles, ExceptionStore
+from shared.ports.namespaces import Namespaces
+from shared.ports.presence import Presence
+from shared.ports.signing import Unsealer
+from shared.ports.steps import StepQueue
+from shared.ports.verdicts import VerdictStore
+
+
+class WebhookPorts(msgspec.Struct, frozen=True):
+    """What a webhook stands on."""
+
+    store: VerdictStore
+    claims: RequestClaims
+    queue: StepQueue
+    unsealer: Unsealer
+    decisions: DecisionLog
+    presence: Presence
+    exceptions: ExceptionStore
+    namespaces: Namespaces | None = None
+    """None: labels of namespaces are never known."""
+
+
+class WebhookParts(msgspec.Struct, frozen=True):
+    """What a webhook consists of behind its port."""
+
+    cache: NearCache
+    exceptions: SignedExceptions
+    recorder: Recorder
+    validate: Validate
+    mutate: Mutate
+
+
+def parts_of(
+    settings: WebhookSettings,
+    ports: WebhookPorts,
+    *,
+    files: ExceptionFiles | None,
+    book: CurrentBook,
+    metrics: WebhookMetrics,
+    clock: Clock,
+    name: str,
+) -> WebhookParts:
+    """The parts of the process `name`; nothing is opened and nothing runs yet. `files`: signed
+    exceptions beside those of the store."""
+    waiters = Waiters()
+    timings = Timings(clock=clock, on_measured=metrics.judged)
+    exceptions = _exceptions(ports, files, book, metrics, clock)
+
+    def heard(key: str | None) -> None:
+        metrics.announced(key)
+        timings.changed(key)
+        waiters.wake(key)
+        exceptions.heard(key)
+
+    cache = NearCache(
+        store=ports.store,
+        unsealer=ports.unsealer,
+        clock=clock,
+        on_bad_signature=metrics.bad_signature,
+        on_change=heard,
+    )
+    metrics.watch_cache(cache)
+    requests = Requests(
+        claims=ports.claims,
+        queue=ports.queue,
+        clock=clock,
+        timings=timings,
+        on_asked=metrics.asked,
+    )
+    lookups = Lookups(
+        on_layer=metrics.looked_up, on_first=metrics.first_seen, on_overrun=metrics.grace_overrun
+    )
+    terms = Terms(
+        settings.imagegate_scanner,
+        PinWhat(settings.imagegate_pin),
+        policy_grace=round(settings.imagegate_policy_grace * SECOND),
+    )
+    knowledge = Knowledge(
+        cache=cache,
+        requests=requests,
+        waiters=waiters,
+        clock=clock,
+        rules=lambda: book.rules,
+        terms=terms,
+        room=Room(places=settings.imagegate_max_waiters, on_waiting=metrics.waiting),
+        lookups=lookups,
+    )
+    occasions = Occasions(books=book, namespaces=ports.namespaces)
+    reviewer = Reviewer(
+        knowledge=knowledge,
+        occasions=occasions,
+        clock=clock,
+        waits=Waits(settings.imagegate_wait, settings.imagegate_system_wait),
+        terms=terms,
+        lookups=lookups,
+    )
+    pinning = Pinning(
+        cache=cache,
+        requests=requests,
+        waiters=waiters,
+        clock=clock,
+        rules=lambda: book.rules,
+        room=Room(places=settings.imagegate_max_waiters),
+    )
+    recorder = Recorder(
+        decisions=ports.decisions, clock=clock, webhook=name, on_left_out=metrics.left_out
+    )
+    mutate = Mutate(
+        pinning=pinning,
+        outlook=Outlook(knowledge=knowledge, clock=clock, terms=terms),
+        occasions=occasions,
+        clock=clock,
+        terms=terms,
+        on_mutated=metrics.mutated,
+    )
+    validate = Validate(reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock)
+    return WebhookParts(cache, exceptions, recorder, validate, mutate)
+
+
+def _exceptions(
+    ports: WebhookPorts,
+    files: ExceptionFiles | None,
+    book: CurrentBook,
+    metrics: WebhookMetrics,
+    clock: Clock,
+) -> SignedExceptions:
+    exceptions = SignedExceptions(
+        store=ports.exceptions,
+        files=files,
+        unsealer=ports.unsealer,
+        clock=clock,
+        on_change=book.exceptions_changed,
+        on_left_out=metrics.exception_left_out,
+    )
+    metrics.watch_exceptions(book, exceptions.numbers, clock)
+    return exceptions
