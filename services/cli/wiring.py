@@ -25,6 +25,7 @@ from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
 from shared.ports.steps import DeadLetters
 from shared.runtime.clock import SystemClock
+from shared.runtime.settings import environ_of_others
 
 CONNECT = 3.0
 """Seconds that a broker gets before it counts as away."""
@@ -74,7 +75,9 @@ async def direct_scans(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]
     rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
     async with (
         _servers(settings) as ports,
-        RegistryClient(rules=lambda: rules, clock=SystemClock()) as registry,
+        RegistryClient(
+            rules=lambda: rules, clock=SystemClock(), helper_environ=environ_of_others()
+        ) as registry,
         anchore_of(settings) as scanner,
     ):
         tools = ScanTools(resolver=registry, scanner=scanner, name=settings.imagegate_scanner)

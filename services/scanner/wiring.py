@@ -29,6 +29,7 @@ from shared.ports.resolver import DigestResolver
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve
 from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.settings import environ_of_others
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,9 @@ async def serve_scanner(settings: ScannerSettings, life: Lifecycle) -> int:
     rules = RulesFile(settings.imagegate_rules)
     life.watch(rules.run(), name="watch the rules")
     async with (
-        RegistryClient(rules=lambda: rules.rules, clock=SystemClock()) as registry,
+        RegistryClient(
+            rules=lambda: rules.rules, clock=SystemClock(), helper_environ=environ_of_others()
+        ) as registry,
         run_scanner(settings, registry=registry) as scanner,
     ):
         log.info("scanner answers", extra={"url": scanner.url})

@@ -45,7 +45,7 @@ from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
 from shared.runtime.rules_metrics import RulesMetrics
-from shared.runtime.settings import required
+from shared.runtime.settings import environ_of_others, required
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,9 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
             queue=queue,
             scanner=await stack.enter_async_context(anchore(settings, metrics)),
             resolver=await stack.enter_async_context(
-                RegistryClient(rules=lambda: rules.rules, clock=clock)
+                RegistryClient(
+                    rules=lambda: rules.rules, clock=clock, helper_environ=environ_of_others()
+                )
             ),
             sealer=load_sealer(keys),
             unsealer=load_ring(keys),

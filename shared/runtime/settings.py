@@ -52,6 +52,10 @@ class Secret:
     __str__ = __repr__
 
 
+OURS = ("IMAGEGATE_", "ANCHORE_")
+SERVERS = ("REDIS_URL", "AMQP_URL")
+
+
 def read_settings(
     settings: type[S], *, file: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> S:
@@ -186,3 +190,13 @@ def required(value: str, name: str, example: str) -> str:
             "holds it"
         )
     return value
+
+
+def environ_of_others(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without what is meant for us: for programs of others that we start, which
+    need know no password of ours."""
+    return {
+        name: value
+        for name, value in (os.environ if environ is None else environ).items()
+        if not name.startswith(OURS) and name.removesuffix("_FILE") not in SERVERS
+    }

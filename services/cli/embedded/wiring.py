@@ -44,6 +44,7 @@ from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
 from shared.runtime.rules_metrics import RulesMetrics
+from shared.runtime.settings import environ_of_others
 
 
 class Embedded(msgspec.Struct, frozen=True):
@@ -94,7 +95,9 @@ async def embedded(
         def rules() -> Rules:
             return book.rules
 
-        registry = await stack.enter_async_context(RegistryClient(rules=rules, clock=clock))
+        registry = await stack.enter_async_context(
+            RegistryClient(rules=rules, clock=clock, helper_environ=environ_of_others())
+        )
         serving = await stack.enter_async_context(
             run_scanner(settings.scanner, registry=registry, clock=clock)
         )

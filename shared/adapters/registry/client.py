@@ -6,7 +6,7 @@ believes and what it refuses: docs/design/registry.md.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from ssl import SSLContext
 from types import TracebackType
 from typing import Self, TypeVar
@@ -38,7 +38,8 @@ class RegistryClient:
     """DigestResolver and ImageContent over HTTP. An async context manager.
 
     `rules` is asked at every call, so that reloaded rules count at once. `ssl_context` and
-    `resolver` (names to addresses) are the system's unless given.
+    `resolver` (names to addresses) are the system's unless given. Credential helpers are started
+    with `helper_environ`; None: with all that we have.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RegistryClient:
         timeouts: Timeouts | None = None,
         ssl_context: SSLContext | None = None,
         resolver: AbstractResolver | None = None,
+        helper_environ: Mapping[str, str] | None = None,
     ) -> None:
         self._rules = rules
         self._timeouts = timeouts or Timeouts()
@@ -59,7 +61,9 @@ class RegistryClient:
             ssl_context=ssl_context,
             resolver=resolver,
         )
-        self._credentials = Credentials(clock=clock, timeouts=self._timeouts)
+        self._credentials = Credentials(
+            clock=clock, timeouts=self._timeouts, environ=helper_environ
+        )
         authenticator = Authenticator(
             credentials=self._credentials,
             service=TokenService(wire=self._wire, rules=rules, timeout=self._timeouts.token),

@@ -9,6 +9,7 @@ import os
 import signal
 from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
@@ -58,9 +59,13 @@ class _Kept(msgspec.Struct, frozen=True):
 class CredentialHelpers:
     """Asks them, and keeps what they say; `close` ends the runs under way."""
 
-    def __init__(self, *, clock: Clock, timeouts: Timeouts) -> None:
+    def __init__(
+        self, *, clock: Clock, timeouts: Timeouts, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """`environ`: what programs are started with; None: all that we have."""
         self._clock = clock
         self._timeouts = timeouts
+        self._environ = environ
         self._kept: dict[_Key, _Kept] = {}
         self._runs: dict[_Key, asyncio.Task[Login | _Failed]] = {}
 
@@ -119,7 +124,7 @@ class CredentialHelpers:
         program, server = key
         try:
             async with asyncio.timeout(self._timeouts.helper):
-                code, output, said = await _execute(program, server)
+                code, output, said = await _execute(program, server, self._environ)
         except TimeoutError:
             return _Failed(f"did not end in {self._timeouts.helper:g} s", passing=True)
         except _TooMuch:
@@ -139,11 +144,13 @@ class _TooMuch(Exception):
     """More output than is taken."""
 
 
-async def _execute(program: str, server: str) -> tuple[int, bytes, bytes]:
-    """Exit code, standard output and standard error, with our environment, in a process group of
-    its own. Raises OSError, _TooMuch."""
+async def _execute(
+    program: str, server: str, environ: Mapping[str, str] | None
+) -> tuple[int, bytes, bytes]:
+    """Exit code, standard output and standard error, in a process group of its own. Raises
+    OSError, _TooMuch."""
     process = await asyncio.create_subprocess_exec(
-        program, "get", stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+        program, "get", stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environ, start_new_session=True
     )
     assert process.stdin is not None
     assert process.stdout is not None

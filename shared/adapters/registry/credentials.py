@@ -3,6 +3,8 @@
 It is for that entry's host alone (docs/design/registry.md, "Credentials").
 """
 
+from collections.abc import Mapping
+
 from shared.adapters.registry.credential_helper import CredentialHelpers
 from shared.adapters.registry.docker_config import Helper, read_docker_config
 from shared.adapters.registry.endpoints import Target
@@ -19,14 +21,17 @@ from shared.ports.clock import Clock
 class Credentials:
     """The files and helpers that the rules name."""
 
-    def __init__(self, *, clock: Clock, timeouts: Timeouts) -> None:
+    def __init__(
+        self, *, clock: Clock, timeouts: Timeouts, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """`environ`: as of `CredentialHelpers`."""
         limit = MAX_SECRET_FILE_BYTES
         self._users = KeptFiles(what="the userFile", limit=limit, parse=one_user)
         self._passwords = KeptFiles(what="the passwordFile", limit=limit, parse=one_text)
         self._configs = KeptFiles(
             what="the credentials file", limit=MAX_CREDENTIAL_FILE_BYTES, parse=read_docker_config
         )
-        self._helpers = CredentialHelpers(clock=clock, timeouts=timeouts)
+        self._helpers = CredentialHelpers(clock=clock, timeouts=timeouts, environ=environ)
 
     async def find(self, target: Target) -> Login | None:
         """The login for a repository; None if its entry of the rules names none.

@@ -67,6 +67,16 @@ async def test_a_helper_knows_docker_hub_by_dockers_name_for_it(
     assert [run["server"] for run in helper.runs] == ["https://index.docker.io/v1/"]
 
 
+async def test_a_helper_is_started_with_the_environment_that_is_given(
+    helper: FakeHelper, clock: FakeClock
+) -> None:
+    rules = Rules(registries=(RegistryRule("docker.io", helper=str(helper.path)),))
+    environ = {"HOME": "/home/of/helpers"}
+    credentials = Credentials(clock=clock, timeouts=Timeouts(), environ=environ)
+    await credentials.find(Target.under(rules, parse_reference("redis:7")))
+    assert [run["home"] for run in helper.runs] == ["/home/of/helpers"]
+
+
 async def test_a_registry_that_asks_for_nothing_has_no_helper_run(
     registry: FakeRegistry, client: RegistryClient, helper: FakeHelper
 ) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from shared.domain.errors import InvalidSettings
-from shared.runtime.settings import Secret, read_settings, required
+from shared.runtime.settings import Secret, environ_of_others, read_settings, required
 
 
 class Colour(StrEnum):
@@ -158,3 +158,14 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidSettings, match="not UTF-8"):
         read({}, file)
+
+
+def test_programs_of_others_are_not_told_our_secrets() -> None:
+    ours = {
+        "REDIS_URL": "redis://:secret@redis",
+        "AMQP_URL_FILE": "/run/secrets/amqp",
+        "ANCHORE_PASSWORD": "secret",
+        "IMAGEGATE_EVENTS_HMAC": "secret",
+    }
+    theirs = {"PATH": "/bin", "HOME": "/h", "AWS_REGION": "eu-west-1", "REDIS_URLS": "x"}
+    assert environ_of_others(ours | theirs) == theirs
