@@ -179,7 +179,7 @@ def _no_digest(reference: ImageReference, why: str) -> str:
     tagged = reference.tagged
     return (
         f"which image {tagged} is cannot be told: {why}. Name its digest, "
-        f"{reference.repository}@sha256:... (`imagegate explain {tagged}` or `skopeo inspect "
-        f"--format '{{{{.Digest}}}}' docker://{tagged}` tells it); or leave the tag out and name "
-        "what is to be allowed in every image there with --finding"
+        f"{reference.repository}@sha256:... (`imagegate decisions` has that of a pod that was "
+        f"refused, `skopeo inspect --format '{{{{.Digest}}}}' docker://{tagged}` asks for it); or "
+        "leave the tag out and name what is to be allowed in every image there with --finding"
     )
