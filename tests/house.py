@@ -315,10 +315,11 @@ async def house(
     max_waiters: int = 200,
     analysis_seconds: float | None = 0.0,
     registries: Sequence[str] = (),
+    client_ca: Path | None = None,
 ) -> AsyncIterator[House]:
     """Everything, running, with its state in the folder `state`; `registries` are hosts of
     others that speak plain HTTP, beside its own fake one. Tags that nobody pinned may pass, unless
-    `tags` or `rules` say otherwise."""
+    `tags` or `rules` say otherwise. `client_ca`: whose certificate callers must show."""
     backends = backends or memory_backends()
     clock = SystemClock()
     sealer = PlainSealer()
@@ -370,6 +371,7 @@ async def house(
             imagegate_pin=pin,
             imagegate_wait=wait,
             imagegate_max_waiters=max_waiters,
+            imagegate_client_ca=client_ca,
         )
         ports = WebhookPorts(
             store=backends.store,
