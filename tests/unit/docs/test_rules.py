@@ -1,6 +1,7 @@
 """The rules that docs/rules.md shows are rules, and those for operators do what it says."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from shared.adapters.rules_file.loading import load_rules
 from shared.domain.reference import parse_reference
 from shared.domain.scope import Occasion, RuleBook
 
-TEXT = (Path(__file__).parents[3] / "docs" / "rules.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+TEXT = (DOCS / "rules.md").read_text()
 SHOWN = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 OPERATORS = TEXT.partition("## Operators that compare images")[2].partition("\n## ")[0]
 
@@ -26,6 +28,19 @@ def file_with(text: str, folder: Path) -> Path:
 @pytest.mark.parametrize("text", SHOWN)
 def test_every_example_is_read(text: str, tmp_path: Path) -> None:
     load_rules(file_with(text, tmp_path))
+
+
+def test_the_file_that_the_specification_shows_is_read(tmp_path: Path) -> None:
+    section = (DOCS / "design" / "behaviour.md").read_text().partition("\n## 4. ")[2]
+    (text,) = re.findall(r"\n\n((?:    .*\n)+)\n", section.partition("\n## ")[0])
+    whole = textwrap.dedent(text).replace("@sha256:...", f"@sha256:{'a' * 64}")
+    rules = load_rules(file_with(whole, tmp_path))
+    assert [rule.name for rule in rules.rules] == ["payments", "pci"]
+    (exception,) = rules.exceptions
+    assert exception.findings == ("CVE-2026-0001+openssl",)
+    assert [entry.host for entry in rules.registries] == ["ghcr.io", "registry.corp:5000"]
+    assert rules.allow_registries == ("registry.corp:5000", "docker.io")
+    assert (rules.platforms, rules.placeholders) == (("linux/amd64",), ("auto",))
 
 
 @pytest.mark.parametrize(
