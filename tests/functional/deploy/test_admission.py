@@ -110,6 +110,18 @@ def test_by_default_the_setting_says_what_the_configuration_asks_for(base: Manif
     assert "IMAGEGATE_PIN" not in {entry["name"] for entry in container["env"]}
 
 
+def test_nobody_is_asked_about_what_changes_no_image(
+    webhooks: dict[str, Object], pinning: Manifests
+) -> None:
+    """`pods/resize`, scale and status, as docs/install.md says."""
+    (mutating,) = pinning.all("MutatingWebhookConfiguration")
+    every = [*webhooks.values(), *mutating["webhooks"]]
+    resources = {resource for webhook in every for *_, resource in asked(webhook)}
+    assert {one for one in resources if "/" in one or "*" in one} == {"pods/ephemeralcontainers"}
+    told = (FOLDER.parent / "docs" / "install.md").read_text()
+    assert "`pods/resize`, `scale` and `status`, which change no image" in told
+
+
 def test_there_are_no_other_webhooks(webhooks: dict[str, Object]) -> None:
     validating = {"create.imagegate.dev", "update.imagegate.dev", "workloads.imagegate.dev"}
     assert set(webhooks) == validating | {"pin-create.imagegate.dev", "pin-update.imagegate.dev"}
