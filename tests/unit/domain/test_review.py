@@ -8,6 +8,8 @@ import pytest
 from shared.domain.errors import InvalidObject, InvalidReview
 from shared.domain.review import (
     MAX_OBJECTS,
+    MAX_TEXTS,
+    MAX_UID,
     AdmissionResponse,
     Status,
     StatusDetails,
@@ -84,6 +86,24 @@ def test_a_review_of_very_many_objects_is_not_read(where: str) -> None:
     with pytest.raises(InvalidReview, match="more than 100000 JSON objects") as refused:
         decode_review(body.replace("[", "[" + "{}," * 10).encode())
     assert refused.value.status == 413
+
+
+def test_a_review_of_very_many_texts_is_not_read() -> None:
+    written = json.dumps(REVIEW | {"request": REQUEST | {"object": {"spec": {"names": ["a"]}}}})
+    free = MAX_TEXTS - written.count('"') // 2
+    most, too_many = (written.replace('"a"', '"a"' + ',""' * more) for more in (free, free + 1))
+    assert decode_review(most.encode()).uid == "u"
+    with pytest.raises(InvalidReview, match="more than 500000 keys and texts") as refused:
+        decode_review(too_many.encode())
+    assert refused.value.status == 413
+
+
+def test_a_uid_is_short() -> None:
+    written = json.dumps(REVIEW | {"request": REQUEST | {"uid": "u" * MAX_UID}})
+    assert len(decode_review(written.encode()).uid) == 256
+    with pytest.raises(InvalidReview, match="more than 256 characters") as refused:
+        decode_review(written.replace('"uu', '"uuu').encode())
+    assert refused.value.status == 400
 
 
 def test_an_answer_has_what_the_api_server_requires_and_nothing_it_refuses() -> None:
