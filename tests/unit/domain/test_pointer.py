@@ -1,8 +1,10 @@
-"""Which manifests of an index a runtime could choose."""
+"""How long a pointer is the registry's word, and which manifests of an index a runtime could
+choose."""
 
 import pytest
 
-from shared.domain.pointer import Index, Manifest
+from shared.domain.errors import ErrorKind
+from shared.domain.pointer import DAY, MINUTE, SECOND, Index, Manifest, Pointer, Standing
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 AMD64 = ("linux/amd64",)
@@ -40,3 +42,38 @@ def test_an_exact_entry_speaks_for_its_own_platform_only() -> None:
     assert chosen(exact, odd, lesser, platforms=both) == [A, B, C]
     assert chosen(odd, lesser, exact, platforms=("linux/amd64",)) == [A]
     assert chosen(Manifest(A, "windows", "amd64", exact=True), Manifest(B, "linux", "386")) == [B]
+
+
+@pytest.mark.parametrize(
+    ("always", "immutable", "young"),
+    [
+        (True, False, 10 * SECOND),
+        (False, False, 60 * SECOND),
+        (True, True, 7 * DAY),
+        (False, True, 7 * DAY),
+    ],
+)
+def test_a_pointer_is_young_for_a_time_of_its_pods_pull_policy_and_of_its_tag(
+    always: bool, immutable: bool, young: int
+) -> None:
+    pointer = Pointer("registry.corp/app:1", asked_at=DAY, digest=A)
+    before, after = (
+        pointer.standing(DAY + young + late, always=always, immutable=immutable) for late in (-1, 0)
+    )
+    assert before is Standing.YOUNG
+    assert after is (Standing.OLD if always else Standing.USABLE)
+    assert pointer.ends_at == DAY + 7 * DAY
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (ErrorKind.NOT_FOUND, MINUTE),
+        (ErrorKind.UNAUTHORISED, MINUTE),
+        (ErrorKind.TRANSIENT, 15 * SECOND),
+    ],
+)
+def test_that_a_tag_could_not_be_had_is_kept_as_long_as_an_error_of_a_verdict(
+    error: ErrorKind, kept: int
+) -> None:
+    assert Pointer("registry.corp/app:1", asked_at=DAY, error=error).ends_at == DAY + kept

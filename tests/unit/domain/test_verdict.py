@@ -4,10 +4,8 @@ import msgspec
 import pytest
 
 from shared.domain.errors import ErrorKind
-from shared.domain.pointer import DAY, FRESH_ERROR
+from shared.domain.pointer import DAY, FRESH_ERROR, MINUTE, SECOND
 from shared.domain.verdict import (
-    FRESH_FAIL,
-    FRESH_PASS,
     MAX_AGE,
     MAX_FINDINGS,
     MAX_MESSAGE,
@@ -131,10 +129,13 @@ def test_findings_are_bounded_and_what_stops_is_kept_before_what_warns() -> None
 @pytest.mark.parametrize(
     ("outcome", "kind", "fresh"),
     [
-        (Outcome.PASS, None, FRESH_PASS),
-        (Outcome.FAIL, None, FRESH_FAIL),
-        (Outcome.ERROR, None, FRESH_ERROR[ErrorKind.TRANSIENT]),
-        *((Outcome.ERROR, kind, fresh) for kind, fresh in FRESH_ERROR.items()),
+        (Outcome.PASS, None, 60 * MINUTE),
+        (Outcome.FAIL, None, 10 * MINUTE),
+        (Outcome.ERROR, ErrorKind.NOT_FOUND, MINUTE),
+        (Outcome.ERROR, ErrorKind.UNAUTHORISED, MINUTE),
+        (Outcome.ERROR, ErrorKind.ANALYSIS_FAILED, 10 * MINUTE),
+        (Outcome.ERROR, ErrorKind.TRANSIENT, 15 * SECOND),
+        (Outcome.ERROR, None, 15 * SECOND),
     ],
 )
 def test_a_verdict_is_fresh_for_a_time_of_its_kind(
@@ -143,7 +144,7 @@ def test_a_verdict_is_fresh_for_a_time_of_its_kind(
     verdict = Verdict(subject=APP, question=MINE, outcome=outcome, evaluated_at=NOW, error=kind)
     assert not verdict.stale(NOW + fresh - 1)
     assert verdict.stale(NOW + fresh)
-    assert verdict.ends_at == NOW + (fresh if outcome is Outcome.ERROR else MAX_AGE)
+    assert verdict.ends_at == NOW + (fresh if outcome is Outcome.ERROR else 7 * DAY)
 
 
 def test_an_error_beside_a_verdict_is_kept_for_a_day_and_no_answer_for_longer_than_others() -> None:

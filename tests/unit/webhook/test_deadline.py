@@ -1,4 +1,5 @@
-"""How long an answer may take: the API server's timeout and the budget, whichever ends first."""
+"""How long an answer may take: the API server's timeout and the budget, whichever ends first; and
+how long it may wait (docs/design/behaviour.md 1)."""
 
 import json
 
@@ -6,6 +7,8 @@ import aiohttp
 import pytest
 
 from services.webhook.app import MARGIN, webhook_app
+from services.webhook.reviewer import Waits
+from services.webhook.settings import WebhookSettings
 from shared.domain.review import AdmissionRequest, AdmissionResponse
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve
@@ -57,3 +60,10 @@ async def test_an_answer_gets_the_smaller_of_its_budget_and_the_timeout_less_a_m
         assert answer.status == 200
     assert told.given == pytest.approx(given)
     assert other.given == 0.0
+
+
+def test_nobody_waits_longer_than_is_said_unless_a_webhook_is_told_otherwise() -> None:
+    settings = WebhookSettings()
+    assert (settings.imagegate_wait, settings.imagegate_system_wait) == (2.0, 0.5)
+    assert (settings.imagegate_max_waiters, settings.imagegate_budget) == (200, 4.5)
+    assert Waits() == Waits(settings.imagegate_wait, settings.imagegate_system_wait)
