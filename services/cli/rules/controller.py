@@ -18,6 +18,9 @@ from shared.domain.errors import ImagegateError
 
 MAX_BYTES = 1024 * 1024
 
+SELECTORS = ("policyselectors", "selectors")
+"""Keys, of today and of before, in lower case."""
+
 _WILD = "\0"
 _META = frozenset("\\^$.|?*+()[]{}")
 _HOST = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?")
@@ -43,7 +46,12 @@ class _Untold(Exception):
 def import_controller(path: Path) -> Imported:
     """Raises UnreadableController."""
     config = _folded(_read(path))
-    selectors = config.get("policyselectors") or config.get("selectors") or []
+    if not isinstance(config, dict) or not any(key in config for key in SELECTORS):
+        raise UnreadableController(
+            f"{path}: holds no policySelectors, so it is no configuration of that controller: give "
+            "its config.json, or what the chart's values say of it"
+        )
+    selectors = next((config[key] for key in SELECTORS if config.get(key)), [])
     if not isinstance(selectors, list) or not all(isinstance(each, dict) for each in selectors):
         raise UnreadableController(f"{path}: policySelectors must be a list of mappings")
     rules: list[dict[str, object]] = []

@@ -249,7 +249,17 @@ async def test_what_anchores_controller_did_becomes_rules_and_the_rest_is_told(
 
 
 @pytest.mark.parametrize(
-    "content", ["[", '{"PolicySelectors": 7}', '{"PolicySelectors": [7]}', "\0"]
+    "content",
+    [
+        "[",
+        '{"PolicySelectors": 7}',
+        '{"PolicySelectors": [7]}',
+        "\0",
+        "[]",
+        "",
+        "7",
+        "apiVersion: imagegate.dev/v1",
+    ],
 )
 async def test_what_is_no_such_configuration_is_told(tmp_path: Path, content: str) -> None:
     file = written(tmp_path, content, "config.json")
