@@ -51,7 +51,7 @@ def import_controller(path: Path) -> Imported:
             f"{path}: holds no policySelectors, so it is no configuration of that controller: give "
             "its config.json, or what the chart's values say of it"
         )
-    selectors = next((config[key] for key in SELECTORS if config.get(key)), [])
+    selectors: Any = next((config[key] for key in SELECTORS if config.get(key)), [])
     if not isinstance(selectors, list) or not all(isinstance(each, dict) for each in selectors):
         raise UnreadableController(f"{path}: policySelectors must be a list of mappings")
     rules: list[dict[str, object]] = []
