@@ -65,6 +65,18 @@ async def test_a_tag_that_moves_between_mutate_and_validate_is_judged_as_it_was_
     assert moved.digest not in home.anchore.store.submits
 
 
+async def test_validate_patches_nothing_that_it_allows(home: House) -> None:
+    good = image(home)
+    content = pod(good)
+    assert (await home.settled(good)).allowed
+    assert first_image(await pinned(home, content)) != good
+    spoken = (review_of(content), review_of(content, dry_run=True))
+    for review in (*spoken, review_of_workload(DEPLOYMENT, workload(DEPLOYMENT, content["spec"]))):
+        answer = await home.ask(review)
+        assert answer.allowed
+        assert not {"patch", "patchType"} & set(answer.response)
+
+
 async def test_a_bad_image_is_pinned_and_denied(home: House) -> None:
     content = tiny_image()
     home.anchore.store.decide(content.digest, "stop")

@@ -8,7 +8,7 @@ from shared.adapters.registry.client import RegistryClient
 from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
 from shared.domain.pointer import Manifest
 from shared.domain.reference import parse_reference
-from shared.domain.rules import Rules
+from shared.domain.rules import RegistryRule, Rules
 from tests.fakes.images import DOCKER_MANIFEST, OCI_MANIFEST, index_of, tiny_image
 from tests.fakes.registry import FakeRegistry, answer, hang, say
 from tests.functional.registry.conftest import OpenClient, rules_naming
@@ -290,3 +290,14 @@ async def test_an_error_body_is_shown_by_its_code_only(
     with pytest.raises(PermanentFailure, match=r"403 \(DENIED\)") as caught:
         await client.manifest(reference, tiny_image().digest)
     assert "made up" not in str(caught.value)
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_only_a_registry_that_the_rules_call_insecure_is_asked_over_plain_http(
+    registry: FakeRegistry, open_client: OpenClient, named: bool
+) -> None:
+    rules = Rules(registries=(RegistryRule(registry.host),) if named else ())
+    client = await open_client(rules)
+    with pytest.raises((TransientFailure, PermanentFailure)):
+        await client.resolve(registry.put(tiny_image(), "team/app:1.0"))
+    assert registry.requests == []

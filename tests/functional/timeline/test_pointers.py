@@ -16,6 +16,7 @@ from tests.functional.timeline.columns import (
     EVERY,
     NOT_ALWAYS,
     PINNED,
+    PINNED_TAG,
     RESOLVED,
     TAG,
     TAGS,
@@ -190,6 +191,16 @@ async def test_all_who_wait_for_a_registry_share_one_question(site: Site, pin: P
     await site.points()
     assert {each.state for each in await asyncio.gather(*pods)} == {State.PASS}
     assert await site.asked() == [RESOLVED]
+
+
+async def test_however_many_pods_of_an_unknown_image_come_to_several_webhooks_it_is_asked_for_once(
+    site: Site,
+) -> None:
+    webhooks = [await site.webhook() for _ in range(4)]
+    for _ in range(10):
+        starting = [webhook.start(PINNED_TAG) for webhook in webhooks for _ in range(50)]
+        assert not any(each.allowed for each in await asyncio.gather(*starting))
+    assert await site.asked() == [requested(PINNED_TAG.image)]
 
 
 @with_and_without_pinning
