@@ -7,9 +7,10 @@ from services.webhook.requests import Asked, Requests
 from services.webhook.timings import Timings
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
+from shared.domain.errors import QueueUnconfirmed
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Rules
-from shared.domain.step import Lane
+from shared.domain.step import Lane, Step
 from shared.domain.verdict import Subject, verdict_key
 from tests.fakes.clock import FakeClock
 
@@ -17,11 +18,21 @@ REFERENCE = parse_reference("ghcr.io/team/app:1")
 IMAGE = Image(str(REFERENCE), REFERENCE, False, Rules().default.question(scanner="anchore"))
 
 
+class Silent(MemoryQueue):
+    """Takes what it is given, and its word of that is lost."""
+
+    async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
+        await super().publish(step, delay=delay, expires_in=expires_in)
+        raise QueueUnconfirmed("no confirm")
+
+
 class Rig:
-    def __init__(self) -> None:
+    def __init__(
+        self, *, queue: type[MemoryQueue] = MemoryQueue, max_ready: int | None = None
+    ) -> None:
         self.clock = FakeClock()
         leases = MemoryScanLeases(clock=self.clock)
-        self.queue = MemoryQueue(clock=self.clock)
+        self.queue = queue(clock=self.clock, max_ready=max_ready)
         self.claims = MemoryRequestClaims(clock=self.clock, leases=leases)
         self.timings = Timings(clock=self.clock)
         self.requests = Requests(
@@ -30,6 +41,15 @@ class Rig:
 
     async def ask(self, lane: Lane, need: Need = Need.REQUEST) -> Asked:
         return await self.requests.ask(IMAGE, need, lane=lane)
+
+    def another(self) -> Requests:
+        """Those of another webhook, whose broker works."""
+        return Requests(
+            claims=self.claims,
+            queue=MemoryQueue(clock=self.clock),
+            clock=self.clock,
+            timings=self.timings,
+        )
 
     def judged(self) -> int:
         """The verdict is announced; how long such scans take as far as is known."""
@@ -119,3 +139,19 @@ async def test_what_is_known_before_its_verdict_was_announced_is_not_measured() 
     rig.requests.forget(IMAGE)
     rig.clock.advance(5_000)
     assert rig.judged() == 0
+
+
+async def test_what_the_queue_does_not_take_may_be_asked_for_by_the_next_who_comes() -> None:
+    rig = Rig(max_ready=0)
+    assert await rig.ask(Lane.ADMISSION) is Asked.QUEUE_DOWN
+    assert await rig.another().ask(IMAGE, Need.REQUEST) is Asked.FIRST
+
+
+async def test_what_nobody_confirmed_may_be_on_its_way_and_is_claimed_until_that_ends() -> None:
+    rig = Rig(queue=Silent)
+    assert await rig.ask(Lane.ADMISSION) is Asked.FIRST
+    assert await rig.ready() == {Lane.ADMISSION: 1}
+    rig.clock.advance(29_999)
+    assert await rig.another().ask(IMAGE, Need.REQUEST) is Asked.UNDER_WAY
+    rig.clock.advance(1)
+    assert await rig.another().ask(IMAGE, Need.REQUEST) is Asked.FIRST
