@@ -1,21 +1,27 @@
-"""Probes and metrics on a plain port of their own, and when a webhook is ready
+"""Probes and metrics on a plain port of their own, and when a process is ready
 (docs/design/behaviour.md 1)."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from services.worker.settings import WorkerSettings
+from services.worker.wiring import serve_worker
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.runtime.clock import SystemClock
+from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.settings import Secret
 from shared.runtime.tls import client_context
+from tests.fakes.anchore import FakeAnchore
 from tests.fakes.certificates import client_certificate
 from tests.house import Backends, eventually, house, pod, review_of
 from tests.servers.rabbitmq import free_ports
@@ -85,3 +91,36 @@ async def test_a_webhook_is_ready_without_its_stores_says_what_is_away_and_only_
         await eventually(said)
         home.life.stopping.set()
         assert await home.ready() == 503
+
+
+async def test_a_worker_is_ready_while_what_it_needs_answers(tmp_path: Path) -> None:
+    ports = free_ports("redis", "rabbit", "health")
+    async with FakeAnchore() as anchore, aiohttp.ClientSession() as session:
+        settings = WorkerSettings(
+            imagegate_state=tmp_path,
+            imagegate_health_port=ports["health"],
+            redis_url=Secret(f"redis://127.0.0.1:{ports['redis']}"),
+            amqp_url=Secret(f"amqp://127.0.0.1:{ports['rabbit']}"),
+            anchore_url=anchore.url,
+            anchore_password=Secret(anchore.password),
+        )
+        life = Lifecycle(drain_deadline=1.0)
+        worker = asyncio.create_task(serve_worker(settings, life))
+
+        async def away() -> set[str]:
+            with suppress(aiohttp.ClientConnectionError):
+                async with session.get(f"http://127.0.0.1:{ports['health']}/readyz") as answer:
+                    assert answer.status == 503
+                    return set((await answer.json())["reasons"])
+            return set()
+
+        async def so(*names: str) -> bool:
+            return await away() == set(names)
+
+        await eventually(lambda: so("store", "queue"))
+        await anchore.stop()
+        await eventually(lambda: so("store", "queue", "anchore"))
+        await anchore.start()
+        await eventually(lambda: so("store", "queue"))
+        life.stopping.set()
+        assert await worker == 0
