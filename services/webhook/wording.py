@@ -76,7 +76,7 @@ def pinned_long_ago(image: str, asked_at: int, now: int) -> str:
     return image_line(
         image,
         Said(
-            "the registry does not say what the tag names now: pinned to what it named "
+            "the registry cannot be asked what the tag names now: pinned to what it named "
             f"{max(0, now - asked_at) // SECOND} s ago"
         ),
     )
@@ -182,7 +182,7 @@ _TEXTS: dict[State, _Text] = {
     State.UNPINNED: _unpinned,
     State.UNDECIDED: _as_said,
     State.REGISTRY_AWAY: _always(
-        "the registry does not say what the tag names now: try again, or pin a digest"
+        "the registry cannot be asked what the tag names now: try again, or pin a digest"
     ),
     State.PENDING: _pending,
 }
@@ -200,7 +200,8 @@ _ADVICE = {
         "denied until it does"
     ),
     State.REGISTRY_AWAY: (
-        "the registry does not say what the tag names now: pods with it may be denied until it does"
+        "the registry cannot be asked what the tag names now: pods with it may be denied until it "
+        "can be"
     ),
     State.PENDING: (
         "not judged yet: pods with it are denied, and made again by themselves, until its scan "

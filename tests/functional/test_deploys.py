@@ -171,7 +171,7 @@ async def test_a_registry_that_is_away_keeps_no_pod_of_a_known_tag_away(home: Ho
     made = await home.deploy(pod(str(reference), policy="Always"))
     assert made.answer.allowed
     (warning,) = made.warnings
-    assert "the registry does not say what the tag names now" in warning
+    assert "the registry cannot be asked what the tag names now" in warning
 
 
 async def test_a_tag_of_which_nothing_was_judged_is_pinned_while_its_registry_is_away(

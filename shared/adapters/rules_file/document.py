@@ -24,7 +24,8 @@ def read_content(path: Path) -> bytes:
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()
         raise InvalidRules(
-            f"{path}: cannot be read: {reason}; write the file, or correct IMAGEGATE_RULES"
+            f"{path}: cannot be read: {reason}; write the file, or correct IMAGEGATE_RULES or "
+            "whatever names it"
         ) from error
 
 

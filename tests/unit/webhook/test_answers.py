@@ -270,7 +270,11 @@ def test_a_dry_run_with_a_fail_beside_a_pending_image_is_denied() -> None:
         (State.ERROR, True, "could not be judged, pods with it are denied: no such image"),
         (State.STORE_DOWN, True, "verdict store (Redis) does not answer: pods with it are denied"),
         (State.QUEUE_DOWN, True, "queue (RabbitMQ) takes no request: pods with it are denied"),
-        (State.REGISTRY_AWAY, True, "the registry does not say what the tag names now: pods with"),
+        (
+            State.REGISTRY_AWAY,
+            True,
+            "the registry cannot be asked what the tag names now: pods with",
+        ),
         (State.FAIL, False, ""),
         (State.INVALID, False, ""),
         (State.REFUSED, False, ""),

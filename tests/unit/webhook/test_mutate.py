@@ -380,7 +380,7 @@ async def test_an_old_pointer_that_cannot_be_renewed_pins_with_a_warning() -> No
     response = await rig.response(review_of(pod("nginx:1", policy="Always")))
     assert apply_patch(response, pod("nginx:1")) == pod(PINNED)
     assert response["warnings"] == [
-        "image docker.io/library/nginx:1: the registry does not say what the tag names now: "
+        "image docker.io/library/nginx:1: the registry cannot be asked what the tag names now: "
         "pinned to what it named 90 s ago"
     ]
 

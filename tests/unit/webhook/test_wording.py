@@ -33,7 +33,7 @@ REASONS = {
     State.PENDING: "not judged yet, its scan is under way since 12 s, such scans take about 5 min",
     State.STORE_DOWN: "not judged yet, and imagegate's verdict store (Redis) does not answer",
     State.QUEUE_DOWN: "not judged yet, and imagegate's queue (RabbitMQ) takes no request",
-    State.REGISTRY_AWAY: "the registry does not say what the tag names now",
+    State.REGISTRY_AWAY: "the registry cannot be asked what the tag names now",
     State.UNPINNED: "it is named by a tag alone, which can move before it is pulled",
 }
 
