@@ -88,14 +88,16 @@ class Mutate:
         occasions: Occasions,
         clock: Clock,
         terms: Terms = DEFAULT_TERMS,
+        wait: float = PIN_WAIT,
         on_mutated: Callable[[Mutation, float], None] = lambda mutation, seconds: None,
     ) -> None:
-        """`on_mutated` is told of each call and its seconds."""
+        """`wait` in seconds; `on_mutated` is told of each call and its seconds."""
         self._pinning = pinning
         self._outlook = outlook
         self._occasions = occasions
         self._clock = clock
         self._terms = terms
+        self._wait = wait
         self._on_mutated = on_mutated
 
     async def answer(
@@ -136,7 +138,7 @@ class Mutate:
             return NOTHING
         pins = await self._find(
             _strictest(tags.values()),
-            until=min(self._clock.monotonic() + PIN_WAIT, deadline - LAST_LOOK),
+            until=min(self._clock.monotonic() + self._wait, deadline - LAST_LOOK),
             asks=not request.dry_run,
             foresee=None if workload else partial(self._outlook.of, scope=scope, book=book),
         )

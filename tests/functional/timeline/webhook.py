@@ -10,7 +10,7 @@ import msgspec
 from services.webhook.book import CurrentBook
 from services.webhook.knowledge import Knowledge
 from services.webhook.lookups import Lookups
-from services.webhook.mutate import LAST_LOOK, Mutate
+from services.webhook.mutate import PIN_WAIT, Mutate
 from services.webhook.near_cache import NearCache
 from services.webhook.occasions import Occasions
 from services.webhook.outlook import Outlook
@@ -126,6 +126,7 @@ class Webhook:
             occasions=occasions,
             clock=clock,
             terms=terms,
+            wait=min(wait, PIN_WAIT),
         )
 
     def _changed(self, key: str | None) -> None:
@@ -157,7 +158,7 @@ class Webhook:
             answer = await self._mutate.answer(
                 _request(content, user),
                 began=began,
-                deadline=began + min(BUDGET, self._wait + LAST_LOOK),
+                deadline=began + BUDGET,
             )
             response = json.loads(encode_review(answer))["response"]
             warnings += response.get("warnings", [])
