@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from shared.adapters.kubernetes.access import ApiServer
 from shared.adapters.kubernetes.limits import Pace
@@ -161,12 +162,12 @@ async def test_a_redirect_is_not_followed(cluster: FakeKubernetes, token: Path) 
     async with FakeKubernetes() as other:
         fault = answers(302)
 
-        async def elsewhere(http: object) -> object:
-            answer = await fault(http)  # type: ignore[arg-type]
+        async def elsewhere(http: web.Request) -> web.StreamResponse:
+            answer = await fault(http)
             answer.headers["Location"] = f"{other.url}/api/v1/namespaces?limit=1"
             return answer
 
-        cluster.faults["list"] = elsewhere  # type: ignore[assignment]
+        cluster.faults["list"] = elsewhere
         async with opened(cluster, token) as subject:
             with pytest.raises(ClusterUnreachable, match="answered 302"):
                 await subject.namespaces.ping()

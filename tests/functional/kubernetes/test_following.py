@@ -10,7 +10,16 @@ from aiohttp import web
 
 from shared.adapters.kubernetes import limits, watching
 from shared.adapters.kubernetes.limits import Pace
-from tests.fakes.kubernetes import FakeKubernetes, answers, breaks_off, hang, sends, silence, status
+from tests.fakes.kubernetes import (
+    FakeKubernetes,
+    Fault,
+    answers,
+    breaks_off,
+    hang,
+    sends,
+    silence,
+    status,
+)
 from tests.functional.kubernetes.conftest import QUICK, followed
 from tests.house import eventually
 
@@ -152,12 +161,12 @@ async def test_a_version_that_is_ahead_after_a_restore_is_found_out_by_silence(
 
 @pytest.mark.parametrize("fault", [hang, silence])
 async def test_a_watch_that_hangs_is_given_up_and_another_begun(
-    fault: object, cluster: FakeKubernetes, token: Path
+    fault: Fault, cluster: FakeKubernetes, token: Path
 ) -> None:
     cluster.put("team", {"tier": "test"})
     async with followed(cluster, token) as subject:
         await eventually(lambda: subject.ends["done"] == 1)
-        cluster.faults["watch"] = fault  # type: ignore[assignment]
+        cluster.faults["watch"] = fault
         await eventually(lambda: subject.ends["silent"] + subject.ends["lost"] >= 1)
         cluster.faults.clear()
         cluster.put("team", {"tier": "prod"})
@@ -349,8 +358,8 @@ async def test_rights_that_are_missing_are_said_once_with_the_role_to_give(
         assert await subject.namespaces.read("team") is not None
     (said,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert said.levelno == logging.ERROR
-    assert says in said.why  # type: ignore[attr-defined]
-    assert 'User "us" cannot' in said.why  # type: ignore[attr-defined]
+    assert says in said.__dict__["why"]
+    assert 'User "us" cannot' in said.__dict__["why"]
 
 
 async def test_who_may_list_and_not_watch_still_knows_them(

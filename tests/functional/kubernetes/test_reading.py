@@ -8,7 +8,7 @@ import pytest
 
 from shared.adapters.kubernetes import limits
 from shared.adapters.kubernetes.limits import Pace
-from tests.fakes.kubernetes import FakeKubernetes, answers, breaks_off, hang, sends, silence
+from tests.fakes.kubernetes import FakeKubernetes, Fault, answers, breaks_off, hang, sends, silence
 from tests.functional.kubernetes.conftest import followed, opened
 from tests.house import eventually
 
@@ -54,10 +54,10 @@ async def test_all_who_wait_for_one_share_a_question(cluster: FakeKubernetes, to
 
 @pytest.mark.parametrize("fault", [hang, silence])
 async def test_a_review_does_not_wait_for_an_api_server_that_hangs(
-    fault: object, cluster: FakeKubernetes, token: Path
+    fault: Fault, cluster: FakeKubernetes, token: Path
 ) -> None:
     cluster.put("team", {})
-    cluster.faults["get"] = fault  # type: ignore[assignment]
+    cluster.faults["get"] = fault
     async with opened(cluster, token, pace=FOR_EVER) as subject:
         async with asyncio.timeout(5.0):
             read = await asyncio.gather(*(subject.namespaces.read("team") for _ in range(100)))
@@ -191,10 +191,10 @@ async def test_a_review_that_is_given_up_takes_the_question_from_no_other(
     ],
 )
 async def test_an_answer_that_is_none_makes_it_unknown_and_the_next_question_is_asked(
-    fault: object, cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
+    fault: Fault, cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.put("team", {"tier": "prod"})
-    cluster.faults["get"] = fault  # type: ignore[assignment]
+    cluster.faults["get"] = fault
     async with opened(cluster, token) as subject:
         for _ in range(3):
             assert await subject.namespaces.read("team") is None
@@ -204,7 +204,7 @@ async def test_an_answer_that_is_none_makes_it_unknown_and_the_next_question_is_
         assert await subject.namespaces.read("team") is not None
     (said,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert said.message == "a namespace cannot be read"
-    assert said.why.isprintable()  # type: ignore[attr-defined]
+    assert said.__dict__["why"].isprintable()
 
 
 @pytest.mark.parametrize("labels", [b"{}", b"null", b'{},"annotations":null'])
@@ -236,7 +236,7 @@ async def test_rights_that_are_missing_are_an_error_said_once(
         assert subject.reads == {"refused": 5}
     (said,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert said.levelno == logging.ERROR
-    assert "ClusterRole imagegate-webhook" in said.why  # type: ignore[attr-defined]
+    assert "ClusterRole imagegate-webhook" in said.__dict__["why"]
 
 
 async def test_labels_that_were_read_are_believed_no_longer_than_others(

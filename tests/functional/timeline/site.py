@@ -15,14 +15,12 @@ import msgspec
 
 from services.webhook.terms import POLICY_GRACE
 from services.worker.ledger import Ledger
-from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.signatures import load_ring, load_sealer
 from shared.domain.errors import ErrorKind, StoreUnreachable
 from shared.domain.pointer import SECOND, Index, Manifest, Pointer, index_key, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.revision import Revision, revision_key
 from shared.domain.rules import PinWhat, Rules
-from shared.domain.step import Step
 from shared.domain.verdict import (
     Action,
     Finding,
@@ -35,9 +33,9 @@ from shared.domain.verdict import (
     verdict_key,
 )
 from shared.ports.claims import RequestClaims
-from shared.ports.clock import Clock
 from shared.ports.verdicts import VerdictStore
 from tests.fakes.clock import FakeClock
+from tests.fakes.queue import RememberingQueue
 from tests.functional.timeline.columns import REPOSITORY, TAG, A, Asked
 from tests.functional.timeline.webhook import Webhook
 
@@ -51,18 +49,6 @@ SHORT = 0.02
 
 BEHIND = ("refresh ", "what ")
 """How the names of tasks begin that a webhook has behind its answers."""
-
-
-class Queue(MemoryQueue):
-    """Remembers what was published."""
-
-    def __init__(self, *, clock: Clock) -> None:
-        super().__init__(clock=clock)
-        self.published: list[Step] = []
-
-    async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
-        await super().publish(step, delay=delay, expires_in=expires_in)
-        self.published.append(step)
 
 
 class Site:
@@ -79,7 +65,7 @@ class Site:
         """`keys`: the folder of all signing keys."""
         self.store, self.claims, self.clock, self.keys = store, claims, clock, keys
         self.sealer, self.ring = load_sealer(keys), load_ring(keys)
-        self.queue = Queue(clock=clock)
+        self.queue = RememberingQueue(clock=clock)
         self.ledger = Ledger(store=store, sealer=self.sealer, unsealer=self.ring, clock=clock)
         self._webhooks: list[Webhook] = []
         self._listening: list[asyncio.Task[None]] = []

@@ -5,6 +5,7 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -162,7 +163,7 @@ async def test_an_error_beside_a_verdict_replaces_nothing_and_rests_while_it_is_
 # What is no verdict of the image.
 
 
-OTHERS: dict[str, dict[str, object]] = {
+OTHERS: dict[str, dict[str, Any]] = {
     "digest": {"digest": B},
     "repository": {"repository": "registry.corp/team/other"},
     "tag": {"tag": "2"},
@@ -180,8 +181,8 @@ async def test_a_verdict_of_another_digest_account_scanner_or_requirement_is_nev
 ) -> None:
     webhook = await site.webhook()
     await site.points()
-    verdict: dict[str, object] = {"tag": column.tag, **OTHERS[other]}
-    await site.judges(**verdict)  # type: ignore[arg-type]
+    verdict: dict[str, Any] = {"tag": column.tag, **OTHERS[other]}
+    await site.judges(**verdict)
     assert (await webhook.start(column)).state is State.PENDING
     assert await site.asked() == [requested(column.pinned)]
 

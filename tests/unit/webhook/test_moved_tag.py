@@ -17,7 +17,6 @@ from services.webhook.terms import Terms
 from services.webhook.waiters import Room, Waiters
 from services.worker.ledger import Ledger
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
-from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.decision import State
 from shared.domain.errors import ErrorKind
@@ -37,26 +36,14 @@ from shared.domain.verdict import (
     error_verdict,
 )
 from shared.domain.why import Why
-from shared.ports.clock import Clock
 from tests.fakes.clock import FakeClock
+from tests.fakes.queue import RememberingQueue
 from tests.fakes.sealing import PlainSealer
 
 OLD, NEW, AMD64, ARM64 = ("sha256:" + letter * 64 for letter in "abcd")
 TAG = parse_reference("registry.corp/team/app:1")
 STOP = Finding("vulnerabilities", "package", "CVE-1+openssl", Action.STOP, "CVE-1")
 PCI = Rule(name="pci", policy=PolicyChoice(id="pci"), match=Match(kinds=("Pod",)))
-
-
-class Queue(MemoryQueue):
-    """Remembers what was asked for."""
-
-    def __init__(self, *, clock: Clock) -> None:
-        super().__init__(clock=clock)
-        self.asked: list[Step] = []
-
-    async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
-        await super().publish(step, delay=delay, expires_in=expires_in)
-        self.asked.append(step)
 
 
 class Rig:
@@ -69,7 +56,7 @@ class Rig:
         claims = MemoryRequestClaims(clock=self.clock, leases=leases)
         sealer = PlainSealer()
         self.rules = rules or Rules()
-        self.queue = Queue(clock=self.clock)
+        self.queue = RememberingQueue(clock=self.clock)
         self.ledger = Ledger(store=store, sealer=sealer, unsealer=sealer, clock=self.clock)
         cache = NearCache(store=store, unsealer=sealer, clock=self.clock)
         requests = Requests(claims=claims, queue=self.queue, clock=self.clock)
@@ -165,7 +152,7 @@ class Rig:
         """What was asked for behind answers."""
         for _ in range(10):
             await asyncio.sleep(0)
-        return self.queue.asked
+        return self.queue.published
 
 
 @pytest.fixture

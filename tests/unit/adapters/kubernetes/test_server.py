@@ -84,4 +84,7 @@ def test_no_token_goes_over_plain_http() -> None:
 @pytest.mark.parametrize("setting", ["token_file", "ca_file"])
 def test_a_file_without_a_server_is_a_mistake(setting: str) -> None:
     with pytest.raises(InvalidSettings, match="IMAGEGATE_KUBERNETES_URL is not"):
-        api_server(**{setting: TOKEN})  # type: ignore[arg-type]
+        api_server(
+            token_file=TOKEN if setting == "token_file" else None,
+            ca_file=TOKEN if setting == "ca_file" else None,
+        )
