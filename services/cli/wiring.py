@@ -50,6 +50,11 @@ def read_rules(path: Path) -> Rules:
     return load_rules(path)
 
 
+def rules_of(settings: CliSettings) -> Rules:
+    """Those of the file that the settings name, or the built-in default; raises InvalidRules."""
+    return load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+
+
 def format_of_rules() -> Mapping[str, object]:
     """The JSON Schema of the rules file."""
     return rules_schema()
@@ -72,7 +77,7 @@ async def direct_letters(settings: CliSettings) -> AsyncIterator[tuple[Ops, Dead
 @asynccontextmanager
 async def direct_scans(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]]:
     """The same, and what has images scanned: needs ANCHORE_URL."""
-    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
+    rules = rules_of(settings)
     async with (
         _servers(settings) as ports,
         RegistryClient(

@@ -199,9 +199,7 @@ class Catalogue:
         if stale and not self._failed_lately(stale):
             self._refresh = Need.REQUEST
         failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
-        message = (
-            "the policy has changed since, it is judged anew" if self._verdicts.replaced else ""
-        )
+        message = REPLACED if self._verdicts.replaced else ""
         known = self._known(State.FAIL if failed else State.PASS, message, tuple(verdicts))
         subjects = tuple(verdict.subject for verdict in stale)
         return msgspec.structs.replace(known, subjects=subjects, overrun=self._verdicts.overrun)

@@ -20,8 +20,6 @@ from services.webhook.terms import Terms
 from services.webhook.timings import Timings
 from services.webhook.validate import Validate
 from services.webhook.waiters import Room, Waiters
-from shared.domain.pointer import SECOND
-from shared.domain.rules import PinWhat
 from shared.ports.claims import RequestClaims
 from shared.ports.clock import Clock
 from shared.ports.decisions import DecisionLog
@@ -97,10 +95,10 @@ def parts_of(
     lookups = Lookups(
         on_layer=metrics.looked_up, on_first=metrics.first_seen, on_overrun=metrics.grace_overrun
     )
-    terms = Terms(
-        settings.imagegate_scanner,
-        PinWhat(settings.imagegate_pin),
-        policy_grace=round(settings.imagegate_policy_grace * SECOND),
+    terms = Terms.told(
+        scanner=settings.imagegate_scanner,
+        pin=settings.imagegate_pin,
+        policy_grace=settings.imagegate_policy_grace,
     )
     knowledge = Knowledge(
         cache=cache,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.domain.pointer import MINUTE
+from shared.domain.pointer import MINUTE, SECOND
 from shared.domain.rules import Mode, PinWhat, Rule, Tags
 
 POLICY_GRACE = 60 * MINUTE
@@ -16,6 +16,11 @@ class Terms(msgspec.Struct, frozen=True):
     policy_grace: int = POLICY_GRACE
     """Milliseconds in which verdicts are served whose policy was replaced, while they are judged
     anew; 0: not at all."""
+
+    @classmethod
+    def told(cls, *, scanner: str, pin: str, policy_grace: float) -> "Terms":
+        """As the settings say them: `policy_grace` in seconds."""
+        return cls(scanner, PinWhat(pin), round(policy_grace * SECOND))
 
     def pins(self, rule: Rule, *, workload: bool = False) -> bool:
         """Whether tags of a pod, or of a workload, are pinned under a rule: only where something

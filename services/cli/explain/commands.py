@@ -17,7 +17,12 @@ from services.cli.explain.way import Explainer, Spot, Way
 from services.cli.explain.wiring import exception_files, rules_and_ring, terms_of
 from services.cli.objects import Manifest, read_objects
 from services.cli.reviews import pod_of_image
-from services.cli.rules.labels import labels_of
+from services.cli.rules.options import (
+    NamespaceLabelOption,
+    NamespaceOption,
+    UserOption,
+    labels_of,
+)
 from services.cli.rules.trial import Setting, scope_of, tried_places
 from services.cli.tables import Output, plain, print_json
 from shared.domain.scope import RuleBook
@@ -30,13 +35,9 @@ ENDINGS = (".yaml", ".yml", ".json")
 def explain(
     what: Annotated[str, typer.Argument(help="An image, or a YAML file with pods and workloads.")],
     *,
-    namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Of an image, and of objects that name none.")
-    ] = "default",
-    user: Annotated[str, typer.Option(help="Who creates it.")] = "",
-    namespace_label: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE of the namespace; may be repeated.")
-    ] = None,
+    namespace: NamespaceOption = "default",
+    user: UserOption = "",
+    namespace_label: NamespaceLabelOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Tell the whole way of an image: rule, pointer, verdict, findings, exceptions, and what would

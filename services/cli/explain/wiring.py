@@ -2,28 +2,26 @@
 
 from services.cli.ring import RingWhenWanted
 from services.cli.settings import CliSettings
+from services.cli.wiring import rules_of
 from services.webhook.terms import Terms
 from shared.adapters.exception_files import ExceptionFolder
-from shared.adapters.rules_file.loading import load_rules
 from shared.adapters.signatures import load_ring
-from shared.domain.pointer import SECOND
-from shared.domain.rules import PinWhat, Rules
+from shared.domain.rules import Rules
 from shared.ports.exceptions import Folder
 from shared.ports.signing import Unsealer
 
 
 def rules_and_ring(settings: CliSettings) -> tuple[Rules, Unsealer]:
     """Raises InvalidRules."""
-    rules = load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
-    return rules, RingWhenWanted(lambda: load_ring(settings.ring_folder))
+    return rules_of(settings), RingWhenWanted(lambda: load_ring(settings.ring_folder))
 
 
 def terms_of(settings: CliSettings) -> Terms:
     """Those that webhooks with the same settings have."""
-    return Terms(
-        settings.imagegate_scanner,
-        PinWhat(settings.imagegate_pin),
-        policy_grace=round(settings.imagegate_policy_grace * SECOND),
+    return Terms.told(
+        scanner=settings.imagegate_scanner,
+        pin=settings.imagegate_pin,
+        policy_grace=settings.imagegate_policy_grace,
     )
 
 

@@ -15,7 +15,12 @@ from rich.table import Table
 from services.cli.command import Exit, OutputOption, console, fail
 from services.cli.objects import UnreadableObjects, read_objects
 from services.cli.rules.controller import UnreadableController, import_controller
-from services.cli.rules.labels import labels_of
+from services.cli.rules.options import (
+    NamespaceLabelOption,
+    NamespaceOption,
+    UserOption,
+    labels_of,
+)
 from services.cli.rules.trial import Setting, Tried, try_object
 from services.cli.tables import Output, plain, print_json
 from services.cli.wiring import format_of_rules, read_rules
@@ -47,13 +52,9 @@ def try_(
     file: FileArgument,
     objects: Annotated[Path, typer.Argument(help="A YAML file with pods and workloads.")],
     *,
-    namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Of objects that name none.")
-    ] = "default",
-    user: Annotated[str, typer.Option(help="Who creates them.")] = "",
-    namespace_label: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE of the namespace; may be repeated.")
-    ] = None,
+    namespace: NamespaceOption = "default",
+    user: UserOption = "",
+    namespace_label: NamespaceLabelOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Which rules each image falls under, and what they ask."""
