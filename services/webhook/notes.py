@@ -5,12 +5,12 @@ from typing import TypeAlias
 import msgspec
 
 from services.webhook.entries import Entry
-from services.webhook.images import Case, Ruled, Shape, cases_of, refused_by_digest
+from services.webhook.images import Case, Ruled, Shape, cases_of
 from services.webhook.knowledge import Knowledge
 from services.webhook.lookups import Lookups
 from services.webhook.note import Note, note
 from services.webhook.recent import Recent, Resting
-from services.webhook.settling import settle
+from services.webhook.settling import counted
 from services.webhook.terms import Terms
 from shared.domain.decision import Judgement
 from shared.domain.pointer import FOREVER
@@ -61,18 +61,8 @@ class Notes:
     ) -> tuple[Note, int]:
         """What counts of a judgement under the case's rule, and until when (ms)."""
         now = self._clock.now()
-        refused = refused_by_digest(judgement, scope)
-        if refused is not None:
-            return note(refused.judgement, refused.rule, now), refused.until
-        settled = settle(
-            judgement,
-            case.rule,
-            terms=self._terms,
-            exceptions=scope.exceptions,
-            now=now,
-            advice=advice,
-        )
-        return note(settled.judgement, case.rule, now), settled.until
+        ruled = counted(case, judgement, scope, terms=self._terms, now=now, advice=advice)
+        return note(ruled.judgement, ruled.rule, now), ruled.until
 
     def _looked(
         self, shape: Shape, scope: Scope, book: RuleBook, *, asks: bool, advice: bool

@@ -1,10 +1,10 @@
 """What /validate would say of an image now, from what is known: nobody is asked or waited for."""
 
 from services.webhook.answers import decide
-from services.webhook.images import Case, Ruled, cases_of, refused_by_digest
+from services.webhook.images import Case, Ruled, cases_of
 from services.webhook.knowledge import Knowledge
 from services.webhook.note import Note, note
-from services.webhook.settling import settle
+from services.webhook.settling import counted
 from services.webhook.terms import Terms
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.reference import ImageReference
@@ -36,10 +36,5 @@ class Outlook:
         judgement = await self._knowledge.known(image) or Judgement(
             image=image.written, state=State.PENDING, reference=image.reference
         )
-        refused = refused_by_digest(judgement, scope)
-        if refused is not None:
-            return note(refused.judgement, refused.rule, now)
-        settled = settle(
-            judgement, case.rule, terms=self._terms, exceptions=scope.exceptions, now=now
-        )
-        return note(settled.judgement, case.rule, now)
+        ruled = counted(case, judgement, scope, terms=self._terms, now=now)
+        return note(ruled.judgement, ruled.rule, now)

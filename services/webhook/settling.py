@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+from services.webhook.images import Case, Ruled, refused_by_digest
 from services.webhook.terms import Terms
 from shared.domain.decision import Judgement, State
 from shared.domain.exceptions import ImageException, covering
 from shared.domain.pointer import FOREVER, SECOND
 from shared.domain.reference import ImageReference
 from shared.domain.rules import Rule
+from shared.domain.scope import Scope
 from shared.domain.verdict import Outcome, Verdict
 
 UNSEEN = 10 * SECOND
@@ -26,6 +28,20 @@ class Settled(msgspec.Struct, frozen=True):
 
     judgement: Judgement
     until: int = FOREVER
+
+
+def counted(
+    case: Case, judgement: Judgement, scope: Scope, *, terms: Terms, now: int, advice: bool = False
+) -> Ruled:
+    """What counts of a case's judgement, by which rule and until when: a rule may deny what the
+    image stands for, or its own rule and the exceptions settle it. Arguments as of `settle`."""
+    refused = refused_by_digest(judgement, scope)
+    if refused is not None:
+        return refused
+    settled = settle(
+        judgement, case.rule, terms=terms, exceptions=scope.exceptions, now=now, advice=advice
+    )
+    return Ruled(settled.judgement, case.rule, settled.until)
 
 
 def settle(

@@ -11,10 +11,10 @@ from services.cli.rules.trial import asks_of
 from services.cli.tables import age
 from services.webhook.answers import decide
 from services.webhook.catalogue import Catalogue, Image, Known, Missing
-from services.webhook.images import Case, Ruled, Shape, cases_of, refused_by_digest
+from services.webhook.images import Case, Ruled, Shape, cases_of
 from services.webhook.note import GOOD, note
 from services.webhook.pinning import Pin, or_the_one_before
-from services.webhook.settling import settle
+from services.webhook.settling import counted
 from services.webhook.terms import Terms
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.exceptions import ImageException
@@ -146,13 +146,8 @@ class Explainer:
         """The judgement as it counts, with the rule by which it does."""
         if isinstance(case, Ruled):
             return case, judgement
-        refused = refused_by_digest(judgement, scope)
-        if refused is not None:
-            return refused, refused.judgement
-        settled = settle(
-            judgement, case.rule, terms=self._terms, exceptions=scope.exceptions, now=self._now
-        )
-        return case, settled.judgement
+        ruled = counted(case, judgement, scope, terms=self._terms, now=self._now)
+        return case if ruled.rule is case.rule else ruled, ruled.judgement
 
     async def _looked_up(self, image: Image) -> tuple[Known | Missing, list[str]]:
         """The answer of a webhook's own catalogue, and the keys that it read, in order."""
