@@ -5,6 +5,8 @@ Why these: docs/adr/0017.
 
 import msgspec
 
+from shared.ports.namespaces import READ_WITHIN
+
 MAX_PAGE = 250
 """Namespaces in one answer of a listing: 0.6 MB of them as they usually are."""
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -51,6 +53,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """All pages."""
     read: float = 2.0
     """One namespace: longer than a review waits, so that the next one finds it."""
+    review: float = READ_WITHIN - 0.02
+    """What a review waits for one: what is to be done afterwards has to fit in, too."""
     shortest: float = 1.0
     """A watch that ends sooner is followed by a pause, however it ended."""
     first_pause: float = 0.2

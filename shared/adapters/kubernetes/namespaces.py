@@ -41,7 +41,7 @@ class KubernetesNamespaces:
     ) -> None:
         pace = pace or Pace()
         self._wire = Wire(server=server, pace=pace)
-        self._reads = Reads(ask=self._ask, clock=clock, on_read=on_read)
+        self._reads = Reads(ask=self._ask, clock=clock, patience=pace.review, on_read=on_read)
         self._view = NamespaceView(clock=clock, pace=pace, on_known=self._reads.known)
         self._watch = NamespaceWatch(
             wire=self._wire, view=self._view, clock=clock, pace=pace, on_end=on_watch

@@ -9,16 +9,14 @@ from collections.abc import Awaitable, Callable
 
 from shared.adapters.kubernetes.limits import MAX_WAITING, READS_A_SECOND, READS_SAVED
 from shared.ports.clock import Clock
-from shared.ports.namespaces import READ_WITHIN, ReadOutcome
-
-_WAIT = READ_WITHIN - 0.02
-"""Seconds: what is to be done afterwards has to fit in, too."""
+from shared.ports.namespaces import ReadOutcome
 
 
 class Reads:
     """Who wants a namespace, and the questions under way.
 
     `ask` asks for one, keeps what it learns and says what became of it; it raises nothing.
+    `patience`: seconds that a review waits for it.
     """
 
     def __init__(
@@ -26,9 +24,11 @@ class Reads:
         *,
         ask: Callable[[str], Awaitable[ReadOutcome]],
         clock: Clock,
+        patience: float,
         on_read: Callable[[ReadOutcome], None] = lambda outcome: None,
     ) -> None:
         self._ask = ask
+        self._patience = patience
         self._clock = clock
         self._on_read = on_read
         self._waiting: dict[str, asyncio.Future[None]] = {}
@@ -37,10 +37,10 @@ class Reads:
         self._at = clock.monotonic()
 
     async def wait(self, name: str) -> None:
-        """Until something is known of `name`, READ_WITHIN seconds at most."""
+        """Until something is known of `name`, or no review's patience lasts longer."""
         waiting = self._waiting.get(name) or self._begin(name)
         if waiting is not None:
-            await asyncio.wait([waiting], timeout=_WAIT)
+            await asyncio.wait([waiting], timeout=self._patience)
 
     def known(self, name: str) -> None:
         """Something is known of `name`: nobody need wait for it."""
@@ -69,7 +69,7 @@ class Reads:
         else:
             # A flood of made-up names keeps no real one out: the watch may still bring it.
             self._on_read(ReadOutcome.OVER_BUDGET)
-            loop.call_later(_WAIT, self._given_up, name, waiting)
+            loop.call_later(self._patience, self._given_up, name, waiting)
         return waiting
 
     async def _until_known(self, name: str) -> None:

@@ -19,12 +19,13 @@ QUICK = Pace(
     answer=1.0,
     watch=1,
     grace=0.3,
-    read=0.5,
+    read=3.0,
+    review=3.0,
     shortest=0.05,
     first_pause=0.01,
     last_pause=0.05,
 )
-"""As the real one, but that nothing takes long; belief lasts."""
+"""As the real one, but that nothing takes long; belief lasts, and a slow machine is waited for."""
 
 
 class Subject:
