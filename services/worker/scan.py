@@ -213,10 +213,10 @@ class Scan:
 
     async def _look(self, step: Step, subject: Subject, chain: str, *, first: bool) -> bool:
         """Whether there is a verdict now; raises StepFailure."""
-        state = await self._scanner.analysis(subject, step.question)
+        state = (await self._scanner.analysis(subject, step.question)).state
         if state is Analysis.UNKNOWN or (state is Analysis.FAILED and first):
             await self._pointing.read(subject)
-            state = await self._scanner.submit(subject, step.question)
+            state = (await self._scanner.submit(subject, step.question)).state
         if state is Analysis.DONE:
             took = self._age(step)
             await self._judging.judge(step, subject, chain=chain)

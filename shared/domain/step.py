@@ -30,11 +30,13 @@ class Lane(StrEnum):
 
 
 class StepKind(StrEnum):
-    """resolve: ask the registry. request: begin a scan. check: is the analysis done?"""
+    """resolve: ask the registry. request: begin a scan. check: is the analysis done?
+    wake: somebody says that an analysis is over, look now."""
 
     RESOLVE = "resolve"
     REQUEST = "request"
     CHECK = "check"
+    WAKE = "wake"
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,12 +59,25 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline: int | None = None
     """When nobody waits for the answer any more (resolve)."""
     subject: Subject | None = None
-    """What is checked (check)."""
+    """What is checked (check), or said to be analysed (wake)."""
+    tenant: str = ""
+    """The namespace whose pod wanted it first: whose budget of new analyses it counts in. Empty:
+    nobody's."""
+    force: bool = False
+    """An operator wants it analysed anew, whatever the scanner has (request)."""
     chain: str = ""
     """The chain of checks this step belongs to; its first is the request's id."""
     hop: int = 0
     began: int = 0
     """When the chain first looked at the scanner; 0: not yet."""
+    running: int = 0
+    """When the chain first saw the analysis run; 0: not yet."""
+    freed: bool = False
+    """Whether an analysis that ran for too long was begun anew: that is done once."""
+    polls: int = 0
+    """How often the scanner was asked how far the analysis is."""
+    queued: int = 0
+    """When this message was handed to the queue, or its delay is over; 0: not told."""
     attempt: int = 0
     """Failed tries of this step so far."""
     history: tuple[str, ...] = ()
@@ -90,6 +105,8 @@ def decode_step(message: bytes) -> Step:
         raise InvalidStep(f"the message has format {step.v}, this program reads {VERSION}")
     if step.kind is StepKind.CHECK and (step.subject is None or not step.chain):
         raise InvalidStep("a check step must name its subject and its chain")
+    if step.kind is StepKind.WAKE and step.subject is None:
+        raise InvalidStep("a wake step must name its subject")
     return step
 
 

@@ -19,6 +19,8 @@ MAX_MESSAGE = 512
 MAX_AGE = 7 * DAY
 FRESH_PASS = 60 * MINUTE
 FRESH_FAIL = 10 * MINUTE
+MAX_FRESH = DAY
+"""What no stretch exceeds."""
 ERROR_KEPT = DAY
 
 
@@ -107,15 +109,17 @@ class Verdict(msgspec.Struct, frozen=True):
     """Who wanted the scan that it came of; for show, nothing is decided by it."""
     beside: bool = False
     """Of an error: a pass or fail of the same manifest was there when it was written."""
+    stretched: int = 0
+    """Milliseconds for which a pass or fail is fresh where the scanner's rate carries no sooner
+    refresh of all that is in use; 0: as long as usual."""
 
     @property
     def fresh_for(self) -> int:
         """Milliseconds after `evaluated_at` in which nothing need be asked again."""
-        if self.outcome is Outcome.PASS:
-            return FRESH_PASS
-        if self.outcome is Outcome.FAIL:
-            return FRESH_FAIL
-        return FRESH_ERROR[self.error or ErrorKind.TRANSIENT]
+        if self.outcome is Outcome.ERROR:
+            return FRESH_ERROR[self.error or ErrorKind.TRANSIENT]
+        usual = FRESH_PASS if self.outcome is Outcome.PASS else FRESH_FAIL
+        return max(usual, min(self.stretched, MAX_FRESH))
 
     @property
     def ends_at(self) -> int:
@@ -165,6 +169,9 @@ class Evaluation(msgspec.Struct, frozen=True):
     evaluated_at: int
     revision: str
     evaluation_id: str = ""
+    asks_from: bool = False
+    """Whether the policy has a rule on the Dockerfile's FROM line, and none that wants the
+    Dockerfile itself."""
 
 
 def judge(

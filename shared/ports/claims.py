@@ -18,6 +18,12 @@ class Claim(StrEnum):
     """Somebody else asked already."""
     SCANNING = "scanning"
     """A scan record is in sight: no claim is needed."""
+    OVER = "over"
+    """The step's tenant has MAX_OF_A_TENANT outstanding: nothing was claimed nor remembered."""
+
+
+MAX_OF_A_TENANT = 20
+"""New analyses that one namespace may have outstanding (docs/design/behaviour.md 5)."""
 
 
 class RequestClaims(Protocol):

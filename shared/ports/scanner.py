@@ -19,6 +19,15 @@ class Analysis(StrEnum):
     FAILED = "failed"
 
 
+class Analysed(msgspec.Struct, frozen=True):
+    """How far the analysis of an image is, and what it rests on."""
+
+    state: Analysis
+    dockerfile: bool | None = None
+    """Whether its own Dockerfile was sent along: else the scanner guesses one, and its FROM line
+    proves nothing (docs/design/anchore-engine.md 7). None: the scanner does not say."""
+
+
 class ScannerInfo(msgspec.Struct, frozen=True):
     """Which server answers."""
 
@@ -37,7 +46,7 @@ class Scanner(Protocol):
     unknown policy, no active policy), analysis_failed.
     """
 
-    async def analysis(self, subject: Subject, question: Question) -> Analysis:
+    async def analysis(self, subject: Subject, question: Question) -> Analysed:
         """The state of `subject.digest`, known as `subject.scan_tag`, in `question.account`."""
 
     async def submit(
@@ -47,7 +56,7 @@ class Scanner(Protocol):
         *,
         dockerfile: bytes | None = None,
         force: bool = False,
-    ) -> Analysis:
+    ) -> Analysed:
         """Have `subject.digest` analysed under `subject.scan_tag`; repeating it is safe.
 
         A failed analysis begins anew. An answer about another digest is an error

@@ -43,11 +43,11 @@ class World:
         return Subject(reference.repository, content.digest, reference.tag)
 
     async def analysed(self, subject: Subject) -> Analysis:
-        state = await self.scanner.submit(subject, QUESTION)
+        state = (await self.scanner.submit(subject, QUESTION)).state
 
         async def over() -> bool:
             nonlocal state
-            state = await self.scanner.analysis(subject, QUESTION)
+            state = (await self.scanner.analysis(subject, QUESTION)).state
             return state in (Analysis.DONE, Analysis.FAILED)
 
         await eventually(over, within=60)
@@ -85,7 +85,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def test_an_image_nobody_submitted_is_unknown(world: World) -> None:
-    assert await world.scanner.analysis(world.push(GOOD), QUESTION) is Analysis.UNKNOWN
+    assert (await world.scanner.analysis(world.push(GOOD), QUESTION)).state is Analysis.UNKNOWN
 
 
 async def test_a_good_image_is_analysed_and_passes(world: World) -> None:
@@ -110,15 +110,15 @@ async def test_a_refused_image_fails_with_the_findings_that_stop_it(world: World
 async def test_submitting_again_is_safe_and_tells_the_state(world: World) -> None:
     subject = world.push(GOOD)
     await world.analysed(subject)
-    assert await world.scanner.submit(subject, QUESTION) is Analysis.DONE
-    assert await world.scanner.analysis(subject, QUESTION) is Analysis.DONE
+    assert (await world.scanner.submit(subject, QUESTION)).state is Analysis.DONE
+    assert (await world.scanner.analysis(subject, QUESTION)).state is Analysis.DONE
 
 
 async def test_another_tag_of_a_known_image_is_unknown_until_it_is_submitted(world: World) -> None:
     await world.analysed(world.push(GOOD))
     second = world.push(GOOD, "team/second:2")
-    assert await world.scanner.analysis(second, QUESTION) is Analysis.UNKNOWN
-    assert await world.scanner.submit(second, QUESTION) is Analysis.DONE
+    assert (await world.scanner.analysis(second, QUESTION)).state is Analysis.UNKNOWN
+    assert (await world.scanner.submit(second, QUESTION)).state is Analysis.DONE
     verdict = judge(second, QUESTION, await world.scanner.evaluate(second, QUESTION))
     assert verdict.outcome is Outcome.PASS
 

@@ -40,7 +40,7 @@ from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Evaluation, Question, Subject, Verdict, verdict_key
 from shared.domain.why import Why
 from shared.ports.resolver import Resolved
-from shared.ports.scanner import Analysis, ScannerInfo
+from shared.ports.scanner import Analysed, Analysis, ScannerInfo
 from shared.ports.steps import Depths, Handler, LaneDepth, Settle
 from tests.fakes.clock import FakeClock
 from tests.fakes.sealing import PlainSealer
@@ -199,11 +199,12 @@ class Anchore:
             self.refused += 1
             raise TakenForDown("taken for down", retry_after=1.0)
 
-    async def analysis(self, subject: Subject, question: Question) -> Analysis:
+    async def analysis(self, subject: Subject, question: Question) -> Analysed:
         self._ask()
         if not self.submits:
-            return Analysis.UNKNOWN
-        return Analysis.DONE if self._clock.now() >= self.done_at else Analysis.RUNNING
+            return Analysed(Analysis.UNKNOWN)
+        done = self._clock.now() >= self.done_at
+        return Analysed(Analysis.DONE if done else Analysis.RUNNING)
 
     async def submit(
         self,
@@ -212,7 +213,7 @@ class Anchore:
         *,
         dockerfile: bytes | None = None,
         force: bool = False,
-    ) -> Analysis:
+    ) -> Analysed:
         self._ask()
         if not self.submits:
             self.done_at = self._clock.now() + self._analysis

@@ -17,7 +17,7 @@ from shared.adapters.anchore.wording import one_line
 from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure, TransientFailure
 from shared.domain.verdict import Evaluation, Question, Subject
 from shared.ports.clock import Clock
-from shared.ports.scanner import Analysis, ScannerInfo
+from shared.ports.scanner import Analysed, Analysis, ScannerInfo
 
 MAX_REASON = 400
 EVENTS = 20
@@ -31,7 +31,7 @@ class AnchoreV1:
         self._clock = clock
         self._refusals = Refusals(transport)
 
-    async def analysis(self, subject: Subject, question: Question) -> Analysis:
+    async def analysis(self, subject: Subject, question: Question) -> Analysed:
         """The state of `subject.digest` in `question.account`.
 
         UNKNOWN also for an image that Engine has under other tags only: a submit adds the tag,
@@ -39,9 +39,9 @@ class AnchoreV1:
         """
         record = await self._image(subject, question)
         if record is None:
-            return Analysis.UNKNOWN
-        state = self._state(record)
-        return state if record.named(subject.scan_tag) else Analysis.UNKNOWN
+            return Analysed(Analysis.UNKNOWN)
+        analysed = self._analysed(record)
+        return analysed if record.named(subject.scan_tag) else Analysed(Analysis.UNKNOWN)
 
     async def submit(
         self,
@@ -50,7 +50,7 @@ class AnchoreV1:
         *,
         dockerfile: bytes | None = None,
         force: bool = False,
-    ) -> Analysis:
+    ) -> Analysed:
         """Have it analysed. A Dockerfile for an image that Engine has forces a new analysis,
         unless it is the one that Engine was given before."""
         call = _submission(subject, question, dockerfile, force=force)
@@ -59,7 +59,7 @@ class AnchoreV1:
         if NEEDS_FORCE in said and dockerfile and not force:
             record = await self._image(subject, question)
             if record and record.was_given(_base64(dockerfile)):
-                return self._state(record)
+                return self._analysed(record)
             call = _submission(subject, question, dockerfile, force=True)
             answer = await self._transport.call(call)
         elif NOTHING_TO_FORCE in said and force:
@@ -67,7 +67,7 @@ class AnchoreV1:
             answer = await self._transport.call(call)
         if answer.status != 200:
             raise self._refusals.of_submit(call, answer, subject)
-        return self._state(self._record(call, answer, subject))
+        return self._analysed(self._record(call, answer, subject))
 
     async def evaluate(self, subject: Subject, question: Question) -> Evaluation:
         """What the policy says of `subject.digest` under `subject.scan_tag`.
@@ -169,9 +169,9 @@ class AnchoreV1:
             )
         return record
 
-    def _state(self, record: ImageRecord) -> Analysis:
+    def _analysed(self, record: ImageRecord) -> Analysed:
         try:
-            return STATES[record.analysis_status]
+            return Analysed(STATES[record.analysis_status], record.with_dockerfile)
         except KeyError as error:
             raise TransientFailure(
                 "Anchore's answer has the unknown analysis_status "

@@ -41,6 +41,12 @@ class ImageRecord(msgspec.Struct):
         """Whether it was submitted under this full tag."""
         return any(detail.fulltag == tag for detail in self.image_detail)
 
+    @property
+    def with_dockerfile(self) -> bool | None:
+        """Whether its own Dockerfile was sent along; None before the analysis says."""
+        mode = self.image_content.metadata.dockerfile_mode
+        return None if mode is None else mode == "Actual"
+
     def was_given(self, dockerfile: str) -> bool:
         """Whether this very Dockerfile (base64) was sent before; else it is guessed."""
         return self.image_content.metadata.dockerfile_mode == "Actual" and any(

@@ -192,11 +192,11 @@ async def test_a_check_is_asked_as_it_was_recorded() -> None:
 async def test_a_submission_is_sent_as_it_was_recorded() -> None:
     told = recording("post-image-digest-tag-again")
     async with replayed(told.name) as (replay, scanner):
-        state = await scanner.submit(subject_of(told), Question(account="admin"))
+        analysed = await scanner.submit(subject_of(told), Question(account="admin"))
     (asked,) = replay.asked
     assert (asked.path, asked.query, asked.body) == (told.path, {}, told.request_body)
     assert asked.headers["x-anchore-account"] == "admin"
-    assert state is Analysis.WAITING
+    assert analysed.state is Analysis.WAITING
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ async def test_a_submission_is_sent_as_it_was_recorded() -> None:
 )
 async def test_a_recorded_state_is_read(name: str, state: Analysis) -> None:
     async with replayed(name) as (_, scanner):
-        assert await scanner.analysis(subject_of(recording(name)), MINE) is state
+        assert (await scanner.analysis(subject_of(recording(name)), MINE)).state is state
 
 
 async def test_an_image_known_under_another_tag_is_unknown_under_ours() -> None:
     async with replayed("image-get-analyzed-bad") as (_, scanner):
         subject = subject_of(recording("image-get-analyzed-bad"))
         other = msgspec.structs.replace(subject, tag="other")
-        assert await scanner.analysis(other, MINE) is Analysis.UNKNOWN
+        assert (await scanner.analysis(other, MINE)).state is Analysis.UNKNOWN
 
 
 Ask = Callable[[AnchoreV1, Subject], Awaitable[Any]]
@@ -327,7 +327,9 @@ async def test_a_record_of_the_account_is_taken_and_one_of_another_is_not() -> N
         repository="127.0.0.1:5000/team/tiny", digest=told.body[0]["imageDigest"], tag="1.0"
     )
     async with replayed(told.name) as (_, scanner):
-        assert await scanner.submit(subject, Question(account="ci-team")) is Analysis.WAITING
+        assert (
+            await scanner.submit(subject, Question(account="ci-team"))
+        ).state is Analysis.WAITING
         with pytest.raises(PermanentFailure, match="account ci-team instead of payments"):
             await scanner.submit(subject, Question(account="payments"))
 

@@ -37,14 +37,14 @@ async def test_an_image_is_followed_from_submission_to_verdict(
     anchore: FakeAnchore, scanner: AnchoreV1
 ) -> None:
     anchore.store.settle_after(None)
-    assert await scanner.analysis(APP, MINE) is Analysis.UNKNOWN
-    assert await scanner.submit(APP, MINE) is Analysis.WAITING
+    assert (await scanner.analysis(APP, MINE)).state is Analysis.UNKNOWN
+    assert (await scanner.submit(APP, MINE)).state is Analysis.WAITING
     anchore.store.begin(DIGEST)
-    assert await scanner.analysis(APP, MINE) is Analysis.RUNNING
+    assert (await scanner.analysis(APP, MINE)).state is Analysis.RUNNING
     with pytest.raises(TransientFailure, match="analysis_status: analyzing"):
         await scanner.evaluate(APP, MINE)
     anchore.store.finish(DIGEST)
-    assert await scanner.analysis(APP, MINE) is Analysis.DONE
+    assert (await scanner.analysis(APP, MINE)).state is Analysis.DONE
     verdict = judge(APP, MINE, await scanner.evaluate(APP, MINE))
     assert verdict.outcome is Outcome.PASS
     assert verdict.policy_id == "fake-baseline"
@@ -52,8 +52,8 @@ async def test_an_image_is_followed_from_submission_to_verdict(
 
 
 async def test_submitting_again_changes_nothing(known: FakeAnchore, scanner: AnchoreV1) -> None:
-    assert await scanner.submit(APP, MINE) is Analysis.DONE
-    assert await scanner.submit(APP, MINE) is Analysis.DONE
+    assert (await scanner.submit(APP, MINE)).state is Analysis.DONE
+    assert (await scanner.submit(APP, MINE)).state is Analysis.DONE
     assert known.store.submits == {DIGEST: 2}
 
 
@@ -72,10 +72,10 @@ async def test_a_failed_analysis_tells_its_reason_and_begins_anew_when_submitted
     anchore: FakeAnchore, scanner: AnchoreV1
 ) -> None:
     anchore.store.know(DIGEST, APP.scan_tag, status="analysis_failed", reason="no such layer")
-    assert await scanner.analysis(APP, MINE) is Analysis.FAILED
+    assert (await scanner.analysis(APP, MINE)).state is Analysis.FAILED
     assert "no such layer" in await scanner.failure_reason(APP, MINE)
     anchore.store.settle_after(None)
-    assert await scanner.submit(APP, MINE) is Analysis.WAITING
+    assert (await scanner.submit(APP, MINE)).state is Analysis.WAITING
 
 
 async def test_without_an_event_there_is_no_reason(known: FakeAnchore, scanner: AnchoreV1) -> None:
@@ -92,14 +92,14 @@ async def test_a_reason_that_cannot_be_had_is_no_failure_of_the_step(
 
 async def test_force_analyses_again(known: FakeAnchore, scanner: AnchoreV1) -> None:
     known.store.settle_after(None)
-    assert await scanner.submit(APP, MINE, force=True) is Analysis.WAITING
+    assert (await scanner.submit(APP, MINE, force=True)).state is Analysis.WAITING
 
 
 async def test_force_for_an_image_that_engine_does_not_have_is_a_plain_submission(
     anchore: FakeAnchore, scanner: AnchoreV1
 ) -> None:
     anchore.store.settle_after(None)
-    assert await scanner.submit(APP, MINE, force=True) is Analysis.WAITING
+    assert (await scanner.submit(APP, MINE, force=True)).state is Analysis.WAITING
     assert anchore.store.calls["image_add"] == 2
 
 
@@ -108,10 +108,10 @@ async def test_a_dockerfile_for_an_analysed_image_forces_a_new_analysis_once(
 ) -> None:
     known.store.settle_after(None)
     dockerfile = b"FROM debian:12\nUSER app\n"
-    assert await scanner.submit(APP, MINE, dockerfile=dockerfile) is Analysis.WAITING
+    assert (await scanner.submit(APP, MINE, dockerfile=dockerfile)).state is Analysis.WAITING
     known.store.finish(DIGEST)
-    assert await scanner.submit(APP, MINE, dockerfile=dockerfile) is Analysis.DONE
-    assert await scanner.submit(APP, MINE, dockerfile=b"FROM debian\n") is Analysis.WAITING
+    assert (await scanner.submit(APP, MINE, dockerfile=dockerfile)).state is Analysis.DONE
+    assert (await scanner.submit(APP, MINE, dockerfile=b"FROM debian\n")).state is Analysis.WAITING
 
 
 async def test_a_dockerfile_goes_along_with_a_new_image(
@@ -128,8 +128,8 @@ async def test_an_account_has_images_and_policies_of_its_own(
 ) -> None:
     known.store.add_account("payments")
     theirs = Question(account="payments")
-    assert await scanner.analysis(APP, theirs) is Analysis.UNKNOWN
-    assert await scanner.submit(APP, theirs) in (Analysis.WAITING, Analysis.DONE)
+    assert (await scanner.analysis(APP, theirs)).state is Analysis.UNKNOWN
+    assert (await scanner.submit(APP, theirs)).state in (Analysis.WAITING, Analysis.DONE)
     verdict = judge(APP, theirs, await scanner.evaluate(APP, theirs))
     assert verdict.outcome is Outcome.PASS
 
@@ -418,9 +418,9 @@ async def test_every_attempt_is_counted_by_what_it_was(
 async def test_a_restart_of_the_server_is_lived_through(
     known: FakeAnchore, scanner: AnchoreV1
 ) -> None:
-    assert await scanner.analysis(APP, MINE) is Analysis.DONE
+    assert (await scanner.analysis(APP, MINE)).state is Analysis.DONE
     await known.stop()
     with pytest.raises(TransientFailure, match="cannot be asked"):
         await scanner.analysis(APP, MINE)
     await known.start()
-    assert await scanner.analysis(APP, MINE) is Analysis.DONE
+    assert (await scanner.analysis(APP, MINE)).state is Analysis.DONE

@@ -223,7 +223,7 @@ async def anchore(scanner: Client) -> Any:
 
 
 async def analysed(anchore: AnchoreV1, subject: Subject) -> Analysis:
-    while (state := await anchore.analysis(subject, Question())) in (
+    while (state := (await anchore.analysis(subject, Question())).state) in (
         Analysis.WAITING,
         Analysis.RUNNING,
     ):
@@ -241,7 +241,7 @@ async def test_the_v1_client_believes_what_the_scanner_says(
         reference = registry.put(image, "team/app:1.0")
         for tag in ("1.0", None):
             subject = Subject(reference.repository, image.digest, tag)
-            if await anchore.analysis(subject, Question()) is Analysis.UNKNOWN:
+            if (await anchore.analysis(subject, Question())).state is Analysis.UNKNOWN:
                 await anchore.submit(subject, Question())
             assert await analysed(anchore, subject) is Analysis.DONE
             verdict = judge(subject, Question(), await anchore.evaluate(subject, Question()))
@@ -254,7 +254,7 @@ async def test_the_v1_client_knows_what_went_wrong(
 ) -> None:
     reference = registry.put(GOOD, "team/app:1.0")
     subject = Subject(reference.repository, GOOD.digest, "1.0")
-    assert await anchore.analysis(subject, Question()) is Analysis.UNKNOWN
+    assert (await anchore.analysis(subject, Question())).state is Analysis.UNKNOWN
 
     missing = msgspec.structs.replace(subject, digest="sha256:" + "0" * 64)
     with pytest.raises(PermanentFailure) as caught:

@@ -28,7 +28,7 @@ from shared.domain.verdict import (
 )
 from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
-from shared.ports.scanner import Analysis, ScannerInfo
+from shared.ports.scanner import Analysed, ScannerInfo
 from shared.ports.steps import Depths
 from tests.fakes.clock import FakeClock
 from tests.fakes.sealing import PlainSealer
@@ -48,7 +48,7 @@ class StubScanner:
             raise TransientFailure("anchore at 127.0.0.1:8228 is down")
         return ScannerInfo("anchore", "1.1.0", "v1")
 
-    async def analysis(self, subject: Subject, question: Question) -> Analysis:
+    async def analysis(self, subject: Subject, question: Question) -> Analysed:
         raise NotImplementedError
 
     async def submit(
@@ -58,7 +58,7 @@ class StubScanner:
         *,
         dockerfile: bytes | None = None,
         force: bool = False,
-    ) -> Analysis:
+    ) -> Analysed:
         raise NotImplementedError
 
     async def evaluate(self, subject: Subject, question: Question) -> Evaluation:
