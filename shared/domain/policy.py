@@ -18,9 +18,16 @@ class Policy(msgspec.Struct, frozen=True):
     """Empty where only the list was asked for."""
 
 
-def bundle_revision(bundle: Bundle) -> str:
-    """SHA-256, in hex, of the bundle as JSON with sorted keys and no white space.
+BOOKKEEPING = frozenset({"active", "last_updated"})
+"""Keys beside a bundle's content that Anchore's answers to POST and PUT add, and its answers to
+GET and to a check do not (docs/design/anchore-engine.md 7)."""
 
-    The same content has the same revision whoever stored it, and in whatever order.
+
+def bundle_revision(bundle: Bundle) -> str:
+    """SHA-256, in hex, of the bundle as JSON with sorted keys, no white space and no bookkeeping.
+
+    The same content has the same revision whoever stored it, in whatever order, and whichever
+    answer it is read from.
     """
-    return hashlib.sha256(msgspec.json.encode(bundle, order="sorted")).hexdigest()
+    content = {key: value for key, value in bundle.items() if key not in BOOKKEEPING}
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()

@@ -22,3 +22,11 @@ def test_any_other_content_is_another_revision() -> None:
 def test_anybody_can_compute_it_from_the_json() -> None:
     text = json.dumps(BUNDLE, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert bundle_revision(BUNDLE) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_what_anchore_adds_when_it_stores_a_bundle_is_no_content() -> None:
+    stored = BUNDLE | {"active": True, "last_updated": 1795446327}
+    assert bundle_revision(stored) == bundle_revision(BUNDLE)
+    # Deeper down the same words are content.
+    inner: Bundle = {**BUNDLE, "policies": [{"id": "p", "n": 1, "active": True}]}
+    assert bundle_revision(inner) != bundle_revision(BUNDLE)
