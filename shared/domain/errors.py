@@ -14,6 +14,9 @@ class ErrorKind(StrEnum):
     UNAUTHORISED = "unauthorised"
     ANALYSIS_FAILED = "analysis_failed"
     REFUSED = "refused"
+    MISCONFIGURED = "misconfigured"
+    """Nothing of the image's: our credentials or rights at the scanner, or an account or policy that
+    the rules name and the scanner does not have."""
     UNTRUSTED = "untrusted"
     TRANSIENT = "transient"
 
@@ -40,6 +43,11 @@ class InvalidObject(ImagegateError):
 
 class InvalidRules(ImagegateError):
     """A rules file that cannot be used; the message names file, line and key."""
+
+
+class InvalidPolicy(ImagegateError):
+    """A policy document that is none, or that the other form of Anchore's API cannot say; the
+    message names the place in it and what to do."""
 
 
 class InvalidException(ImagegateError):
