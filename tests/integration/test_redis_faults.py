@@ -42,8 +42,9 @@ pytestmark = pytest.mark.servers
 LISTED_RIGHTS = (
     "+mget +evalsha +script|load +ping +scan +subscribe",
     "+get +set +del +exists +getrange +publish +pexpire +time",
-    "+hget +hmget +hset +hdel +hexists +hlen +zadd +zrem +zcard +zscore +zrange +zrangebyscore",
-    "+xadd +xrevrange",
+    "+hget +hmget +hset +hdel +hexists +hlen",
+    "+zadd +zrem +zcard +zcount +zscore +zrange +zrangebyscore",
+    "+zremrangebyscore +zremrangebyrank +xadd +xrevrange",
 )
 """As in shared/adapters/redis_store/scripts.py."""
 
