@@ -15,8 +15,8 @@ class ErrorKind(StrEnum):
     ANALYSIS_FAILED = "analysis_failed"
     REFUSED = "refused"
     MISCONFIGURED = "misconfigured"
-    """Nothing of the image's: our credentials or rights at the scanner, or an account or policy that
-    the rules name and the scanner does not have."""
+    """Nothing of the image's: our credentials or rights at the scanner, or an account or policy
+    that the rules name and the scanner does not have."""
     UNTRUSTED = "untrusted"
     TRANSIENT = "transient"
 

@@ -26,6 +26,7 @@ FRESH_ERROR = {
     ErrorKind.UNAUTHORISED: 60 * SECOND,
     ErrorKind.ANALYSIS_FAILED: 10 * MINUTE,
     ErrorKind.REFUSED: 60 * SECOND,
+    ErrorKind.MISCONFIGURED: 60 * SECOND,
     ErrorKind.UNTRUSTED: 60 * SECOND,
     ErrorKind.TRANSIENT: 15 * SECOND,
 }

@@ -142,7 +142,7 @@ async def test_a_policy_that_the_scanner_does_not_have_is_refused_and_named(worl
     await world.analysed(subject)
     with pytest.raises(PermanentFailure, match="nosuch") as caught:
         await world.scanner.evaluate(subject, Question(policy="nosuch"))
-    assert caught.value.kind is ErrorKind.REFUSED
+    assert caught.value.kind is ErrorKind.MISCONFIGURED
 
 
 async def test_an_account_that_the_scanner_does_not_have_is_refused_and_named(
@@ -153,7 +153,7 @@ async def test_an_account_that_the_scanner_does_not_have_is_refused_and_named(
     theirs = Question(account="payments")
     with pytest.raises(PermanentFailure, match=r"account payments.* in the rules") as caught:
         await world.scanner.analysis(subject, theirs)
-    assert caught.value.kind is ErrorKind.REFUSED
+    assert caught.value.kind is ErrorKind.MISCONFIGURED
 
 
 async def test_a_real_question_tells_which_server_answers(world: World) -> None:

@@ -1,8 +1,10 @@
 """One answer of Anchore's, and what its errors say.
 
-Engine's errors have three shapes (docs/design/anchore-engine.md 2): its own
-(`httpcode`, `message`, `detail` an object), that of its request validation (`status`, `title`,
-`detail` a text or null), and plain text for 401. A proxy in front adds HTML of its own.
+Errors have four shapes (docs/design/anchore-engine.md 2, docs/design/anchore-v2.md 1):
+Anchore's own (`httpcode`, `message`, `detail` an object; v2 adds `anchore_request_id`), the one
+that v2's description promises (`code`, `error_type`, `message`; only read, and by no client seen),
+that of request validation and routing (`status`, `title`, `detail` a text or null), and plain text
+for 401. A proxy in front adds HTML of its own.
 """
 
 import email.utils
@@ -35,8 +37,12 @@ class Complaint(msgspec.Struct, frozen=True):
     codes: tuple[str, ...] = ()
     reason: str = ""
     """What the registry said to Anchore; untrusted."""
-    by_engine: bool = False
-    """Whether Engine itself said so, and not a proxy or the router in front of it."""
+    by_anchore: bool = False
+    """Whether Anchore itself said so, and not a proxy or the router in front of it."""
+    by_router: bool = False
+    """Whether its router or request validation said so: of a path that it does not have, too."""
+    request_id: str = ""
+    """By which Anchore's own log names the request; v2 alone tells it. Untrusted."""
 
     def __str__(self) -> str:
         return f"{self.message}: {self.reason}" if self.reason else self.message
@@ -69,15 +75,23 @@ def complaint_of(answer: Answer) -> Complaint:
     if not isinstance(body, dict):
         return Complaint(message=answer.text or "no reason given")
     detail = body.get("detail")
-    if "httpcode" in body and isinstance(detail, dict):
-        raw = detail.get("raw_exception_message")
-        return Complaint(
-            message=_text(body.get("message")) + _validation(detail),
-            codes=tuple(code for code in _list(detail.get("error_codes")) if isinstance(code, str)),
-            reason=skopeo_reason(raw) if isinstance(raw, str) else "",
-            by_engine=True,
-        )
-    return Complaint(message=_text(detail) or _text(body.get("title")) or "no reason given")
+    if "httpcode" in body or ("error_type" in body and "code" in body):
+        return _own_words(body, detail if isinstance(detail, dict) else {})
+    return Complaint(
+        message=_text(detail) or _text(body.get("title")) or "no reason given",
+        by_router="title" in body and body.get("status") == answer.status,
+    )
+
+
+def _own_words(body: dict[str, Any], detail: dict[str, Any]) -> Complaint:
+    raw = detail.get("raw_exception_message")
+    return Complaint(
+        message=(_text(body.get("message")) or "no reason given") + _validation(detail),
+        codes=tuple(code for code in _list(detail.get("error_codes")) if isinstance(code, str)),
+        reason=skopeo_reason(raw) if isinstance(raw, str) else "",
+        by_anchore=True,
+        request_id=_text(body.get("anchore_request_id")),
+    )
 
 
 def _validation(detail: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ long ones are the delay ladder's (docs/design/behaviour.md 5).
 
 import asyncio
 import base64
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,9 +28,12 @@ from tenacity import (
 from shared.adapters.anchore.address import server_url, trusted
 from shared.adapters.anchore.answers import Answer, answer_of, complaint_of, retry_after_of
 from shared.adapters.anchore.calls import Call, Limits, OnCall
+from shared.adapters.anchore.faults import Fault, OnFault, fault_of
 from shared.adapters.anchore.wording import MAX_TEXT, one_line
 from shared.adapters.breaker import Attempt, Breaker, BreakerState
 from shared.domain.errors import TakenForDown, TransientFailure
+
+log = logging.getLogger(__name__)
 
 LARGE = 128 * 1024
 """Bytes of JSON above which decoding would hold the loop for more than 2 ms."""
@@ -47,10 +51,14 @@ class _Again(Exception):
 
 
 class _Unreadable(Exception):
-    """A body that is no JSON, too long, or packed."""
+    """A body that is too long, or packed."""
+
+    def __init__(self, message: str, *, fault: Fault) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
-def _nobody(operation: str, outcome: str, seconds: float) -> None:
+def _nobody(*_: object) -> None:
     """Nobody counts."""
 
 
@@ -74,10 +82,12 @@ class AnchoreTransport:
         limits: Limits | None = None,
         breaker: Breaker | None = None,
         on_call: OnCall = _nobody,
+        on_fault: OnFault = _nobody,
     ) -> None:
         self._limits = limits or Limits()
         self._breaker = breaker
         self._on_call = on_call
+        self._on_fault = on_fault
         # Not the library's own bound: what waits there counts as the server's silence.
         self._places = asyncio.Semaphore(self._limits.connections)
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -109,6 +119,16 @@ class AnchoreTransport:
         for secret in self._secrets:
             said = said.replace(secret, "***")
         return one_line(said, limit=limit)
+
+    def fault(self, call: Call, fault: Fault, answer: Answer | None = None) -> None:
+        """Count what went wrong with `call`, and log the name that Anchore's own log has for it."""
+        self._on_fault(call.operation, fault)
+        request_id = complaint_of(answer).request_id if answer is not None else ""
+        if request_id:
+            log.info(
+                "Anchore refuses a request",
+                extra={"operation": call.operation, "request": self.clean(request_id)},
+            )
 
     async def call(self, call: Call) -> Answer:
         """The server's answer: a 2xx with JSON, or a 4xx whatever its body.
@@ -192,18 +212,21 @@ class AnchoreTransport:
             outcome = str(answer.status)
         except (TimeoutError, httpx.TimeoutException) as error:
             outcome = "timeout"
+            self.fault(call, Fault.TIMEOUT)
             unsent = isinstance(error, httpx.ConnectTimeout)
             text = f"Anchore did not answer {call.operation} within {seconds:.1f} s"
             attempt.failed(text)
             raise self._failed(call, text, unsent=unsent) from error
         except httpx.TransportError as error:
             outcome = "unreachable"
+            self.fault(call, _fault_of_connection(error))
             unsent = isinstance(error, httpx.ConnectError)
             text = self._unreachable(call, error)
             attempt.failed(text)
             raise self._failed(call, text, unsent=unsent) from error
         except _Unreadable as error:
             outcome = "unreadable"
+            self.fault(call, error.fault)
             text = f"Anchore's answer to {call.operation} cannot be read: {error}"
             raise self._failed(call, text) from error
         finally:
@@ -248,12 +271,14 @@ class AnchoreTransport:
     async def _read(self, response: httpx.Response) -> bytes:
         # Read as sent: a packed body could unpack to any size inside httpx.
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise _Unreadable("it is packed although we did not ask for that")
+            raise _Unreadable("it is packed although we did not ask for that", fault=Fault.PACKED)
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > self._limits.max_bytes:
-                raise _Unreadable(f"it is longer than {self._limits.max_bytes} bytes")
+                raise _Unreadable(
+                    f"it is longer than {self._limits.max_bytes} bytes", fault=Fault.TOO_LONG
+                )
         return bytes(body)
 
     def _said(self, call: Call, answer: Answer) -> str:
@@ -265,17 +290,26 @@ class AnchoreTransport:
         status = answer.status
         if status in (408, 429) or status >= 500:
             asked = retry_after_of(response.headers.get("retry-after", ""))
+            self.fault(call, fault_of(answer), answer)
             raise self._failed(call, self._said(call, answer), retry_after=asked)
         if status < 200 or 300 <= status < 400:
+            self.fault(call, Fault.REDIRECT)
             raise TransientFailure(
                 f"Anchore answered {status} to {call.operation} and points to "
                 f"{self.clean(response.headers.get('location', 'nowhere'))}: "
                 "set ANCHORE_URL to where it really is"
             )
         if status < 300 and answer.text:
+            self.fault(call, Fault.HTML if answer.text.startswith("<") else Fault.NOT_JSON)
             text = (
                 f"Anchore's answer to {call.operation} is not JSON but begins with "
                 f"{self.clean(answer.text, limit=60)!r}: is ANCHORE_URL right?"
             )
             raise self._failed(call, text)
         return answer
+
+
+def _fault_of_connection(error: httpx.TransportError) -> Fault:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Fault.CERTIFICATE
+    return Fault.UNREACHABLE if isinstance(error, httpx.ConnectError) else Fault.CLOSED

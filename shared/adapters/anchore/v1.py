@@ -9,10 +9,10 @@ import msgspec
 
 from shared.adapters.anchore.answers import Answer, complaint_of
 from shared.adapters.anchore.calls import Call
+from shared.adapters.anchore.refusals import NEEDS_FORCE, NOTHING_TO_FORCE, Refusals
 from shared.adapters.anchore.transport import LARGE, AnchoreTransport
 from shared.adapters.anchore.v1_evaluation import UnreadableEvaluation, read_evaluation
 from shared.adapters.anchore.v1_records import STATES, ImageRecord, analysis_reason, failed_analyses
-from shared.adapters.anchore.v1_refusals import NEEDS_FORCE, NOTHING_TO_FORCE, Refusals
 from shared.adapters.anchore.wording import one_line
 from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure, TransientFailure
 from shared.domain.verdict import Evaluation, Question, Subject
@@ -135,7 +135,7 @@ class AnchoreV1:
     async def _image(self, subject: Subject, question: Question) -> ImageRecord | None:
         call = _call("image_get", _path(subject), question)
         answer = await self._transport.call(call)
-        if answer.status == 404 and complaint_of(answer).by_engine:
+        if answer.status == 404 and complaint_of(answer).by_anchore:
             return None
         if answer.status != 200:
             raise self._refusals.of_call(call, answer)
@@ -151,7 +151,7 @@ class AnchoreV1:
                 f"{self._transport.clean(error)}"
             ) from error
         if not records and call.account:
-            raise _refused(f"Anchore has no account {call.account}: correct it in the rules")
+            raise _misconfigured(f"Anchore has no account {call.account}: correct it in the rules")
         if len(records) != 1:
             raise TransientFailure(
                 f"Anchore's answer to {call.operation} holds {len(records)} images instead of one"
@@ -217,6 +217,10 @@ def _base64(dockerfile: bytes) -> str:
 
 def _refused(text: str) -> PermanentFailure:
     return PermanentFailure(text, kind=ErrorKind.REFUSED)
+
+
+def _misconfigured(text: str) -> PermanentFailure:
+    return PermanentFailure(text, kind=ErrorKind.MISCONFIGURED)
 
 
 def _untrusted(text: str) -> PermanentFailure:

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from shared.adapters.anchore.answers import Answer, complaint_of
 from shared.adapters.anchore.calls import Call
+from shared.adapters.anchore.refusals import Refusals
 from shared.adapters.anchore.transport import AnchoreTransport
-from shared.adapters.anchore.v1_refusals import Refusals
 from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
 from shared.domain.policy import Bundle, Policy, bundle_revision
 
@@ -34,7 +34,7 @@ class AnchorePolicies:
         """One policy with its bundle."""
         call = Call(operation="policy_get", method="GET", path=_path(policy_id), account=account)
         answer = await self._transport.call(call)
-        if answer.status == 404 and complaint_of(answer).by_engine:
+        if answer.status == 404 and complaint_of(answer).by_anchore:
             return None
         return self._one(call, self._records(call, answer), policy_id)
 

@@ -255,15 +255,15 @@ async def check(scanner: AnchoreV1, subject: Subject) -> object:
         ("post-image-digest-only", add, ErrorKind.REFUSED, "Validation error"),
         ("post-image-wrong-type", add, ErrorKind.REFUSED, "5 is not of type 'string'"),
         ("post-image-text-plain", add, ErrorKind.REFUSED, "Invalid Content-type"),
-        ("wrong-password-401", get, ErrorKind.REFUSED, "check ANCHORE_USER and ANCHORE_PASSWORD"),
+        ("wrong-password-401", get, ErrorKind.MISCONFIGURED, "check ANCHORE_USER and ANCHORE_"),
         (
             "user-admin-account-header-forbidden",
             get,
-            ErrorKind.REFUSED,
+            ErrorKind.MISCONFIGURED,
             "Requires permissions: domain=admin action=listImages",
         ),
-        ("check-unknown-policyid", check, ErrorKind.REFUSED, "has no policy nosuch"),
-        ("check-no-active-policy", check, ErrorKind.REFUSED, "activate one"),
+        ("check-unknown-policyid", check, ErrorKind.MISCONFIGURED, "has no policy nosuch"),
+        ("check-no-active-policy", check, ErrorKind.MISCONFIGURED, "activate one"),
         ("check-default-bundle-notag-good", check, ErrorKind.REFUSED, "Missing query parameter"),
         ("image-get-by-parent-digest", get, ErrorKind.UNTRUSTED, "which may be an index"),
         ("post-image-digest-of-manifest-list", add, ErrorKind.UNTRUSTED, "which may be an index"),
@@ -293,7 +293,7 @@ async def test_a_recorded_refusal_is_permanent_and_says_what_to_do(
         ("check-while-analysis_failed", check, "analysis_status: analysis_failed"),
         ("check-unknown-image", check, "image not found in DB"),
         ("down-policy-engine-check", check, "could not find any evaluations"),
-        ("unknown-path-404", get, "no Anchore Engine API behind ANCHORE_URL"),
+        ("unknown-path-404", get, "no Anchore API of this version behind ANCHORE_URL"),
         ("admin-with-unknown-account-header", get, "holds 0 images instead of one"),
     ],
 )
@@ -318,7 +318,7 @@ async def test_an_account_that_engine_does_not_know_is_named() -> None:
     async with replayed("admin-with-unknown-account-header") as (_, scanner):
         with pytest.raises(PermanentFailure, match="no account nosuch") as failure:
             await scanner.analysis(subject_of(told), Question(account="nosuch"))
-    assert failure.value.kind is ErrorKind.REFUSED
+    assert failure.value.kind is ErrorKind.MISCONFIGURED
 
 
 async def test_a_record_of_the_account_is_taken_and_one_of_another_is_not() -> None:

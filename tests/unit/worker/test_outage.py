@@ -145,6 +145,6 @@ async def test_an_answer_that_refuses_us_is_no_outage() -> None:
         await rig.scan.request(rig.step())
         error = await rig.error()
         assert error is not None
-        assert error.error is ErrorKind.REFUSED
+        assert error.error is ErrorKind.MISCONFIGURED
         assert rig.breaker.state is BreakerState.CLOSED
         assert not await rig.held()

@@ -112,7 +112,7 @@ async def test_a_policy_or_account_that_is_not_there_is_an_error_that_names_it(r
     await asked(rig, QUESTION, STRICT, PAYMENTS)
     assert await outcomes(rig, QUESTION, STRICT, PAYMENTS) == [Outcome.PASS, None, None]
     missing, nobody = await error(rig, STRICT), await error(rig, PAYMENTS)
-    assert {missing.error, nobody.error} == {ErrorKind.REFUSED}
+    assert {missing.error, nobody.error} == {ErrorKind.MISCONFIGURED}
     assert "no policy strict" in missing.message
     assert "Anchore has no account payments: correct it in the rules" in nobody.message
     assert not rig.anchore.store.submits
