@@ -2,9 +2,14 @@
 
 import sys
 
-from tests.bench import admission, intake, way
+from tests.bench import admission, intake, way, workers
 
-BENCHES = {"admission": admission.main, "way": way.main, "intake": intake.main}
+BENCHES = {
+    "admission": admission.main,
+    "way": way.main,
+    "intake": intake.main,
+    "workers": workers.main,
+}
 
 
 def main() -> int:

@@ -38,6 +38,7 @@ from tests.bench.bodies import PERSON, REPLICASETS, review_body
 from tests.bench.figures import figure, keep_to_first_core, load, remark
 from tests.bench.known import bare_app, known_webhook, pinned
 from tests.bench.load import Load
+from tests.bench.processes import resident_mib
 from tests.bench.site import Programs, ready
 from tests.servers.rabbitmq import free_ports
 from tests.servers.redis import RedisServer
@@ -212,10 +213,4 @@ async def _after(pid: int, each: Load, names: int) -> float:
     assert set(report.statuses) == {"200"}, report.statuses
     remark(f"{names} reviews, {report.answers / report.seconds:.0f} a second")
     await asyncio.sleep(2.0)
-    return _resident(pid)
-
-
-def _resident(pid: int) -> float:
-    """MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    return resident_mib(pid)

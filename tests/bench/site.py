@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -16,6 +17,9 @@ from tests.servers.rabbitmq import RabbitServer, free_ports
 from tests.servers.redis import RedisServer
 
 READY_WITHIN = 30.0
+
+QUIET = {"IMAGEGATE_LOG_LEVEL": "ERROR"}
+"""For processes whose servers are killed: each step that fails meanwhile is a warning."""
 
 
 class Programs:
@@ -46,18 +50,23 @@ class Programs:
         await self.start(name, "services.worker", IMAGEGATE_HEALTH_PORT=str(port))
         await ready(port)
 
+    async def end(self, name: str) -> None:
+        """Tell one to stop, and have it gone."""
+        process = self._running[name]
+        if process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(10):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
     async def stop(self) -> None:
         """End them, the last one first."""
-        for process in reversed(self._running.values()):
-            if process.returncode is not None:
-                continue
-            process.terminate()
-            try:
-                async with asyncio.timeout(10):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        for name in reversed(self._running):
+            await self.end(name)
 
 
 class Site(msgspec.Struct):
@@ -87,13 +96,21 @@ class Site(msgspec.Struct):
                 answer.raise_for_status()
 
     async def anchore_state(self) -> dict[str, dict[str, float]]:
-        """What the fake Anchore has counted."""
+        """What the fake Anchore has counted, and how far its images are."""
+        state: dict[str, dict[str, float]] = await self._anchore_says("state")
+        return state
+
+    async def anchore_counters(self) -> dict[str, dict[str, int]]:
+        """`calls` by operation, `submits` by digest."""
+        counters: dict[str, dict[str, int]] = await self._anchore_says("counters")
+        return counters
+
+    async def _anchore_says(self, what: str) -> Any:
         async with (
             aiohttp.ClientSession() as session,
-            session.get(f"{self.anchore}/_control/state") as answer,
+            session.get(f"{self.anchore}/_control/{what}") as answer,
         ):
-            state: dict[str, dict[str, float]] = await answer.json()
-            return state
+            return await answer.json()
 
 
 @asynccontextmanager
@@ -144,7 +161,9 @@ async def site(
             await programs.start("anchore", "services.scanner", IMAGEGATE_SCANNER_PORT=port)
             await ready(ports["anchore"], "health")
         else:
-            await programs.start("anchore", "tests.fakes.anchore", "--port", str(ports["anchore"]))
+            port = str(ports["anchore"])
+            await programs.start("anchore", "tests.fakes.anchore_process", "--port", port)
+            await ready(ports["anchore"], "_control/counters")
         for number in range(webhooks):
             await programs.start(
                 f"webhook{number}",
