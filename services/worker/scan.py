@@ -274,17 +274,19 @@ class Scan:
         await self._judging.fail(step, subject, failure.kind, str(failure), chain=chain)
 
     async def _hold(self, step: Step, subject: Subject, chain: str, hop: int) -> bool:
-        hold = await self._leases.hold(
+        held = await self._leases.hold(
             scan_key(subject, step.question),
             chain=chain,
             hop=hop,
             life=LEASE_LIFE,
             lane=_check_lane(step),
             first_seen=step.first_seen,
+            tenant=step.tenant,
+            claim=step.claim,
         )
-        if hold is not Hold.HELD:
-            log.debug("step %s ends: the scan is %s", step.id, hold)
-        return hold is Hold.HELD
+        if held.outcome is not Hold.HELD:
+            log.debug("step %s ends: the scan is %s", step.id, held.outcome)
+        return held.outcome is Hold.HELD
 
 
 def _request(check: Step) -> Step:

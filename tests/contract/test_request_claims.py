@@ -1,7 +1,9 @@
 import asyncio
 
-from shared.domain.step import Lane
-from shared.ports.claims import Claim
+import msgspec
+
+from shared.domain.step import Lane, Step
+from shared.ports.claims import MAX_OF_A_TENANT, Claim
 from tests.contract.stores import MINUTE, REMEMBERED, World, step
 
 KEY = "claim:registry.test/app:1|team|||"
@@ -169,3 +171,96 @@ async def test_what_is_claimed_again_in_another_lane_counts_there_alone(world: W
     await world.claims.drop(KEY)
     await world.claims.claim(KEY, step("b", first_seen=2), life=MINUTE)
     assert await world.claims.oldest() == {Lane.ADMISSION: 2}
+
+
+def _of(tenant: str, name: str, *, lane: Lane = Lane.ADMISSION) -> Step:
+    return msgspec.structs.replace(step(name, lane=lane), claim=name, tenant=tenant)
+
+
+async def _claim_of(world: World, tenant: str, name: str, *, life: int = MINUTE) -> Claim:
+    return await world.claims.claim(name, _of(tenant, name), life=life)
+
+
+async def _fill(world: World, *, life: int = MINUTE) -> None:
+    for n in range(MAX_OF_A_TENANT):
+        assert await _claim_of(world, "team-a", f"a{n}", life=life) is Claim.TAKEN
+
+
+async def test_what_a_tenant_wants_above_its_budget_is_neither_claimed_nor_remembered(
+    world: World,
+) -> None:
+    for n in range(MAX_OF_A_TENANT):
+        assert await _claim_of(world, "team-a", f"a{n}") is Claim.TAKEN
+        await world.claims.begin(f"a{n}")
+    assert await _claim_of(world, "team-a", "more") is Claim.OVER
+    assert await world.claims.overdue(age=0, limit=10) == []
+    assert await _claim_of(world, "team-b", "more") is Claim.TAKEN
+
+
+async def test_many_claims_at_once_of_one_tenant_keep_its_budget(world: World) -> None:
+    answers = await asyncio.gather(
+        *(_claim_of(world, "team-a", f"a{n}") for n in range(3 * MAX_OF_A_TENANT))
+    )
+    assert answers.count(Claim.TAKEN) == MAX_OF_A_TENANT
+
+
+async def test_who_has_no_tenant_has_no_budget(world: World) -> None:
+    await _fill(world)
+    for n in range(2 * MAX_OF_A_TENANT):
+        assert await _claim(world, f"b{n}", key=f"b{n}") is Claim.TAKEN
+
+
+async def test_a_claim_that_is_held_or_a_scan_in_sight_is_not_over(world: World) -> None:
+    await _fill(world)
+    await world.leases.hold(SCAN, chain="chain", hop=0, life=MINUTE, lane=Lane.CHECK, first_seen=1)
+    assert await _claim_of(world, "team-b", "b") is Claim.TAKEN
+    assert await _claim_of(world, "team-a", "b") is Claim.HELD
+    answer = await world.claims.claim("c", _of("team-a", "c"), life=MINUTE, scans=[SCAN])
+    assert answer is Claim.SCANNING
+
+
+async def test_what_was_claimed_counts_to_its_claim_s_end_at_most(world: World) -> None:
+    await _fill(world, life=2_000)
+    assert await _claim_of(world, "team-a", "more") is Claim.OVER
+    await world.passes(2_000)
+    assert await _claim_of(world, "team-a", "more") is Claim.TAKEN
+
+
+async def test_the_same_image_counts_once_however_often_it_is_claimed(world: World) -> None:
+    for _ in range(MAX_OF_A_TENANT + 5):
+        assert await _claim_of(world, "team-a", "same") is Claim.TAKEN
+        await world.claims.drop("same")
+    assert await _claim_of(world, "team-a", "another") is Claim.TAKEN
+
+
+async def test_a_request_that_ended_without_a_scan_is_free(world: World) -> None:
+    await _fill(world)
+    await world.claims.begin("a0")
+    assert await _claim_of(world, "team-a", "more") is Claim.OVER
+    await world.claims.free(_of("team-a", "a0"))
+    await world.claims.free(_of("", "a1"))
+    assert await _claim_of(world, "team-a", "more") is Claim.TAKEN
+    assert await _claim_of(world, "team-a", "again") is Claim.OVER
+
+
+async def test_a_claim_that_people_take_over_from_prewarm_counts_for_their_tenant(
+    world: World,
+) -> None:
+    for n in range(MAX_OF_A_TENANT):
+        await _claim(world, f"a{n}", key=f"a{n}")
+        await world.claims.drop(f"a{n}")
+        push = step(f"a{n}", lane=Lane.PREWARM)
+        assert await world.claims.claim(f"a{n}", push, life=MINUTE) is Claim.TAKEN
+        assert await _claim_of(world, "team-a", f"a{n}") is Claim.TAKEN
+    assert await _claim_of(world, "team-a", "more") is Claim.OVER
+
+
+async def test_people_ask_although_prewarm_scans_and_nobody_else_does(world: World) -> None:
+    await world.leases.hold(
+        SCAN, chain="push", hop=0, life=MINUTE, lane=Lane.CHECK_PREWARM, first_seen=1
+    )
+    push = step("push", lane=Lane.PREWARM)
+    assert await world.claims.claim("a", push, life=MINUTE, scans=[SCAN]) is Claim.SCANNING
+    assert await world.claims.claim("a", step("a"), life=MINUTE, scans=[SCAN]) is Claim.TAKEN
+    await world.leases.hold(SCAN, chain="a", hop=0, life=MINUTE, lane=Lane.CHECK, first_seen=1)
+    assert await world.claims.claim("b", step("b"), life=MINUTE, scans=[SCAN]) is Claim.SCANNING

@@ -1,8 +1,11 @@
 import asyncio
+from typing import Any
+
+import msgspec
 
 from shared.domain.step import Lane
-from shared.ports.claims import Claim, Hold
-from tests.contract.stores import MINUTE, World, step
+from shared.ports.claims import MAX_OF_A_TENANT, Claim, Held, Hold, Holder
+from tests.contract.stores import MINUTE, World, sealed, step
 
 KEY = "scan:registry.test/app@sha256:1#1|team|||"
 
@@ -16,10 +19,26 @@ async def _hold(
     life: int = MINUTE,
     lane: Lane = Lane.CHECK,
     first_seen: int = 1,
+    tenant: str = "",
+    claim: str = "",
 ) -> Hold:
-    return await world.leases.hold(
-        key, chain=chain, hop=hop, life=life, lane=lane, first_seen=first_seen
+    held = await _held(
+        world,
+        chain,
+        hop,
+        key=key,
+        life=life,
+        lane=lane,
+        first_seen=first_seen,
+        tenant=tenant,
+        claim=claim,
     )
+    return held.outcome
+
+
+async def _held(world: World, chain: str, hop: int = 0, *, key: str = KEY, **more: Any) -> Held:
+    wanted: dict[str, Any] = {"life": MINUTE, "lane": Lane.CHECK, "first_seen": 1} | more
+    return await world.leases.hold(key, chain=chain, hop=hop, **wanted)
 
 
 async def test_the_first_chain_holds_the_scan(world: World) -> None:
@@ -131,3 +150,196 @@ async def test_a_scan_that_changes_its_lane_counts_there_alone(world: World) -> 
     await _hold(world, "a", 0, lane=Lane.CHECK_PREWARM)
     await _hold(world, "a", 1, lane=Lane.CHECK)
     assert await world.leases.oldest() == {Lane.CHECK: 1}
+
+
+PREWARM = Lane.CHECK_PREWARM
+TEAM = "team-a"
+
+
+async def test_a_hold_tells_whether_there_was_a_record(world: World) -> None:
+    assert await _held(world, "chain") == Held(Hold.HELD, "chain", Lane.CHECK, adopted=True)
+    assert await _held(world, "chain", 1) == Held(Hold.HELD, "chain", Lane.CHECK)
+    assert await _held(world, "chain", 0) == Held(Hold.BEHIND, "chain", Lane.CHECK)
+    assert await _held(world, "another") == Held(Hold.FOREIGN, "chain", Lane.CHECK)
+
+
+async def test_a_chain_of_prewarm_s_that_people_meet_is_theirs_from_its_next_hold_on(
+    world: World,
+) -> None:
+    await _held(world, "push", 3, lane=PREWARM, first_seen=1)
+    assert await _held(world, "review", first_seen=5) == Held(Hold.FOREIGN, "push", Lane.CHECK)
+    assert await _held(world, "push", 4, lane=PREWARM) == Held(Hold.HELD, "push", Lane.CHECK)
+    assert await _held(world, "push", 5, lane=PREWARM) == Held(Hold.HELD, "push", Lane.CHECK)
+    assert await world.leases.oldest() == {Lane.CHECK: 5}
+
+
+async def test_prewarm_promotes_nothing_and_takes_nothing_from_people(world: World) -> None:
+    await _held(world, "push", lane=PREWARM)
+    assert await _held(world, "another", lane=PREWARM) == Held(Hold.FOREIGN, "push", PREWARM)
+    await _held(world, "review", key="scan:2")
+    foreign = await _held(world, "push", key="scan:2", lane=PREWARM)
+    assert foreign == Held(Hold.FOREIGN, "review", Lane.CHECK)
+
+
+async def test_a_promoted_record_lives_no_longer_for_it(world: World) -> None:
+    await _hold(world, "push", lane=PREWARM, life=800)
+    await world.passes(400)
+    await _hold(world, "review")
+    await world.passes(400)
+    assert await world.leases.holder(KEY) is None
+    assert await world.leases.oldest() == {}
+
+
+async def test_a_renewed_record_lives_on_and_keeps_its_hop(world: World) -> None:
+    await _hold(world, "chain", 3, life=400)
+    assert await world.leases.renew(KEY, chain="chain", life=MINUTE)
+    await world.passes(400)
+    assert await _hold(world, "another") is Hold.FOREIGN
+    assert await _hold(world, "chain", 2) is Hold.BEHIND
+    assert await world.leases.oldest() == {Lane.CHECK: 1}
+
+
+async def test_what_is_another_s_or_over_is_not_renewed(world: World) -> None:
+    assert not await world.leases.renew(KEY, chain="chain", life=MINUTE)
+    await _hold(world, "another", life=300)
+    assert not await world.leases.renew(KEY, chain="chain", life=MINUTE)
+    await world.passes(300)
+    assert await world.leases.holder(KEY) is None
+
+
+async def test_the_holder_of_a_scan_is_told(world: World) -> None:
+    assert await world.leases.holder(KEY) is None
+    await _hold(world, "chain", lane=PREWARM, first_seen=7)
+    assert await world.leases.holder(KEY) == Holder("chain", PREWARM, 7)
+    await world.leases.release(KEY, chain="chain")
+    assert await world.leases.holder(KEY) is None
+
+
+async def _place(world: World, name: str, *, most: int = 2, life: int = MINUTE) -> bool:
+    await _hold(world, name, key=name, lane=PREWARM, life=life)
+    return await world.leases.place(name, chain=name, most=most)
+
+
+async def test_of_many_chains_at_once_as_many_as_there_are_places_get_one(world: World) -> None:
+    answers = await asyncio.gather(*(_place(world, f"scan:{n}", most=5) for n in range(30)))
+    assert answers.count(True) == 5
+    assert not await world.leases.room(most=5)
+    assert await world.leases.room(most=6)
+
+
+async def test_a_chain_that_has_a_place_keeps_it_and_takes_no_second(world: World) -> None:
+    assert await _place(world, "a")
+    assert await _place(world, "a")
+    assert await _place(world, "b")
+    assert not await _place(world, "c")
+    assert await _place(world, "a")
+
+
+async def test_a_place_is_taken_only_with_the_record(world: World) -> None:
+    assert not await world.leases.place(KEY, chain="chain", most=2)
+    await _hold(world, "another", lane=PREWARM)
+    assert not await world.leases.place(KEY, chain="chain", most=2)
+    assert await world.leases.room(most=1)
+
+
+async def test_people_need_no_place(world: World) -> None:
+    await _hold(world, "chain")
+    assert await world.leases.place(KEY, chain="chain", most=0)
+    assert await world.leases.room(most=1)
+
+
+async def test_a_place_is_free_again_with_the_end_of_its_scan(world: World) -> None:
+    assert await _place(world, "a", most=1)
+    await world.leases.release("a", chain="another")
+    assert not await _place(world, "b", most=1)
+    await world.leases.release("a", chain="a")
+    assert await _place(world, "b", most=1)
+    await world.store.put(
+        sealed(world.now()), key="v", ends=world.now() + MINUTE, scan="b", chain="b"
+    )
+    assert await _place(world, "c", most=1, life=300)
+    await world.passes(300)
+    assert await _place(world, "d", most=1)
+
+
+async def test_a_place_lasts_as_long_as_its_record_is_renewed(world: World) -> None:
+    assert await _place(world, "a", most=1, life=300)
+    await world.leases.renew("a", chain="a", life=700)
+    await world.passes(350)
+    assert not await _place(world, "b", most=1)
+    await _hold(world, "a", 1, key="a", lane=PREWARM, life=MINUTE)
+    await world.passes(400)
+    assert not await _place(world, "b", most=1)
+
+
+async def test_the_place_of_a_promoted_chain_is_free_and_it_needs_none(world: World) -> None:
+    assert await _place(world, "a", most=1)
+    await _hold(world, "review", key="a")
+    assert await _place(world, "b", most=1)
+    assert await world.leases.place("a", chain="a", most=0)
+    await _hold(world, "a", 1, key="a", lane=PREWARM)
+    assert not await world.leases.room(most=1)
+
+
+async def _wants(world: World, name: str, *, tenant: str = TEAM, life: int = MINUTE) -> Claim:
+    wanted = msgspec.structs.replace(step(name), claim=name, tenant=tenant)
+    return await world.claims.claim(name, wanted, life=life)
+
+
+async def _fill(world: World, number: int = MAX_OF_A_TENANT, *, life: int = MINUTE) -> None:
+    for n in range(number):
+        assert await _wants(world, f"image {n}", life=life) is Claim.TAKEN
+
+
+async def test_a_scan_counts_for_its_tenant_in_place_of_its_request(world: World) -> None:
+    await _fill(world)
+    await world.claims.begin("image 0")
+    assert await _wants(world, "one more") is Claim.OVER
+    await _hold(world, "chain", key="scan:0", tenant=TEAM, claim="image 0")
+    assert await _wants(world, "one more") is Claim.OVER
+    await world.leases.release("scan:0", chain="chain")
+    assert await _wants(world, "one more") is Claim.TAKEN
+    assert await _wants(world, "another") is Claim.OVER
+
+
+async def test_a_request_that_finds_its_scan_under_way_counts_no_longer(world: World) -> None:
+    await _hold(world, "chain", key="scan:0")
+    await _fill(world)
+    assert await _hold(world, "late", key="scan:0", tenant=TEAM, claim="image 0") is Hold.FOREIGN
+    assert await _wants(world, "one more") is Claim.TAKEN
+
+
+async def test_a_scan_counts_until_it_is_put_or_its_record_is_over(world: World) -> None:
+    await _fill(world, MAX_OF_A_TENANT - 2)
+    await _hold(world, "put", key="scan:put", tenant=TEAM)
+    await _hold(world, "lost", key="scan:lost", tenant=TEAM, life=500)
+    assert await _wants(world, "over") is Claim.OVER
+    await world.store.put(
+        sealed(world.now()), key="v", ends=world.now() + MINUTE, scan="scan:put", chain="put"
+    )
+    assert await _wants(world, "one more") is Claim.TAKEN
+    assert await _wants(world, "over") is Claim.OVER
+    await world.passes(500)
+    assert await _wants(world, "last") is Claim.TAKEN
+
+
+async def test_a_scan_goes_on_counting_while_its_chain_does(world: World) -> None:
+    await _fill(world, MAX_OF_A_TENANT - 1)
+    await _hold(world, "chain", 0, key="scan", tenant=TEAM, life=400)
+    await world.leases.renew("scan", chain="chain", life=800)
+    await world.passes(450)
+    assert await _wants(world, "over") is Claim.OVER
+    await _hold(world, "chain", 1, key="scan", tenant=TEAM, life=MINUTE)
+    await world.passes(400)
+    assert await _wants(world, "over") is Claim.OVER
+
+
+async def test_a_promoted_scan_counts_for_who_wanted_it(world: World) -> None:
+    await _hold(world, "push", key="scan", lane=PREWARM)
+    await _fill(world)
+    await _hold(world, "review", key="scan", tenant=TEAM, claim="image 0")
+    assert await _wants(world, "over") is Claim.OVER
+    await _hold(world, "push", 1, key="scan", lane=PREWARM)
+    assert await _wants(world, "over") is Claim.OVER
+    await world.leases.release("scan", chain="push")
+    assert await _wants(world, "one more") is Claim.TAKEN

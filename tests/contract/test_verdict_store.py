@@ -19,9 +19,10 @@ async def _put(world: World, record: bytes, *, key: str = KEY) -> Put:
 
 
 async def _hold(world: World, chain: str) -> Hold:
-    return await world.leases.hold(
+    held = await world.leases.hold(
         SCAN, chain=chain, hop=1, life=MINUTE, lane=Lane.CHECK, first_seen=1
     )
+    return held.outcome
 
 
 async def test_what_was_put_is_read_back_byte_for_byte(world: World) -> None:

@@ -7,15 +7,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import msgspec
+
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
+from shared.adapters.redis_store.leadership import RedisLeadership
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.usage import RedisUsage
 from shared.domain.errors import StoreError
 from shared.domain.step import Lane
+from shared.domain.verdict import Question
 from shared.ports.claims import Claim, Hold
+from shared.ports.usage import Use
 from shared.ports.verdicts import Put
 from tests.contract.stores import MINUTE, beat, decision, sealed, step
 from tests.servers.rabbitmq import free_ports
@@ -24,6 +31,9 @@ from tests.servers.redis import RedisServer
 KEY = "pointer:registry.test/app:1"
 OTHER = "pointer:registry.test/other:1"
 SCAN = "scan:registry.test/app@sha256:1"
+PUSHED = "scan:registry.test/pushed@sha256:1"
+WANTED = msgspec.structs.replace(step("wanted"), tenant="team")
+"""By a tenant."""
 
 Answer = TypeVar("Answer")
 
@@ -37,8 +47,11 @@ class Redis:
         self.claims = RedisRequestClaims(links=links)
         self.leases = RedisScanLeases(links=links)
         self.decisions = RedisDecisionLog(links=links)
+        self.polls = RedisPolls(links=links)
         self.presence = RedisPresence(links=links)
         self.exceptions = RedisExceptionStore(links=links)
+        self.usage = RedisUsage(links=links)
+        self.leadership = RedisLeadership(links=links)
 
     async def put(self, key: str = KEY, *, order: int = 1) -> Put:
         return await self.store.put(sealed(order), key=key, ends=now() + MINUTE)
@@ -46,13 +59,29 @@ class Redis:
     async def except_(self, name: str = "a", *, order: int = 1) -> Put:
         return await self.exceptions.put(sealed(order), exception_id=name, ends=now() + MINUTE)
 
+    async def use(self) -> None:
+        await self.usage.record({Use("registry.test/app:1", Question()): now()})
+
     async def hold(self) -> Hold:
-        return await self.leases.hold(
-            SCAN, chain="chain", hop=0, life=MINUTE, lane=Lane.CHECK, first_seen=1
+        held = await self.leases.hold(
+            SCAN,
+            chain="chain",
+            hop=0,
+            life=MINUTE,
+            lane=Lane.CHECK,
+            first_seen=1,
+            tenant="team",
         )
+        return held.outcome
 
     async def claim(self, key: str = "claim") -> Claim:
         return await self.claims.claim(key, step("a"), life=MINUTE)
+
+    async def place(self, key: str = PUSHED) -> bool:
+        await self.leases.hold(
+            key, chain="chain", hop=0, life=MINUTE, lane=Lane.CHECK_PREWARM, first_seen=1
+        )
+        return await self.leases.place(key, chain="chain", most=5)
 
 
 Calls = dict[str, Callable[[Redis], Awaitable[object]]]
@@ -64,23 +93,35 @@ READS: Calls = {
     "recent decisions": lambda redis: redis.decisions.recent(limit=5),
     "alive": lambda redis: redis.presence.alive(),
     "exceptions": lambda redis: redis.exceptions.all(),
+    "recent uses": lambda redis: redis.usage.recent(limit=5),
+    "count uses": lambda redis: redis.usage.count(),
 }
 WRITES: Calls = {
     "put": lambda redis: redis.put(order=99),
     "hold": lambda redis: redis.hold(),
     "claim": lambda redis: redis.claim("another"),
+    "claim for a tenant": lambda redis: redis.claims.claim("wanted", WANTED, life=MINUTE),
     "overdue": lambda redis: redis.claims.overdue(age=0, limit=5),
     "decisions": lambda redis: redis.decisions.write([decision("a"), decision("b")]),
     "beat": lambda redis: redis.presence.beat(beat("a")),
     "put exception": lambda redis: redis.except_(order=99),
+    "take a turn": lambda redis: redis.polls.take(rate=20),
+    "record uses": lambda redis: redis.use(),
+    "lead": lambda redis: redis.leadership.lead("care", "a", life=MINUTE),
 }
 OTHERS: Calls = {
+    "renew": lambda redis: redis.leases.renew(SCAN, chain="chain", life=MINUTE),
+    "place": lambda redis: redis.place(),
+    "room": lambda redis: redis.leases.room(most=1),
+    "holder": lambda redis: redis.leases.holder(SCAN),
+    "free": lambda redis: redis.claims.free(WANTED),
     "release": lambda redis: redis.leases.release(SCAN, chain="chain"),
     "drop": lambda redis: redis.claims.drop("claim"),
     "begin": lambda redis: redis.claims.begin("claim"),
     "oldest step": lambda redis: redis.claims.oldest(),
     "oldest scan": lambda redis: redis.leases.oldest(),
     "goodbye": lambda redis: redis.presence.goodbye("nobody"),
+    "leave": lambda redis: redis.leadership.leave("care", "a"),
 }
 CALLS = READS | WRITES | OTHERS
 

@@ -12,6 +12,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from shared.adapters.redis_store.links import RedisLinks
 from shared.domain.errors import StoreMisconfigured
+from shared.domain.step import Lane
 from shared.ports.presence import MAX_PRESENT
 from tests.contract.stores import MINUTE, beat, listening, sealed, step
 from tests.integration.redis_process import (
@@ -45,6 +46,9 @@ CLAIMING: Calls = {
     "claim again": lambda redis: redis.claims.claim("new", step("new"), life=MINUTE),
     "drop": lambda redis: redis.claims.drop("new"),
 }
+FOR_A_TENANT: Calls = {
+    "claim for a tenant": CALLS["claim for a tenant"],
+}
 SEEING_SCANS: Calls = {
     "claim past a scan": lambda redis: redis.claims.claim(
         "other", step("other"), life=MINUTE, scans=["scan:none", SCAN]
@@ -54,56 +58,75 @@ EXCEPTING: Calls = {
     "put exception": lambda redis: redis.except_("a", order=99),
     "put another": lambda redis: redis.except_("b"),
 }
+USING: Calls = {"record uses": CALLS["record uses"]}
+CARING: Calls = {name: CALLS[name] for name in ("recent uses", "count uses", "lead", "leave")}
 ANNOUNCING: Calls = {name: CALLS[name] for name in ("beat", "goodbye")}
 WORKING: Calls = {
-    name: CALLS[name] for name in ("ping", "read", "put", "overdue", "begin", "hold", "release")
+    name: CALLS[name]
+    for name in (
+        *("ping", "read", "put", "overdue", "begin", "hold", "renew", "holder"),
+        *("place", "room", "free", "release", "take a turn"),
+    )
 } | {
+    "place of another": lambda redis: redis.place("scan:another"),
     "put that ends a scan": lambda redis: redis.store.put(
         sealed(100), key=KEY, ends=4 * 10**12, scan=SCAN, chain="chain"
-    )
+    ),
 }
 
 SERVICES: dict[str, Calls] = {
     "webhook": {name: CALLS[name] for name in ("ping", "read", "decisions", "exceptions")}
     | CLAIMING
     | SEEING_SCANS
+    | FOR_A_TENANT
+    | USING
     | ANNOUNCING,
-    "worker": WORKING | ANNOUNCING,
+    "worker": WORKING | CARING | ANNOUNCING,
     "intake": {"ping": CALLS["ping"]} | CLAIMING | ANNOUNCING,
     "console": LOOKING | ANNOUNCING,
     "operator": LOOKING | CLAIMING | SEEING_SCANS | EXCEPTING,
 }
 
-EVERYTHING: Calls = CALLS | CLAIMING | SEEING_SCANS | WORKING
+EVERYTHING: Calls = CALLS | CLAIMING | SEEING_SCANS | FOR_A_TENANT | WORKING
 FORBIDDEN: dict[str, Calls] = {
     "webhook": {
         name: EVERYTHING[name]
         for name in (
             *("put", "put that ends a scan", "keys", "hold", "overdue", "begin", "release"),
-            "put exception",
+            *("renew", "place", "room", "take a turn"),
+            *("put exception", "recent uses", "count uses", "lead", "leave"),
         )
     },
     "worker": {
         name: EVERYTHING[name]
-        for name in ("keys", "decisions", "recent decisions", "exceptions", "put exception")
+        for name in (
+            *("keys", "decisions", "recent decisions", "exceptions", "put exception"),
+            "record uses",
+        )
     },
     "intake": {
         name: EVERYTHING[name]
         for name in (
             *("read", "put", "keys", "hold", "begin", "decisions", "recent decisions"),
-            *("exceptions", "put exception"),
+            *("claim for a tenant", "free", "place", "holder", "take a turn"),
+            *("exceptions", "put exception", "record uses", "recent uses", "lead", "leave"),
         )
     },
     "console": {
         name: EVERYTHING[name]
         for name in (
             *("put", "put that ends a scan", "claim", "claim past a scan", "drop", "begin"),
-            *("overdue", "hold", "release", "decisions", "put exception"),
+            *("overdue", "hold", "release", "decisions", "put exception", "record uses", "lead"),
+            *("renew", "place", "holder", "free", "take a turn"),
         )
     },
     "operator": {
         name: EVERYTHING[name]
-        for name in ("put", "put that ends a scan", "hold", "release", "overdue", "beat")
+        for name in (
+            *("put", "put that ends a scan", "hold", "release", "overdue", "beat"),
+            *("record uses", "lead", "leave", "take a turn"),
+            *("claim for a tenant", "free", "renew", "place", "holder"),
+        )
     },
 }
 """What would do harm: of each service what it has no business with."""
@@ -120,6 +143,9 @@ PLAIN_HARM = (
     ("DEL", "ig1:exceptions:ends"),
     ("PEXPIRE", "ig1:decisions", 1),
     ("DEL", "ig1:steps"),
+    ("DEL", "ig1:uses"),
+    ("SET", "ig1:leader:care", "me"),
+    ("ZRANGE", "ig1:uses", 0, -1),
     ANNOUNCE,
     ("GET", "of:somebody:else"),
     ("SET", "of:somebody:else", "x"),
@@ -248,7 +274,7 @@ async def test_ages_are_told_to_who_only_looks_also_past_scans_that_have_ended(
     async with as_user(server, "console") as redis:
         server.command("ZADD", "ig1:leases:seen:check", 0, "ended")
         server.command("ZADD", "ig1:leases:when", 1, "ended")
-        assert await redis.leases.oldest() == {"check": 1}
+        assert (await redis.leases.oldest())[Lane.CHECK] == 1
 
 
 def test_the_lines_can_stand_in_a_file_of_users(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Request claims and scan records in process, with the guarantees of Redis."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from shared.adapters.memory.ending import Ending
+from shared.adapters.memory.tenants import Counted
 from shared.domain.step import Lane, Step
-from shared.ports.claims import Claim, Hold
+from shared.ports.claims import MAX_OF_A_TENANT, Claim, Held, Hold, Holder
 from shared.ports.clock import Clock
 
 MAX_ENTRIES = 100_000
@@ -18,6 +20,9 @@ class _Scan(msgspec.Struct, frozen=True):
     hop: int
     lane: Lane
     first_seen: int
+    tenant: str
+    ends: int
+    placed: bool = False
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -34,18 +39,72 @@ class MemoryScanLeases:
     def __init__(self, *, clock: Clock, max_scans: int = MAX_ENTRIES) -> None:
         self._clock = clock
         self._scans: Ending[_Scan] = Ending(clock=clock, max_entries=max_scans)
+        self.counted = Counted(clock=clock)
 
     async def hold(
-        self, key: str, *, chain: str, hop: int, life: int, lane: Lane, first_seen: int
-    ) -> Hold:
+        self,
+        key: str,
+        *,
+        chain: str,
+        hop: int,
+        life: int,
+        lane: Lane,
+        first_seen: int,
+        tenant: str = "",
+        claim: str = "",
+    ) -> Held:
+        self.counted.free(tenant, claim)
         held = self._scans.get(key)
-        if held is not None and held.chain != chain:
-            return Hold.FOREIGN
-        if held is not None and held.hop > hop:
-            return Hold.BEHIND
-        scan = _Scan(chain, hop, lane, first_seen)
-        self._scans.set(key, scan, ends=self._clock.now() + life)
-        return Hold.HELD
+        ends = self._clock.now() + life
+        if held is None:
+            self._keep(key, _Scan(chain, hop, lane, first_seen, tenant, ends))
+            return Held(Hold.HELD, chain, lane, adopted=True)
+        if held.chain != chain:
+            if lane is Lane.CHECK and held.lane is not Lane.CHECK:
+                held = msgspec.structs.replace(
+                    held, lane=lane, first_seen=first_seen, tenant=tenant, placed=False
+                )
+                self._keep(key, held)
+            return Held(Hold.FOREIGN, held.chain, held.lane)
+        if held.hop > hop:
+            return Held(Hold.BEHIND, chain, held.lane)
+        if held.lane is Lane.CHECK:
+            lane = Lane.CHECK
+        renewed = msgspec.structs.replace(
+            held,
+            hop=hop,
+            lane=lane,
+            tenant=held.tenant or tenant,
+            ends=ends,
+            placed=held.placed and lane is not Lane.CHECK,
+        )
+        self._keep(key, renewed)
+        return Held(Hold.HELD, chain, lane)
+
+    async def renew(self, key: str, *, chain: str, life: int) -> bool:
+        held = self._scans.get(key)
+        if held is None or held.chain != chain:
+            return False
+        self._keep(key, msgspec.structs.replace(held, ends=self._clock.now() + life))
+        return True
+
+    async def place(self, key: str, *, chain: str, most: int) -> bool:
+        held = self._scans.get(key)
+        if held is None or held.chain != chain:
+            return False
+        if held.lane is Lane.CHECK or held.placed:
+            return True
+        if not await self.room(most=most):
+            return False
+        self._keep(key, msgspec.structs.replace(held, placed=True))
+        return True
+
+    async def room(self, *, most: int) -> bool:
+        return sum(scan.placed for _, scan in self._scans.items()) < most
+
+    async def holder(self, key: str) -> Holder | None:
+        held = self._scans.get(key)
+        return None if held is None else Holder(held.chain, held.lane, held.first_seen)
 
     async def release(self, key: str, *, chain: str) -> None:
         self.end(key, chain=chain)
@@ -53,15 +112,25 @@ class MemoryScanLeases:
     async def oldest(self) -> dict[Lane, int]:
         return _oldest((scan.lane, scan.first_seen) for _, scan in self._scans.items())
 
-    def alive(self, key: str) -> bool:
-        """Whether a scan is under way."""
-        return self._scans.get(key) is not None
+    def under_way(self) -> Counter[Lane]:
+        """How many scans are under way, by lane."""
+        return Counter(scan.lane for _, scan in self._scans.items())
+
+    def alive(self, key: str, lane: Lane) -> bool:
+        """Whether a scan is under way that a step in `lane` need not ask for."""
+        held = self._scans.get(key)
+        return held is not None and (lane is Lane.PREWARM or held.lane is not Lane.CHECK_PREWARM)
 
     def end(self, key: str, *, chain: str) -> None:
         """Remove the scan record of `key` if it is this chain's."""
         held = self._scans.get(key)
         if held is not None and held.chain == chain:
             self._scans.pop(key)
+            self.counted.free(held.tenant, key)
+
+    def _keep(self, key: str, scan: _Scan) -> None:
+        self._scans.set(key, scan, ends=scan.ends)
+        self.counted.count(scan.tenant, key, ends=scan.ends)
 
 
 class MemoryRequestClaims:
@@ -83,12 +152,16 @@ class MemoryRequestClaims:
         self._wanted: dict[str, _Wanted] = {}
 
     async def claim(self, key: str, step: Step, *, life: int, scans: Sequence[str] = ()) -> Claim:
-        if any(self._leases.alive(scan) for scan in scans):
+        if any(self._leases.alive(scan, step.lane) for scan in scans):
             return Claim.SCANNING
         held = self._claims.get(key)
         if held is not None and (held is not Lane.PREWARM or step.lane is Lane.PREWARM):
             return Claim.HELD
-        self._claims.set(key, step.lane, ends=self._clock.now() + life)
+        counted, ends = self._leases.counted, self._clock.now() + life
+        if counted.number(step.tenant, but=key) >= MAX_OF_A_TENANT:
+            return Claim.OVER
+        counted.count(step.tenant, key, ends=ends)
+        self._claims.set(key, step.lane, ends=ends)
         self._remember(key, step)
         return Claim.TAKEN
 
@@ -98,6 +171,9 @@ class MemoryRequestClaims:
     async def begin(self, key: str) -> None:
         self._claims.pop(key)
         self._wanted.pop(key, None)
+
+    async def free(self, step: Step) -> None:
+        self._leases.counted.free(step.tenant, step.claim)
 
     async def overdue(self, *, age: int, limit: int) -> list[Step]:
         now = self._clock.now()

@@ -9,15 +9,20 @@ from shared.adapters.redis_store.scripts import (
     BEGIN,
     CLAIM,
     DROP,
+    FREE,
     HOLD,
+    HOLDER,
     OLDEST_LEASES,
     OLDEST_STEPS,
     OVERDUE,
+    PLACE,
     RELEASE,
+    RENEW,
+    ROOM,
 )
 from shared.domain.errors import InvalidStep
 from shared.domain.step import Lane, Step, decode_step, encode_step
-from shared.ports.claims import Claim, Hold
+from shared.ports.claims import MAX_OF_A_TENANT, Claim, Held, Hold, Holder
 
 MAX_REMEMBERED = 10_000
 
@@ -34,9 +39,10 @@ class RedisRequestClaims:
 
     async def claim(self, key: str, step: Step, *, life: int, scans: Sequence[str] = ()) -> Claim:
         leases = [f"{self._links.prefix}lease:{scan}" for scan in scans]
+        counted = [self._counted(step.tenant)] if step.tenant else []
         answer: bytes = await self._links.run(
             CLAIM,
-            keys=[self._claim(key), self._steps, *leases],
+            keys=[self._claim(key), self._steps, *leases, *counted],
             args=[
                 key,
                 f"{step.lane} {step.id} {uuid.uuid4().hex}",
@@ -45,6 +51,7 @@ class RedisRequestClaims:
                 step.first_seen,
                 encode_step(step),
                 self._max_remembered,
+                MAX_OF_A_TENANT if step.tenant else 0,
             ],
             doing=f"claim {key}",
         )
@@ -57,6 +64,11 @@ class RedisRequestClaims:
         await self._links.run(
             BEGIN, keys=[self._claim(key), self._steps], args=[key], doing=f"begin {key}"
         )
+
+    async def free(self, step: Step) -> None:
+        if step.tenant:
+            keys = [self._counted(step.tenant)]
+            await self._links.run(FREE, keys=keys, args=[step.claim], doing=f"free {step.claim}")
 
     async def overdue(self, *, age: int, limit: int) -> list[Step]:
         named: list[bytes] = await self._links.run(
@@ -81,6 +93,10 @@ class RedisRequestClaims:
     def _claim(self, key: str) -> str:
         return f"{self._links.prefix}claim:{key}"
 
+    def _counted(self, tenant: str) -> str:
+        """What counts for a tenant: requests here, and scans (`RedisScanLeases`)."""
+        return f"{self._links.prefix}leases:of:{tenant}"
+
 
 class RedisScanLeases:
     """A `shared.ports.claims.ScanLeases`. Raises StoreError as the store does."""
@@ -90,15 +106,51 @@ class RedisScanLeases:
         self._leases = f"{links.prefix}leases"
 
     async def hold(
-        self, key: str, *, chain: str, hop: int, life: int, lane: Lane, first_seen: int
-    ) -> Hold:
-        answer: bytes = await self._links.run(
+        self,
+        key: str,
+        *,
+        chain: str,
+        hop: int,
+        life: int,
+        lane: Lane,
+        first_seen: int,
+        tenant: str = "",
+        claim: str = "",
+    ) -> Held:
+        outcome, whose, wanted, adopted = await self._links.run(
             HOLD,
             keys=[self._lease(key), self._leases],
-            args=[key, chain, hop, life, lane, first_seen],
+            args=[key, chain, hop, life, lane, first_seen, tenant, claim],
             doing=f"hold {key}",
         )
-        return Hold(answer.decode())
+        return Held(
+            Hold(outcome.decode()), whose.decode(), Lane(wanted.decode()), adopted=bool(adopted)
+        )
+
+    async def renew(self, key: str, *, chain: str, life: int) -> bool:
+        keys = [self._lease(key), self._leases]
+        return bool(
+            await self._links.run(RENEW, keys=keys, args=[key, chain, life], doing=f"renew {key}")
+        )
+
+    async def place(self, key: str, *, chain: str, most: int) -> bool:
+        keys = [self._lease(key), self._leases]
+        return bool(
+            await self._links.run(
+                PLACE, keys=keys, args=[key, chain, most], doing=f"take a place for {key}"
+            )
+        )
+
+    async def room(self, *, most: int) -> bool:
+        return bool(
+            await self._links.run(ROOM, keys=[self._leases], args=[most], doing="look for a place")
+        )
+
+    async def holder(self, key: str) -> Holder | None:
+        chain, lane, seen = await self._links.run(
+            HOLDER, keys=[self._lease(key)], args=[], doing=f"see who holds {key}"
+        )
+        return Holder(chain.decode(), Lane(lane.decode()), int(seen)) if chain else None
 
     async def release(self, key: str, *, chain: str) -> None:
         await self._links.run(

@@ -140,7 +140,7 @@ async def test_a_check_that_was_cut_off_before_its_follow_up_goes_on_when_redeli
     held = await rig.leases.hold(
         key, chain=check.chain, hop=check.hop, life=60_000, lane=Lane.CHECK, first_seen=0
     )
-    assert held is Hold.HELD
+    assert held.outcome is Hold.HELD
     await rig.scan.check(check)
     assert rig.next_check().hop == 2
 
