@@ -3,20 +3,28 @@
 from typing import Protocol
 
 from shared.domain.policy import Bundle, Policy
+from shared.domain.policy_forms import Form
 
 
 class Policies(Protocol):
-    """The policies of one Anchore server (docs/design/anchore-engine.md 7).
+    """The policies of one Anchore server.
+
+    docs/design/anchore-engine.md 7, docs/design/anchore-v2.md 4.
 
     `account` empty: the account of the credentials. At no moment of any call here is an account
     that had an active policy without one.
     Errors: TransientFailure (down, 5xx, 429, a hang, an answer that cannot be read),
-    PermanentFailure of kind refused (credentials, an unknown policy, a bundle that the scanner
-    does not accept: the message lists what it said).
+    PermanentFailure of kind misconfigured (credentials, rights, an unknown account), refused (an
+    unknown policy, a bundle that the scanner does not accept: the message lists what it said) or
+    untrusted (the answer is for another account).
     """
 
+    @property
+    def form(self) -> Form:
+        """The form of the documents that it takes and gives."""
+
     async def all(self, *, account: str = "") -> tuple[Policy, ...]:
-        """All policies, without their bundles."""
+        """All policies, without their bundles; an account has one at least."""
 
     async def get(self, policy_id: str, *, account: str = "") -> Policy | None:
         """One policy with its bundle; None where there is none of that id."""
@@ -24,7 +32,8 @@ class Policies(Protocol):
     async def push(self, bundle: Bundle, *, account: str = "", activate: bool = True) -> Policy:
         """Store `bundle` under its own `id`, new or not, and return what the scanner now has.
 
-        A policy that is active stays active, whatever `activate` says.
+        A policy that is active stays active, whatever `activate` says. Only where two push the
+        same new id in the same moment may Engine have none active until the later one is done.
         """
 
     async def activate(self, policy_id: str, *, account: str = "") -> Policy:

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.adapters.anchore.calls import Limits
+from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
-from shared.adapters.anchore.v1_policies import AnchorePolicies
+from shared.adapters.anchore.v1_policies import V1_POLICIES
 from tests.fakes.anchore import FakeAnchore
 from tests.fakes.clock import FakeClock
 
@@ -71,4 +72,4 @@ def scanner(transport: AnchoreTransport, clock: FakeClock) -> AnchoreV1:
 
 @pytest.fixture
 def policies(transport: AnchoreTransport) -> AnchorePolicies:
-    return AnchorePolicies(transport=transport)
+    return AnchorePolicies(transport=transport, dialect=V1_POLICIES)

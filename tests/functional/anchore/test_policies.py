@@ -1,18 +1,24 @@
 """Policies on a FakeAnchore: at no moment without an active one."""
 
+import asyncio
 import copy
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
+from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.transport import AnchoreTransport
-from shared.adapters.anchore.v1_policies import AnchorePolicies
+from shared.adapters.anchore.v1_policies import V1_POLICIES
 from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure, TransientFailure
 from shared.domain.policy import Bundle, Policy, bundle_revision
 from shared.ports.policies import Policies
 from tests.fakes.anchore import FakeAnchore
 from tests.fakes.anchore_wire import BASELINE
+from tests.house import eventually
 
 
 def bundle(name: str, **changes: Any) -> Bundle:
@@ -22,6 +28,11 @@ def bundle(name: str, **changes: Any) -> Bundle:
 def active(anchore: FakeAnchore, account: str = "admin") -> list[str]:
     policies = anchore.store.policies[account]
     return [name for name, record in policies.items() if record["active"]]
+
+
+def unchanged(policy: Policy) -> Policy:
+    """Whenever it was stored."""
+    return msgspec.structs.replace(policy, changed="")
 
 
 def methods(anchore: FakeAnchore) -> dict[str, int]:
@@ -35,7 +46,9 @@ def test_they_are_policies(policies: AnchorePolicies) -> None:
 
 
 async def test_all_are_listed_without_their_bundles(policies: AnchorePolicies) -> None:
-    assert await policies.all() == (Policy(id="fake-baseline", name="Fake baseline", active=True),)
+    (policy,) = await policies.all()
+    assert policy.changed
+    assert unchanged(policy) == Policy(id="fake-baseline", name="Fake baseline", active=True)
 
 
 async def test_one_is_had_with_its_bundle_and_an_unknown_one_is_none(
@@ -44,7 +57,7 @@ async def test_one_is_had_with_its_bundle_and_an_unknown_one_is_none(
     known = await policies.get("fake-baseline")
     assert known is not None
     assert known.bundle == BASELINE
-    assert await policies.get("no/such policy?") is None
+    assert await policies.get("no such policy?") is None
 
 
 async def test_a_new_policy_is_added_and_then_activated(
@@ -90,7 +103,7 @@ async def test_pushing_the_same_again_changes_nothing(
     anchore: FakeAnchore, policies: AnchorePolicies
 ) -> None:
     first = await policies.push(bundle("strict"))
-    assert await policies.push(bundle("strict")) == first
+    assert unchanged(await policies.push(bundle("strict"))) == unchanged(first)
     assert active(anchore) == ["strict"]
 
 
@@ -157,24 +170,25 @@ async def test_adding_is_not_repeated_blindly(
 
 
 @pytest.mark.parametrize("kind", ["401", "403", "500", "429", "html", "404-path", "close"])
-@pytest.mark.parametrize("operation", ["policy_get", "policy_put", "policy_add"])
+@pytest.mark.parametrize("operation", ["policies", "policy_get", "policy_put", "policy_add"])
 async def test_whatever_goes_wrong_is_a_failure_and_leaves_a_policy_active(
     anchore: FakeAnchore, policies: AnchorePolicies, operation: str, kind: str
 ) -> None:
     anchore.store.fault(operation, kind)
     with pytest.raises(StepFailure):
         await policies.push(bundle("strict"))
-    assert active(anchore) == ["fake-baseline"]
+    # What is read at the end, to see what was stored, fails after the work is done.
+    assert active(anchore) == ["strict" if operation == "policy_get" else "fake-baseline"]
 
 
-@pytest.mark.parametrize("operation", ["policy_get", "policy_put", "policy_add"])
+@pytest.mark.parametrize("operation", ["policies", "policy_get", "policy_put", "policy_add"])
 async def test_a_server_that_hangs_leaves_a_policy_active(
     anchore: FakeAnchore, hasty: AnchoreTransport, operation: str
 ) -> None:
     anchore.store.fault(operation, "hang")
     with pytest.raises(TransientFailure, match="did not answer"):
-        await AnchorePolicies(transport=hasty).push(bundle("strict"))
-    assert active(anchore) == ["fake-baseline"]
+        await AnchorePolicies(transport=hasty, dialect=V1_POLICIES).push(bundle("strict"))
+    assert active(anchore) == ["strict" if operation == "policy_get" else "fake-baseline"]
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", "[5]", '[{"policyId": "x", "active": true}]'])
@@ -193,3 +207,101 @@ async def test_a_policy_that_somebody_else_changed_meanwhile_is_noticed(
     await policies.push(bundle("strict", comment="theirs"), activate=False)
     with pytest.raises(TransientFailure, match="did somebody else change it"):
         await policies.push(bundle("strict", comment="ours"))
+
+
+@pytest.mark.parametrize("policy_id", ["a/b", ".", ".."])
+async def test_an_id_that_would_lead_to_another_path_is_refused_before_anything_is_sent(
+    anchore: FakeAnchore, policies: AnchorePolicies, policy_id: str
+) -> None:
+    for ask in (
+        policies.push(bundle(policy_id)),
+        policies.get(policy_id),
+        policies.activate(policy_id),
+    ):
+        with pytest.raises(PermanentFailure, match="cannot stand in a path"):
+            await ask
+    assert not anchore.store.calls
+
+
+@pytest.mark.parametrize("account", ["zahlungen-ü", "a\nb"])
+async def test_an_account_that_no_header_can_name_is_refused(
+    anchore: FakeAnchore, policies: AnchorePolicies, account: str
+) -> None:
+    with pytest.raises(PermanentFailure, match="plain ASCII"):
+        await policies.push(bundle("strict"), account=account)
+    assert not anchore.store.calls
+
+
+async def test_an_account_that_anchore_does_not_have_is_said_and_nothing_is_pushed(
+    anchore: FakeAnchore, policies: AnchorePolicies
+) -> None:
+    for ask in (
+        policies.all(account="paymants"),
+        policies.get("fake-baseline", account="paymants"),
+        policies.push(bundle("strict"), account="paymants"),
+        policies.activate("fake-baseline", account="paymants"),
+    ):
+        with pytest.raises(PermanentFailure, match="no account paymants") as failure:
+            await ask
+        assert failure.value.kind is ErrorKind.MISCONFIGURED
+    assert not methods(anchore)
+
+
+async def test_a_proxy_that_drops_the_account_has_nothing_changed_in_another(
+    anchore: FakeAnchore, policies: AnchorePolicies
+) -> None:
+    # What such a proxy passes on: the answer is the admin's.
+    answer = json.dumps(list(anchore.store.policies["admin"].values()))
+    anchore.store.add_account("payments")
+    anchore.store.fault("policies", "json", value=answer)
+    for ask in (
+        policies.push(bundle("strict"), account="payments"),
+        policies.activate("fake-baseline", account="payments"),
+    ):
+        with pytest.raises(PermanentFailure, match="for the account admin instead of payments"):
+            await ask
+    assert not methods(anchore)
+
+
+async def test_whoever_reads_meanwhile_finds_the_active_policy_active(
+    anchore: FakeAnchore, policies: AnchorePolicies
+) -> None:
+    async with reading_all_the_time(policies) as seen:
+        for number in range(30):
+            await policies.push(bundle("fake-baseline", comment=str(number)))
+            await policies.push(bundle("fake-baseline", comment=str(number)), activate=False)
+        assert len(seen) >= 10
+        assert set(seen) == {("fake-baseline",)}
+        # That it would be seen: what Engine does with a POST of the active policy.
+        await policies._add("fake-baseline", bundle("fake-baseline"), "")
+        await eventually(lambda: () in seen)
+
+
+async def test_one_policy_or_the_other_is_active_while_another_is_activated(
+    policies: AnchorePolicies,
+) -> None:
+    async with reading_all_the_time(policies) as seen:
+        for number in range(20):
+            await policies.push(bundle(f"strict-{number}"))
+            await policies.activate("fake-baseline")
+    assert {len(active) for active in seen} == {1}
+
+
+@asynccontextmanager
+async def reading_all_the_time(policies: AnchorePolicies) -> AsyncIterator[list[tuple[str, ...]]]:
+    """Which were active, by each answer that came meanwhile."""
+    seen: list[tuple[str, ...]] = []
+
+    async def read() -> None:
+        while True:
+            listed = await policies.all()
+            seen.append(tuple(policy.id for policy in listed if policy.active))
+
+    readers = [asyncio.create_task(read()) for _ in range(4)]
+    try:
+        yield seen
+    finally:
+        for reader in readers:
+            reader.cancel()
+        outcomes = await asyncio.gather(*readers, return_exceptions=True)
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1_evaluation import read_evaluation
-from shared.adapters.anchore.v1_policies import AnchorePolicies
+from shared.adapters.anchore.v1_policies import V1_POLICIES
 from shared.domain.policy import bundle_revision
 from tests.fakes.anchore_replay import Replay, recording
 from tests.functional.anchore.conftest import NOW, QUICK
@@ -20,7 +21,7 @@ async def revision_by_get() -> str:
             url=replay.url, user="admin", password="secret", limits=QUICK
         ) as transport,
     ):
-        policy = await AnchorePolicies(transport=transport).get("oci-baseline")
+        policy = await AnchorePolicies(transport=transport, dialect=V1_POLICIES).get("oci-baseline")
     assert policy is not None
     return bundle_revision(policy.bundle)
 

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
-from shared.adapters.anchore.v1_policies import AnchorePolicies
+from shared.adapters.anchore.v1_policies import V1_POLICIES
 from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
 from shared.domain.verdict import Action, Evaluation, Outcome, Question, Subject, Verdict, judge
 from shared.ports.scanner import Analysis
@@ -374,7 +375,7 @@ async def test_the_recorded_policies_are_read() -> None:
             url=replay.url, user="admin", password="secret", limits=QUICK
         ) as transport,
     ):
-        policies = AnchorePolicies(transport=transport)
+        policies = AnchorePolicies(transport=transport, dialect=V1_POLICIES)
         listed = await policies.all()
         policy = await policies.get("oci-baseline")
     assert {(policy.id, policy.active, bool(policy.bundle)) for policy in listed} == {

@@ -1,4 +1,4 @@
-"""A policy says the same in both forms, and what one of them cannot say is an error with a place."""
+"""A policy says the same in both forms; what one of them cannot say is an error with its place."""
 
 import copy
 from typing import Any
