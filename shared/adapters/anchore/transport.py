@@ -113,6 +113,11 @@ class AnchoreTransport:
         """Close the connections."""
         await self._client.aclose()
 
+    def hide(self, secret: str) -> None:
+        """One more text that no message of ours may hold, such as a login that we send on."""
+        if len(secret) >= MIN_SECRET:
+            self._secrets = (*self._secrets, secret)
+
     def clean(self, text: object, *, limit: int = MAX_TEXT) -> str:
         """What the server said, on one bounded line and without our password."""
         said = str(text)
