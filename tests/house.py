@@ -29,17 +29,21 @@ from shared.adapters.breaker import Breaker
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.adapters.memory.exceptions import MemoryExceptionStore
+from shared.adapters.memory.leadership import MemoryLeadership
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.memory.usage import MemoryUsage
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.rules import Mode, RegistryRule, Rule, Rules, Tags
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.decisions import DecisionLog
 from shared.ports.exceptions import ExceptionStore
+from shared.ports.leadership import Leadership
 from shared.ports.namespaces import Namespaces
 from shared.ports.presence import Presence
 from shared.ports.steps import StepQueue
+from shared.ports.usage import Usage
 from shared.ports.verdicts import VerdictStore
 from shared.runtime.clock import SystemClock
 from shared.runtime.lifecycle import Lifecycle
@@ -110,6 +114,10 @@ class Backends(msgspec.Struct, frozen=True):
         default_factory=lambda: MemoryDecisionLog(clock=SystemClock())
     )
     presence: Presence = msgspec.field(default_factory=lambda: MemoryPresence(clock=SystemClock()))
+    usage: Usage = msgspec.field(default_factory=lambda: MemoryUsage(clock=SystemClock()))
+    leadership: Leadership = msgspec.field(
+        default_factory=lambda: MemoryLeadership(clock=SystemClock())
+    )
     namespaces: Namespaces | None = None
 
 
@@ -381,6 +389,7 @@ async def house(
             decisions=backends.decisions,
             presence=backends.presence,
             exceptions=backends.exceptions,
+            usage=backends.usage,
             namespaces=backends.namespaces,
         )
         sites = await stack.enter_async_context(

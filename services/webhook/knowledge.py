@@ -16,6 +16,7 @@ from services.webhook.moved import Moved
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Asked, Requests
 from services.webhook.terms import Terms
+from services.webhook.uses import Uses
 from services.webhook.verdicts import Fetch
 from services.webhook.waiters import Room, Waiters
 from shared.domain.decision import Judgement, State
@@ -80,8 +81,10 @@ class Knowledge:
         terms: Terms = DEFAULT_TERMS,
         room: Room | None = None,
         lookups: Lookups | None = None,
+        uses: Uses | None = None,
     ) -> None:
-        """`room`: where reviews wait; `lookups` is told where each answer came from."""
+        """`room`: where reviews wait; `lookups` is told where each answer came from, `uses` which
+        images are used; None: whoever only looks ahead uses none."""
         self._cache = cache
         self._requests = requests
         self._waiters = waiters
@@ -90,6 +93,7 @@ class Knowledge:
         self._terms = terms
         self._room = room or Room()
         self._lookups = lookups or Lookups()
+        self._uses = uses
         self._behind = Behind(requests=requests)
         self._moved = Moved(cache=cache, behind=self._behind, look=self._look)
 
@@ -121,6 +125,7 @@ class Knowledge:
             self._requests.forget(image)
         if asks:
             self._renew(image, answer)
+            self._used(image, answer.judgement)
         # What is to be asked again is looked at in each review, so that it is asked again.
         until = 0 if answer.refresh else min(answer.until, *(entry.ends for entry in entries))
         return Glimpse(answer.judgement, until, list(dict.fromkeys(entries)))
@@ -179,6 +184,7 @@ class Knowledge:
             self._lookups.overrun()
         if patience.asks:
             self._renew(image, answer)
+            self._used(image, answer.judgement)
         return answer.judgement
 
     async def _look(
@@ -250,6 +256,10 @@ class Knowledge:
         if known.refresh is not None:
             self._behind.ask(image, known.refresh, subjects=known.subjects)
         self._moved.judged(image)
+
+    def _used(self, image: Image, judgement: Judgement) -> None:
+        if self._uses is not None:
+            self._uses.note(image, judgement)
 
 
 def _unanswered(image: Image, state: State, message: str) -> Judgement:

@@ -11,6 +11,7 @@ from services.webhook.lookups import First, Layer
 from services.webhook.mutate import Mutation
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Asked
+from services.webhook.uses import UseOutcome
 from shared.domain.decision import Decision, State
 from shared.domain.step import Lane
 from shared.ports.clock import Clock
@@ -119,6 +120,11 @@ class WebhookMetrics:
             "imagegate_policy_grace_overruns_total",
             "Images answered by a verdict whose policy was replaced longer ago than policy_grace.",
         ).of()
+        self._uses = metrics.counter(
+            "imagegate_uses_total",
+            "Uses of judged images, as they were written down.",
+            ("outcome",),
+        )
         metrics.gauges(
             "imagegate_prewarm_hit_ratio",
             "Of the new images that nobody had asked for, those that a push event had had judged.",
@@ -177,6 +183,10 @@ class WebhookMetrics:
     def grace_overrun(self) -> None:
         """An image was answered by a verdict whose policy was replaced too long ago."""
         self._overruns(1)
+
+    def used(self, outcome: UseOutcome, uses: int) -> None:
+        """What became of so many uses."""
+        self._uses.add(outcome.value, by=uses)
 
     def asked(self, need: Need, outcome: Asked) -> None:
         """An image was asked for."""

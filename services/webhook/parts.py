@@ -18,6 +18,7 @@ from services.webhook.reviewer import Reviewer, Waits
 from services.webhook.settings import WebhookSettings
 from services.webhook.terms import Terms
 from services.webhook.timings import Timings
+from services.webhook.uses import Uses
 from services.webhook.validate import Validate
 from services.webhook.waiters import Room, Waiters
 from shared.ports.claims import RequestClaims
@@ -28,6 +29,7 @@ from shared.ports.namespaces import Namespaces
 from shared.ports.presence import Presence
 from shared.ports.signing import Unsealer
 from shared.ports.steps import StepQueue
+from shared.ports.usage import Usage
 from shared.ports.verdicts import VerdictStore
 
 
@@ -41,6 +43,7 @@ class WebhookPorts(msgspec.Struct, frozen=True):
     decisions: DecisionLog
     presence: Presence
     exceptions: ExceptionStore
+    usage: Usage
     namespaces: Namespaces | None = None
     """None: labels of namespaces are never known."""
 
@@ -51,6 +54,7 @@ class WebhookParts(msgspec.Struct, frozen=True):
     cache: NearCache
     exceptions: SignedExceptions
     recorder: Recorder
+    uses: Uses
     validate: Validate
     mutate: Mutate
 
@@ -95,6 +99,7 @@ def parts_of(
     lookups = Lookups(
         on_layer=metrics.looked_up, on_first=metrics.first_seen, on_overrun=metrics.grace_overrun
     )
+    uses = Uses(usage=ports.usage, clock=clock, on_use=metrics.used)
     terms = Terms.told(
         scanner=settings.imagegate_scanner,
         pin=settings.imagegate_pin,
@@ -109,6 +114,7 @@ def parts_of(
         terms=terms,
         room=Room(places=settings.imagegate_max_waiters, on_waiting=metrics.waiting),
         lookups=lookups,
+        uses=uses,
     )
     occasions = Occasions(books=book, namespaces=ports.namespaces)
     reviewer = Reviewer(
@@ -139,7 +145,7 @@ def parts_of(
         on_mutated=metrics.mutated,
     )
     validate = Validate(reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock)
-    return WebhookParts(cache, exceptions, recorder, validate, mutate)
+    return WebhookParts(cache, exceptions, recorder, uses, validate, mutate)
 
 
 def _exceptions(

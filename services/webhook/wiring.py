@@ -23,6 +23,7 @@ from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.usage import RedisUsage
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.pointer import DAY
@@ -97,6 +98,7 @@ async def run_webhook(
             serve(
                 app,
                 host=settings.imagegate_host,
+        stack.push_async_callback(parts.uses.flush)
                 port=settings.imagegate_port,
                 tls=server_context(files, client_ca=settings.imagegate_client_ca),
                 shutdown=settings.imagegate_drain,
@@ -121,6 +123,7 @@ async def run_webhook(
         await stack.enter_async_context(
             pulse_of(
                 service="webhook",
+        life.watch(parts.uses.run(), name="write uses")
                 name=name,
                 presence=ports.presence,
                 checks=checks,
@@ -174,6 +177,7 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
         await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, book=book, metrics=metrics)
         )
+            usage=RedisUsage(links=links),
         return await life.until_stopped()
 
 

@@ -19,6 +19,7 @@ from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.usage import RedisUsage
 from shared.adapters.signatures import ensure_keys, load_ring
 from shared.domain.rules import Rules
 from shared.domain.step import Lane, Step
@@ -42,6 +43,7 @@ async def serve(settings: WebhookSettings, life: Lifecycle) -> int:
             decisions=RedisDecisionLog(links=links),
             presence=RedisPresence(links=links),
             exceptions=RedisExceptionStore(links=links),
+            usage=RedisUsage(links=links),
         )
         book, metrics = CurrentBook(Rules()), WebhookMetrics(Metrics())
         await stack.enter_async_context(

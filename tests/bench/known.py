@@ -63,6 +63,7 @@ def ports_on(backends: Backends, keys: Path) -> WebhookPorts:
         decisions=backends.decisions,
         presence=backends.presence,
         exceptions=backends.exceptions,
+        usage=backends.usage,
     )
 
 

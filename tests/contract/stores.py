@@ -13,21 +13,30 @@ import msgspec
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.adapters.memory.exceptions import MemoryExceptionStore
+from shared.adapters.memory.leadership import MemoryLeadership
+from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.memory.usage import MemoryUsage
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
+from shared.adapters.redis_store.leadership import RedisLeadership
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.usage import RedisUsage
 from shared.domain.signing import assemble
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.decisions import DecisionLog, DecisionRecord
 from shared.ports.exceptions import ExceptionStore
+from shared.ports.leadership import Leadership
+from shared.ports.polls import Polls
 from shared.ports.presence import Beat, Presence
+from shared.ports.usage import Usage
 from shared.ports.verdicts import VerdictStore
 from tests.fakes.clock import FakeClock
 from tests.servers.redis import RedisServer
@@ -40,6 +49,8 @@ EXCEPTED = 150
 """How many exceptions are kept: more than one page of a read."""
 PRESENT = 10
 """How many processes are remembered."""
+USES = 250
+"""How many uses are remembered: more than one script records."""
 GONE_AFTER = 1_000
 """Milliseconds of silence after which one is gone."""
 MINUTE = 60_000
@@ -55,6 +66,10 @@ class World:
     decisions: DecisionLog
     exceptions: ExceptionStore
     presence: Presence
+    usage: Usage
+    leadership: Leadership
+    polls: tuple[Polls, Polls]
+    """Those of two workers."""
     now: Callable[[], int]
     """The server's clock, in milliseconds."""
     clock: FakeClock | None = None
@@ -71,6 +86,7 @@ def memory_world() -> World:
     clock = FakeClock()
     leases = MemoryScanLeases(clock=clock)
     store = MemoryVerdictStore(clock=clock, leases=leases)
+    polls = MemoryPolls(clock=clock, under_way=leases.under_way)
     return World(
         store=store,
         claims=MemoryRequestClaims(clock=clock, leases=leases, max_remembered=REMEMBERED),
@@ -80,6 +96,9 @@ def memory_world() -> World:
             clock=clock, announce=store.announce, max_exceptions=EXCEPTED
         ),
         presence=MemoryPresence(clock=clock, gone_after=GONE_AFTER, max_present=PRESENT),
+        polls=(polls, polls),
+        usage=MemoryUsage(clock=clock, max_uses=USES),
+        leadership=MemoryLeadership(clock=clock),
         now=clock.now,
         clock=clock,
     )
@@ -88,7 +107,11 @@ def memory_world() -> World:
 @asynccontextmanager
 async def redis_world(server: RedisServer) -> AsyncIterator[World]:
     """A world of its own prefix: others use the same server."""
-    async with RedisLinks(url=server.url, prefix=f"{uuid.uuid4().hex}:") as links:
+    prefix = f"{uuid.uuid4().hex}:"
+    async with (
+        RedisLinks(url=server.url, prefix=prefix) as links,
+        RedisLinks(url=server.url, prefix=prefix) as others,
+    ):
         yield World(
             store=RedisVerdictStore(links=links),
             claims=RedisRequestClaims(links=links, max_remembered=REMEMBERED),
@@ -96,6 +119,9 @@ async def redis_world(server: RedisServer) -> AsyncIterator[World]:
             decisions=RedisDecisionLog(links=links, max_decisions=DECISIONS),
             exceptions=RedisExceptionStore(links=links, max_exceptions=EXCEPTED),
             presence=RedisPresence(links=links, gone_after=GONE_AFTER, max_present=PRESENT),
+            polls=(RedisPolls(links=links), RedisPolls(links=others)),
+            usage=RedisUsage(links=links, max_uses=USES),
+            leadership=RedisLeadership(links=links),
             now=lambda: time.time_ns() // 1_000_000,
         )
 

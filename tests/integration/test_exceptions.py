@@ -24,6 +24,7 @@ from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.usage import RedisUsage
 from shared.adapters.signatures import load_ring
 from shared.domain.rules import Rules
 from shared.domain.signing import Role, claimed_key
@@ -126,6 +127,7 @@ class Site:
                         decisions=RedisDecisionLog(links=links),
                         presence=RedisPresence(links=links),
                         exceptions=RedisExceptionStore(links=links),
+                        usage=RedisUsage(links=links),
                     ),
                     book=CurrentBook(Rules()),
                     metrics=WebhookMetrics(Metrics()),

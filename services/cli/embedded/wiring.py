@@ -32,6 +32,7 @@ from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.memory.usage import MemoryUsage
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, ensure_keys, load_ring, load_sealer
@@ -112,6 +113,7 @@ async def embedded(
         scanner = AnchoreV1(transport=transport, clock=clock)
         queue = MemoryQueue(clock=clock, on_event=counted.event)
         store = MemoryVerdictStore(clock=clock, leases=leases)
+        usage = MemoryUsage(clock=clock)
         ports = ConsolePorts(
             store=store,
             claims=MemoryRequestClaims(clock=clock, leases=leases),
@@ -171,6 +173,7 @@ async def embedded(
                     decisions=ports.decisions,
                     presence=ports.presence,
                     exceptions=ports.exceptions,
+                    usage=usage,
                     namespaces=namespaces,
                 ),
                 book=book,
