@@ -25,8 +25,8 @@ IMAGE_USER = 65532
 """Of the Dockerfile."""
 
 HERE = Path(__file__).parent
-REDIS_USERS = ("webhook", "worker", "intake", "console", "operator")
-BROKER_USER = "imagegate"
+USERS = ("webhook", "worker", "intake", "console", "operator")
+"""In Redis and on the broker; what each may do stands in the templates beside this file."""
 RANDOM = ("anchore_password", "console_token", "events_token", "events_hmac")
 
 
@@ -51,9 +51,9 @@ def make_secrets(folder: Path, *, names: tuple[str, ...] = ()) -> list[str]:
     before = set(_names(ensure_private_folder(folder)))
     for name in RANDOM:
         _create(folder / name, secrets.token_urlsafe(32))
-    for user in REDIS_USERS:
+    for user in USERS:
         _create(folder / f"redis_url_{user}", f"redis://{user}:{_password()}@redis:6379/0")
-    _create(folder / "amqp_url", f"amqp://{BROKER_USER}:{_password()}@rabbitmq:5672/")
+        _create(folder / f"amqp_url_{user}", f"amqp://{user}:{_password()}@rabbitmq:5672/")
     ensure_certificate(folder, names=("webhook", *NAMES, *names))
     for role in (Role.WORKER, Role.OPERATOR):
         ensure_keys(folder, role=role)
@@ -79,7 +79,7 @@ def _password_of(url: Path) -> str:
 
 def _redis_users(folder: Path) -> str:
     text = _template("redis/users.acl")
-    for user in REDIS_USERS:
+    for user in USERS:
         password = _password_of(folder / f"redis_url_{user}")
         text = text.replace(f"%{user}%", f"#{hashlib.sha256(password.encode()).hexdigest()}")
     return text
@@ -97,24 +97,25 @@ def _template(name: str) -> str:
 
 
 def _broker_definitions(folder: Path) -> str:
-    password = _password_of(folder / "amqp_url").encode()
-    # Random passwords need no salt; a steady one keeps this file as it is.
+    rights = json.loads((HERE / "rabbitmq" / "rights.json").read_text())
+    definitions = {
+        "vhosts": [{"name": "/"}],
+        "users": [_broker_user(user, _password_of(folder / f"amqp_url_{user}")) for user in USERS],
+        "permissions": [{"user": user, "vhost": "/", **rights[user]} for user in USERS],
+    }
+    return json.dumps(definitions, indent=2) + "\n"
+
+
+def _broker_user(name: str, password: str) -> dict[str, object]:
+    # Random passwords need no salt; a steady one keeps the file as it is.
     salt = b"salt"
-    hashed = base64.b64encode(salt + hashlib.sha256(salt + password).digest()).decode()
-    user = {
-        "name": BROKER_USER,
+    hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    return {
+        "name": name,
         "password_hash": hashed,
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": [],
     }
-    ours = r"^imagegate\."
-    rights = {"configure": ours, "write": ours, "read": ours}
-    definitions = {
-        "vhosts": [{"name": "/"}],
-        "users": [user],
-        "permissions": [{"user": BROKER_USER, "vhost": "/", **rights}],
-    }
-    return json.dumps(definitions, indent=2) + "\n"
 
 
 def _create(path: Path, text: str) -> None:

@@ -30,6 +30,7 @@ from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.errors import QueueUnavailable
+from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.clock import Clock
 from shared.ports.decisions import DecisionLog
@@ -139,7 +140,7 @@ async def ports_on(
     clock = SystemClock()
     async with (
         RedisLinks(url=redis_url) as links,
-        RabbitQueue(amqp_url, clock=clock).connect() as queue,
+        RabbitQueue(amqp_url, clock=clock, publishes=tuple(Lane)).connect() as queue,
     ):
         with suppress(QueueUnavailable):
             await queue.connected(timeout=patience)

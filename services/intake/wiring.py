@@ -22,6 +22,7 @@ from shared.adapters.rules_file.watching import RulesFile
 from shared.domain.errors import InvalidSettings
 from shared.domain.image_pattern import ImagePattern
 from shared.domain.rules import Rules
+from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims
 from shared.ports.clock import Clock
 from shared.ports.steps import StepQueue
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 CONFIRM = 0.1
 """Seconds that a sender waits for the broker's confirm."""
+
+PUBLISHES = (Lane.PREWARM, Lane.CHECK)
+"""What its user on the broker may write to, and nothing else (docs/design/rabbitmq-rights.md)."""
 
 REPLAY_LIFE = {Source.DISTRIBUTION: 3600.0, Source.GENERIC: 60.0}
 """Seconds. A registry's event has an id of its own. Two pushes of a tag may be announced by the
@@ -138,7 +142,9 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
     life.watch(rules.run(), name="watch the rules")
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(RedisLinks(url=redis_url))
-        queue = RabbitQueue(amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM)
+        queue = RabbitQueue(
+            amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM, publishes=PUBLISHES
+        )
         await stack.enter_async_context(queue.connect())
         ports = IntakePorts(
             claims=RedisRequestClaims(links=links), queue=queue, store_ping=links.ping

@@ -27,6 +27,7 @@ from shared.adapters.redis_store.usage import RedisUsage
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.pointer import DAY
+from shared.domain.step import Lane
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import Bound, serve
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 
 CONFIRM = 0.1
 """Seconds that a review waits for the broker's confirm."""
+
+PUBLISHES = (Lane.ADMISSION, Lane.PREWARM, Lane.RESOLVE)
+"""What its user on the broker may write to, and nothing else (docs/design/rabbitmq-rights.md)."""
 
 
 class WebhookSites(msgspec.Struct, frozen=True):
@@ -153,6 +157,7 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
             amqp_url,
             clock=SystemClock(),
             confirm_timeout=CONFIRM,
+            publishes=PUBLISHES,
             on_event=metrics.queue_event,
         )
         await stack.enter_async_context(queue.connect())

@@ -25,7 +25,7 @@ from shared.domain.errors import (
     TransientFailure,
 )
 from shared.domain.retry import DELAYS, MAX_ATTEMPTS, retry_delay
-from shared.domain.step import Step, StepKind, failed, given_up
+from shared.domain.step import KINDS, Step, StepKind, failed, given_up
 from shared.ports.steps import Settle, StepQueue
 
 log = logging.getLogger(__name__)
@@ -109,6 +109,9 @@ class Dispatch:
     async def handle(self, step: Step) -> Settle:
         """Run one delivery to its settlement."""
         if step.given_up:
+            return self._end(step, StepOutcome.DEAD)
+        if step.kind not in KINDS[step.lane]:
+            log.error("step %s is a %s, which has no business in %s", step.id, step.kind, step.lane)
             return self._end(step, StepOutcome.DEAD)
         try:
             async with asyncio.timeout(self._budget):

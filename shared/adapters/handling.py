@@ -84,7 +84,7 @@ class Handling:
     def read(self, message: bytes) -> Step | Settle:
         """The step to run, or how a message that is not to be run ends."""
         try:
-            step = decode_step(message)
+            step = self._of_this_lane(decode_step(message))
         except InvalidStep as error:
             log.error("bad message in lane %s, to the dead letters: %s", self.lane, error)
             self.count(QueueEvent.BAD_MESSAGE)
@@ -120,6 +120,12 @@ class Handling:
     def count(self, event: QueueEvent) -> None:
         """Tell whoever counts."""
         self._on_event(event, self.lane)
+
+    def _of_this_lane(self, step: Step) -> Step:
+        """Raises InvalidStep for another lane's: who may write to one lane has no say in others."""
+        if step.lane is not self.lane:
+            raise InvalidStep(f"the step is for lane {step.lane}, and came in {self.lane}")
+        return step
 
     def _nobody_waits(self, step: Step) -> bool:
         """The broker's expiry does not touch what is prefetched already (broker-facts.md 8.2)."""

@@ -39,6 +39,17 @@ class StepKind(StrEnum):
     WAKE = "wake"
 
 
+KINDS = {
+    Lane.RESOLVE: {StepKind.RESOLVE},
+    Lane.ADMISSION: {StepKind.REQUEST},
+    Lane.PREWARM: {StepKind.REQUEST},
+    Lane.CHECK: {StepKind.CHECK, StepKind.WAKE},
+    Lane.CHECK_PREWARM: {StepKind.CHECK, StepKind.WAKE},
+}
+"""What may come in each lane: who may write to it may ask for these and for nothing else
+(docs/design/rabbitmq-rights.md)."""
+
+
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message. Times are integer milliseconds since the epoch."""
 

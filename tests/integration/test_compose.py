@@ -190,11 +190,11 @@ def status_of(call: urllib.request.Request) -> int:
         return error.code
 
 
-def test_the_broker_has_our_user_and_no_guest_and_reads_the_advanced_file(
+def test_the_broker_has_a_user_for_each_service_and_no_guest_and_reads_the_advanced_file(
     site: ComposedSite,
 ) -> None:
     names = {line.split("\t")[0] for line in site.rabbit.ctl("list_users").splitlines()[1:]}
-    assert names == {"imagegate"}
+    assert names == {"webhook", "worker", "intake", "console", "operator"}
     asked = "application:get_env(rabbit, dead_letter_worker_publisher_confirm_timeout)."
     assert site.rabbit.ctl("eval", asked).strip() == "{ok,10000}"
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelAccessRefused
 
 from shared.domain.errors import QueueUnavailable
 
@@ -76,10 +77,17 @@ def missing(error: QueueUnavailable) -> bool:
     return isinstance(error.__cause__, ChannelNotFoundEntity)
 
 
+def refused(error: QueueUnavailable) -> bool:
+    """Whether the broker does not let our user do it."""
+    return isinstance(error.__cause__, ChannelAccessRefused)
+
+
 def describe(error: BaseException) -> str:
     """One line about an error of the library, some of which have no text."""
     if type(error) is Exception:
         return "the connection was closed"
+    if isinstance(error, ChannelAccessRefused):
+        return f"{error}: see the rights of the user in AMQP_URL (docs/design/rabbitmq-rights.md)"
     return f"{type(error).__name__}: {error}" if str(error) else repr(error)
 
 

@@ -23,7 +23,7 @@ from shared.adapters.rabbitmq.calls import (
     open_channel,
     unblocked,
 )
-from shared.adapters.rabbitmq.link import Link, LinkSettings
+from shared.adapters.rabbitmq.link import Link, LinkSettings, Prepare
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.errors import QueueError, QueueFull, QueueUnavailable, QueueUnconfirmed
 from shared.domain.retry import DELAYS
@@ -63,16 +63,19 @@ class Publisher:
         settings: LinkSettings,
         *,
         topology: Topology,
+        prepare: Prepare,
         confirm_timeout: float,
         on_event: OnEvent,
         doubt: float = DOUBT,
     ) -> None:
+        """`prepare` sees to it that the queues are there."""
         self.link = Link(settings, name="imagegate publish", prepare=self._prepare)
         self._topology = topology
+        self._prepare_queues = prepare
         self._confirm_timeout = confirm_timeout
         self._on_event = on_event
-        self._exchanges: dict[int, AbstractExchange] = {}
-        """By delay; 0 is the lanes'."""
+        self._exchanges: dict[str, AbstractExchange] = {}
+        """By the queue behind it, whose name it has."""
         self._unanswered: Counter[str] = Counter()
         """Publishes under way, by queue."""
         self._doubt_lasts = doubt
@@ -89,7 +92,7 @@ class Publisher:
         queue = self._topology.delay(delay) if delay else self._topology.lane(step.lane)
         if self._unanswered[queue] >= MAX_UNANSWERED:
             raise QueueUnavailable(f"{queue} owes {MAX_UNANSWERED} confirms: the broker lags")
-        sending = self._send(step, queue, delay=delay, expires_in=expires_in)
+        sending = self._send(step, queue, expires_in=expires_in)
         hasty = step.lane is Lane.RESOLVE
         await asyncio.wait({sending}, timeout=RESOLVE_GRACE if hasty else self._confirm_timeout)
         if sending.done():
@@ -127,22 +130,19 @@ class Publisher:
             self._healing = background(self._redeclare(), name="declare the queues again")
 
     async def _prepare(self, connection: AbstractConnection) -> None:
-        await self._topology.declare(connection)
+        await self._prepare_queues(connection)
         # Nothing but publishes on this channel: a question that timed out there has made the
         # broker cut the connection (broker-facts.md 2).
         channel = await open_channel(connection, timeout=PREPARE_TIMEOUT, confirms=True)
         channel.close_callbacks.add(lambda *_: self.link.drop(connection))
-        names = {0: self._topology.steps} | {delay: self._topology.delay(delay) for delay in DELAYS}
-        self._exchanges = {
-            delay: await channel.get_exchange(name, ensure=False) for delay, name in names.items()
-        }
+        topology = self._topology
+        names = [topology.lane(lane) for lane in Lane] + [topology.delay(span) for span in DELAYS]
+        self._exchanges = {name: await channel.get_exchange(name, ensure=False) for name in names}
         self._silent.clear()
 
-    def _send(
-        self, step: Step, queue: str, *, delay: int, expires_in: float | None
-    ) -> asyncio.Task[Any]:
+    def _send(self, step: Step, queue: str, *, expires_in: float | None) -> asyncio.Task[Any]:
         sending = background(
-            self._exchanges[delay].publish(
+            self._exchanges[queue].publish(
                 _message(step, expires_in=expires_in),
                 routing_key=self._topology.lane(step.lane),
                 mandatory=True,

@@ -1,7 +1,7 @@
 """The queue of steps on RabbitMQ."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
@@ -40,6 +40,9 @@ class RabbitQueue:
     `heartbeat` and a second; the channel of a lane where nothing happens is made anew each
     `renew_idle`; a confirm that never came fails `ping` for `doubt`. `max_ready` is for tests,
     since every process must declare the same.
+    `publishes`: the lanes that this process publishes to, where another one declares the queues.
+    Then it looks whether these are there, and declares only what nobody has declared, if its user
+    may (docs/design/rabbitmq-rights.md). None: it declares all of them.
     `on_event` counts what happens to deliveries.
     """
 
@@ -56,6 +59,7 @@ class RabbitQueue:
         renew_idle: float = 60.0,
         doubt: float = DOUBT,
         max_ready: int | None = None,
+        publishes: Collection[Lane] | None = None,
         on_event: OnEvent = ignore,
     ) -> None:
         settings = LinkSettings(
@@ -71,11 +75,13 @@ class RabbitQueue:
         self._publisher = Publisher(
             settings,
             topology=self.topology,
+            prepare=self._prepare,
             confirm_timeout=confirm_timeout,
             on_event=on_event,
             doubt=doubt,
         )
-        self._consuming = Link(settings, name="imagegate consume", prepare=self.topology.declare)
+        self._consuming = Link(settings, name="imagegate consume", prepare=self._prepare)
+        self._publishes = publishes
         self._renew_idle = renew_idle
         self._flights = Flights()
         self._crews: set[Crew] = set()
@@ -166,7 +172,9 @@ class RabbitQueue:
         await self._publisher.check()
         wanted = self._consuming in self._links
         connection = self._consuming.connection if wanted else await self._publishing()
-        await self.topology.ready(connection, Lane.ADMISSION, timeout=ASK_TIMEOUT)
+        # Brokers let look only those who may do something there (docs/design/rabbitmq-rights.md).
+        lane = next(iter(self._publishes or ()), Lane.ADMISSION)
+        await self.topology.ready(connection, lane, timeout=ASK_TIMEOUT)
 
     async def consuming(self, *, timeout: float) -> Link:
         """The link for consuming, opened where it is not yet; raises QueueUnavailable.
@@ -193,6 +201,18 @@ class RabbitQueue:
             if missing(error):
                 self._publisher.heal()
             raise
+
+    async def _prepare(self, connection: AbstractConnection) -> None:
+        """Have the queues there, on a new connection."""
+        if self._publishes is not None:
+            try:
+                await self.topology.find(connection, self._publishes)
+            except QueueUnavailable as error:
+                if not missing(error):
+                    raise
+            else:
+                return
+        await self.topology.declare(connection)
 
     async def _publishing(self) -> AbstractConnection:
         """The publishing connection, unless a question would hang there."""

@@ -2,17 +2,21 @@
 
 A delay is a fanout exchange before a queue whose messages all expire after the same time and
 leave it, with the routing key they came with, to the exchange of the lanes: so one delay queue
-serves all lanes. Declaring twice is harmless; with other arguments than before it is refused.
+serves all lanes. Whoever publishes without a delay does so to an exchange of the lane's own: rights
+to write are given by exchange, and the one of the lanes would open all of them
+(docs/design/rabbitmq-rights.md). Declaring twice is harmless; with other arguments than before it
+is refused.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 
 from shared.adapters.handling import RESOLVE_LIFE, cap
-from shared.adapters.rabbitmq.calls import answer, spare_channel
+from shared.adapters.rabbitmq.calls import answer, refused, spare_channel
 from shared.domain.errors import QueueUnavailable
 from shared.domain.retry import DELAYS
 from shared.domain.step import Lane
@@ -45,6 +49,7 @@ class Topology:
 
     def __init__(self, *, prefix: str, max_ready: int | None = None) -> None:
         self.steps = f"{prefix}.steps"
+        """Where delays end, and where earlier versions publish to."""
         self.dead = f"{prefix}.dead"
         self._dead_before = 0
         """Dead letters when they were last counted with nobody looking."""
@@ -52,7 +57,7 @@ class Topology:
         self._max_ready = max_ready
 
     def lane(self, lane: Lane) -> str:
-        """The lane's queue, and its routing key."""
+        """The lane's queue, its routing key, and the exchange before it."""
         return f"{self._prefix}.{lane}"
 
     def delay(self, delay: int) -> str:
@@ -68,6 +73,11 @@ class Topology:
                     self._declare(channel), timeout=DECLARE_TIMEOUT, what="declare the queues"
                 )
             except QueueUnavailable as error:
+                if refused(error):
+                    raise QueueUnavailable(
+                        f"{error}. Who declares the queues is the worker: start one, or look why "
+                        "it does not"
+                    ) from error
                 if "PRECONDITION" not in str(error):
                     raise
                 raise QueueUnavailable(
@@ -76,6 +86,14 @@ class Topology:
                     "again once it is deleted (rabbitmqctl delete_queue NAME): a lane after it has "
                     f"run empty, {self.dead} with the dead letters in it"
                 ) from error
+
+    async def find(self, connection: AbstractConnection, lanes: Collection[Lane]) -> None:
+        """Look whether `lanes` are there; raises QueueUnavailable. Needs no right but to write to
+        them."""
+        async with spare_channel(connection, timeout=DECLARE_TIMEOUT) as channel:
+            await answer(
+                self._find(channel, lanes), timeout=DECLARE_TIMEOUT, what="look for the queues"
+            )
 
     async def depths(self, connection: AbstractConnection, *, timeout: float) -> Depths:
         """Count by passive declares: what is ready, now; raises QueueUnavailable.
@@ -99,7 +117,11 @@ class Topology:
         await self._queue(channel, self.dead, self.dead, _dead_arguments())
         await channel.declare_exchange(self.steps, ExchangeType.DIRECT, durable=True)
         for lane in Lane:
-            await self._queue(channel, self.lane(lane), self.steps, self._lane_arguments(lane))
+            queue = await self._queue(
+                channel, self.lane(lane), self.steps, self._lane_arguments(lane)
+            )
+            await channel.declare_exchange(queue.name, ExchangeType.FANOUT, durable=True)
+            await queue.bind(queue.name)
         for delay in DELAYS:
             name = self.delay(delay)
             await channel.declare_exchange(name, ExchangeType.FANOUT, durable=True)
@@ -107,9 +129,15 @@ class Topology:
 
     async def _queue(
         self, channel: AbstractChannel, name: str, exchange: str, arguments: dict[str, Any]
-    ) -> None:
+    ) -> AbstractQueue:
         queue = await channel.declare_queue(name, durable=True, arguments=arguments)
         await queue.bind(exchange, routing_key=name)
+        return queue
+
+    async def _find(self, channel: AbstractChannel, lanes: Collection[Lane]) -> None:
+        for lane in lanes:
+            await channel.declare_exchange(self.lane(lane), passive=True)
+            await channel.declare_queue(self.lane(lane), passive=True)
 
     def _lane_arguments(self, lane: Lane) -> dict[str, Any]:
         limits = {**_QUORUM, **_REFUSING, "x-max-length": cap(lane, max_ready=self._max_ready)}

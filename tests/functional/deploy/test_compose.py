@@ -1,6 +1,7 @@
 """compose.yaml against the schema of Compose, and against the code."""
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -95,8 +96,8 @@ def test_what_is_defined_and_not_used_is_noticed() -> None:
             "REDIS_URL is a secret and stands in the environment",
         ),
         (
-            lambda of: of["webhook"]["secrets"].remove("amqp_url"),
-            "AMQP_URL_FILE is /run/secrets/amqp_url, which is not mounted",
+            lambda of: of["webhook"]["secrets"].remove("amqp_url_webhook"),
+            "AMQP_URL_FILE is /run/secrets/amqp_url_webhook, which is not mounted",
         ),
         (
             lambda of: of["webhook"].update(configs=[]),
@@ -150,10 +151,11 @@ def test_what_an_operator_types_runs_where_redis_is_and_starts_with_nothing_else
     assert {name.removesuffix("_FILE") for name in operator["environment"]} <= known
 
 
-def test_each_process_has_a_redis_user_of_its_own() -> None:
+@pytest.mark.parametrize("server", ["redis", "amqp"])
+def test_each_process_has_a_user_of_its_own(server: str) -> None:
     for name in PUBLISHED | {"worker", "operator"}:
-        assert f"redis_url_{name}" in {file.name for file in _files(name).values()}
-        others = {f"redis_url_{other}" for other in {*SETTINGS, "operator"} if other != name}
+        assert f"{server}_url_{name}" in {file.name for file in _files(name).values()}
+        others = {f"{server}_url_{other}" for other in {*SETTINGS, "operator"} if other != name}
         assert not others & {file.name for file in _files(name).values()}
 
 
@@ -223,6 +225,19 @@ def test_the_rights_in_redis_are_those_that_were_tried() -> None:
     lines = re.findall(r"^ACL SETUSER (\w+) reset on >PASSWORD (.+)$", tried, re.MULTILINE)
     given = (FOLDER / "redis" / "users.acl").read_text()
     assert dict(lines) == dict(re.findall(r"^user (\w+) reset on %\1% (.+)$", given, re.MULTILINE))
+
+
+def test_the_rights_on_the_broker_are_those_that_were_tried(compose_folder: Path) -> None:
+    tried = (FOLDER.parent / "docs" / "design" / "rabbitmq-rights.md").read_text()
+    lines = re.findall(
+        r"^rabbitmqctl set_permissions (\w+) '(.+)' '(.+)' '(.+)'$", tried, re.MULTILINE
+    )
+    made = json.loads((compose_folder / "secrets" / "rabbitmq.json").read_text())
+    given = [
+        (one["user"], one["configure"], one["write"], one["read"]) for one in made["permissions"]
+    ]
+    assert given == lines
+    assert [user["tags"] for user in made["users"]] == [[]] * len(lines)
 
 
 def _files(name: str) -> dict[str, Path]:

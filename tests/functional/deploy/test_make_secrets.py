@@ -85,9 +85,9 @@ def test_no_two_secrets_are_alike_and_none_is_short(folder: Path) -> None:
     make_compose_secrets(folder)
     made = contents(folder)
     words = [made[name] for name in ("anchore_password", "console_token", "events_token")]
-    urls = [text for name, text in made.items() if name.endswith("_url") or "redis_url" in name]
+    urls = [text for name, text in made.items() if "_url_" in name]
     words += [url.partition(b"@")[0].rpartition(b":")[2] for url in urls]
-    assert len(set(words)) == len(words) == 9
+    assert len(set(words)) == len(words) == 13
     assert min(map(len, words)) >= 43
 
 
@@ -99,10 +99,10 @@ def test_the_servers_get_hashes_of_the_passwords_and_not_these(folder: Path) -> 
     assert f"user worker reset on #{hashlib.sha256(password).hexdigest()} " in rights
     assert "%" not in rights.replace("%R~", "")
     assert "\n#" not in rights
-    (user,) = json.loads(made["rabbitmq.json"])["users"]
-    hashed = base64.b64decode(user["password_hash"])
-    password = made["amqp_url"].partition(b"@")[0].rpartition(b":")[2]
-    assert hashed[4:] == hashlib.sha256(hashed[:4] + password).digest()
+    for user in json.loads(made["rabbitmq.json"])["users"]:
+        hashed = base64.b64decode(user["password_hash"])
+        password = made[f"amqp_url_{user['name']}"].partition(b"@")[0].rpartition(b":")[2]
+        assert hashed[4:] == hashlib.sha256(hashed[:4] + password).digest()
 
 
 def test_the_keys_are_what_a_worker_signs_with_and_others_believe(folder: Path) -> None:

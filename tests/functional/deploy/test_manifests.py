@@ -389,5 +389,7 @@ def test_the_audit_variant_differs_in_what_it_refuses_and_in_nothing_else(
 def test_no_secret_that_is_made_as_told_can_be_read_by_others(cluster_folder: Path) -> None:
     made = (cluster_folder / "base" / "secrets").iterdir()
     secret = [path for path in made if path.suffix not in {".pub", ".crt"} and path.name[0] != "."]
-    assert {"tls.key", "worker.key", "console-token", "amqp-url"} <= {path.name for path in secret}
+    assert {"tls.key", "worker.key", "console-token", "amqp-url-webhook"} <= {
+        path.name for path in secret
+    }
     assert not [path.name for path in secret if path.stat().st_mode & 0o077]

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from shared.adapters.handling import Handling, ignore
-from shared.domain.step import Lane, Step
+from shared.domain.step import Lane, Step, encode_step
 from shared.ports.carried import Carried
 from shared.ports.steps import Settle
+from tests.contract.queues import a_step
 from tests.fakes.clock import FakeClock
 
 
@@ -57,3 +58,12 @@ async def test_what_ends_fails_or_is_cancelled_is_in_hand_until_then(
     await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.sleep(0)
     assert carried.in_hand() == dict.fromkeys(Lane, 0)
+
+
+def test_a_step_that_came_in_another_lane_than_it_names_is_a_bad_message(
+    handling: Handling,
+) -> None:
+    """Who may write to one lane has no say in others."""
+    step = a_step(Lane.CHECK)
+    assert handling.read(encode_step(step)) == step
+    assert handling.read(encode_step(a_step(Lane.ADMISSION))) is Settle.DEAD

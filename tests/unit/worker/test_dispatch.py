@@ -181,6 +181,19 @@ async def test_a_step_that_takes_too_long_is_cut_off_and_tried_again() -> None:
     assert rig.queue.published[0][0].attempt == 1
 
 
+@pytest.mark.parametrize(
+    ("lane", "kind"), [(Lane.ADMISSION, StepKind.CHECK), (Lane.CHECK, StepKind.REQUEST)]
+)
+async def test_a_step_in_a_lane_that_is_none_of_its_kind_is_not_run(
+    lane: Lane, kind: StepKind
+) -> None:
+    """Whoever may write to admission may begin scans, and has no say in those under way."""
+    rig = Rig()
+    step = msgspec.structs.replace(REQUEST, lane=lane, kind=kind)
+    assert await rig.dispatch.handle(step) is Settle.DEAD
+    assert (rig.ends, rig.queue.published) == ([StepOutcome.DEAD], [])
+
+
 async def test_a_resolve_that_failed_is_not_tried_again_nobody_waits_for_it() -> None:
     rig = Rig(TransientFailure("registry away"))
     assert await rig.dispatch.handle(RESOLVE) is Settle.ACK
