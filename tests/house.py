@@ -50,6 +50,7 @@ from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import Secret
 from tests.fakes.anchore import FakeAnchore
+from tests.fakes.anchore_notices import PASSWORD
 from tests.fakes.json_patch import apply_patch
 from tests.fakes.pushes import KEY, TOKEN
 from tests.fakes.registry import FakeRegistry
@@ -412,12 +413,13 @@ async def house(
 
 @asynccontextmanager
 async def intake(home: House, *, port: int = 0) -> AsyncIterator[IntakeSites]:
-    """Ears for push events, on the house's backends and under its rules."""
+    """Ears for push events and notices, on the house's backends and under its rules."""
     settings = IntakeSettings(
         imagegate_intake_port=port,
         imagegate_health_port=0,
         imagegate_events_token=Secret(TOKEN),
         imagegate_events_hmac=Secret(KEY),
+        imagegate_events_password=Secret(PASSWORD),
     )
     ports = IntakePorts(
         claims=home.backends.claims,

@@ -1,22 +1,21 @@
-"""The edge that registries and pipelines call: bytes in, a short sum of what became of them out.
+"""The edge that registries, pipelines and Anchore call: bytes in, a short sum of what became of
+them out.
 
-`POST /events/distribution` and `POST /events/generic`, each with credentials of its own. 202 means
-that what is worth a scan was handed on; 503, that it could not be and has to be sent again.
+`POST /events/distribution`, `/events/generic` and `/events/anchore`, each with credentials of its
+own. 202 means that what is worth a step was handed on; 503, that it could not be and has to be sent
+again.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from aiohttp import web
 
 from services.intake.complaints import Complaints
 from services.intake.credentials import Credentials
-from services.intake.distribution import read_envelope
-from services.intake.generic import read_event
-from services.intake.metrics import IntakeMetrics
-from services.intake.prewarm import Prewarm
-from services.intake.pushes import Found, Ignored, InvalidEvent, Source, Taken, Tally
+from services.intake.pushes import InvalidEvent
+from services.intake.taking import ANCHORE, Answer
 from shared.ports.clock import Clock
 from shared.runtime.http import BodyLimits, BodyRefused, read_body
 
@@ -29,91 +28,64 @@ body, and strangers must not fill the memory until then."""
 RETRY_AFTER = 5
 """Seconds; a broker that was restarted is back by then."""
 
-SHOWN = 5
-"""Images that one log line names."""
-
-ADVICE = {
-    Ignored.UNREADABLE: "push events that are none were ignored: see what is sent to this URL",
-    Ignored.NO_REFERENCE: "push events name nothing that a pod could name and were ignored: does "
-    "the URL need ?registry=HOST, with the host as pods write it?",
-}
-
-
-TROUBLES = {
-    "store": "the store is away: push events are queued without a claim",
-    "queue": "the queue does not take push events: the store keeps what was claimed, the rest "
-    "comes again",
-    "deadline": "store or queue is slow: push events that were not taken in time come again",
-}
-"""What to read of each of `Tally.troubles`."""
-
-
-class Answered(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The body of an answer: how many events became what."""
-
-    queued: int
-    under_way: int
-    ignored: int
-    remembered: int = 0
-    replayed: int = 0
-    away: int = 0
-    reasons: dict[Ignored, int] = {}
-    """Why those were ignored."""
+Take = Callable[[Mapping[str, str], bytes], Awaitable[Answer]]
+"""What becomes of a body, and of what the URL says behind its `?`; raises InvalidEvent."""
 
 
 class Endpoint:
-    """One way in: who may send, and how a body is read."""
+    """One way in: who may send, and how much."""
 
     def __init__(
         self,
         *,
-        source: Source,
+        source: str,
         credentials: Credentials,
-        read: Callable[[web.Request, bytes], Found],
-        prewarm: Prewarm,
-        metrics: IntakeMetrics,
+        take: Take,
+        answered: Callable[[int, float], None],
         complaints: Complaints,
         clock: Clock,
-        max_body: int,
+        limits: BodyLimits,
+        at_once: int = READ_AT_ONCE,
     ) -> None:
+        """`answered` is told the status and the seconds of each answer; `at_once`: bodies that may
+        be on their way."""
         self._source = source
         self._credentials = credentials
-        self._read = read
-        self._prewarm = prewarm
-        self._metrics = metrics
+        self._take = take
+        self._answered = answered
         self._complaints = complaints
         self._clock = clock
-        self._limits = BodyLimits(max_body, setting="IMAGEGATE_INTAKE_MAX_BODY")
+        self._limits = limits
+        self._at_once = at_once
         self._reading = 0
 
     async def handle(self, http: web.Request) -> web.Response:
         """Answer one call."""
         began = self._clock.monotonic()
         try:
-            answer = await self._take(http)
+            taken = await self._take(http.query, await self._let_in(http))
+            answer = _json(taken.status, taken.body)
         except (InvalidEvent, BodyRefused) as error:
             answer = self._refusal(http, error)
         except Exception:
-            log.exception("push events could not be handled")
+            log.exception("an event could not be handled")
             answer = _json(500, {"error": "imagegate failed; its log says why"})
-        self._metrics.answered(self._source, answer.status, self._clock.monotonic() - began)
+        self._answered(answer.status, self._clock.monotonic() - began)
         return answer
 
-    async def _take(self, http: web.Request) -> web.Response:
+    async def _let_in(self, http: web.Request) -> bytes:
+        """The body of one who may send it; raises InvalidEvent, BodyRefused."""
         given = http.headers.get(self._credentials.header, "")
         if not self._credentials.may_be(given):
             raise self._unauthorised()
         body = await self._body(http)
         if not self._credentials.hold(given, body):
             raise self._unauthorised()
-        tally = await self._prewarm.take(self._read(http, body))
-        self._metrics.tallied(self._source, tally)
-        self._tell(tally)
-        return _json(503 if tally.taken[Taken.AWAY] else 202, _answered(tally))
+        return body
 
     async def _body(self, http: web.Request) -> bytes:
         """The whole body; raises InvalidEvent, BodyRefused."""
-        if self._reading >= READ_AT_ONCE:
+        if self._reading >= self._at_once:
             raise InvalidEvent("too many bodies are on their way: send it again", status=503)
         self._reading += 1
         try:
@@ -131,7 +103,7 @@ class Endpoint:
             reason = f"{self._credentials.setting} is not set: nobody can send events here"
         self._complaints.say(
             f"{self._source} {error.status}",
-            "push event refused",
+            "event refused",
             source=self._source,
             status=error.status,
             sender=http.remote,
@@ -144,52 +116,14 @@ class Endpoint:
         answer.force_close()
         return answer
 
-    def _tell(self, tally: Tally) -> None:
-        """One line a request, none for what asks for nothing (blobs, pulls); and complaints."""
-        for ignored, advice in ADVICE.items():
-            if tally.ignored[ignored]:
-                self._complaints.say(f"{self._source} {ignored}", advice, source=self._source)
-        for what, reason in tally.troubles.items():
-            kind = f"{self._source} {what}"
-            self._complaints.say(kind, TROUBLES[what], source=self._source, reason=reason)
-        if not tally.taken:
-            return
-        fields: dict[str, object] = {"source": self._source}
-        fields |= {str(taken): count for taken, count in tally.taken.items()}
-        if tally.images:
-            fields["images"] = ", ".join(tally.images[:SHOWN])
-        log.info("push events", extra=fields)
 
-
-def intake_app(*, distribution: Endpoint, generic: Endpoint) -> web.Application:
-    """The application with both ways in."""
+def intake_app(*, distribution: Endpoint, generic: Endpoint, anchore: Endpoint) -> web.Application:
+    """The application with all ways in."""
     app = web.Application()
     app.router.add_post("/events/distribution", distribution.handle)
     app.router.add_post("/events/generic", generic.handle)
+    app.router.add_post(f"/events/{ANCHORE}", anchore.handle)
     return app
-
-
-def envelope_of(http: web.Request, body: bytes) -> Found:
-    """What a registry sent, with what the URL says of the registry's name."""
-    return read_envelope(body, registry=http.query.get("registry", ""))
-
-
-def event_of(_: web.Request, body: bytes) -> Found:
-    """What a pipeline sent; raises InvalidEvent."""
-    return read_event(body)
-
-
-def _answered(tally: Tally) -> Answered:
-    taken = tally.taken
-    return Answered(
-        queued=taken[Taken.QUEUED],
-        under_way=taken[Taken.UNDER_WAY],
-        ignored=tally.ignored.total(),
-        remembered=taken[Taken.REMEMBERED],
-        replayed=taken[Taken.REPLAYED],
-        away=taken[Taken.AWAY],
-        reasons=dict(tally.ignored),
-    )
 
 
 def _json(status: int, body: object) -> web.Response:

@@ -1,8 +1,10 @@
-"""Who may say that something was pushed: a shared token, or a signature over the body.
+"""Who may say that something is new: a shared token, a login, or a signature over the body.
 
 Every secret is compared, each in constant time: how long a refusal takes tells nothing of them.
 """
 
+import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -61,6 +63,39 @@ class BearerToken:
         return self.may_be(value)
 
 
+class BasicLogin:
+    """`Authorization: Basic BASE64`, of a user's name and password: all that Anchore can send."""
+
+    header = "Authorization"
+    scheme = 'Basic realm="imagegate"'
+    wanted = "Authorization: Basic, with the user and password of IMAGEGATE_EVENTS_PASSWORD"
+    setting = "IMAGEGATE_EVENTS_PASSWORD"
+
+    def __init__(self, user: str, passwords: Secret) -> None:
+        """Raises InvalidSettings."""
+        if not user or ":" in user:
+            raise InvalidSettings("IMAGEGATE_EVENTS_USER must be a name without a colon")
+        lines = _lines(passwords, self.setting)
+        self._logins = tuple(user.encode() + b":" + password for password in lines)
+
+    @property
+    def configured(self) -> bool:
+        return bool(self._logins)
+
+    def may_be(self, value: str) -> bool:
+        scheme, _, encoded = value.partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            login = base64.b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return _one_of(self._logins, login)
+
+    def hold(self, value: str, body: bytes) -> bool:
+        return self.may_be(value)
+
+
 class BodySignature:
     """`X-Signature: sha256=HEX`, the HMAC-SHA256 of the body."""
 
@@ -90,7 +125,7 @@ def require_any(*credentials: Credentials) -> None:
     if not any(each.configured for each in credentials):
         names = " or ".join(each.setting for each in credentials)
         raise InvalidSettings(
-            f"nobody could send a push event: set {names}, or the same name with _FILE to a file "
+            f"nobody could send an event: set {names}, or the same name with _FILE to a file "
             f"that holds it (at least {SHORTEST} characters, for instance what "
             "`openssl rand -hex 32` prints)"
         )

@@ -1,31 +1,23 @@
-"""Asking for a scan before anybody wants the image: the request claim, then the queue.
+"""Asking for a scan before anybody wants the image.
 
-The order of operations is the webhook's (docs/design/protocol.md). The lane is prewarm's, so that
-people's images come first; and a review of the same image takes our claim over and asks on the
-lane for people.
+The lane is prewarm's, so that people's images come first; and a review of the same image takes our
+claim over and asks on the lane for people.
 """
 
 import asyncio
-import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from services.intake.allowed import Allowed
+from services.intake.asking import WORST_FIRST, Asking
 from services.intake.pushes import Found, Ignored, Push, Taken, Tally
 from services.intake.replays import Replays
-from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError
-from shared.domain.image_pattern import ImagePattern
-from shared.domain.reference import ImageReference
 from shared.domain.rules import Rules
 from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Question
 from shared.domain.why import Why
-from shared.ports.claims import Claim, RequestClaims
 from shared.ports.clock import Clock
-from shared.ports.steps import StepQueue
-
-CLAIM_LIFE = 30_000
-"""Milliseconds; the worker that begins the request deletes it sooner."""
 
 WITHIN = 0.4
 """Seconds that a sender waits at most: Distribution's sample configuration gives up after 0.5."""
@@ -33,11 +25,8 @@ WITHIN = 0.4
 AT_ONCE = 256
 """Steps of this process that are being asked for; more wait for their turn."""
 
-_WORST_FIRST = (Taken.AWAY, Taken.REMEMBERED, Taken.QUEUED, Taken.UNDER_WAY)
-"""An image about which several questions are asked counts as the worst that befell one."""
-
-_Fate = dict[str, Taken]
-"""What became of the steps for one image, by their claims."""
+_Fates = dict[str, Taken]
+"""What became of the steps for one image, by their ids."""
 
 
 class Prewarm:
@@ -46,23 +35,20 @@ class Prewarm:
     def __init__(
         self,
         *,
-        claims: RequestClaims,
-        queue: StepQueue,
+        asking: Asking,
         clock: Clock,
         rules: Callable[[], Rules],
+        allowed: Allowed,
         scanner: str,
         replays: Replays,
-        repositories: Sequence[ImagePattern] = (),
         within: float = WITHIN,
     ) -> None:
-        """`repositories`: which images may be asked for; none: all that the rules allow."""
-        self._claims = claims
-        self._queue = queue
+        self._asking = asking
         self._clock = clock
         self._rules = rules
+        self._allowed = allowed
         self._scanner = scanner
         self._replays = replays
-        self._repositories = tuple(repositories)
         self._within = within
         self._turns = asyncio.Semaphore(AT_ONCE)
 
@@ -72,7 +58,7 @@ class Prewarm:
         tally = Tally(taken=Counter(), ignored=Counter(found.ignored))
         wanted = self._wanted(found.pushes, tally)
         # What becomes of it counts from each step on, should the time end there.
-        fates = {key: {"": Taken.AWAY} for key in wanted}
+        fates: dict[str, _Fates] = {key: {"": Taken.AWAY} for key in wanted}
         try:
             async with asyncio.timeout(self._within):
                 await self._ask(wanted, fates, tally)
@@ -83,33 +69,29 @@ class Prewarm:
         return tally
 
     async def _ask(
-        self, wanted: Mapping[str, Sequence[Push]], fates: dict[str, _Fate], tally: Tally
+        self, wanted: Mapping[str, Sequence[Push]], fates: dict[str, _Fates], tally: Tally
     ) -> None:
         """All of it, side by side."""
-
-        async def ask(step: Step, fate: _Fate) -> None:
-            fate[step.claim] = await self._claim(step, tally)
-            if fate[step.claim] is not Taken.UNDER_WAY:
-                fate[step.claim] = await self._publish(step, fate[step.claim], tally)
-
         async with asyncio.TaskGroup() as group:
             for key, pushes in wanted.items():
                 # The last event says best what the tag names now.
                 steps = self._steps(pushes[-1])
-                fates[key] = {step.claim: Taken.AWAY for step in steps}
+                fates[key] = {step.id: Taken.AWAY for step in steps}
                 for step in steps:
                     # Before there is a task: thousands that wait for a turn fill the memory.
                     await self._turns.acquire()
-                    asking = group.create_task(ask(step, fates[key]), name=f"prewarm {key}")
+                    asking = group.create_task(
+                        self._asking.ask(step, fates[key], tally.troubles), name=f"prewarm {key}"
+                    )
                     # Not a `finally` of the task: one that is cancelled before it ran has none.
                     asking.add_done_callback(lambda _: self._turns.release())
 
-    def _count(self, key: str, pushes: Sequence[Push], fate: _Fate, tally: Tally) -> None:
+    def _count(self, key: str, pushes: Sequence[Push], fate: _Fates, tally: Tally) -> None:
         """One image counts once, however much is asked about it."""
         if not fate:
             tally.ignored[Ignored.UNASKED] += 1
             return
-        taken = min(fate.values(), key=_WORST_FIRST.index)
+        taken = min(fate.values(), key=WORST_FIRST.index)
         tally.taken[taken] += 1
         if taken is Taken.QUEUED:
             tally.images.append(key)
@@ -121,7 +103,7 @@ class Prewarm:
         """By reference, the events that want it."""
         wanted: dict[str, list[Push]] = {}
         for push in pushes:
-            if not self._allows(push.reference):
+            if push.reference not in self._allowed:
                 tally.ignored[Ignored.NOT_ALLOWED] += 1
             elif self._replays.seen(push.event):
                 tally.taken[Taken.REPLAYED] += 1
@@ -130,35 +112,6 @@ class Prewarm:
         if repeated := sum(len(pushes) - 1 for pushes in wanted.values()):
             tally.ignored[Ignored.REPEATED] += repeated
         return wanted
-
-    def _allows(self, reference: ImageReference) -> bool:
-        if not self._rules().allows_registry(reference.host):
-            return False
-        return not self._repositories or any(
-            pattern.matches(reference) for pattern in self._repositories
-        )
-
-    async def _claim(self, step: Step, tally: Tally) -> Taken:
-        try:
-            claim = await self._claims.claim(step.claim, step, life=CLAIM_LIFE)
-        except StoreError as error:
-            tally.troubles["store"] = str(error)
-            return Taken.AWAY
-        # With the claim the store remembers the step.
-        return Taken.REMEMBERED if claim is Claim.TAKEN else Taken.UNDER_WAY
-
-    async def _publish(self, step: Step, kept: Taken, tally: Tally) -> Taken:
-        """Queue it; `kept` is what it stays where the queue does not take it."""
-        try:
-            await self._queue.publish(step)
-        except QueueError as error:
-            tally.troubles["queue"] = str(error)
-            # Unconfirmed it may still arrive, and its claim ends by itself.
-            if kept is Taken.REMEMBERED and not isinstance(error, QueueUnconfirmed):
-                with contextlib.suppress(StoreError):
-                    await self._claims.drop(step.claim)
-            return kept
-        return Taken.QUEUED
 
     def _steps(self, push: Push) -> list[Step]:
         """One for each question."""

@@ -35,3 +35,7 @@ class Replays:
         self._taken.move_to_end(event)
         if len(self._taken) > self._max_events:
             self._taken.popitem(last=False)
+
+    def forget(self, event: bytes) -> None:
+        """It was not taken after all."""
+        self._taken.pop(event, None)

@@ -33,5 +33,12 @@ class IntakeSettings(ProcessSettings, frozen=True, kw_only=True):
     """What registries send as a Bearer token; several, one a line, while it changes."""
     imagegate_events_hmac: Secret = Secret("")
     """The key of the signature of generic events; several, one a line, while it changes."""
+    imagegate_events_user: str = "anchore"
+    imagegate_events_password: Secret = Secret("")
+    """What Anchore sends as Basic authentication; several passwords, one a line, while it
+    changes."""
+    anchore_account: str = "admin"
+    """The Anchore account of the workers' credentials: whose notices count where a rule names no
+    account."""
     imagegate_health_host: str = "127.0.0.1"
     imagegate_health_port: Port = 8083

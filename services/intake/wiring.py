@@ -1,19 +1,25 @@
-"""The intake's composition root: settings in, open ears for registries out."""
+"""The intake's composition root: settings in, open ears for registries and Anchore out."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import msgspec
+from aiohttp import web
 
-from services.intake.app import Endpoint, envelope_of, event_of, intake_app
+from services.intake.allowed import Allowed
+from services.intake.app import Endpoint, intake_app
+from services.intake.asking import Asking
 from services.intake.complaints import Complaints
-from services.intake.credentials import BearerToken, BodySignature, require_any
+from services.intake.credentials import BasicLogin, BearerToken, BodySignature, require_any
+from services.intake.hearing import Hearing
 from services.intake.metrics import IntakeMetrics
 from services.intake.prewarm import Prewarm
 from services.intake.pushes import Source
 from services.intake.replays import Replays
 from services.intake.settings import IntakeSettings
+from services.intake.taking import ANCHORE, NoticesIn, PushesIn, envelope_of, event_of
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
@@ -24,11 +30,10 @@ from shared.domain.image_pattern import ImagePattern
 from shared.domain.rules import Rules
 from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims
-from shared.ports.clock import Clock
 from shared.ports.steps import StepQueue
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import Check, FirstTry, health_app
-from shared.runtime.http import Bound, serve
+from shared.runtime.http import BodyLimits, Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
@@ -47,6 +52,13 @@ PUBLISHES = (Lane.PREWARM, Lane.CHECK)
 REPLAY_LIFE = {Source.DISTRIBUTION: 3600.0, Source.GENERIC: 60.0}
 """Seconds. A registry's event has an id of its own. Two pushes of a tag may be announced by the
 same bytes of a pipeline; within a minute a pointer is young anyway."""
+
+
+MAX_NOTICE = 4 * 2**20
+"""Bytes: a policy's notice holds the whole policy twice, one of vulnerabilities names each."""
+
+NOTICES_AT_ONCE = 16
+"""Notices that may be on their way: Engine sends one after another."""
 
 
 class IntakePorts(msgspec.Struct, frozen=True):
@@ -75,31 +87,12 @@ async def run_intake(
     metrics: Metrics,
     health: bool = True,
 ) -> AsyncIterator[IntakeSites]:
-    """Take push events over `ports` until the context ends; counted in `metrics`.
+    """Take push events and notices over `ports` until the context ends; counted in `metrics`.
 
     `health`: probes and metrics on a port of its own, else whoever runs it shows them.
     """
-    clock = SystemClock()
     own = IntakeMetrics(metrics)
-    complaints = Complaints(clock=clock)
-    token = BearerToken(settings.imagegate_events_token)
-    signature = BodySignature(settings.imagegate_events_hmac)
-    require_any(token, signature)
-
-    def endpoint(source: Source) -> Endpoint:
-        registry = source is Source.DISTRIBUTION
-        return Endpoint(
-            source=source,
-            credentials=token if registry else signature,
-            read=envelope_of if registry else event_of,
-            prewarm=_prewarm(source, settings, ports, rules, clock),
-            metrics=own,
-            complaints=complaints,
-            clock=clock,
-            max_body=settings.imagegate_intake_max_body,
-        )
-
-    app = intake_app(distribution=endpoint(Source.DISTRIBUTION), generic=endpoint(Source.GENERIC))
+    app = _app(settings, ports, rules, own)
     tried = FirstTry({"store": ports.store_ping, "queue": ports.queue.ping})
     async with AsyncExitStack() as stack:
         events = await stack.enter_async_context(
@@ -164,21 +157,74 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
         return await life.until_stopped()
 
 
-def _prewarm(
-    source: Source,
+def _app(
     settings: IntakeSettings,
     ports: IntakePorts,
     rules: Callable[[], Rules],
-    clock: Clock,
-) -> Prewarm:
-    return Prewarm(
-        claims=ports.claims,
-        queue=ports.queue,
-        clock=clock,
-        rules=rules,
-        scanner=settings.imagegate_scanner,
-        replays=Replays(clock=clock, life=REPLAY_LIFE[source]),
-        repositories=_patterns(settings.imagegate_intake_repositories),
+    metrics: IntakeMetrics,
+) -> web.Application:
+    """All ways in; raises InvalidSettings where nobody could use any."""
+    clock = SystemClock()
+    complaints = Complaints(clock=clock)
+    asking = Asking(claims=ports.claims, queue=ports.queue)
+    allowed = Allowed(rules=rules, repositories=_patterns(settings.imagegate_intake_repositories))
+    token = BearerToken(settings.imagegate_events_token)
+    signature = BodySignature(settings.imagegate_events_hmac)
+    login = BasicLogin(settings.imagegate_events_user, settings.imagegate_events_password)
+    require_any(token, signature, login)
+
+    def pushes(source: Source) -> Endpoint:
+        registry = source is Source.DISTRIBUTION
+        taking = PushesIn(
+            source=source,
+            read=envelope_of if registry else event_of,
+            prewarm=Prewarm(
+                asking=asking,
+                clock=clock,
+                rules=rules,
+                allowed=allowed,
+                scanner=settings.imagegate_scanner,
+                replays=Replays(clock=clock, life=REPLAY_LIFE[source]),
+            ),
+            metrics=metrics,
+            complaints=complaints,
+        )
+        return Endpoint(
+            source=source,
+            credentials=token if registry else signature,
+            take=taking.take,
+            answered=partial(metrics.answered, source),
+            complaints=complaints,
+            clock=clock,
+            limits=BodyLimits(
+                settings.imagegate_intake_max_body, setting="IMAGEGATE_INTAKE_MAX_BODY"
+            ),
+        )
+
+    def notices() -> Endpoint:
+        hearing = Hearing(
+            asking=asking,
+            clock=clock,
+            rules=rules,
+            allowed=allowed,
+            scanner=settings.imagegate_scanner,
+            account=settings.anchore_account,
+        )
+        return Endpoint(
+            source=ANCHORE,
+            credentials=login,
+            take=NoticesIn(hearing=hearing, metrics=metrics, complaints=complaints).take,
+            answered=metrics.notice_answered,
+            complaints=complaints,
+            clock=clock,
+            limits=BodyLimits(MAX_NOTICE, seconds=1.5),
+            at_once=NOTICES_AT_ONCE,
+        )
+
+    return intake_app(
+        distribution=pushes(Source.DISTRIBUTION),
+        generic=pushes(Source.GENERIC),
+        anchore=notices(),
     )
 
 

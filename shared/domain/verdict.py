@@ -85,6 +85,15 @@ class Subject(msgspec.Struct, frozen=True):
         tag = self.tag or f"imagegate-sha256-{self.digest.removeprefix('sha256:')[:12]}"
         return f"{self.repository}:{tag}"
 
+    @classmethod
+    def scanned_as(cls, repository: str, tag: str, digest: str) -> "Subject":
+        """Which subject a scanner speaks of that names `digest` by `repository:tag`: the way back
+        from `scan_tag`."""
+        untagged = cls(repository, digest)
+        if untagged.scan_tag == f"{repository}:{tag}":
+            return untagged
+        return cls(repository, digest, tag)
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """What a policy says of one manifest."""

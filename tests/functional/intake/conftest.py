@@ -20,6 +20,7 @@ from shared.ports.steps import Settle
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import Secret
+from tests.fakes.anchore_notices import PASSWORD, login
 from tests.fakes.pushes import KEY, TOKEN, bearer, signed
 from tests.house import Answer, eventually, memory_backends
 
@@ -50,6 +51,10 @@ class Intake:
     async def from_pipeline(self, body: bytes) -> Answer:
         """An event with the right signature."""
         return await self.post(body, "generic", headers=signed(body))
+
+    async def from_anchore(self, body: bytes) -> Answer:
+        """A notice with the right login."""
+        return await self.post(body, "anchore", headers=login())
 
     async def asked_for(self) -> list[str]:
         """The images whose steps wait in the prewarm lane; they wait no more after this."""
@@ -86,7 +91,7 @@ async def intake_of(
     ports: IntakePorts | None = None,
     **changed: Any,
 ) -> AsyncIterator[Intake]:
-    """An intake with both secrets set; `changed` are settings."""
+    """An intake with all its secrets set; `changed` are settings."""
     backends = memory_backends()
     queue = backends.queue
     assert isinstance(queue, MemoryQueue)
@@ -96,6 +101,7 @@ async def intake_of(
         imagegate_health_port=0,
         imagegate_events_token=Secret(TOKEN),
         imagegate_events_hmac=Secret(KEY),
+        imagegate_events_password=Secret(PASSWORD),
     )
     settings = msgspec.structs.replace(settings, **changed)
     ports = ports or IntakePorts(

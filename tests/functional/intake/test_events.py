@@ -155,7 +155,7 @@ async def test_one_line_an_envelope_says_which_images_were_asked_for(
     with caplog.at_level("INFO"):
         await intake.from_registry(sample("distribution-envelope-mixed"))
         await intake.from_registry(envelope(event(action="pull"), event(action="pull")))
-    lines = [record for record in caplog.records if record.name == "services.intake.app"]
+    lines = [record for record in caplog.records if record.name == "services.intake.taking"]
     assert [vars(line)["images"] for line in lines] == ["registry.example.com/team/app:1.4.2"]
 
 
@@ -192,7 +192,7 @@ async def test_what_is_away_is_said_once_and_each_request_still_has_its_line(
                 await intake.from_registry(envelope(event()))
     said = [(record.levelname, record.getMessage().partition(":")[0]) for record in caplog.records]
     assert said.count(("WARNING", "the store is away")) == 1
-    assert said.count(("WARNING", "the queue does not take push events")) == 1
+    assert said.count(("WARNING", "the queue does not take what events ask for")) == 1
     assert said.count(("INFO", "push events")) == 3
 
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.prewarm import AT_ONCE, CLAIM_LIFE, Prewarm
+from services.intake.allowed import Allowed
+from services.intake.asking import CLAIM_LIFE, Asking
+from services.intake.prewarm import AT_ONCE, Prewarm
 from services.intake.pushes import Found, Ignored, Push, Taken, Tally
 from services.intake.replays import Replays
-from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
-from shared.adapters.memory.queue import MemoryQueue
+from shared.adapters.memory.claims import MemoryScanLeases
 from shared.domain.errors import (
     QueueFull,
     QueueUnavailable,
@@ -30,56 +31,11 @@ from shared.domain.why import Why
 from shared.ports.claims import Claim
 from tests.fakes.clock import FakeClock
 from tests.fakes.pushes import DIGEST
+from tests.unit.intake.backends import Claims, Queue
 
 APP = "registry.corp/team/app:1"
 AWAY = StoreUnreachable("Redis is away")
 REFUSALS = [QueueFull("full"), QueueUnavailable("no broker")]
-
-
-class Claims(MemoryRequestClaims):
-    """Claims that can be away or slow, and count what they are asked."""
-
-    trouble: StoreError | None = None
-    wait = 0.0
-    asked = 0
-    at_once = most_at_once = 0
-
-    async def claim(self, key: str, step: Step, *, life: int, scans: Sequence[str] = ()) -> Claim:
-        self.asked += 1
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            await asyncio.sleep(self.wait)
-        finally:
-            self.at_once -= 1
-        if self.trouble is not None:
-            raise self.trouble
-        return await super().claim(key, step, life=life, scans=scans)
-
-    async def drop(self, key: str) -> None:
-        if self.trouble is not None:
-            raise self.trouble
-        await super().drop(key)
-
-
-class Queue(MemoryQueue):
-    """A queue that can refuse, and keeps what it took."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__(clock=clock)
-        self.trouble: Exception | None = None
-        self.refused: list[Question] = []
-        self.wait = 0.0
-        self.steps: list[Step] = []
-
-    async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
-        await asyncio.sleep(self.wait)
-        if self.trouble is not None:
-            raise self.trouble
-        if step.question in self.refused:
-            raise QueueFull("full")
-        await super().publish(step, delay=delay, expires_in=expires_in)
-        self.steps.append(step)
 
 
 class Rig:
@@ -89,14 +45,14 @@ class Rig:
         self.clock = FakeClock()
         self.claims = Claims(clock=self.clock, leases=MemoryScanLeases(clock=self.clock))
         self.queue = Queue(self.clock)
+        patterns = [ImagePattern(pattern) for pattern in repositories]
         self.prewarm = Prewarm(
-            claims=self.claims,
-            queue=self.queue,
+            asking=Asking(claims=self.claims, queue=self.queue),
             clock=self.clock,
             rules=lambda: rules or Rules(),
+            allowed=Allowed(rules=lambda: rules or Rules(), repositories=patterns),
             scanner="anchore",
             replays=Replays(clock=self.clock, life=60),
-            repositories=[ImagePattern(pattern) for pattern in repositories],
             within=within,
         )
 
