@@ -19,6 +19,7 @@ from aiohttp import web
 from tests.fakes.anchore_faults import misbehave, unauthorized
 from tests.fakes.anchore_images import ImageCalls, problem_response
 from tests.fakes.anchore_policies import PolicyCalls
+from tests.fakes.anchore_registries import RegistryCalls
 from tests.fakes.anchore_store import AnchoreStore
 from tests.fakes.anchore_wire import engine_error, problem
 
@@ -35,6 +36,7 @@ LEVERS = (
     "fail",
     "decide",
     "registry_says",
+    "takes_login",
     "index",
     "fault",
     "heal",
@@ -104,6 +106,7 @@ class FakeAnchore:
         app = web.Application(client_max_size=4 << 20)
         images = ImageCalls(self.store, self._account)
         policies = PolicyCalls(self.store, self._account)
+        registries = RegistryCalls(self.store, self._account)
         for operation, method, path, handler in (
             ("image_get", "GET", "/v1/images/{digest}", images.get),
             ("image_add", "POST", "/v1/images", images.add),
@@ -113,6 +116,10 @@ class FakeAnchore:
             ("policy_get", "GET", "/v1/policies/{id}", policies.get),
             ("policy_add", "POST", "/v1/policies", policies.add),
             ("policy_put", "PUT", "/v1/policies/{id}", policies.put),
+            ("registries", "GET", "/v1/registries", registries.all),
+            ("registry_get", "GET", "/v1/registries/{registry:.+}", registries.get),
+            ("registry_add", "POST", "/v1/registries", registries.add),
+            ("registry_put", "PUT", "/v1/registries/{registry:.+}", registries.put),
         ):
             app.router.add_route(method, path, self._operation(operation, handler))
         app.router.add_get("/version", self._operation("version", self._version, auth=False))

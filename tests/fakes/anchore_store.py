@@ -75,6 +75,10 @@ class AnchoreStore:
         """By digest and policy; an empty policy: what any says that is not told apart."""
         self.parents: dict[str, str] = {}
         self.registry: dict[str, str] = {}
+        self.registries: dict[str, dict[str, Json]] = {}
+        """By account and registry, with the passwords that nobody is told."""
+        self.logins: dict[str, str] = {}
+        """Registry -> the `user:password` that it takes; of others Anchore believes anything."""
         self.faults: list[Fault] = []
         self.calls: Counter[str] = Counter()
         self.submits: Counter[str] = Counter()
@@ -138,6 +142,10 @@ class AnchoreStore:
     def registry_says(self, what: str, code: str) -> None:
         """Anchore's error code for a full tag or a digest that its registry does not give."""
         self.registry[what] = code
+
+    def takes_login(self, registry: str, user: str, password: str) -> None:
+        """That registry takes this login and no other."""
+        self.logins[registry] = f"{user}:{password}"
 
     def index(self, digest: str, manifest: str) -> None:
         """`digest` is a manifest list; Engine takes `manifest` for it."""

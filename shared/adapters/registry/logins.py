@@ -17,6 +17,11 @@ class Password:
     def __repr__(self) -> str:
         return "Password(...)"
 
+    def pair(self) -> tuple[str, str]:
+        """User and password, for who logs in there for us."""
+        user, _, password = self._pair.decode().partition(":")
+        return user, password
+
     def basic(self) -> str:
         """The Authorization header of HTTP's basic scheme."""
         return f"Basic {base64.b64encode(self._pair).decode()}"
