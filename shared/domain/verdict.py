@@ -5,6 +5,7 @@ docs/design/behaviour.md 2 and docs/design/protocol.md.
 """
 
 from enum import StrEnum
+from zlib import crc32
 
 import msgspec
 
@@ -23,6 +24,10 @@ MAX_FRESH = DAY
 """What no stretch exceeds."""
 ERROR_KEPT = DAY
 
+RENEWED_FROM, RENEWED_TO = 0.6, 0.8
+"""In which part of its freshness a verdict in use is renewed: verdicts that came together, as after
+a policy's change, are spread over it."""
+
 
 class Outcome(StrEnum):
     """pass and fail are the policy's; error means that it could not be judged."""
@@ -30,6 +35,15 @@ class Outcome(StrEnum):
     PASS = "pass"
     FAIL = "fail"
     ERROR = "error"
+
+
+class Turn(StrEnum):
+    """What turned a pass into a fail."""
+
+    POLICY = "policy"
+    """Another revision of the policy."""
+    FEED = "feed"
+    """The same one: what is known of vulnerabilities has changed."""
 
 
 class Action(StrEnum):
@@ -111,6 +125,8 @@ class Verdict(msgspec.Struct, frozen=True):
     evaluation_id: str = ""
     turned_at: int | None = None
     """When a fail replaced a pass of the same digest."""
+    turned_by: Turn | None = None
+    """And by what."""
     error: ErrorKind | None = None
     message: str = ""
     scan_id: str = ""
@@ -145,6 +161,13 @@ class Verdict(msgspec.Struct, frozen=True):
     def stale_at(self) -> int:
         """From when on it is asked again, behind the answer."""
         return self.evaluated_at + self.fresh_for
+
+    @property
+    def renew_at(self) -> int:
+        """From when on a worker asks again before it is stale, while it is in use."""
+        spread = crc32(f"{self.subject.digest}|{self.question.label}".encode()) / 2**32
+        part = RENEWED_FROM + (RENEWED_TO - RENEWED_FROM) * spread
+        return self.evaluated_at + round(part * self.fresh_for)
 
     def stale(self, now: int) -> bool:
         """Whether it is time to ask again; an error that is stale is no answer any more."""
@@ -183,6 +206,25 @@ class Evaluation(msgspec.Struct, frozen=True):
     Dockerfile itself."""
 
 
+class DoubtKind(StrEnum):
+    """What about an evaluation must not be believed."""
+
+    PROBLEMS = "problems"
+    """The scanner says so, or its answer lacks something or contradicts itself."""
+    NOT_BELIEVED = "not_believed"
+    OTHER_IMAGE = "other_image"
+    OTHER_TAG = "other_tag"
+    OTHER_POLICY = "other_policy"
+    NO_MAPPING = "no_mapping"
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Why a scanner's answer must not be believed."""
+
+    kind: DoubtKind
+    text: str
+
+
 def judge(
     subject: Subject, question: Question, evaluation: Evaluation, *, scan_id: str = ""
 ) -> Verdict:
@@ -192,7 +234,7 @@ def judge(
     `pass` when no mapping matched, for a tag that is not the digest's, and `fail` with
     evaluation problems when its own code failed.
     """
-    doubt = _doubt(subject, question, evaluation)
+    doubt = doubt_of(subject, question, evaluation)
     # What stops comes first: it is never dropped for what only warns.
     findings = sorted(evaluation.findings, key=lambda finding: finding.action is not Action.STOP)
     kept = tuple(findings[:MAX_FINDINGS])
@@ -207,9 +249,36 @@ def judge(
         revision=evaluation.revision,
         evaluation_id=evaluation.evaluation_id,
         error=ErrorKind.UNTRUSTED if doubt else None,
-        message=doubt[:MAX_MESSAGE],
+        message=doubt.text[:MAX_MESSAGE] if doubt else "",
         scan_id=scan_id,
     )
+
+
+def doubt_of(subject: Subject, question: Question, evaluation: Evaluation) -> Doubt | None:
+    """Why the answer must not be believed; None when it may."""
+    if evaluation.problems:
+        why = "; ".join(evaluation.problems)
+        return Doubt(DoubtKind.PROBLEMS, f"the scanner could not evaluate the policy: {why}")
+    contradiction = _contradiction(evaluation)
+    if contradiction:
+        return Doubt(DoubtKind.NOT_BELIEVED, contradiction)
+    answered = "the scanner answered about"
+    if evaluation.digests != (subject.digest,):
+        named = ", ".join(evaluation.digests) or "no digest"
+        return Doubt(DoubtKind.OTHER_IMAGE, f"{answered} {named} instead of {subject.digest}")
+    if evaluation.tag != subject.scan_tag:
+        text = f"{answered} the tag {evaluation.tag} instead of {subject.scan_tag}"
+        return Doubt(DoubtKind.OTHER_TAG, text)
+    if question.policy and evaluation.policy_id != question.policy:
+        text = f"the scanner used policy {evaluation.policy_id} instead of {question.policy}"
+        return Doubt(DoubtKind.OTHER_POLICY, text)
+    if not evaluation.mapped:
+        text = (
+            f"no mapping of policy {evaluation.policy_id} matches {subject.scan_tag}: "
+            "add a mapping for it to the policy"
+        )
+        return Doubt(DoubtKind.NO_MAPPING, text)
+    return None
 
 
 def error_verdict(
@@ -277,10 +346,8 @@ def _escape(part: str) -> str:
     return part.replace("%", "%25").replace("|", "%7C")
 
 
-def _doubt(subject: Subject, question: Question, evaluation: Evaluation) -> str:
-    """Why the answer must not be believed; empty when it may."""
-    if evaluation.problems:
-        return f"the scanner could not evaluate the policy: {'; '.join(evaluation.problems)}"
+def _contradiction(evaluation: Evaluation) -> str:
+    """What of the outcome cannot be; empty when it can."""
     if evaluation.status not in (Outcome.PASS, Outcome.FAIL):
         return f"the scanner answered with the unknown status {evaluation.status!r}"
     if evaluation.final_action not in tuple(Action):
@@ -289,17 +356,5 @@ def _doubt(subject: Subject, question: Question, evaluation: Evaluation) -> str:
         return (
             f"the scanner's status {evaluation.status!r} does not fit "
             f"its final action {evaluation.final_action!r}"
-        )
-    if evaluation.digests != (subject.digest,):
-        named = ", ".join(evaluation.digests) or "no digest"
-        return f"the scanner answered about {named} instead of {subject.digest}"
-    if evaluation.tag != subject.scan_tag:
-        return f"the scanner answered about the tag {evaluation.tag} instead of {subject.scan_tag}"
-    if question.policy and evaluation.policy_id != question.policy:
-        return f"the scanner used policy {evaluation.policy_id} instead of {question.policy}"
-    if not evaluation.mapped:
-        return (
-            f"no mapping of policy {evaluation.policy_id} matches {subject.scan_tag}: "
-            "add a mapping for it to the policy"
         )
     return ""

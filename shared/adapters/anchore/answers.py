@@ -77,8 +77,10 @@ def complaint_of(answer: Answer) -> Complaint:
     detail = body.get("detail")
     if "httpcode" in body or ("error_type" in body and "code" in body):
         return _own_words(body, detail if isinstance(detail, dict) else {})
+    # The last two are OAuth's own.
+    said = (detail, body.get("title"), body.get("error_description"), body.get("error"))
     return Complaint(
-        message=_text(detail) or _text(body.get("title")) or "no reason given",
+        message=next(filter(None, map(_text, said)), "no reason given"),
         by_router="title" in body and body.get("status") == answer.status,
     )
 

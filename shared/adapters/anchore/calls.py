@@ -7,8 +7,8 @@ import msgspec
 
 OnCall = Callable[[str, str, float], None]
 """Told of each attempt: operation, outcome (the status, or `timeout`, `unreachable`,
-`unreadable`, `cancelled`; `refused` where the breaker let nothing through, `busy` where no
-connection of ours was free) and seconds."""
+`unreadable`, `no_token`, `cancelled`; `refused` where the breaker let nothing through, `busy` where
+no connection of ours was free) and seconds."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -34,11 +34,18 @@ class Call(msgspec.Struct, frozen=True):
     path: str
     query: dict[str, str] = msgspec.field(default_factory=dict)
     body: Any = None
+    """Sent as JSON."""
+    form: dict[str, str] | None = None
+    """Sent as a form, in the body's stead."""
     account: str = ""
     repeatable: bool = True
     """Whether sending it twice does no harm."""
+    seconds: float | None = None
+    """What one attempt may take, where that is less than the limits' `attempt`."""
     patient: bool = False
     """One attempt may take the whole budget: Anchore asks somebody else before it answers."""
+    anonymous: bool = False
+    """Asked without credentials: what needs none must not fail for want of a token."""
     past_breaker: bool = False
     """Asked whatever the breaker says, and no sign to it: for people and probes, who want to hear
     what the server says now."""

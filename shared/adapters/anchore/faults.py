@@ -19,6 +19,10 @@ class Fault(StrEnum):
     CLOSED = "closed"
     """The connection ended before the answer did."""
     CERTIFICATE = "certificate"
+    PROXY = "proxy"
+    """ANCHORE_PROXY does not let us through."""
+    NO_TOKEN = "no_token"
+    """Anchore gives none for our user and password."""
     HTML = "html"
     NOT_JSON = "not_json"
     TOO_LONG = "too_long"
@@ -85,6 +89,7 @@ _STATUSES = {
     406: Fault.LOGIN_REFUSED,
     409: Fault.CONFLICT,
     429: Fault.OVERLOADED,
+    407: Fault.PROXY,
     408: Fault.AWAY,
     502: Fault.AWAY,
     503: Fault.AWAY,

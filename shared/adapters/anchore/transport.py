@@ -7,7 +7,6 @@ long ones are the delay ladder's (docs/design/behaviour.md 5).
 """
 
 import asyncio
-import base64
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -25,21 +24,17 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from shared.adapters.anchore.address import server_url, trusted
-from shared.adapters.anchore.answers import Answer, answer_of, complaint_of, retry_after_of
+from shared.adapters.anchore.address import Route, server_url
+from shared.adapters.anchore.answers import Answer, complaint_of, retry_after_of
 from shared.adapters.anchore.calls import Call, Limits, OnCall
 from shared.adapters.anchore.faults import Fault, OnFault, fault_of
-from shared.adapters.anchore.wording import MAX_TEXT, one_line
+from shared.adapters.anchore.login import BasicLogin, Login, NoLogin, NoToken
+from shared.adapters.anchore.wire import Reply, Unreadable, Wire
+from shared.adapters.anchore.wording import MAX_TEXT
 from shared.adapters.breaker import Attempt, Breaker, BreakerState
-from shared.domain.errors import TakenForDown, TransientFailure
+from shared.domain.errors import ErrorKind, PermanentFailure, TakenForDown, TransientFailure
 
 log = logging.getLogger(__name__)
-
-LARGE = 128 * 1024
-"""Bytes of JSON above which decoding would hold the loop for more than 2 ms."""
-
-MIN_SECRET = 4
-"""Shorter passwords protect nothing, and taking them out would spoil every message."""
 
 
 class _Again(Exception):
@@ -50,23 +45,18 @@ class _Again(Exception):
         self.retry_after = retry_after
 
 
-class _Unreadable(Exception):
-    """A body that is too long, or packed."""
-
-    def __init__(self, message: str, *, fault: Fault) -> None:
-        super().__init__(message)
-        self.fault = fault
-
-
 def _nobody(*_: object) -> None:
     """Nobody counts."""
 
 
 class AnchoreTransport:
-    """A pool of connections to one server with one user's credentials.
+    """A pool of connections to one server with one login.
 
     Redirects are not followed and proxies of the environment not used: credentials go to the
-    configured host and nowhere else. Raises InvalidSettings for a URL or CA file it cannot use.
+    configured host and nowhere else, by `route.proxy` where there is one. Raises InvalidSettings
+    for a URL or file it cannot use.
+
+    `login`, or Basic with `user` and `password`, or nothing where there is no password either.
 
     `breaker` hears of each attempt: unreachable, silent or 5xx is a failure, what else the server
     says is an answer. While it is open nothing is asked.
@@ -76,8 +66,10 @@ class AnchoreTransport:
         self,
         *,
         url: str,
-        user: str,
-        password: str,
+        user: str = "",
+        password: str = "",
+        login: Login | None = None,
+        route: Route | None = None,
         ca_file: Path | None = None,
         limits: Limits | None = None,
         breaker: Breaker | None = None,
@@ -90,17 +82,16 @@ class AnchoreTransport:
         self._on_fault = on_fault
         # Not the library's own bound: what waits there counts as the server's silence.
         self._places = asyncio.Semaphore(self._limits.connections)
-        token = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._secrets = tuple(secret for secret in (password, token) if len(password) >= MIN_SECRET)
+        basic = BasicLogin(user=user, password=lambda: password) if password else NoLogin()
+        route = route or Route(ca_file=ca_file)
         server = server_url(url)
-        self._client = httpx.AsyncClient(
-            base_url=server,
-            auth=httpx.BasicAuth(user, password),
-            verify=trusted(server, ca_file),
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            limits=httpx.Limits(max_keepalive_connections=self._limits.connections),
-            follow_redirects=False,
-            trust_env=False,
+        self._wire = Wire(
+            server=server,
+            login=login or basic,
+            verify=route.trusted(server),
+            proxy=route.through(),
+            limits=self._limits,
+            told=lambda call, answer: self._on_call(call.operation, str(answer.status), 0.0),
         )
 
     async def __aenter__(self) -> Self:
@@ -111,19 +102,15 @@ class AnchoreTransport:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._wire.close()
 
     def hide(self, secret: str) -> None:
         """One more text that no message of ours may hold, such as a login that we send on."""
-        if len(secret) >= MIN_SECRET:
-            self._secrets = (*self._secrets, secret)
+        self._wire.hide(secret)
 
     def clean(self, text: object, *, limit: int = MAX_TEXT) -> str:
-        """What the server said, on one bounded line and without our password."""
-        said = str(text)
-        for secret in self._secrets:
-            said = said.replace(secret, "***")
-        return one_line(said, limit=limit)
+        """What the server said, on one bounded line and without our secrets."""
+        return self._wire.clean(text, limit=limit)
 
     def fault(self, call: Call, fault: Fault, answer: Answer | None = None) -> None:
         """Count what went wrong with `call`, and log the name that Anchore's own log has for it."""
@@ -208,13 +195,14 @@ class AnchoreTransport:
     async def _attempt(self, call: Call, deadline: float, attempt: Attempt) -> Answer:
         limits = self._limits
         left = max(deadline - time.monotonic(), 0.001)
-        seconds = left if call.patient else min(limits.attempt, left)
+        most = min(call.seconds or limits.attempt, limits.attempt)
+        seconds = left if call.patient else min(most, left)
         started = time.monotonic()
         outcome = "cancelled"
         try:
             async with asyncio.timeout(seconds):
-                response, answer = await self._exchange(call, seconds)
-            outcome = str(answer.status)
+                reply = await self._wire.exchange(call, seconds)
+            outcome = str(reply.answer.status)
         except (TimeoutError, httpx.TimeoutException) as error:
             outcome = "timeout"
             self.fault(call, Fault.TIMEOUT)
@@ -229,18 +217,35 @@ class AnchoreTransport:
             text = self._unreachable(call, error)
             attempt.failed(text)
             raise self._failed(call, text, unsent=unsent) from error
-        except _Unreadable as error:
+        except Unreadable as error:
             outcome = "unreadable"
             self.fault(call, error.fault)
             text = f"Anchore's answer to {call.operation} cannot be read: {error}"
             raise self._failed(call, text) from error
+        except NoToken as error:
+            outcome = "no_token"
+            raise self._without_token(call, error, attempt) from error
         finally:
             self._on_call(call.operation, outcome, time.monotonic() - started)
+        self._tell(attempt, call, reply.answer)
+        return self._checked(call, reply)
+
+    def _tell(self, attempt: Attempt, call: Call, answer: Answer) -> None:
         if answer.status >= 500:
             attempt.failed(self._said(call, answer))
         else:
             attempt.answered()
-        return self._checked(call, answer, response)
+
+    def _without_token(self, call: Call, none: NoToken, attempt: Attempt) -> Exception:
+        self.fault(none.call, Fault.NO_TOKEN, none.answer)
+        self._tell(attempt, none.call, none.answer)
+        if none.answer.status >= 500 or none.answer.status in (200, 408, 429):
+            return self._failed(call, self._said(none.call, none.answer), unsent=True)
+        return PermanentFailure(
+            f"Anchore gives our user no token: {self._said(none.call, none.answer)}. Check "
+            "ANCHORE_USER and ANCHORE_PASSWORD, or set ANCHORE_AUTH=basic where it has no tokens",
+            kind=ErrorKind.MISCONFIGURED,
+        )
 
     def _failed(
         self, call: Call, text: str, *, unsent: bool = False, retry_after: float | None = None
@@ -253,55 +258,27 @@ class AnchoreTransport:
 
     def _unreachable(self, call: Call, error: httpx.TransportError) -> str:
         why = self.clean(error) or type(error).__name__
-        text = f"Anchore at {self._client.base_url} cannot be asked ({call.operation}): {why}"
+        text = f"Anchore at {self._wire.server} cannot be asked ({call.operation}): {why}"
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return f"{text}; set ANCHORE_CA to the CA that signed its certificate"
         return f"{text}; is it running, and is ANCHORE_URL right?"
-
-    async def _exchange(self, call: Call, seconds: float) -> tuple[httpx.Response, Answer]:
-        headers = {"x-anchore-account": call.account} if call.account else {}
-        async with self._client.stream(
-            call.method,
-            call.path,
-            params=call.query or None,
-            json=call.body,
-            headers=headers,
-            timeout=seconds,
-        ) as response:
-            raw = await self._read(response)
-        if len(raw) > LARGE:
-            return response, await asyncio.to_thread(answer_of, response.status_code, raw)
-        return response, answer_of(response.status_code, raw)
-
-    async def _read(self, response: httpx.Response) -> bytes:
-        # Read as sent: a packed body could unpack to any size inside httpx.
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise _Unreadable("it is packed although we did not ask for that", fault=Fault.PACKED)
-        body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > self._limits.max_bytes:
-                raise _Unreadable(
-                    f"it is longer than {self._limits.max_bytes} bytes", fault=Fault.TOO_LONG
-                )
-        return bytes(body)
 
     def _said(self, call: Call, answer: Answer) -> str:
         said = self.clean(complaint_of(answer))
         return f"Anchore answered {answer.status} to {call.operation}: {said}"
 
-    def _checked(self, call: Call, answer: Answer, response: httpx.Response) -> Answer:
-        """`answer`, unless it is none: raises what it stands for."""
-        status = answer.status
+    def _checked(self, call: Call, reply: Reply) -> Answer:
+        """The answer, unless it is none: raises what it stands for."""
+        answer, status = reply.answer, reply.answer.status
         if status in (408, 429) or status >= 500:
-            asked = retry_after_of(response.headers.get("retry-after", ""))
+            asked = retry_after_of(reply.retry_after)
             self.fault(call, fault_of(answer), answer)
             raise self._failed(call, self._said(call, answer), retry_after=asked)
         if status < 200 or 300 <= status < 400:
             self.fault(call, Fault.REDIRECT)
             raise TransientFailure(
                 f"Anchore answered {status} to {call.operation} and points to "
-                f"{self.clean(response.headers.get('location', 'nowhere'))}: "
+                f"{self.clean(reply.location or 'nowhere')}: "
                 "set ANCHORE_URL to where it really is"
             )
         if status < 300 and answer.text:

@@ -8,19 +8,15 @@ never believed (`shared.domain.verdict.judge`).
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
+from shared.adapters.anchore.from_rules import applied_by_v1, asks_from
+from shared.adapters.anchore.problems import read_problems
+from shared.adapters.anchore.reading import UnreadableEvaluation, bounded, moment, part
 from shared.adapters.anchore.v1_rows import read_rows
 from shared.adapters.anchore.wording import one_line
 from shared.domain.policy import bundle_revision
 from shared.domain.verdict import Action, Evaluation, Finding
-
-MAX_PROBLEMS = 10
-
-
-class UnreadableEvaluation(Exception):
-    """The answer is about no image at all."""
 
 
 def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
@@ -32,11 +28,13 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
     if not named:
         raise UnreadableEvaluation("it names no image with an evaluation")
     _, tag, entry = named[0]
-    result = _part(entry, "detail", "result")
+    result = part(entry, "detail", "result")
     problems = list(_problems_of(named, result, account))
+    deprecated = tuple(read_problems(result.get("evaluation_problems"), problems) if result else ())
     findings = tuple(read_rows(result, problems))
     blacklisted = tuple(_image_rule(result, "blacklisted", Action.STOP))
     whitelisted = tuple(_image_rule(result, "whitelisted", Action.GO))
+    mapping, bundle = part(result, "matched_mapping_rule"), part(result, "bundle")
     _contradictions(result, findings, blacklisted, whitelisted, problems)
     return Evaluation(
         status=str(entry.get("status", "")),
@@ -44,11 +42,12 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
         digests=tuple(dict.fromkeys(_digests(named))),
         tag=tag,
         policy_id=str(entry.get("policyId", "")),
-        mapped=bool(_part(result, "matched_mapping_rule")),
-        problems=_bounded(problems),
-        findings=blacklisted + whitelisted + findings,
+        mapped=bool(mapping),
+        problems=bounded(problems),
+        findings=blacklisted + whitelisted + findings + deprecated,
         evaluated_at=_evaluated_at(entry, asked_at),
-        revision=_revision(result),
+        revision=bundle_revision(bundle) if bundle else "",
+        asks_from=asks_from(bundle.get("policies"), applied_by_v1(mapping)),
     )
 
 
@@ -65,7 +64,7 @@ def _entries(body: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
 def _digests(named: list[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:
     for digest, _, entry in named:
         yield digest
-        inner = _part(entry, "detail", "result").get("image_digest")
+        inner = part(entry, "detail", "result").get("image_digest")
         if inner:
             yield str(inner)
 
@@ -80,16 +79,10 @@ def _problems_of(
     if not result:
         yield "the answer has no detail.result"
         return
-    said = result.get("evaluation_problems")
-    if not isinstance(said, list):
-        yield "the answer does not say whether there were evaluation problems"
-    for problem in said if isinstance(said, list) else []:
-        parts = problem if isinstance(problem, dict) else {}
-        yield f"{parts.get('problem_type', 'problem')}: {parts.get('details', problem)}"
     for name, inner, outer in (
         ("status", result.get("status"), entry.get("status")),
         ("tag", result.get("tag"), tag),
-        ("policy", _part(result, "bundle").get("id"), entry.get("policyId")),
+        ("policy", part(result, "bundle").get("id"), entry.get("policyId")),
     ):
         if inner != outer:
             yield f"the answer names two for {name}: {outer} and, in detail.result, {inner}"
@@ -99,10 +92,10 @@ def _problems_of(
     if account and user != account:
         # Something on the way dropped x-anchore-account: that is another account's policy.
         yield f"the answer is for the account {user} instead of {account}"
-    stored = _part(entry, "detail", "policy")
-    if stored and stored != _part(result, "bundle"):
+    stored = part(entry, "detail", "policy")
+    if stored and stored != part(result, "bundle"):
         yield "the policy was changed while Anchore evaluated it"
-    if not isinstance(entry.get("last_evaluation"), str) or _time(entry) is None:
+    if moment(entry.get("last_evaluation")) is None:
         yield "the answer does not say when it was evaluated"
 
 
@@ -147,36 +140,8 @@ def _evaluated_at(entry: dict[str, Any], asked_at: int) -> int:
     `detail.result.created_at` is no time of this answer: Engine's policy engine keeps a result
     while policy, image and feeds stay the same, and so would its time for weeks.
     """
-    said = _time(entry)
+    said = moment(entry.get("last_evaluation"))
     return asked_at if said is None else min(said, asked_at)
-
-
-def _time(entry: dict[str, Any]) -> int | None:
-    try:
-        at = datetime.fromisoformat(str(entry.get("last_evaluation")))
-    except ValueError:
-        return None
-    # Without a zone it would be read as this machine's.
-    return int(at.timestamp() * 1000) if at.tzinfo else None
-
-
-def _revision(result: dict[str, Any]) -> str:
-    bundle = _part(result, "bundle")
-    return bundle_revision(bundle) if bundle else ""
-
-
-def _bounded(problems: list[str]) -> tuple[str, ...]:
-    kept = [one_line(problem) for problem in problems[:MAX_PROBLEMS]]
-    if len(problems) > MAX_PROBLEMS:
-        kept.append(f"and {len(problems) - MAX_PROBLEMS} more")
-    return tuple(kept)
-
-
-def _part(value: Any, *path: str) -> dict[str, Any]:
-    """The object at `path`; empty where there is none."""
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:

@@ -1,16 +1,13 @@
 """The rows of Engine's evaluations, read by the names in their header."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from shared.adapters.anchore.reading import name_of
 from shared.adapters.anchore.wording import one_line
 from shared.domain.verdict import MAX_MESSAGE, Action, Finding
 
 NAMES = ("Gate", "Trigger", "Trigger_Id", "Gate_Action", "Check_Output")
-
-SHOWN = 100
-"""Characters of an id that is too long."""
 
 
 def read_rows(result: dict[str, Any], problems: list[str]) -> Iterator[Finding]:
@@ -62,19 +59,10 @@ def _finding(row: Any, columns: list[int], width: int) -> Finding | None:
     return Finding(
         gate=one_line(gate),
         trigger=one_line(trigger),
-        trigger_id=_name(trigger_id),
+        trigger_id=name_of(trigger_id),
         action=wanted,
         message=one_line(output, limit=MAX_MESSAGE),
     )
-
-
-def _name(trigger_id: str) -> str:
-    """As it is, or short and with the hash of all of it: exceptions name findings by it, and
-    paths and packages in it are named by whoever made the image."""
-    if one_line(trigger_id) == trigger_id:
-        return trigger_id
-    whole = hashlib.sha256(trigger_id.encode(errors="surrogatepass")).hexdigest()
-    return f"{one_line(trigger_id)[:SHOWN]}... sha256:{whole}"
 
 
 def _values(value: Any) -> list[Any]:

@@ -1,0 +1,208 @@
+"""How we prove to Anchore who we are: docs/design/anchore-v2.md 1.
+
+Basic for Engine and for Enterprise's own users, Basic under `_api_key` for an API key, a bearer
+token that somebody else made, or one that Anchore gives for a user and a password (v2 only; read,
+not run). Secrets are asked for anew each time: their files change while we run. No repr shows them.
+"""
+
+import asyncio
+import base64
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from shared.adapters.anchore.answers import Answer
+from shared.adapters.anchore.calls import Call
+from shared.ports.clock import Clock
+
+Kept = Callable[[], str]
+"""A secret, as it is now."""
+
+Ask = Callable[[Call], Awaitable[Answer]]
+"""Asks the server one question of the login's own, without credentials."""
+
+API_KEY_USER = "_api_key"
+
+RENEWED_AT = 0.8
+"""Of a token's life: then another is fetched, while the old one still counts."""
+DEFAULT_LIFE = 60.0
+"""Seconds, of a token that does not say how long it counts."""
+
+
+class NoToken(Exception):
+    """Anchore gave no token; `answer` is what it said instead."""
+
+    def __init__(self, call: Call, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.call = call
+        self.answer = answer
+
+
+class Login(Protocol):
+    """One way to log in."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show."""
+
+    async def header(self, ask: Ask) -> str:
+        """`Authorization`; empty: none. Raises NoToken, and what `ask` raises."""
+
+    def refused(self, header: str) -> bool:
+        """The server answered 401 to `header`: whether `header()` now gives another."""
+
+
+class NoLogin:
+    """Nothing is proved: the built-in scanner without a password."""
+
+    secrets: tuple[str, ...] = ()
+
+    async def header(self, ask: Ask) -> str:
+        """None."""
+        return ""
+
+    def refused(self, header: str) -> bool:
+        """There is no other."""
+        return False
+
+
+class BasicLogin:
+    """A user and a password, or an API key in its stead."""
+
+    def __init__(self, *, user: str, password: Kept) -> None:
+        self._user = user
+        self._password = password
+        self._sent = _Sent()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The passwords sent lately, plain and as they stood in the header."""
+        return self._sent.secrets
+
+    async def header(self, ask: Ask) -> str:
+        """With the password as it is now."""
+        return self._header()
+
+    def refused(self, header: str) -> bool:
+        """The password was changed since."""
+        return self._header() != header
+
+    def _header(self) -> str:
+        password = self._password()
+        token = base64.b64encode(f"{self._user}:{password}".encode()).decode()
+        self._sent.add(password, token)
+        return f"Basic {token}"
+
+
+class TokenLogin:
+    """A bearer token that somebody else made and renews in its file."""
+
+    def __init__(self, *, token: Kept) -> None:
+        self._token = token
+        self._sent = _Sent()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The tokens sent lately."""
+        return self._sent.secrets
+
+    async def header(self, ask: Ask) -> str:
+        """With the token as it is now."""
+        return self._header()
+
+    def refused(self, header: str) -> bool:
+        """The token was renewed since."""
+        return self._header() != header
+
+    def _header(self) -> str:
+        token = self._token()
+        self._sent.add(token)
+        return f"Bearer {token}"
+
+
+class OAuthLogin:
+    """A token that Anchore gives for a user and a password, renewed before it ends.
+
+    Always by the password, never by the refresh token: one way less, and a password that was
+    changed or taken away counts at the next renewal.
+    """
+
+    def __init__(self, *, user: str, password: Kept, clock: Clock) -> None:
+        self._user = user
+        self._password = password
+        self._clock = clock
+        self._token = ""
+        self._renew = self._ends = 0.0
+        self._fetching = asyncio.Lock()
+        self._sent = _Sent()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Passwords and tokens sent lately."""
+        return self._sent.secrets
+
+    async def header(self, ask: Ask) -> str:
+        """With a token that still counts; many who ask at once are answered with one."""
+        async with self._fetching:
+            if self._clock.monotonic() >= self._renew:
+                await self._fetch(ask)
+        return f"Bearer {self._token}"
+
+    def refused(self, header: str) -> bool:
+        """The token is thrown away, unless it is another by now."""
+        if header == f"Bearer {self._token}":
+            self._renew = self._ends = 0.0
+        return True
+
+    async def _fetch(self, ask: Ask) -> None:
+        password = self._password()
+        self._sent.add(password)
+        call = Call(
+            operation="oauth_token",
+            method="POST",
+            path="/v2/oauth/token",
+            form={
+                "grant_type": "password",
+                "username": self._user,
+                "password": password,
+                "client_id": "anonymous",
+            },
+        )
+        answer = await ask(call)
+        try:
+            given = msgspec.convert(answer.body, _Given) if answer.status == 200 else None
+        except msgspec.ValidationError:
+            given = None
+        if given is None:
+            if self._clock.monotonic() < self._ends:
+                self._renew = self._ends
+                return
+            raise NoToken(call, answer)
+        self._token = given.access_token
+        self._sent.add(given.access_token)
+        life = given.expires_in or DEFAULT_LIFE
+        now = self._clock.monotonic()
+        self._renew, self._ends = now + RENEWED_AT * life, now + life
+
+
+class _Given(msgspec.Struct):
+    access_token: str
+    expires_in: float | None = None
+
+
+class _Sent:
+    """The last secrets that were sent: what the server echoes may be about one of before."""
+
+    def __init__(self) -> None:
+        self._secrets: deque[str] = deque(maxlen=8)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(self._secrets)
+
+    def add(self, *secrets: str) -> None:
+        for secret in secrets:
+            if secret not in self._secrets:
+                self._secrets.append(secret)
