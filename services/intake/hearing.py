@@ -126,8 +126,8 @@ class Hearing:
             reference=str(notice.reference),
             question=question,
             first_seen=now,
-            why=Why.REFRESH,
-            claim=request_claim(StepKind.REQUEST, notice.reference, question),
+            why=Why.NOTICE,
+            claim=_claim(notice, question),
         )
 
 
@@ -151,6 +151,12 @@ class _Bound:
         """They are not: who sends the notice again may ask again."""
         for step in steps:
             self._asked.forget(_key(step))
+
+
+def _claim(notice: Notice, question: Question) -> str:
+    """One of its own: a request for the same that finds a fresh verdict ends, a notice's does
+    not, and one that finds none does the other way round."""
+    return f"notice:{request_claim(StepKind.REQUEST, notice.reference, question)}"
 
 
 def _key(step: Step) -> bytes:

@@ -10,4 +10,7 @@ class Why(StrEnum):
     PREWARM = "prewarm"
     """A push event: nobody had asked yet."""
     REFRESH = "refresh"
+    NOTICE = "notice"
+    """Anchore says that a verdict may be another one now: only what was judged before is judged
+    anew, fresh or not."""
     OPERATOR = "operator"

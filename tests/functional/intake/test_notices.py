@@ -70,7 +70,7 @@ async def test_a_verdict_that_may_have_changed_is_asked_for_anew_behind_people(
     status, body = await sender(intake).send(verdict_changed(kind=kind))
     assert (status, body["outcome"]) == (202, "queued")
     (step,) = await steps_of(intake, Lane.PREWARM, 1)
-    assert (step.kind, step.why) == (StepKind.REQUEST, Why.REFRESH)
+    assert (step.kind, step.why) == (StepKind.REQUEST, Why.NOTICE)
 
 
 @pytest.mark.parametrize(

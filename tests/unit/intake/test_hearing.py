@@ -24,6 +24,7 @@ from shared.domain.rules import Match, Mode, PolicyChoice, Rule, Rules
 from shared.domain.step import Lane, StepKind, request_claim
 from shared.domain.verdict import Question, Subject
 from shared.domain.why import Why
+from shared.ports.claims import Claim
 from tests.fakes.clock import FakeClock
 from tests.unit.intake.backends import Claims, Queue
 
@@ -93,9 +94,10 @@ async def test_a_verdict_that_may_have_changed_is_a_refresh_behind_people(
 ) -> None:
     assert await rig.hear(kind) is Heard.QUEUED
     (step,) = rig.queue.steps
-    assert (step.kind, step.lane, step.why) == (StepKind.REQUEST, Lane.PREWARM, Why.REFRESH)
+    assert (step.kind, step.lane, step.why) == (StepKind.REQUEST, Lane.PREWARM, Why.NOTICE)
     assert (step.reference, step.subject, step.question) == (REFERENCE, None, Question())
-    assert step.claim == request_claim(StepKind.REQUEST, parse_reference(REFERENCE), Question())
+    asked = request_claim(StepKind.REQUEST, parse_reference(REFERENCE), Question())
+    assert step.claim == f"notice:{asked}"
 
 
 @pytest.mark.parametrize("kind", CHANGES)
@@ -105,6 +107,15 @@ async def test_a_refresh_that_waits_already_is_under_way_whoever_asked(
     await rig.hear(kind)
     assert await Rig(beside=rig).hear(kind) is Heard.UNDER_WAY
     assert len(rig.queue.steps) == 1
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+async def test_what_a_push_or_a_review_asked_for_is_no_refresh(rig: Rig, kind: Kind) -> None:
+    # It would find a fresh verdict and end.
+    await rig.hear(kind)
+    (step,) = rig.queue.steps
+    asked = request_claim(StepKind.REQUEST, parse_reference(REFERENCE), Question())
+    assert await rig.claims.claim(asked, step, life=1_000) is Claim.TAKEN
 
 
 # Whose analysis it is
