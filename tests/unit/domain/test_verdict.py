@@ -6,6 +6,7 @@ import pytest
 from shared.domain.errors import ErrorKind
 from shared.domain.pointer import DAY, FRESH_ERROR, MINUTE, SECOND
 from shared.domain.verdict import (
+    FRESH_PASS,
     MAX_AGE,
     MAX_FINDINGS,
     MAX_MESSAGE,
@@ -202,3 +203,21 @@ def test_subjects_that_differ_never_share_a_key() -> None:
         assert len({key(subject, MINE) for subject in subjects}) == len(subjects)
     kinds = {key(APP, MINE).partition(":")[0] for key in (verdict_key, last_error_key, scan_key)}
     assert kinds == {"verdict", "error", "scan"}
+
+
+def test_verdicts_in_use_are_renewed_before_they_are_stale_and_not_all_at_the_same_time() -> None:
+    digests = [f"sha256:{number:064x}" for number in range(500)]
+    parts = []
+    for digest in digests:
+        verdict = Verdict(Subject("r.test/a", digest), Question(), Outcome.PASS, evaluated_at=1_000)
+        parts.append((verdict.renew_at - 1_000) / verdict.fresh_for)
+    assert 0.6 <= min(parts) < 0.61
+    assert 0.79 < max(parts) <= 0.8
+    assert len({round(part, 3) for part in parts}) > 100
+
+
+def test_a_stretched_verdict_is_renewed_as_much_later() -> None:
+    plain = Verdict(Subject("r.test/a", "sha256:1"), Question(), Outcome.PASS, evaluated_at=0)
+    stretched = msgspec.structs.replace(plain, stretched=4 * FRESH_PASS)
+    assert stretched.renew_at == pytest.approx(4 * plain.renew_at, abs=4)
+    assert stretched.renew_at < stretched.stale_at
