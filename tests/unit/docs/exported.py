@@ -11,6 +11,8 @@ from aiohttp import web
 from services.console.app import console_app
 from services.console.metrics import PARTS, ConsoleMetrics
 from services.intake.metrics import IntakeMetrics
+from services.intake.notices import Heard
+from services.intake.notices import Kind as NoticeKind
 from services.intake.pushes import Ignored, Source, Taken
 from services.webhook.believed import Source as ExceptionSource
 from services.webhook.catalogue import Need
@@ -214,6 +216,8 @@ VALUES: dict[str, dict[str, set[str]]] = {
         "source": set(Source),
         "status": _statuses("services/intake"),
     },
+    "imagegate_notices_total": {"kind": set(NoticeKind), "outcome": set(Heard)},
+    "imagegate_notice_requests_total": {"status": _statuses("services/intake")},
     "imagegate_rules_reloads_total": {"result": set(Reloaded)},
     "imagegate_push_seconds": {"source": set(Source)},
     "imagegate_console_requests_total": {"route": _routes()},
