@@ -6,15 +6,18 @@ believes and what it refuses: docs/design/registry.md.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from ssl import SSLContext
 from types import TracebackType
 from typing import Self, TypeVar
 
 import msgspec
 from aiohttp.abc import AbstractResolver
+from yarl import URL
 
 from shared.adapters.registry import limits, manifests, media_types
+from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.credentials import Credentials
 from shared.adapters.registry.endpoints import Target
 from shared.adapters.registry.exchange import Exchange
@@ -39,7 +42,8 @@ class RegistryClient:
 
     `rules` is asked at every call, so that reloaded rules count at once. `ssl_context` and
     `resolver` (names to addresses) are the system's unless given. Credential helpers are started
-    with `helper_environ`; None: with all that we have.
+    with `helper_environ`; None: with all that we have. `breakers` hear of each question about a
+    manifest, and a registry whose breaker is open is not asked one.
     """
 
     def __init__(
@@ -51,8 +55,10 @@ class RegistryClient:
         ssl_context: SSLContext | None = None,
         resolver: AbstractResolver | None = None,
         helper_environ: Mapping[str, str] | None = None,
+        breakers: RegistryBreakers | None = None,
     ) -> None:
         self._rules = rules
+        self._breakers = breakers
         self._timeouts = timeouts or Timeouts()
         self._wire = Wire(
             rules=rules,
@@ -90,7 +96,7 @@ class RegistryClient:
         which = reference.tag or reference.digest or "latest"
         url = target.url("manifests", which)
         async with (
-            within(self._timeouts.head, target.name, host_of(url)),
+            self._whole(self._timeouts.head, target, url),
             self._exchange.head(target, url, accept=media_types.ACCEPT) as response,
         ):
             media_type = media_type_of(response.headers)
@@ -156,6 +162,14 @@ class RegistryClient:
         if f"sha256:{hashed.hexdigest()}" != digest:
             raise untrusted(f"{name}: the registry sent something else under this digest")
 
+    @asynccontextmanager
+    async def _whole(self, seconds: float, target: Target, url: URL) -> AsyncIterator[None]:
+        """One question whole, in time, if its registry is asked anything now."""
+        asking = self._breakers.asking(target.reference.host) if self._breakers else nullcontext()
+        with asking:
+            async with within(seconds, target.name, host_of(url)):
+                yield
+
     async def _entries(self, reference: ImageReference, digest: str) -> list[manifests.Entry]:
         name = f"{reference.repository}@{digest}"
         media_type, body = await self.manifest(reference, digest)
@@ -167,7 +181,7 @@ class RegistryClient:
         url = target.url("manifests", which)
         limit = limits.MAX_MANIFEST_BYTES
         async with (
-            within(self._timeouts.manifest, target.name, host_of(url)),
+            self._whole(self._timeouts.manifest, target, url),
             self._exchange.get(target, url, accept=media_types.ACCEPT) as response,
         ):
             body = await self._wire.read(response, name=target.name, limit=limit)

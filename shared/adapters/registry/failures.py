@@ -21,6 +21,14 @@ _CODE = re.compile(r"[A-Z][A-Z_]{1,63}")
 _WORTH_A_RETRY = frozenset({408, 425, 429})
 
 
+class NoAnswer(TransientFailure):
+    """Unreachable, silent, or failed by itself (5xx): the server said nothing of what was asked."""
+
+
+class NotNow(TransientFailure):
+    """It answered that it is to be asked again later."""
+
+
 class _Error(msgspec.Struct):
     code: str = ""
 
@@ -45,7 +53,8 @@ def failure_of_status(
     """An answer that is not the one asked for; `name` is `host/path` of the image."""
     said = f"{host} answered {status}" + (f" ({code})" if code else "")
     if status >= 500 or status in _WORTH_A_RETRY:
-        return TransientFailure(
+        kind = NoAnswer if status >= 500 else NotNow
+        return kind(
             f"{name}: {said}; it is tried again. If it stays so, look at that server",
             retry_after=retry_after,
         )
@@ -79,16 +88,16 @@ def failure_of_error(name: str, host: str, error: Exception) -> StepFailure:
                 "certificate's authority, or set `insecure` under `registries` for plain HTTP"
             )
         case TimeoutError():
-            return TransientFailure(f"{name}: {host} did not answer in time; {again}")
+            return NoAnswer(f"{name}: {host} did not answer in time; {again}")
         case aiohttp.ClientConnectorDNSError():
-            return TransientFailure(
+            return NoAnswer(
                 f"{name}: the name of {host} cannot be looked up; check the image's host and DNS"
             )
         case aiohttp.ClientPayloadError():
-            return TransientFailure(f"{name}: {host} broke off in the middle of a body; {again}")
+            return NoAnswer(f"{name}: {host} broke off in the middle of a body; {again}")
         case _:
             pass
-    return TransientFailure(f"{name}: no answer from {host} ({_reason(error)}); {again}")
+    return NoAnswer(f"{name}: no answer from {host} ({_reason(error)}); {again}")
 
 
 def refused(message: str) -> PermanentFailure:
@@ -103,12 +112,12 @@ def untrusted(message: str) -> PermanentFailure:
 
 @asynccontextmanager
 async def within(seconds: float, name: str, host: str) -> AsyncIterator[None]:
-    """One whole call. Raises TransientFailure when the time is over."""
+    """One whole call. Raises NoAnswer when the time is over."""
     try:
         async with timeout(seconds):
             yield
     except TimeoutError as error:
-        raise TransientFailure(
+        raise NoAnswer(
             f"{name}: {host} did not answer within {seconds:g} s; it is tried again"
         ) from error
 
