@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.adapters.rules_file.watching import Reloaded, RulesFile
 from shared.domain.rules import Rules
-from tests.functional.test_rules_decide import ENFORCE, ask, failed, ledger, push
+from tests.functional.ruling.asking import ENFORCE, ask, failed, ledger, push
 from tests.house import House, eventually, house
 
 HEAD = "apiVersion: imagegate.dev/v1\n"
