@@ -27,12 +27,9 @@ from tests.integration.redis_process import (
     working,
 )
 from tests.servers.redis import RedisServer
+from tests.servers.rights import PASSWORD, make_users, redis_rights
 
 pytestmark = pytest.mark.servers
-
-DOCUMENT = Path(__file__).parents[2] / "docs" / "design" / "redis-rights.md"
-COMMAND = "ACL SETUSER "
-PASSWORD = "s3cret"
 
 LOOKING: Calls = {
     name: CALLS[name]
@@ -164,16 +161,6 @@ PLAIN_HARM = (
 )
 
 
-def lines() -> dict[str, str]:
-    """The rules of each user, as the document has them, with our password."""
-    found = [
-        line.removeprefix(COMMAND).partition(" ")
-        for line in DOCUMENT.read_text().splitlines()
-        if line.startswith(COMMAND)
-    ]
-    return {user: rules.replace(">PASSWORD", f">{PASSWORD}") for user, _, rules in found}
-
-
 def thief_of(server: RedisServer, user: str) -> redis_py.Redis:
     """Whoever has a service's password and sends what they like."""
     return redis_py.Redis(port=server.port, username=user, password=PASSWORD, protocol=2)
@@ -182,8 +169,7 @@ def thief_of(server: RedisServer, user: str) -> redis_py.Redis:
 @pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("redis") / "server") as started:
-        for user, rules in lines().items():
-            started.command("ACL", "SETUSER", user, *rules.split())
+        make_users(started)
         yield started
 
 
@@ -206,7 +192,7 @@ async def as_user(server: RedisServer, user: str) -> AsyncIterator[Redis]:
 
 
 def test_the_document_has_a_line_for_each_service_and_no_other() -> None:
-    assert lines().keys() == SERVICES.keys() == FORBIDDEN.keys()
+    assert redis_rights().keys() == SERVICES.keys() == FORBIDDEN.keys()
 
 
 @pytest.mark.parametrize("user", SERVICES)
@@ -279,10 +265,10 @@ async def test_ages_are_told_to_who_only_looks_also_past_scans_that_have_ended(
 
 def test_the_lines_can_stand_in_a_file_of_users(tmp_path: Path) -> None:
     users = tmp_path / "users.acl"
-    text = "".join(f"user {user} {rules}\n" for user, rules in lines().items())
+    text = "".join(f"user {user} {rules}\n" for user, rules in redis_rights().items())
     users.write_text(f"user default on nopass ~* &* +@all\n{text}")
     with RedisServer(tmp_path / "redis", arguments=("--aclfile", str(users))) as server:
-        for user, rules in lines().items():
+        for user, rules in redis_rights().items():
             told = server.command("ACL", "GETUSER", user)
             server.command("ACL", "SETUSER", "typed", *rules.split())
             assert told == server.command("ACL", "GETUSER", "typed")
@@ -292,7 +278,7 @@ def test_the_lines_can_stand_in_a_file_of_users(tmp_path: Path) -> None:
 async def test_no_right_is_given_that_its_service_can_do_without(
     server: RedisServer, user: str
 ) -> None:
-    words = lines()[user].split()
+    words = redis_rights()[user].split()
     needless = []
     for place, word in enumerate(words):
         if word.strip("()")[0] in "+~%&" and not word.startswith(">"):

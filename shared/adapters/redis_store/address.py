@@ -22,8 +22,8 @@ class RedisAddress:
     host: str
     port: int
     database: int
-    tls: bool
-    ca_file: Path | None
+    trust: ssl.SSLContext | None = field(repr=False)
+    """Whom to believe; None: without TLS."""
     user: str = field(repr=False)
     password: str = field(repr=False)
 
@@ -38,13 +38,13 @@ class RedisAddress:
     def connection_options(self) -> dict[str, Any]:
         """How redis-py makes a connection to it."""
         options: dict[str, Any] = {
-            "connection_class": TlsConnection if self.tls else PlainConnection,
+            "connection_class": PlainConnection,
             "host": self.host,
             "port": self.port,
             "db": self.database,
         }
-        if self.tls and self.ca_file is not None:
-            options["ssl_ca_certs"] = str(self.ca_file)
+        if self.trust is not None:
+            options |= {"connection_class": TlsConnection, "trust": self.trust}
         if self.user or self.password:
             # A provider, because a pool's repr shows plain options.
             options["credential_provider"] = UsernamePasswordCredentialProvider(
@@ -66,26 +66,26 @@ def parse_address(url: str, *, ca_file: Path | None = None) -> RedisAddress:
         raise InvalidSettings(f"REDIS_URL must name a scheme and a host: {SHAPE}")
     if parts.query or parts.fragment:
         raise InvalidSettings(f"REDIS_URL takes no options after ? or #: {SHAPE}")
-    tls = parts.scheme == "rediss"
-    if ca_file is not None:
-        _check_ca_file(ca_file, tls=tls)
     return RedisAddress(
         host=parts.hostname,
         port=port,
         database=database,
-        tls=tls,
-        ca_file=ca_file,
+        trust=_trust(ca_file, tls=parts.scheme == "rediss"),
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
     )
 
 
-def _check_ca_file(ca_file: Path, *, tls: bool) -> None:
-    """Now, and not as a connection error at every call."""
+def _trust(ca_file: Path | None, *, tls: bool) -> ssl.SSLContext | None:
+    """Now, and not as a connection error at every call; to read the system's takes 20 ms."""
     if not tls:
-        raise InvalidSettings("a CA file for Redis needs a rediss:// URL: change one of the two")
+        if ca_file is not None:
+            raise InvalidSettings(
+                "a CA file for Redis needs a rediss:// URL: change one of the two"
+            )
+        return None
     try:
-        ssl.create_default_context(cafile=ca_file)
+        return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise InvalidSettings(
             f"the CA file {ca_file} for Redis cannot be used: {error}: name a PEM file"

@@ -6,8 +6,10 @@ passes that on (redis/redis-py#4287): nobody takes it for a fault of the server,
 follows the store ends by it.
 """
 
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from redis.asyncio import Connection, SSLConnection
 from redis.exceptions import ConnectionError
@@ -26,7 +28,15 @@ class PlainConnection(Connection):
 
 
 class TlsConnection(SSLConnection):
-    """Over TLS."""
+    """Over TLS, with whom `trust` believes and nobody else.
+
+    redis-py makes a context for each connection, and a CA file only adds to those whom the system
+    believes.
+    """
+
+    def __init__(self, *, trust: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = trust
 
     async def send_packed_command(self, command: Command, check_health: bool = True) -> None:
         with _lost():

@@ -6,6 +6,7 @@ from shared.adapters.redis_store.address import parse_address
 from shared.adapters.redis_store.connections import PlainConnection, TlsConnection
 from shared.adapters.redis_store.links import RedisLinks
 from shared.domain.errors import InvalidSettings
+from tests.fakes.certificates import server_certificate
 
 SECRET = "s3cr3t"
 
@@ -68,6 +69,13 @@ def test_a_ca_file_that_is_not_there_or_holds_nothing_is_refused(tmp_path: Path)
     (tmp_path / "empty.pem").write_text("no certificate")
     with pytest.raises(InvalidSettings, match=r"empty\.pem"):
         parse_address("rediss://redis.test", ca_file=tmp_path / "empty.pem")
+
+
+def test_a_ca_file_takes_the_place_of_those_whom_the_system_believes(tmp_path: Path) -> None:
+    ca_file, _ = server_certificate(tmp_path)
+    address = parse_address("rediss://redis.test", ca_file=ca_file)
+    (believed,) = address.connection_options()["trust"].get_ca_certs()
+    assert believed["subject"] == ((("commonName", "ca"),),)
 
 
 def test_a_ca_file_without_tls_is_refused(tmp_path: Path) -> None:
