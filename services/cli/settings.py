@@ -25,9 +25,17 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     """With both the commands ask these servers; with neither the socket of `imagegate up`."""
     anchore_url: str = ""
     """For `scan`, and for the scanner's line of `status`."""
+    anchore_api: Literal["auto", "v1", "v2"] = "auto"
+    anchore_auth: Literal["auto", "basic", "api-key", "token", "oauth"] = "auto"
     anchore_user: str = "admin"
     anchore_password: Secret = Secret("")
+    anchore_api_key: Secret = Secret("")
+    anchore_token: Secret = Secret("")
     anchore_ca: Path | None = None
+    anchore_client_certificate: Path | None = None
+    anchore_client_key: Path | None = None
+    anchore_proxy: Secret = Secret("")
+    """These all as a worker's (services/worker/settings.py)."""
     imagegate_rules: Path | None = None
     imagegate_keys: Path | None = None
     """Folder of the public keys; default: keys/ in the state folder."""

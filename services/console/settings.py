@@ -1,7 +1,7 @@
 """The console's settings: environment variables by the fields' names, in capitals."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,9 +18,17 @@ class ConsoleSettings(ProcessSettings, frozen=True, kw_only=True):
     """`amqp://` or `amqps://`."""
     anchore_url: str = ""
     """The Anchore server whose state is shown; empty: it is not asked."""
+    anchore_api: Literal["auto", "v1", "v2"] = "auto"
+    anchore_auth: Literal["auto", "basic", "api-key", "token", "oauth"] = "auto"
     anchore_user: str = "admin"
     anchore_password: Secret = Secret("")
+    anchore_api_key: Secret = Secret("")
+    anchore_token: Secret = Secret("")
     anchore_ca: Path | None = None
+    anchore_client_certificate: Path | None = None
+    anchore_client_key: Path | None = None
+    anchore_proxy: Secret = Secret("")
+    """These all as a worker's (services/worker/settings.py)."""
     imagegate_keys: Path | None = None
     """Folder of the public signing keys; default: keys/ in the state folder."""
     imagegate_console_host: str = "127.0.0.1"

@@ -5,8 +5,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ipaddress import ip_address
-from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -18,8 +16,8 @@ from services.console.observer import Observer
 from services.console.ops import Ops
 from services.console.session import Sessions, token_of
 from services.console.settings import ConsoleSettings
-from shared.adapters.anchore.transport import AnchoreTransport
-from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.anchore.configured import NamesAnchore, detection_of, transport_of
+from shared.adapters.anchore.detect import DetectedAnchore
 from shared.adapters.rabbitmq.dead import RabbitDeadLetters
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
@@ -46,7 +44,7 @@ from shared.runtime.http import Bound, serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import pulse_of
-from shared.runtime.settings import Secret, required
+from shared.runtime.settings import required
 from shared.runtime.tls import optional_context
 
 log = logging.getLogger(__name__)
@@ -212,30 +210,14 @@ async def _servers(settings: ConsoleSettings) -> AsyncIterator[ConsolePorts]:
         )
 
 
-class NamesAnchore(Protocol):
-    """Settings that say where Anchore is, and who we are there."""
-
-    @property
-    def anchore_url(self) -> str: ...
-    @property
-    def anchore_user(self) -> str: ...
-    @property
-    def anchore_password(self) -> Secret: ...
-    @property
-    def anchore_ca(self) -> Path | None: ...
-
-
 @asynccontextmanager
-async def anchore_of(settings: NamesAnchore) -> AsyncIterator[AnchoreV1]:
+async def anchore_of(settings: NamesAnchore) -> AsyncIterator[DetectedAnchore]:
     """The server that the settings name, to be asked about its state."""
-    transport = AnchoreTransport(
-        url=settings.anchore_url,
-        user=settings.anchore_user,
-        password=settings.anchore_password.value,
-        ca_file=settings.anchore_ca,
-    )
-    async with transport:
-        yield AnchoreV1(transport=transport, clock=SystemClock())
+    clock = SystemClock()
+    async with transport_of(settings, clock=clock) as transport:
+        yield DetectedAnchore(
+            detection=detection_of(settings, transport), transport=transport, clock=clock
+        )
 
 
 def _tls(settings: ConsoleSettings) -> ssl.SSLContext | None:

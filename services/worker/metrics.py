@@ -40,6 +40,11 @@ class WorkerMetrics:
         self._calls = metrics.counter(
             "imagegate_anchore_calls_total", "Calls to Anchore.", ("operation", "outcome")
         )
+        self._faults = metrics.counter(
+            "imagegate_anchore_faults_total",
+            "Answers of Anchore's that are no good ones, by what they stand for.",
+            ("operation", "fault"),
+        )
         self._call_seconds = metrics.histogram(
             "imagegate_anchore_call_seconds", "How long Anchore took to answer.", ("operation",)
         )
@@ -70,6 +75,10 @@ class WorkerMetrics:
         self._calls.add(operation, outcome)
         if outcome not in ("refused", "busy"):  # by ourselves: nothing was asked
             self._call_seconds.observe(seconds, operation)
+
+    def fault(self, operation: str, fault: str) -> None:
+        """Anchore's answer was no good one, or none came."""
+        self._faults.add(operation, fault)
 
     def breaker(self, states: Sequence[str], now: Callable[[], str]) -> None:
         """Show in which of `states` Anchore's breaker is; `now` is asked at each scrape."""

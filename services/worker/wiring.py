@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import msgspec
 
@@ -19,8 +18,9 @@ from services.worker.scan import Scan
 from services.worker.settings import WorkerSettings
 from shared.adapters.anchore.address import server_url
 from shared.adapters.anchore.calls import Limits
+from shared.adapters.anchore.configured import detection_of, transport_of
+from shared.adapters.anchore.detect import DetectedAnchore
 from shared.adapters.anchore.transport import AnchoreTransport
-from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.breaker import Breaker, BreakerState
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
@@ -177,31 +177,43 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
 
 
 @asynccontextmanager
-async def anchore(settings: WorkerSettings, metrics: WorkerMetrics) -> AsyncIterator[AnchoreV1]:
+async def anchore(
+    settings: WorkerSettings, metrics: WorkerMetrics
+) -> AsyncIterator[DetectedAnchore]:
     """The Anchore server that the settings name."""
-    transport = guarded_transport(
-        url=required(settings.anchore_url, "ANCHORE_URL", "http://localhost:8228"),
-        user=settings.anchore_user,
-        password=settings.anchore_password.value,
-        ca_file=settings.anchore_ca,
-        metrics=metrics,
+    url = required(settings.anchore_url, "ANCHORE_URL", "http://localhost:8228")
+    clock = SystemClock()
+    transport = transport_of(
+        settings,
+        clock=clock,
+        limits=Limits(total=CALL_BUDGET),
+        breaker=anchore_breaker(url, metrics),
+        on_call=metrics.call,
+        on_fault=metrics.fault,
     )
     async with transport:
-        yield AnchoreV1(transport=transport, clock=SystemClock())
+        yield DetectedAnchore(
+            detection=detection_of(settings, transport), transport=transport, clock=clock
+        )
 
 
 def guarded_transport(
-    *, url: str, user: str, password: str, metrics: WorkerMetrics, ca_file: Path | None = None
+    *, url: str, user: str, password: str, metrics: WorkerMetrics
 ) -> AnchoreTransport:
-    """The way of a worker's steps to an Anchore server: behind a breaker, counted."""
-    breaker = Breaker(what=f"Anchore at {server_url(url)}", clock=SystemClock())
-    metrics.breaker(tuple(BreakerState), lambda: breaker.state)
+    """The way of a worker's steps to a scanner of our own: behind a breaker, counted."""
     return AnchoreTransport(
         url=url,
         user=user,
         password=password,
-        ca_file=ca_file,
         limits=Limits(total=CALL_BUDGET),
-        breaker=breaker,
+        breaker=anchore_breaker(url, metrics),
         on_call=metrics.call,
+        on_fault=metrics.fault,
     )
+
+
+def anchore_breaker(url: str, metrics: WorkerMetrics) -> Breaker:
+    """What leaves the server alone while it is down, and is shown."""
+    breaker = Breaker(what=f"Anchore at {server_url(url)}", clock=SystemClock())
+    metrics.breaker(tuple(BreakerState), lambda: breaker.state)
+    return breaker

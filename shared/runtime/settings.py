@@ -25,17 +25,34 @@ MAX_FILE = 1024 * 1024
 
 
 class Secret:
-    """A text that no log line and no traceback shows."""
+    """A text that no log line and no traceback shows; `file`: where it stands, if it does."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_file", "_now", "_stamp", "_text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, file: Path | None = None) -> None:
         self._text = text
+        self._file = file
+        self._now = text
+        self._stamp: tuple[int, int, int] | None = None
 
     @property
     def value(self) -> str:
-        """The text itself."""
+        """The text itself, as it was read first."""
         return self._text
+
+    def current(self) -> str:
+        """The text as its file holds it now; as it was last, where that holds none."""
+        if self._file is None:
+            return self._text
+        try:
+            status = self._file.stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if stamp != self._stamp:
+                self._now = _read(self._file, "a secret").strip() or self._now
+                self._stamp = stamp
+        except (OSError, InvalidSettings):
+            pass  # exchanged at this moment, or taken away: the other side says what it thinks
+        return self._now
 
     def __bool__(self) -> bool:
         return bool(self._text)
@@ -71,8 +88,9 @@ def read_settings(
     for field in msgspec.structs.fields(settings):
         found = _variable(variables, field.name)
         if found is not None:
-            source, text = found
-            values[field.name] = _convert(_split(text, field.type), field.type, source)
+            source, text, kept = found
+            value = _convert(_split(text, field.type), field.type, source)
+            values[field.name] = Secret(text, file=kept) if isinstance(value, Secret) else value
         elif field.name in from_file:
             source = f"{field.name} in {file}"
             values[field.name] = _convert(from_file[field.name], field.type, source)
@@ -84,16 +102,16 @@ def read_settings(
     return settings(**values)
 
 
-def _variable(variables: Mapping[str, str], name: str) -> tuple[str, str] | None:
-    """(what to call it in a message, its text), or None when it is not set."""
+def _variable(variables: Mapping[str, str], name: str) -> tuple[str, str, Path | None] | None:
+    """(what to call it in a message, its text, the file), or None when it is not set."""
     key = name.upper()
     # An empty variable is how compose files and shells write "not set".
     text, path = variables.get(key, ""), variables.get(f"{key}_FILE", "")
     if text and path:
         raise InvalidSettings(f"{key} and {key}_FILE are both set: unset one of them")
     if not path:
-        return (key, text) if text else None
-    return f"{key}_FILE", _read(Path(path), f"{key}_FILE").strip()
+        return (key, text, None) if text else None
+    return f"{key}_FILE", _read(Path(path), f"{key}_FILE").strip(), Path(path)
 
 
 def _file_values(settings: type[S], file: Path) -> dict[str, Any]:

@@ -11,6 +11,10 @@ OnCall = Callable[[str, str, float], None]
 no connection of ours was free) and seconds."""
 
 
+def nobody(*_: object) -> None:
+    """Nobody counts."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """How long, how often and how much. Times in seconds."""
 

@@ -26,7 +26,7 @@ from tenacity import (
 
 from shared.adapters.anchore.address import Route, server_url
 from shared.adapters.anchore.answers import Answer, complaint_of, retry_after_of
-from shared.adapters.anchore.calls import Call, Limits, OnCall
+from shared.adapters.anchore.calls import Call, Limits, OnCall, nobody
 from shared.adapters.anchore.faults import Fault, OnFault, fault_of
 from shared.adapters.anchore.login import BasicLogin, Login, NoLogin, NoToken
 from shared.adapters.anchore.wire import Reply, Unreadable, Wire
@@ -37,16 +37,16 @@ from shared.domain.errors import ErrorKind, PermanentFailure, TakenForDown, Tran
 log = logging.getLogger(__name__)
 
 
+class NotJson(TransientFailure):
+    """A success without JSON: the page of something else, or the beginning of an answer."""
+
+
 class _Again(Exception):
-    """An attempt that failed in a way that the next one may not."""
+    """An attempt that failed in a way that the next one may not; `failure` after the last."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-def _nobody(*_: object) -> None:
-    """Nobody counts."""
+    def __init__(self, failure: TransientFailure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 class AnchoreTransport:
@@ -73,8 +73,8 @@ class AnchoreTransport:
         ca_file: Path | None = None,
         limits: Limits | None = None,
         breaker: Breaker | None = None,
-        on_call: OnCall = _nobody,
-        on_fault: OnFault = _nobody,
+        on_call: OnCall = nobody,
+        on_fault: OnFault = nobody,
     ) -> None:
         self._limits = limits or Limits()
         self._breaker = breaker
@@ -141,7 +141,7 @@ class AnchoreTransport:
         except _Again as last:
             tried = int(retrying.statistics.get("attempt_number", 1))
             times = f" (tried {tried} times)" if tried > 1 else ""
-            failure = TransientFailure(f"{last}{times}", retry_after=last.retry_after)
+            failure = type(last.failure)(f"{last}{times}", retry_after=last.failure.retry_after)
             raise self._judged(call, failure) from last.__cause__
         except TransientFailure as failure:
             raise self._judged(call, failure) from failure.__cause__
@@ -158,7 +158,7 @@ class AnchoreTransport:
             multiplier=self._limits.pause, max=self._limits.longest_pause
         )(state)
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, _Again) else None
+        asked = error.failure.retry_after if isinstance(error, _Again) else None
         return max(backoff, asked or 0.0)
 
     async def _guarded(self, call: Call, deadline: float) -> Answer:
@@ -248,19 +248,26 @@ class AnchoreTransport:
         )
 
     def _failed(
-        self, call: Call, text: str, *, unsent: bool = False, retry_after: float | None = None
+        self,
+        call: Call,
+        text: str,
+        *,
+        unsent: bool = False,
+        retry_after: float | None = None,
+        kind: type[TransientFailure] = TransientFailure,
     ) -> Exception:
         """Again, where the call may be repeated and the wait is short; else the end of it."""
+        failure = kind(text, retry_after=retry_after)
         patience = (retry_after or 0.0) <= self._limits.short_retry_after
-        if patience and (call.repeatable or unsent):
-            return _Again(text, retry_after=retry_after)
-        return TransientFailure(text, retry_after=retry_after)
+        return _Again(failure) if patience and (call.repeatable or unsent) else failure
 
     def _unreachable(self, call: Call, error: httpx.TransportError) -> str:
         why = self.clean(error) or type(error).__name__
         text = f"Anchore at {self._wire.server} cannot be asked ({call.operation}): {why}"
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return f"{text}; set ANCHORE_CA to the CA that signed its certificate"
+        if isinstance(error, httpx.ProxyError):
+            return f"{text}; that is what ANCHORE_PROXY says"
         return f"{text}; is it running, and is ANCHORE_URL right?"
 
     def _said(self, call: Call, answer: Answer) -> str:
@@ -287,11 +294,13 @@ class AnchoreTransport:
                 f"Anchore's answer to {call.operation} is not JSON but begins with "
                 f"{self.clean(answer.text, limit=60)!r}: is ANCHORE_URL right?"
             )
-            raise self._failed(call, text)
+            raise self._failed(call, text, kind=NotJson)
         return answer
 
 
 def _fault_of_connection(error: httpx.TransportError) -> Fault:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return Fault.CERTIFICATE
+    if isinstance(error, httpx.ProxyError):
+        return Fault.PROXY
     return Fault.UNREACHABLE if isinstance(error, httpx.ConnectError) else Fault.CLOSED

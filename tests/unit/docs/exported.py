@@ -26,6 +26,7 @@ from services.webhook.requests import Asked
 from services.worker.budget import Poll
 from services.worker.dispatch import StepOutcome
 from services.worker.metrics import WorkerMetrics
+from shared.adapters.anchore.faults import Fault
 from shared.adapters.breaker import BreakerState
 from shared.adapters.handling import QueueEvent
 from shared.adapters.memory.presence import MemoryPresence
@@ -147,12 +148,14 @@ def names_in_the_code() -> set[str]:
 
 def _sources(*folders: str) -> Iterator[str]:
     for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
+        named = ROOT / folder
+        for path in [named] if named.is_file() else sorted(named.rglob("*.py")):
             yield path.read_text()
 
 
 def _found(pattern: str, *folders: str) -> set[str]:
-    return {name for text in _sources(*folders) for name in re.findall(pattern, text)}
+    found = (match for text in _sources(*folders) for match in re.finditer(pattern, text))
+    return {next(filter(None, match.groups())) for match in found}
 
 
 def _routes() -> set[str]:
@@ -173,6 +176,10 @@ def _statuses(folder: str) -> set[str]:
 
 LANES = set(map(str, Lane))
 KINDS = set(map(str, StepKind))
+ANCHORE_CALLS = _found(
+    r'(?:_call|_probe)\("(\w+)"|operation="(\w+)"',
+    *(f"shared/adapters/anchore/{name}.py" for name in ("scanner", "detect", "login")),
+)
 
 VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_reviews_total": {"allowed": {"true", "false"}, "state": set(State)},
@@ -197,15 +204,14 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_verdict_seconds": {"why": set(Why)},
     "imagegate_polls_total": {"poll": set(Poll)},
     "imagegate_anchore_calls_total": {
-        "operation": _found(r'(?:_call|_probe)\("(\w+)"', "shared/adapters/anchore"),
+        "operation": ANCHORE_CALLS,
         "outcome": {
             *_found(r'outcome = "(\w+)"', "shared/adapters/anchore"),
             *_found(r'_on_call\(call\.operation, "(\w+)"', "shared/adapters/anchore"),
         },
     },
-    "imagegate_anchore_call_seconds": {
-        "operation": _found(r'(?:_call|_probe)\("(\w+)"', "shared/adapters/anchore")
-    },
+    "imagegate_anchore_faults_total": {"operation": ANCHORE_CALLS, "fault": set(Fault)},
+    "imagegate_anchore_call_seconds": {"operation": ANCHORE_CALLS},
     "imagegate_anchore_breaker_state": {"state": set(BreakerState)},
     "imagegate_dependency_up": {"dependency": {"store", "queue", "anchore", "kubernetes"}},
     "imagegate_push_events_total": {
