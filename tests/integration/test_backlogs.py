@@ -48,7 +48,7 @@ class Crew:
     async def kill_one(self) -> None:
         """kill -9, and another instead."""
         self._running.programs[self._names.pop(0)].kill()
-        await self._hire()
+        await self.hire()
 
     async def relieve_one(self) -> None:
         """One is told to stop, as in a roll-out, and another comes."""
@@ -56,9 +56,16 @@ class Crew:
         told.send_signal(signal.SIGTERM)
         async with asyncio.timeout(DRAIN):
             assert await told.wait() == 0
-        await self._hire()
+        await self.hire()
 
-    async def _hire(self) -> None:
+    async def send_home(self) -> None:
+        """All are told to stop."""
+        for name in self._names:
+            await self._running.programs.end(name)
+        self._names.clear()
+
+    async def hire(self) -> None:
+        """One more."""
         name = f"worker{self._hired}"
         self._hired += 1
         await self._running.programs.start_worker(name)
@@ -107,6 +114,17 @@ async def test_a_worker_killed_among_the_submits_loses_nothing(log: Backlog, cre
     await log.until_submitted(images, IMAGES // 4)
     await crew.kill_one()
     await worked_off(log, images)
+
+
+async def test_what_is_asked_for_while_no_worker_runs_waits_for_one(
+    log: Backlog, crew: Crew
+) -> None:
+    await crew.send_home()
+    images = await queued(log)
+    await asyncio.sleep(1.0)
+    assert not await log.judged(images)
+    await asyncio.gather(crew.hire(), crew.hire())
+    await worked_off(log, images, submits=1)
 
 
 @pytest.mark.parametrize("judged", [1, IMAGES // 2])

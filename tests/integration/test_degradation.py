@@ -18,6 +18,7 @@ from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeas
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.domain.step import Lane
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
 from tests.fakes.json_patch import apply_patch
@@ -47,10 +48,16 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def real_backends(
-    redis: RedisServer, rabbit: RabbitServer, *, prefix: str = ""
+    redis: RedisServer, rabbit: RabbitServer, *, prefix: str = "", max_ready: int | None = None
 ) -> AsyncIterator[Backends]:
     prefix = prefix or f"t{time.monotonic_ns()}"
-    queue = RabbitQueue(rabbit.url, clock=SystemClock(), prefix=prefix, confirm_timeout=0.2)
+    queue = RabbitQueue(
+        rabbit.url,
+        clock=SystemClock(),
+        prefix=prefix,
+        confirm_timeout=0.2,
+        max_ready=max_ready,
+    )
     async with RedisLinks(url=redis.url, prefix=f"{prefix}:") as links, queue.connect():
         await queue.connected(timeout=10)
         yield Backends(
@@ -179,16 +186,25 @@ async def test_redis_emptied(home: House, redis: RedisServer) -> None:
     assert all(home.anchore.store.submits[digest] == n for digest, n in submits.items())
 
 
-async def test_redis_read_only(home: House, redis: RedisServer) -> None:
+REFUSALS = {
+    "read-only": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    "full": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+    "refuses-us": (("ACL", "SETUSER", "default", "resetkeys"), ("ACL", "SETUSER", "default", "~*")),
+}
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+async def test_redis_that_takes_nothing(home: House, redis: RedisServer, how: str) -> None:
     images = Images(home)
     known, unknown = await images.known(), images.new()
-    redis.command("REPLICAOF", "127.0.0.1", "1")
+    refuse, take = REFUSALS[how]
+    redis.command(*refuse)
     try:
         await asyncio.sleep(5.5)
         assert (await in_time(home, known)).allowed
         assert (await in_time(home, unknown)).code == 503
     finally:
-        redis.command("REPLICAOF", "NO", "ONE")
+        redis.command(*take)
     await home.asked_until(review(unknown), lambda answer: answer.allowed, within=30)
 
 
@@ -250,6 +266,49 @@ async def test_a_broker_that_hangs_holds_no_review(home: House, rabbit: RabbitSe
         assert (await in_time(home, known)).allowed
         assert (await in_time(home, unknown)).code in (429, 503)
     await home.asked_until(review(unknown), lambda answer: answer.allowed, within=60)
+
+
+async def test_a_broker_that_is_blocked_by_its_memory_alarm_holds_no_review(
+    home: House, rabbit: RabbitServer
+) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    with rabbit.memory_alarm():
+        assert (await in_time(home, known)).allowed
+        assert (await in_time(home, unknown)).code in (429, 503)
+    await home.asked_until(review(unknown), lambda answer: answer.allowed, within=60)
+
+
+async def test_lanes_that_somebody_deletes_are_there_again_with_what_was_wanted(
+    home: House, rabbit: RabbitServer
+) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    queue = home.backends.queue
+    assert isinstance(queue, RabbitQueue)
+    for lane in Lane:
+        await asyncio.to_thread(rabbit.ctl, "delete_queue", queue.topology.lane(lane))
+    assert (await in_time(home, known)).allowed
+    await in_time(home, unknown)
+    await home.asked_until(review(unknown), lambda answer: answer.allowed, within=60)
+
+
+async def test_a_lane_that_is_full_takes_no_more_and_holds_no_review(
+    redis: RedisServer, rabbit: RabbitServer, tmp_path: Path
+) -> None:
+    rabbit.mend()
+    async with (
+        real_backends(redis, rabbit, max_ready=2) as backends,
+        house(tmp_path, backends=backends, worker=False) as home,
+    ):
+        images = Images(home)
+
+        async def refused() -> bool:
+            denied = await in_time(home, images.new())
+            assert denied.code in (429, 503)
+            return denied.code == 503 and "takes no request" in denied.message
+
+        await eventually(refused)
 
 
 async def test_anchore_killed(home: House) -> None:
