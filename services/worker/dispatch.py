@@ -84,6 +84,7 @@ class Steps(Protocol):
     async def resolve(self, step: Step) -> None: ...
     async def request(self, step: Step) -> None: ...
     async def check(self, step: Step) -> None: ...
+    async def wake(self, step: Step) -> None: ...
 
 
 class Dispatch:
@@ -95,19 +96,23 @@ class Dispatch:
         scan: Steps,
         follower: Follower,
         budget: float = STEP_BUDGET,
+        on_taken: Callable[[Step], None] = lambda step: None,
         on_step: Callable[[Step, StepOutcome], None] = lambda step, outcome: None,
     ) -> None:
         self._follower = follower
         self._budget = budget
+        self._on_taken = on_taken
         self._on_step = on_step
         self._work = {
             StepKind.RESOLVE: scan.resolve,
             StepKind.REQUEST: scan.request,
             StepKind.CHECK: scan.check,
+            StepKind.WAKE: scan.wake,
         }
 
     async def handle(self, step: Step) -> Settle:
         """Run one delivery to its settlement."""
+        self._on_taken(step)
         if step.given_up:
             return self._end(step, StepOutcome.DEAD)
         if step.kind not in KINDS[step.lane]:

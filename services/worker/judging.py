@@ -4,12 +4,25 @@ from collections.abc import Callable
 
 import msgspec
 
+from services.worker.freshness import Freshness
 from services.worker.ledger import Ledger
+from services.worker.turned import OnAnew, following, tell
 from shared.domain.errors import ErrorKind
+from shared.domain.from_line import with_from_unchecked
 from shared.domain.revision import revision_of
 from shared.domain.rules import Requirement
 from shared.domain.step import Step
-from shared.domain.verdict import Outcome, Subject, Verdict, error_verdict, judge
+from shared.domain.verdict import (
+    Action,
+    Evaluation,
+    Outcome,
+    Question,
+    Subject,
+    Verdict,
+    error_verdict,
+    judge,
+)
+from shared.domain.why import Why
 from shared.ports.clock import Clock
 from shared.ports.scanner import Scanner
 
@@ -26,15 +39,27 @@ class Judging:
         scanner: Scanner,
         ledger: Ledger,
         clock: Clock,
+        freshness: Freshness | None = None,
         on_verdict: OnVerdict = lambda verdict, seconds: None,
+        on_anew: OnAnew = lambda turn, anew: None,
+        from_unchecked: Action = Action.WARN,
     ) -> None:
+        """`freshness` is told how long evaluations take, and says for how long verdicts are fresh;
+        None: as long as usual. `from_unchecked`: what the finding does that tells of a FROM line
+        which nobody could judge."""
         self._scanner = scanner
         self._ledger = ledger
         self._clock = clock
+        self._freshness = freshness
         self._on_verdict = on_verdict
+        self._on_anew = on_anew
+        self._from_unchecked = from_unchecked
 
-    async def judge(self, step: Step, subject: Subject, *, chain: str) -> None:
-        """Have the policy applied to what was analysed; the verdict ends the chain."""
+    async def judge(
+        self, step: Step, subject: Subject, *, chain: str, dockerfile: bool | None = None
+    ) -> None:
+        """Have the policy applied to what was analysed; the verdict ends the chain. `dockerfile`:
+        whether the analysis rests on the image's own (`Analysed`)."""
         if step.question.requirement == Requirement.ANALYSIS:
             verdict = Verdict(
                 subject=subject,
@@ -44,10 +69,17 @@ class Judging:
                 scan_id=chain,
             )
         else:
-            evaluation = await self._scanner.evaluate(subject, step.question)
+            evaluation = await self._evaluated(subject, step.question)
             verdict = judge(subject, step.question, evaluation, scan_id=chain)
+            if evaluation.asks_from and dockerfile is False:
+                verdict = with_from_unchecked(verdict, self._from_unchecked)
             await self._note_revision(verdict)
-        await self._write(step, await self._turned(verdict), chain=chain)
+        before = await self._ledger.verdict(subject, step.question)
+        verdict = following(before, verdict)
+        if self._freshness is not None:
+            verdict = await self._freshness.stretched(verdict)
+        await self._write(step, verdict, chain=chain)
+        tell(self._on_anew, before, verdict)
 
     async def fail(
         self,
@@ -70,12 +102,36 @@ class Judging:
         await self._write(step, verdict, chain=chain)
 
     async def still_good(self, step: Step, subject: Subject) -> bool:
-        """Whether nothing need be asked again: there is a fresh verdict of today's policy."""
+        """Whether nothing need be asked again: there is a fresh verdict of today's policy. Who
+        wants it renewed before it is stale is answered by one that need not be renewed yet."""
         verdict = await self._ledger.verdict(subject, step.question)
-        if verdict is None or verdict.stale(self._clock.now()):
+        if step.why is Why.NOTICE:
+            # What nobody had judged has not changed, and what was judged since is news already.
+            return verdict is None or verdict.evaluated_at >= step.first_seen
+        if verdict is None:
             return False
+        good_until = verdict.renew_at if step.why is Why.REFRESH else verdict.stale_at
+        if self._clock.now() >= good_until:
+            return False
+        return await self._is_of_today_s_policy(verdict)
+
+    async def judged_since(self, time: int, subject: Subject, question: Question) -> bool:
+        """Whether a fresh verdict of today's policy was made at `time` (ms) or later."""
+        verdict = await self._ledger.verdict(subject, question)
+        if verdict is None or verdict.evaluated_at < time or verdict.stale(self._clock.now()):
+            return False
+        return await self._is_of_today_s_policy(verdict)
+
+    async def _is_of_today_s_policy(self, verdict: Verdict) -> bool:
         revision = await self._ledger.revision(verdict.question)
         return revision is None or not revision.outdates(verdict)
+
+    async def _evaluated(self, subject: Subject, question: Question) -> Evaluation:
+        began = self._clock.monotonic()
+        evaluation = await self._scanner.evaluate(subject, question)
+        if self._freshness is not None:
+            self._freshness.evaluated(self._clock.monotonic() - began)
+        return evaluation
 
     async def _write(self, step: Step, verdict: Verdict, *, chain: str) -> None:
         verdict = msgspec.structs.replace(verdict, why=step.why, beside=await self._beside(verdict))
@@ -97,13 +153,3 @@ class Judging:
         before = await self._ledger.revision(verdict.question)
         if before is None or before.changes_to(named):
             await self._ledger.write_revision(named.after(before))
-
-    async def _turned(self, verdict: Verdict) -> Verdict:
-        """Remember when a fail replaced a pass."""
-        if verdict.outcome is not Outcome.FAIL:
-            return verdict
-        before = await self._ledger.verdict(verdict.subject, verdict.question)
-        if before is None:
-            return verdict
-        turned = verdict.evaluated_at if before.outcome is Outcome.PASS else before.turned_at
-        return msgspec.structs.replace(verdict, turned_at=turned)

@@ -8,11 +8,13 @@ from shared.domain.step import Lane, Step
 from shared.domain.verdict import Verdict
 from shared.runtime.metrics import Metrics
 
+QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Seconds of what is over at once, or behind thousands of others."""
 LONG = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 
 
 class WorkerMetrics:
-    """Steps by outcome, verdicts and the time they took, polls, calls to Anchore and its breaker,
+    """Steps by outcome, verdicts and what they waited for, polls, calls to Anchore and its breaker,
     queue events."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -20,10 +22,22 @@ class WorkerMetrics:
         self._steps = metrics.counter(
             "imagegate_steps_total", "Deliveries ended.", ("kind", "lane", "outcome")
         )
+        self._in_lane = metrics.histogram(
+            "imagegate_lane_wait_seconds",
+            "How long steps stood in their lane until a worker took them; delays are no part of it.",
+            ("lane",),
+            buckets=QUICK,
+        )
         self._reconciled = metrics.counter(
             "imagegate_reconciled_steps_total",
             "Steps published again because nobody had begun them.",
             ("kind", "lane"),
+        )
+        self._put_off = metrics.counter(
+            "imagegate_prewarm_put_off_total",
+            "Requests that come again later, as prewarm has no place for one more analysis; by who "
+            "wanted them.",
+            ("why",),
         )
         self._verdicts = metrics.counter(
             "imagegate_verdicts_total", "Verdicts written.", ("outcome", "error")
@@ -31,6 +45,18 @@ class WorkerMetrics:
         self._seconds = metrics.histogram(
             "imagegate_verdict_seconds",
             "From first wanted to its verdict, or the error that ended it; by who wanted it.",
+            ("why",),
+            buckets=LONG,
+        )
+        self._to_submit = metrics.histogram(
+            "imagegate_submit_seconds",
+            "From first wanted until Anchore was told to analyse it; by who wanted it.",
+            ("why",),
+            buckets=LONG,
+        )
+        self._analysis = metrics.histogram(
+            "imagegate_analysis_seconds",
+            "How long Anchore took for analyses, its own queue included; by who wanted them.",
             ("why",),
             buckets=LONG,
         )
@@ -51,6 +77,24 @@ class WorkerMetrics:
         self._events = metrics.counter(
             "imagegate_queue_events_total", "What befell deliveries.", ("event", "lane")
         )
+
+    def taken(self, step: Step, now: int) -> None:
+        """A worker took a step at `now` (ms). An earlier version's does not tell since when it
+        stood there."""
+        if step.queued:
+            self._in_lane.observe(max(0, now - step.queued) / 1000, str(step.lane))
+
+    def submitted(self, step: Step, seconds: float) -> None:
+        """Anchore was told to analyse an image, so long after it was first wanted."""
+        self._to_submit.observe(seconds, str(step.why))
+
+    def analysed(self, step: Step, seconds: float) -> None:
+        """An analysis was over, so long after its scan first looked at it."""
+        self._analysis.observe(seconds, str(step.why))
+
+    def put_off(self, step: Step) -> None:
+        """A request waits for one of prewarm's places at Anchore."""
+        self._put_off.add(str(step.why))
 
     def step(self, step: Step, outcome: str) -> None:
         """A delivery ended."""

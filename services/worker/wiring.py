@@ -10,6 +10,7 @@ from services.worker.budget import PollBudget
 from services.worker.dispatch import Dispatch, Follower
 from services.worker.judging import Judging
 from services.worker.ledger import Ledger
+from services.worker.looking import AnalysisLimits
 from services.worker.metrics import WorkerMetrics
 from services.worker.pointing import Pointing
 from services.worker.quick import SHARE, QuickLooks, pause_unless
@@ -32,6 +33,7 @@ from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
 from shared.domain.rules import Rules
 from shared.domain.step import Lane
+from shared.domain.verdict import Action
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
@@ -96,7 +98,11 @@ def run_worker(
         scanner=ports.scanner,
         pointing=Pointing(resolver=ports.resolver, ledger=ledger, rules=rules, clock=clock),
         judging=Judging(
-            scanner=ports.scanner, ledger=ledger, clock=clock, on_verdict=metrics.verdict
+            scanner=ports.scanner,
+            ledger=ledger,
+            clock=clock,
+            on_verdict=metrics.verdict,
+            from_unchecked=Action(settings.imagegate_from_not_checked),
         ),
         claims=ports.claims,
         leases=ports.leases,
@@ -104,9 +110,20 @@ def run_worker(
         budget=budget,
         quick=quick,
         clock=clock,
-        analysis_limit=settings.imagegate_analysis_limit,
+        limits=AnalysisLimits(
+            running=settings.imagegate_analysis_limit, waiting=settings.imagegate_waiting_limit
+        ),
+        places=settings.imagegate_prewarm_analyses,
+        on_submit=metrics.submitted,
+        on_analysed=metrics.analysed,
+        on_put_off=metrics.put_off,
     )
-    dispatch = Dispatch(scan=scan, follower=follower, on_step=metrics.step)
+    dispatch = Dispatch(
+        scan=scan,
+        follower=follower,
+        on_taken=lambda step: metrics.taken(step, clock.now()),
+        on_step=metrics.step,
+    )
     for lane, concurrency in slots.items():
         life.watch(
             ports.queue.consume(lane, dispatch.handle, concurrency=concurrency),

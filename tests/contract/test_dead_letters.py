@@ -98,7 +98,7 @@ class Refused:
     async def request(self, step: Step) -> None:
         raise PermanentFailure("the scanner refuses it", kind=ErrorKind.REFUSED)
 
-    check = request
+    check = wake = request
 
 
 async def test_a_step_that_a_worker_gives_up_tells_of_its_last_failure_too(

@@ -199,6 +199,7 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_image_lookups_total": {"layer": set(Layer)},
     "imagegate_first_lookups_total": {"result": set(First)},
     "imagegate_steps_total": {"kind": KINDS, "lane": LANES, "outcome": set(StepOutcome)},
+    "imagegate_prewarm_put_off_total": {"why": set(Why)},
     "imagegate_reconciled_steps_total": {"kind": KINDS, "lane": LANES},
     "imagegate_verdicts_total": {"outcome": set(Outcome), "error": {"", *ErrorKind}},
     "imagegate_verdict_seconds": {"why": set(Why)},

@@ -2,6 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
 
 from services.worker.budget import Poll, PollBudget
 from services.worker.judging import Judging
@@ -46,6 +49,7 @@ class Rig:
         scanner_budget: float,
         places: int,
         failures: int,
+        analyses: int,
     ) -> None:
         self.anchore, self.registry, self.clock = anchore, registry, clock
         self.leases = MemoryScanLeases(clock=clock)
@@ -69,6 +73,8 @@ class Rig:
         self.followed: list[tuple[Step, int]] = []
         self.numbers: Iterator[int] = iter(range(1000))
         self.scanner_budget = scanner_budget
+        self.analyses = analyses
+        self.put_off: list[Step] = []
 
     async def build(self, stack: AsyncExitStack) -> "Rig":
         rules = Rules(registries=(RegistryRule(self.registry.host, insecure=True),))
@@ -102,14 +108,16 @@ class Rig:
             budget=self.budget,
             quick=self.quick,
             clock=self.clock,
+            places=self.analyses,
             scanner_budget=self.scanner_budget,
+            on_put_off=self.put_off.append,
         )
         self.reference = self.registry.put(CONTENT, "team/app:1")
         return self
 
-    def another_image(self) -> ImageReference:
+    def another_image(self, name: str = "another") -> ImageReference:
         """One more in the registry."""
-        return self.registry.put(tiny_image(config={"User": "another"}), "team/another:1")
+        return self.registry.put(tiny_image(config={"User": name}), f"team/{name}:1")
 
     async def pause(self, seconds: float) -> bool:
         """Time passes at once."""
@@ -126,17 +134,20 @@ class Rig:
         why: Why = Why.ADMISSION,
         reference: ImageReference | None = None,
         lane: Lane = Lane.ADMISSION,
+        question: Question = QUESTION,
+        **more: Any,
     ) -> Step:
-        return Step(
+        step = Step(
             id=f"request-{next(self.numbers)}",
             kind=StepKind.REQUEST,
             lane=lane,
             reference=str(reference or self.reference),
-            question=QUESTION,
+            question=question,
             first_seen=self.clock.now(),
             why=why,
             claim="claim",
         )
+        return msgspec.structs.replace(step, **more)
 
     @property
     def subject(self) -> Subject:
@@ -164,9 +175,15 @@ class Rig:
 
 @asynccontextmanager
 async def rigged(
-    *, polls: float = 20.0, scanner_budget: float = 15.0, places: int = 0, failures: int = 1000
+    *,
+    polls: float = 20.0,
+    scanner_budget: float = 15.0,
+    places: int = 0,
+    failures: int = 1000,
+    analyses: int = 8,
 ) -> AsyncIterator[Rig]:
-    """`places` for quick looks in each lane of checks; the breaker opens after `failures`."""
+    """`places` for quick looks in each lane of checks, and of `analyses` for prewarm; the breaker
+    opens after `failures`."""
     async with AsyncExitStack() as stack:
         anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=None))
         registry = await stack.enter_async_context(FakeRegistry())
@@ -180,5 +197,6 @@ async def rigged(
             scanner_budget=scanner_budget,
             places=places,
             failures=failures,
+            analyses=analyses,
         )
         yield await rig.build(stack)

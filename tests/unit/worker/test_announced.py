@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from services.worker.scan import TAG_LAG
+from services.worker.requesting import TAG_LAG
 from shared.adapters.rabbitmq.flights import Flights
 from shared.domain.pointer import YOUNG, Pointer, pointer_key
 from shared.domain.step import Lane, Step

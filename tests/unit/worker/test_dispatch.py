@@ -62,6 +62,9 @@ class Work:
     async def check(self, step: Step) -> None:
         await self._ends()
 
+    async def wake(self, step: Step) -> None:
+        await self._ends()
+
 
 class Queue:
     """A queue that keeps what was published, and can refuse."""
@@ -91,6 +94,7 @@ class Queue:
 class Rig:
     def __init__(self, error: Exception | None = None, *, budget: float = 20.0) -> None:
         self.queue = Queue()
+        self.taken: list[Step] = []
         self.ends: list[StepOutcome] = []
 
         async def ends() -> None:
@@ -104,6 +108,7 @@ class Rig:
             scan=work,
             follower=Follower(queue=self.queue, pause=0.01),
             budget=budget,
+            on_taken=self.taken.append,
             on_step=lambda step, outcome: self.ends.append(outcome),
         )
 
@@ -111,6 +116,7 @@ class Rig:
 async def test_a_step_that_did_its_part_is_acked() -> None:
     rig = Rig()
     assert await rig.dispatch.handle(REQUEST) is Settle.ACK
+    assert rig.taken == [REQUEST]
     assert rig.ends == [StepOutcome.DONE]
     assert not rig.queue.published
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.worker.dispatch import Dispatch, Follower, StepOutcome
+from services.worker.scanning import Scanning
 from shared.adapters.memory.queue import MemoryQueue
 from shared.domain.errors import ErrorKind
 from shared.domain.reference import ImageReference
@@ -161,9 +162,8 @@ async def test_a_check_of_a_push_that_finds_no_image_is_ignored_too(worker: Work
     reference = worker.put(content, by_digest=False)
     step = worker.rig.step(why=Why.PREWARM, lane=Lane.PREWARM, reference=reference)
     await worker.rig.scan.resolve(step)
-    check = worker.rig.scan._next_check(
-        step, Subject(reference.repository, content.digest, "1"), step.id, 0
-    )
+    subject = Subject(reference.repository, content.digest, "1")
+    check = Scanning(step, subject, step.id, 0, Lane.CHECK_PREWARM).next_check()
     assert await worker.dispatch.handle(check) is Settle.ACK
     assert worker.ends == [StepOutcome.IGNORED]
     assert not await worker.judged()

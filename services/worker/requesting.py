@@ -1,0 +1,131 @@
+"""Resolve and request steps: what a tag names now, and the scans that a reference needs."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from services.worker.advancing import Advancing
+from services.worker.chains import Chains, Follow, NoPlace
+from services.worker.judging import Judging
+from services.worker.pointing import Pointing
+from services.worker.scanning import put_off
+from shared.domain.errors import NotAnImage, PermanentFailure, StepFailure
+from shared.domain.reference import ImageReference, parse_reference
+from shared.domain.retry import poll_delay
+from shared.domain.step import Lane, Step
+from shared.domain.verdict import Subject, unresolved
+from shared.domain.why import Why
+from shared.ports.claims import RequestClaims
+from shared.ports.clock import Clock
+
+log = logging.getLogger(__name__)
+
+TAG_LAG = 1
+"""Seconds after which a registry is asked once more that announced a push and did not show it yet
+(docs/adr/0009)."""
+
+
+class Requesting:
+    """Raises TransientFailure and StoreError for another attempt, NotAnImage for a push that
+    nobody need scan."""
+
+    def __init__(
+        self,
+        *,
+        pointing: Pointing,
+        judging: Judging,
+        claims: RequestClaims,
+        chains: Chains,
+        advancing: Advancing,
+        follow: Follow,
+        clock: Clock,
+        on_put_off: Callable[[Step], None] = lambda step: None,
+    ) -> None:
+        """`on_put_off` is told of each request for which prewarm had no place."""
+        self._pointing = pointing
+        self._judging = judging
+        self._claims = claims
+        self._chains = chains
+        self._advancing = advancing
+        self._follow = follow
+        self._clock = clock
+        self._on_put_off = on_put_off
+
+    async def resolve(self, step: Step) -> None:
+        """Ask the registry what the tag names now."""
+        await self._claims.begin(step.claim)
+        await self._pointing.point(parse_reference(step.reference))
+
+    async def request(self, step: Step) -> None:
+        """Begin the scans that the reference needs. Raises NotAnImage for a push of none."""
+        if step.claim:
+            await self._claims.begin(step.claim)
+        if step.hop and step.lane is Lane.PREWARM and not await self._chains.has_room():
+            await self.later(step)
+            return
+        reference = parse_reference(step.reference)
+        subjects = await self._subjects(step, reference)
+        if subjects is None:
+            await self._claims.free(step)
+        elif step.announced and await self._pointing.lags(reference, step.announced):
+            # An id of its own: else it would be a copy of this step, which is still in hand.
+            again = msgspec.structs.replace(step, id=f"{step.id}.again", announced="")
+            await self._follow(again, TAG_LAG)
+        elif subjects:
+            await self._begin_all(step, subjects)
+        else:
+            await self._claims.free(step)
+
+    async def later(self, step: Step) -> None:
+        """Have the request come again when prewarm may have a place; that is no attempt of it."""
+        self._on_put_off(step)
+        waited = (self._clock.now() - step.first_seen) / 1000
+        await self._follow(put_off(step), poll_delay(waited))
+
+    async def _subjects(self, step: Step, reference: ImageReference) -> Sequence[Subject] | None:
+        """The manifests; None where there is no scan to begin, which is then written down."""
+        try:
+            return await self._pointing.subjects(reference, announced=step.announced)
+        except NotAnImage as error:
+            if step.why is Why.PREWARM:
+                raise
+            if reference.digest is not None:  # else the tag's pointer says it
+                await self._fail(step, unresolved(reference), error)
+        except StepFailure as error:
+            await self._fail(step, unresolved(reference), error)
+            if not isinstance(error, PermanentFailure):
+                raise
+        return None
+
+    async def _begin_all(self, step: Step, subjects: Sequence[Subject]) -> None:
+        """Begin each scan. What is no image is an error beside images, and nothing among others
+        of its kind: signatures have indexes too."""
+        strange: list[tuple[Subject, NotAnImage]] = []
+        wants_place = False
+        for subject in subjects:
+            try:
+                await self._begin(step, subject)
+            except NotAnImage as error:
+                strange.append((subject, error))
+            except NoPlace:
+                wants_place = True
+        if strange and len(strange) == len(subjects):
+            raise strange[0][1]
+        for subject, refusal in strange:
+            await self._fail(step, subject, refusal)
+        if wants_place:
+            await self.later(step)
+
+    async def _begin(self, step: Step, subject: Subject) -> None:
+        scanning = await self._chains.hold(step, subject, chain=step.id, hop=0)
+        if scanning is None:
+            return
+        if step.why is not Why.OPERATOR and await self._judging.still_good(step, subject):
+            await self._chains.end(scanning)
+            return
+        await self._advancing.advance(scanning)
+
+    async def _fail(self, step: Step, subject: Subject, failure: StepFailure) -> None:
+        """Write down why not; the request's own scan of it ends, if there is one."""
+        await self._judging.fail(step, subject, failure.kind, str(failure), chain=step.id)

@@ -1,0 +1,62 @@
+"""Handing images to the scanner, each once however many scans want it analysed.
+
+Two questions of one account are two scans of one analysis. In this process one of them submits and
+the other sees what came of it. Between processes the state is asked right before: two that ask in
+the same moment submit twice, which costs a call and no second analysis, since repeating a submit is
+safe; two that force in it analyse twice.
+"""
+
+import asyncio
+from collections import OrderedDict
+from weakref import WeakValueDictionary
+
+from services.worker.pointing import Pointing
+from shared.domain.verdict import Question, Subject
+from shared.ports.clock import Clock
+from shared.ports.scanner import Analysed, Analysis, Scanner
+
+FORCED_AGAIN = 60.0
+"""Seconds in which this process forces no second analysis of one image, whoever asks for it."""
+
+MAX_FORCED = 1_000
+"""Images that are remembered as forced."""
+
+
+class Submits:
+    """Raises StepFailure."""
+
+    def __init__(self, *, scanner: Scanner, pointing: Pointing, clock: Clock) -> None:
+        self._scanner = scanner
+        self._pointing = pointing
+        self._clock = clock
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # In the order of time.
+        self._forced: OrderedDict[str, float] = OrderedDict()
+
+    async def submit(
+        self, subject: Subject, question: Question, *, seen: Analysis, force: bool = False
+    ) -> Analysed:
+        """Have it analysed if it is still as it was `seen`; else what it is now.
+
+        Its manifest is read whole before, which may take a while.
+        """
+        name = f"{subject.digest} {subject.scan_tag} {question.account}"
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        async with lock:
+            await self._pointing.read(subject)
+            now = await self._scanner.analysis(subject, question)
+            if now.state is not seen or (force and self._forced_lately(name)):
+                return now
+            if force:
+                self._remember(name)
+            return await self._scanner.submit(subject, question, force=force)
+
+    def _forced_lately(self, name: str) -> bool:
+        at = self._forced.get(name)
+        return at is not None and self._clock.monotonic() < at + FORCED_AGAIN
+
+    def _remember(self, name: str) -> None:
+        self._forced.pop(name, None)
+        self._forced[name] = self._clock.monotonic()
+        if len(self._forced) > MAX_FORCED:
+            self._forced.popitem(last=False)

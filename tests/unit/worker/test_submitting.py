@@ -1,0 +1,95 @@
+"""An image is handed to Anchore once, however many questions about it there are."""
+
+import asyncio
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from shared.domain.step import Lane, Step
+from shared.domain.verdict import Outcome, Question
+from shared.domain.why import Why
+from tests.unit.worker.rig import CONTENT, QUESTION, Rig
+
+OTHER = Question(policy="other")
+
+
+def _forced(rig: Rig, **more: object) -> Step:
+    step = rig.step(why=Why.OPERATOR, lane=Lane.PREWARM, force=True)
+    return msgspec.structs.replace(step, **more)
+
+
+async def test_two_questions_about_one_image_at_once_submit_it_once(rig: Rig) -> None:
+    await asyncio.gather(
+        *(rig.scan.request(rig.step(question=question)) for question in (QUESTION, OTHER))
+    )
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+    assert {step.question for step, _ in rig.followed} == {QUESTION, OTHER}
+
+
+async def test_what_another_worker_submitted_while_its_manifest_was_read_is_not_submitted_again(
+    rig: Rig,
+) -> None:
+    async def submitted_meanwhile(request: web.Request) -> web.StreamResponse:
+        rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+        return web.Response(body=CONTENT.manifest, content_type=CONTENT.media_type)
+
+    await rig.scan.resolve(rig.step())
+    rig.registry.fault(CONTENT.digest, submitted_meanwhile)
+    await rig.scan.request(rig.step())
+    assert not rig.anchore.store.submits
+    assert await rig.verdict() is not None
+
+
+async def test_an_operator_may_have_what_is_known_analysed_anew(rig: Rig) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(_forced(rig))
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+    assert await rig.verdict() is None
+    check = rig.next_check()
+    assert not check.force
+    rig.anchore.store.finish(CONTENT.digest)
+    await rig.scan.check(check)
+    verdict = await rig.verdict()
+    assert verdict is not None
+    assert verdict.outcome is Outcome.PASS
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+
+
+@pytest.mark.parametrize("seconds", [0, 59])
+async def test_force_begins_no_second_analysis_within_a_minute(rig: Rig, seconds: int) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(_forced(rig))
+    rig.anchore.store.finish(CONTENT.digest)
+    await rig.scan.check(rig.next_check())
+    rig.clock.advance(1_000 * seconds)
+    await rig.scan.request(_forced(rig))
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+    rig.clock.advance(60_000)
+    await rig.scan.request(_forced(rig))
+    assert rig.anchore.store.submits == {CONTENT.digest: 2}
+
+
+@pytest.mark.parametrize(
+    "of_others", [{"why": Why.PREWARM}, {"why": Why.ADMISSION}, {"lane": Lane.ADMISSION}]
+)
+async def test_nobody_else_s_request_forces_anything(rig: Rig, of_others: dict[str, str]) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(_forced(rig, **of_others))
+    assert not rig.anchore.store.submits
+    assert await rig.verdict() is not None
+
+
+async def test_a_check_forces_nothing_by_what_its_message_says(rig: Rig) -> None:
+    await rig.scan.request(rig.step(why=Why.OPERATOR, lane=Lane.PREWARM))
+    rig.anchore.store.finish(CONTENT.digest)
+    await rig.scan.check(msgspec.structs.replace(rig.next_check(), force=True, began=0))
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+
+
+async def test_an_analysis_that_failed_before_is_begun_anew_once_by_whoever_asks(rig: Rig) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged, status="analysis_failed")
+    await asyncio.gather(
+        *(rig.scan.request(rig.step(question=question)) for question in (QUESTION, OTHER))
+    )
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
