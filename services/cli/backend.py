@@ -12,10 +12,20 @@ from services.cli.break_glass.desk import ExceptionActions, ExceptionsView
 from services.cli.break_glass.wiring import direct_desk
 from services.cli.ops_client import OpsClient, OpsUnavailable, console_client, socket_client
 from services.cli.ops_http import SOCKET
+from services.cli.policies.remote import RemotePolicies
+from services.cli.policies.wiring import direct_policies
 from services.cli.scans import ScansView
 from services.cli.settings import CliSettings
 from services.cli.wiring import direct_letters, direct_ops, direct_scans
 from services.console.view import DeadLetterActions, OpsView
+from shared.ports.policies import Policies
+
+ASK_SERVERS = (
+    "set REDIS_URL and AMQP_URL (for `scan` and the scanner's state ANCHORE_URL too, for "
+    "`explain`, `allow` and `exceptions` REDIS_URL alone), or IMAGEGATE_CONSOLE to the URL of a "
+    "console"
+)
+ASK_ANCHORE = "set ANCHORE_URL, and ANCHORE_USER and ANCHORE_PASSWORD_FILE, to ask Anchore"
 
 
 class Letters(msgspec.Struct, frozen=True):
@@ -103,13 +113,26 @@ async def open_desk(
 
 
 @asynccontextmanager
-async def _up(settings: CliSettings) -> AsyncIterator[OpsClient]:
+async def open_policies(settings: CliSettings) -> AsyncIterator[Policies]:
+    """To look at and to change what Anchore judges by: needs Anchore alone, or is about the scanner
+    of `imagegate up`. Raises OpsUnavailable when there is nobody to ask."""
+    if settings.anchore_url:
+        async with direct_policies(settings) as policies:
+            yield policies
+    else:
+        named = settings.redis_url or settings.amqp_url or settings.imagegate_console
+        if named:
+            raise OpsUnavailable(f"policies are Anchore's: {ASK_ANCHORE}")
+        async with _up(settings, instead=ASK_ANCHORE) as client:
+            yield RemotePolicies(client.ask)
+
+
+@asynccontextmanager
+async def _up(settings: CliSettings, *, instead: str = ASK_SERVERS) -> AsyncIterator[OpsClient]:
     path = settings.state_folder / SOCKET
     if not path.exists():
         raise OpsUnavailable(
-            f"nobody to ask: start `imagegate up` (no socket {path}), set REDIS_URL and AMQP_URL "
-            "(for `scan` and the scanner's state ANCHORE_URL too, for `explain`, `allow` and "
-            "`exceptions` REDIS_URL alone), or IMAGEGATE_CONSOLE to the URL of a console"
+            f"nobody to ask: start `imagegate up` (no socket {path}), or {instead}"
         )
     async with socket_client(path) as client:
         yield client

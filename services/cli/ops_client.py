@@ -88,20 +88,20 @@ class OpsClient:
 
     async def queue(self) -> QueueReport:
         """See `OpsView`."""
-        return await self._ask("GET", "/api/queue", QueueReport)
+        return await self.ask("GET", "/api/queue", QueueReport)
 
     async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
         """See `OpsView`."""
         wanted = tuple[VerdictRow, ...]
-        return await self._ask("GET", "/api/verdicts", wanted, limit=str(limit), image=image)
+        return await self.ask("GET", "/api/verdicts", wanted, limit=str(limit), image=image)
 
     async def status(self) -> StatusReport:
         """See `OpsView`."""
-        return await self._ask("GET", "/api/status", StatusReport)
+        return await self.ask("GET", "/api/status", StatusReport)
 
     async def dead(self, *, limit: int) -> DeadReport:
         """See `OpsView`."""
-        return await self._ask("GET", "/api/dead", DeadReport, limit=str(limit))
+        return await self.ask("GET", "/api/dead", DeadReport, limit=str(limit))
 
     async def dead_letter(self, letter_id: str) -> DeadRow | None:
         """See `OpsView`."""
@@ -111,28 +111,28 @@ class OpsClient:
     async def decisions(self, *, limit: int, after: str = "") -> tuple[StoredDecision, ...]:
         """See `OpsView`."""
         wanted = tuple[StoredDecision, ...]
-        return await self._ask("GET", "/api/decisions", wanted, limit=str(limit), after=after)
+        return await self.ask("GET", "/api/decisions", wanted, limit=str(limit), after=after)
 
     async def processes(self) -> tuple[Alive, ...]:
         """See `OpsView`."""
-        return await self._ask("GET", "/api/processes", tuple[Alive, ...])
+        return await self.ask("GET", "/api/processes", tuple[Alive, ...])
 
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         """See `OpsView`."""
-        return await self._ask("GET", "/api/exceptions", tuple[ExceptionRow, ...])
+        return await self.ask("GET", "/api/exceptions", tuple[ExceptionRow, ...])
 
     async def sealed_exceptions(self) -> Mapping[str, bytes]:
         """See `ExceptionActions`."""
-        return await self._ask("GET", "/api/exceptions/sealed", dict[str, bytes])
+        return await self.ask("GET", "/api/exceptions/sealed", dict[str, bytes])
 
     async def put_exception(self, sealed: bytes, *, exception_id: str, ends: int) -> Put:
         """See `ExceptionActions`."""
         body = msgspec.json.encode(ExceptionPut(exception_id, ends, sealed))
-        return await self._ask("POST", "/api/exceptions", Put, body=body)
+        return await self.ask("POST", "/api/exceptions", Put, body=body)
 
     async def sealed_record(self, key: str) -> bytes | None:
         """See `ExceptionActions`."""
-        return (await self._ask("GET", "/api/record", SealedRecord, key=key)).sealed
+        return (await self.ask("GET", "/api/record", SealedRecord, key=key)).sealed
 
     async def requeue(self, letter_ids: Collection[str]) -> Ended:
         """See `DeadLetterActions`."""
@@ -144,25 +144,26 @@ class OpsClient:
 
     async def _end(self, order: str, letter_ids: Collection[str]) -> Ended:
         body = msgspec.json.encode(LettersMeant(tuple(letter_ids)))
-        return await self._ask("POST", f"/api/dead/{order}", Ended, body=body)
+        return await self.ask("POST", f"/api/dead/{order}", Ended, body=body)
 
     async def start(
         self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
     ) -> ScanStarted:
         """See `ScansView`."""
         body = msgspec.json.encode(ScanWanted(image, dockerfile, policy))
-        return await self._ask("POST", "/api/scans", ScanStarted, body=body)
+        return await self.ask("POST", "/api/scans", ScanStarted, body=body)
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """See `ScansView`."""
         chosen = policy or PolicyChoice()
-        return await self._ask(
+        return await self.ask(
             "GET", "/api/scans", ImageState, image=image, account=chosen.account, policy=chosen.id
         )
 
-    async def _ask(
+    async def ask(
         self, method: str, path: str, wanted: type[Answer], *, body: bytes = b"", **query: str
     ) -> Answer:
+        """One question; raises OpsUnavailable where the answer is none, or an error."""
         status, content = await self._send(method, path, body=body, **query)
         return self._read(status, content, wanted)
 

@@ -11,17 +11,24 @@ from aiohttp import web
 
 from services.cli.break_glass.desk import ExceptionActions
 from services.cli.ops_client import ExceptionPut, LettersMeant, ScanWanted, SealedRecord
+from services.cli.policies.remote import MAX_BODY, policy_routes
 from services.cli.scans import MAX_DOCKERFILE, ScansView
 from services.console.edge.answers import Ask, answered, errors_as_json, questions
 from services.console.view import DeadLetterActions, OpsView
 from shared.domain.rules import PolicyChoice
+from shared.ports.policies import Policies
 from shared.ports.steps import MAX_DEAD, Ended
 
 SOCKET = "ops.sock"
 
 
 def ops_app(
-    *, ops: OpsView, scans: ScansView, letters: DeadLetterActions, desk: ExceptionActions
+    *,
+    ops: OpsView,
+    scans: ScansView,
+    letters: DeadLetterActions,
+    desk: ExceptionActions,
+    policies: Policies,
 ) -> web.Application:
     """Serve all of it over HTTP; to be bound to a private socket only."""
 
@@ -52,9 +59,11 @@ def ops_app(
     async def record(request: web.Request) -> object:
         return SealedRecord(await desk.sealed_record(request.query.get("key", "")))
 
-    # A Dockerfile travels as base64, a third larger than it is; all ids are half as much.
-    app = web.Application(middlewares=[errors_as_json], client_max_size=2 * MAX_DOCKERFILE)
+    # A policy is the largest; a Dockerfile travels as base64, a third larger than it is.
+    most = max(MAX_BODY, 2 * MAX_DOCKERFILE)
+    app = web.Application(middlewares=[errors_as_json], client_max_size=most)
     app.router.add_routes(questions(ops, most_letters=MAX_DEAD))
+    app.router.add_routes(policy_routes(policies))
     app.router.add_post("/api/scans", answered(start))
     app.router.add_get("/api/scans", answered(state))
     app.router.add_post("/api/dead/requeue", answered(ending(letters.requeue)))

@@ -99,6 +99,7 @@ async def _serve(life: Lifecycle, options: UpOptions, out: Console) -> int:
                         scans=running.scans,
                         letters=running.letters,
                         desk=running.desk,
+                        policies=running.policies,
                     ),
                     state / SOCKET,
                 )

@@ -19,9 +19,8 @@ class Policies(Protocol):
     untrusted (the answer is for another account).
     """
 
-    @property
-    def form(self) -> Form:
-        """The form of the documents that it takes and gives."""
+    async def form(self) -> Form:
+        """The form of the documents that it takes and gives: of the API that the server speaks."""
 
     async def all(self, *, account: str = "") -> tuple[Policy, ...]:
         """All policies, without their bundles; an account has one at least."""

@@ -24,7 +24,9 @@ from services.webhook.wiring import WebhookSites, namespaces_of, run_webhook
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import WorkerPorts, guarded_transport, run_worker
+from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.anchore.v1_policies import V1_POLICIES
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
@@ -37,6 +39,7 @@ from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, ensure_keys, load_ring, load_sealer
 from shared.domain.rules import RegistryRule, Rules
+from shared.ports.policies import Policies
 from shared.ports.steps import DeadLetters
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import health_app
@@ -63,6 +66,8 @@ class Embedded(msgspec.Struct, frozen=True):
     ops: Ops
     scans: Scans
     desk: Desk
+    policies: Policies
+    """Of the built-in scanner."""
 
 
 class EmbeddedSettings(msgspec.Struct, frozen=True):
@@ -208,6 +213,7 @@ async def embedded(
             letters=ports.letters,
             ops=ops,
             scans=scans_on(ports, tools, rules),
+            policies=AnchorePolicies(transport=transport, dialect=V1_POLICIES),
             desk=Desk(
                 exceptions=ports.exceptions,
                 records=ports.store,

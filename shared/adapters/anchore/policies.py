@@ -45,9 +45,8 @@ class AnchorePolicies:
         self._dialect = dialect
         self._refusals = Refusals(transport)
 
-    @property
-    def form(self) -> Form:
-        """The form that documents have here."""
+    async def form(self) -> Form:
+        """The form that documents have in this API."""
         return self._dialect.form
 
     async def all(self, *, account: str = "") -> tuple[Policy, ...]:

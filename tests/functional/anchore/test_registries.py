@@ -154,14 +154,14 @@ async def test_a_server_that_says_the_password_has_it_passed_on_to_nobody(
 async def test_whatever_goes_wrong_is_a_failure(
     anchore: FakeAnchore, registries: AnchoreRegistries, operation: str, kind: str
 ) -> None:
-    ask = {
+    asks: dict[str, Callable[[], Awaitable[object]]] = {
         "registries": registries.all,
         "registry_add": lambda: registries.add(ACCESS),
         "registry_put": lambda: registries.update(ACCESS),
-    }[operation]
+    }
     anchore.store.fault(operation, kind)
     with pytest.raises(StepFailure):
-        await ask()
+        await asks[operation]()
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", "[5]", '[{"registry": "other.corp"}]'])

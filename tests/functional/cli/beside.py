@@ -17,9 +17,12 @@ from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.errors import QueueFull, QueueUnavailable
+from shared.domain.policy import Bundle, Policy
+from shared.domain.policy_forms import Form
 from shared.domain.rules import PolicyChoice
 from shared.domain.step import Lane, Step, StepKind, encode_step, failed
 from shared.domain.verdict import Question
+from shared.ports.policies import Policies
 from shared.ports.signing import Unsealer
 from shared.ports.steps import Depths
 from shared.ports.verdicts import Put
@@ -70,6 +73,25 @@ class NoScans:
         raise NotImplementedError
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
+        raise NotImplementedError
+
+
+class NoPolicies:
+    """Nobody judges here."""
+
+    async def form(self) -> Form:
+        raise NotImplementedError
+
+    async def all(self, *, account: str = "") -> tuple[Policy, ...]:
+        raise NotImplementedError
+
+    async def get(self, policy_id: str, *, account: str = "") -> Policy | None:
+        raise NotImplementedError
+
+    async def push(self, bundle: Bundle, *, account: str = "", activate: bool = True) -> Policy:
+        raise NotImplementedError
+
+    async def activate(self, policy_id: str, *, account: str = "") -> Policy:
         raise NotImplementedError
 
 
@@ -131,7 +153,9 @@ class Beside:
 
 
 @asynccontextmanager
-async def beside(state: Path, *, unsealer: Unsealer | None = None) -> AsyncIterator[Beside]:
+async def beside(
+    state: Path, *, unsealer: Unsealer | None = None, policies: Policies | None = None
+) -> AsyncIterator[Beside]:
     """Serve them on the socket of the state folder."""
     served = Beside(unsealer or PlainSealer())
     app = ops_app(
@@ -139,6 +163,7 @@ async def beside(state: Path, *, unsealer: Unsealer | None = None) -> AsyncItera
         scans=NoScans(),
         letters=served.ports.letters,
         desk=served.desk,
+        policies=policies or NoPolicies(),
     )
     async with serve_unix(app, state / SOCKET):
         yield served

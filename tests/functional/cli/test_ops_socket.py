@@ -31,6 +31,7 @@ from shared.ports.presence import Alive, Beat
 from shared.ports.steps import MAX_DEAD, Ended
 from shared.ports.verdicts import Put
 from shared.runtime.http import serve_unix
+from tests.functional.cli.beside import NoPolicies
 from tests.functional.cli.commands import imagegate
 
 QUEUE = QueueReport((LaneReport(Lane.CHECK, 1, None, 2, 0.5),), {1: 2}, 3)
@@ -138,7 +139,8 @@ class Told:
 async def socket_of(told: Told, state: Path) -> AsyncIterator[OpsClient]:
     async with (
         serve_unix(
-            ops_app(ops=told, scans=told, letters=told, desk=told), state / "ops.sock"
+            ops_app(ops=told, scans=told, letters=told, desk=told, policies=NoPolicies()),
+            state / "ops.sock",
         ) as path,
         socket_client(path) as client,
     ):
