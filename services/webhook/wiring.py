@@ -98,11 +98,11 @@ async def run_webhook(
     async with AsyncExitStack() as stack:
         # What the last reviews were answered is written once nobody asks any more.
         stack.push_async_callback(parts.recorder.flush)
+        stack.push_async_callback(parts.uses.flush)
         reviews = await stack.enter_async_context(
             serve(
                 app,
                 host=settings.imagegate_host,
-        stack.push_async_callback(parts.uses.flush)
                 port=settings.imagegate_port,
                 tls=server_context(files, client_ca=settings.imagegate_client_ca),
                 shutdown=settings.imagegate_drain,
@@ -123,11 +123,11 @@ async def run_webhook(
         if ports.namespaces is not None:
             life.watch(ports.namespaces.follow(), name="follow namespaces")
         life.watch(parts.recorder.run(), name="write decisions")
+        life.watch(parts.uses.run(), name="write uses")
         await tried.once()
         await stack.enter_async_context(
             pulse_of(
                 service="webhook",
-        life.watch(parts.uses.run(), name="write uses")
                 name=name,
                 presence=ports.presence,
                 checks=checks,
@@ -177,12 +177,12 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
             decisions=RedisDecisionLog(links=links),
             presence=RedisPresence(links=links),
             exceptions=RedisExceptionStore(links=links),
+            usage=RedisUsage(links=links),
             namespaces=namespaces,
         )
         await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, book=book, metrics=metrics)
         )
-            usage=RedisUsage(links=links),
         return await life.until_stopped()
 
 
