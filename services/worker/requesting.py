@@ -87,16 +87,27 @@ class Requesting:
         """The manifests; None where there is no scan to begin, which is then written down."""
         try:
             return await self._pointing.subjects(reference, announced=step.announced)
-        except NotAnImage as error:
-            if step.why is Why.PREWARM:
-                raise
-            if reference.digest is not None:  # else the tag's pointer says it
-                await self._fail(step, unresolved(reference), error)
         except StepFailure as error:
-            await self._fail(step, unresolved(reference), error)
-            if not isinstance(error, PermanentFailure):
-                raise
-        return None
+            await self._unresolved(step, reference, error)
+            return None
+
+    async def _unresolved(
+        self, step: Step, reference: ImageReference, failure: StepFailure
+    ) -> None:
+        """Write down why there is no scan to begin; raises what another attempt may mend, and
+        NotAnImage for a push of none."""
+        if step.why is Why.NOTICE:
+            # Strangers name what they like. What was judged before is renewed in its turn.
+            log.info("notice ignored: %s", failure)
+        elif isinstance(failure, NotAnImage):
+            if step.why is Why.PREWARM:
+                raise failure
+            if reference.digest is not None:  # else the tag's pointer says it
+                await self._fail(step, unresolved(reference), failure)
+        else:
+            await self._fail(step, unresolved(reference), failure)
+            if not isinstance(failure, PermanentFailure):
+                raise failure
 
     async def _begin_all(self, step: Step, subjects: Sequence[Subject]) -> None:
         """Begin each scan. What is no image is an error beside images, and nothing among others

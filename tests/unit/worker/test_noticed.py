@@ -4,6 +4,7 @@ from shared.domain.reference import parse_reference
 from shared.domain.step import Lane, Step
 from shared.domain.verdict import Outcome, Subject, Verdict
 from shared.domain.why import Why
+from tests.fakes.registry import answer
 from tests.unit.worker.rig import CONTENT, QUESTION, Rig
 
 
@@ -72,3 +73,26 @@ async def test_a_notice_about_another_tags_digest_judges_nothing(rig: Rig) -> No
     assert (
         await rig.ledger.verdict(Subject(other.repository, CONTENT.digest, "1"), QUESTION) is None
     )
+
+
+async def test_what_the_registry_does_not_have_is_written_down_for_nobody(rig: Rig) -> None:
+    nowhere = Subject(rig.reference.repository, "sha256:" + "0" * 64)
+    reference = parse_reference(f"{nowhere.repository}@{nowhere.digest}")
+    await rig.scan.request(rig.step(why=Why.NOTICE, reference=reference))
+    assert (rig.verdicts, await rig.error(nowhere)) == ([], None)
+    assert rig.anchore.store.calls == {}
+
+
+async def test_a_notice_is_not_tried_again_while_a_registry_is_away(rig: Rig) -> None:
+    rig.registry.fault("manifests", answer(503))
+    await rig.scan.request(_noticed(rig, at=rig.clock.now()))
+    assert (rig.verdicts, rig.followed) == ([], [])
+
+
+async def test_a_known_image_is_judged_anew_though_its_registry_is_away(rig: Rig) -> None:
+    before = await _judged(rig)
+    rig.registry.fault("manifests", answer(503))
+    rig.anchore.store.decide(CONTENT.digest, "stop")
+    rig.clock.advance(2_000)
+    await rig.scan.request(_noticed(rig, at=before.evaluated_at + 1))
+    assert rig.verdicts[-1][0].outcome is Outcome.FAIL
