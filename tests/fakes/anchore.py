@@ -1,4 +1,4 @@
-"""An Anchore Engine that is none: v1's wire format over real HTTP, and levers to pull.
+"""An Anchore that is none: the wire format of v1 or v2 over real HTTP, and levers to pull.
 
 In a test: `async with FakeAnchore() as anchore`, then `anchore.url` and `anchore.store`. As a
 process of its own: `python -m tests.fakes.anchore --port N`, with the same levers over HTTP:
@@ -7,7 +7,7 @@ process of its own: `python -m tests.fakes.anchore --port N`, with the same leve
 
 import argparse
 import asyncio
-import base64
+import json
 import random
 import ssl
 import sys
@@ -16,11 +16,14 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.fakes.anchore_faults import misbehave, unauthorized
+from tests.fakes.anchore_dialects import REQUEST_ID, SPEECHES
+from tests.fakes.anchore_faults import misbehave
 from tests.fakes.anchore_images import ImageCalls, problem_response
 from tests.fakes.anchore_policies import PolicyCalls
 from tests.fakes.anchore_registries import RegistryCalls
 from tests.fakes.anchore_store import AnchoreStore
+from tests.fakes.anchore_users import Users
+from tests.fakes.anchore_v2_policies import PolicyCallsV2
 from tests.fakes.anchore_wire import engine_error, problem
 
 PORTS = range(20_000, 32_000)
@@ -32,6 +35,7 @@ LEVERS = (
     "add_policy",
     "know",
     "begin",
+    "requeue",
     "finish",
     "fail",
     "decide",
@@ -58,12 +62,15 @@ class FakeAnchore:
         final_action: str = "go",
         port: int = 0,
         tls: ssl.SSLContext | None = None,
+        api: str = "v1",
+        version_path: str = "",
     ) -> None:
-        self.store = AnchoreStore(analysis_seconds=analysis_seconds, final_action=final_action)
-        self.user, self.password, self.port = user, password, port
+        """`version_path`: the one path of the version that an ingress hands on; else all."""
+        self.users = Users(user=user, password=password)
+        self.password, self.port = password, port
         self._tls = tls
-        self.users: dict[str, tuple[str, str]] = {}
-        """Plain users: name -> (password, account)."""
+        self._version_path = version_path
+        self._begin(api, analysis_seconds=analysis_seconds, final_action=final_action)
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
@@ -77,6 +84,21 @@ class FakeAnchore:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def _begin(self, api: str, *, analysis_seconds: float | None, final_action: str) -> None:
+        self.speech = SPEECHES[api]
+        self.store = AnchoreStore(
+            analysis_seconds=analysis_seconds,
+            final_action=final_action,
+            record=self.speech.record,
+            baseline=self.speech.baseline,
+        )
+
+    async def upgrade(self, api: str) -> None:
+        """Come back on the same port, with nothing known, as a server of another API."""
+        await self.stop()
+        self._begin(api, analysis_seconds=self.store.analysis_seconds, final_action="go")
+        await self.start()
 
     async def start(self) -> None:
         """Listen, on the port it had before if there was one."""
@@ -104,25 +126,33 @@ class FakeAnchore:
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=4 << 20)
-        images = ImageCalls(self.store, self._account)
-        policies = PolicyCalls(self.store, self._account)
-        registries = RegistryCalls(self.store, self._account)
+        account, base, v2 = self.users.account, f"/{self.speech.api}", self.speech.api == "v2"
+        images = ImageCalls(self.store, account, self.speech)
+        policies = (PolicyCallsV2 if v2 else PolicyCalls)(self.store, account)
+        registries = RegistryCalls(
+            self.store, account, account_key="account_name" if v2 else "userId"
+        )
         for operation, method, path, handler in (
-            ("image_get", "GET", "/v1/images/{digest}", images.get),
-            ("image_add", "POST", "/v1/images", images.add),
-            ("image_check", "GET", "/v1/images/{digest}/check", images.check),
-            ("events", "GET", "/v1/events", images.events),
-            ("policies", "GET", "/v1/policies", policies.all),
-            ("policy_get", "GET", "/v1/policies/{id}", policies.get),
-            ("policy_add", "POST", "/v1/policies", policies.add),
-            ("policy_put", "PUT", "/v1/policies/{id}", policies.put),
-            ("registries", "GET", "/v1/registries", registries.all),
-            ("registry_get", "GET", "/v1/registries/{registry:.+}", registries.get),
-            ("registry_add", "POST", "/v1/registries", registries.add),
-            ("registry_put", "PUT", "/v1/registries/{registry:.+}", registries.put),
+            ("image_get", "GET", f"{base}/images/{{digest}}", images.get),
+            ("image_add", "POST", f"{base}/images", images.add),
+            ("image_check", "GET", f"{base}/images/{{digest}}/check", images.check),
+            ("events", "GET", f"{base}/events", images.events),
+            ("policies", "GET", f"{base}/policies", policies.all),
+            ("policy_get", "GET", f"{base}/policies/{{id}}", policies.get),
+            ("policy_add", "POST", f"{base}/policies", policies.add),
+            ("policy_put", "PUT", f"{base}/policies/{{id}}", policies.put),
+            ("registries", "GET", f"{base}/registries", registries.all),
+            ("registry_get", "GET", f"{base}/registries/{{registry:.+}}", registries.get),
+            ("registry_add", "POST", f"{base}/registries", registries.add),
+            ("registry_put", "PUT", f"{base}/registries/{{registry:.+}}", registries.put),
         ):
             app.router.add_route(method, path, self._operation(operation, handler))
-        app.router.add_get("/version", self._operation("version", self._version, auth=False))
+        paths = ["/version", f"{base}/version"] if v2 else ["/version"]
+        for path in [self._version_path] if self._version_path else paths:
+            app.router.add_get(path, self._operation("version", self._version, auth=False))
+        if v2:
+            give = self._operation("oauth_token", self.users.give_token, auth=False)
+            app.router.add_post(f"{base}/oauth/token", give)
         app.router.add_get("/_control/state", self._state)
         app.router.add_post("/_control/{lever}", self._pull)
         app.router.add_route("*", "/{path:.*}", self._operation("unknown", self._unknown))
@@ -133,39 +163,32 @@ class FakeAnchore:
             self.store.calls[name] += 1
             fault = self.store.take_fault(name, lies=False)
             if fault is not None:
-                return await misbehave(fault, request, self._closing)
-            if auth:
-                refused = self._refused(request)
-                if refused is not None:
-                    return refused
-                if self._account(request) not in self.store.policies:
-                    # What Engine says in an account that it does not know, and no error.
-                    return web.json_response([])
-            return await handler(request)
+                return self._signed(await misbehave(fault, request, self._closing))
+            refused = self._refused(request) if auth else None
+            return self._signed(await handler(request) if refused is None else refused)
 
         return handle
 
     def _refused(self, request: web.Request) -> web.Response | None:
-        name, password = _credentials(request)
-        if (name, password) == (self.user, self.password):
-            return None
-        known, account = self.users.get(name, ("", ""))
-        if not known or known != password:
-            return unauthorized()
-        if request.headers.get("x-anchore-account", account) != account:
-            said = "Not authorized. Requires permissions: domain=admin action=listImages target=*"
-            return web.json_response(engine_error(403, said), status=403)
-        return None
+        refused = self.users.refused(request)
+        if refused is not None or self.users.account(request) in self.store.policies:
+            return refused
+        if self.speech.api == "v2":
+            return web.json_response(engine_error(404, "User account not found"), status=404)
+        # What Engine says in an account that it does not know, and no error.
+        return web.json_response([])
 
-    def _account(self, request: web.Request) -> str:
-        name, _ = _credentials(request)
-        own = self.users[name][1] if name in self.users else "admin"
-        return request.headers.get("x-anchore-account", own)
+    def _signed(self, response: web.StreamResponse) -> web.StreamResponse:
+        """v2's own errors name the request by which its log knows them."""
+        if self.speech.api == "v2" and isinstance(response, web.Response):
+            own = response.status >= 400 and response.content_type == "application/json"
+            body = json.loads(response.text or "null") if own else None
+            if isinstance(body, dict) and "httpcode" in body:
+                response.text = json.dumps(body | {"anchore_request_id": REQUEST_ID})
+        return response
 
     async def _version(self, _: web.Request) -> web.Response:
-        return web.json_response(
-            {"api": {}, "db": {"schema_version": "0.0.16"}, "service": {"version": "1.1.0"}}
-        )
+        return web.json_response(self.speech.version)
 
     async def _unknown(self, _: web.Request) -> web.Response:
         body = problem(404, "Not Found", "The requested URL was not found on the server.")
@@ -186,19 +209,12 @@ class FakeAnchore:
         return web.json_response({})
 
 
-def _credentials(request: web.Request) -> tuple[str, str]:
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() != "basic":
-        return "", ""
-    name, _, password = base64.b64decode(token).decode().partition(":")
-    return name, password
-
-
 async def _serve(arguments: argparse.Namespace) -> None:
     anchore = FakeAnchore(
         analysis_seconds=arguments.analysis_seconds,
         final_action=arguments.final_action,
         port=arguments.port,
+        api=arguments.api,
     )
     async with anchore:
         sys.stdout.write(f"{anchore.url}\n")
@@ -209,6 +225,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Serve until killed; the first line of output is the URL."""
     parser = argparse.ArgumentParser(prog="python -m tests.fakes.anchore", description=__doc__)
+    parser.add_argument("--api", choices=("v1", "v2"), default="v1")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--analysis-seconds", type=float, default=1.0)
     parser.add_argument("--final-action", choices=("go", "warn", "stop"), default="go")

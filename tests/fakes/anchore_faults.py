@@ -23,6 +23,7 @@ NOT_FOUND = {
     "404-policy": "Policy bundle nosuch not found in DB",
     "404-no-active-policy": "user has no active policy to evaluate: admin",
     "404-no-evaluations": "could not find any evaluations for input images",
+    "404-account": "User account not found",
 }
 
 
@@ -83,12 +84,24 @@ def _server_error(message: str) -> web.Response:
     return _json(500, engine_error(500, said))
 
 
+def _openapi_not_found(_: str) -> web.Response:
+    """The shape that v2's description promises and that no client has seen."""
+    said = {"code": 404, "error_type": "NotFound", "message": "image not found in DB", "detail": {}}
+    return _json(404, said)
+
+
 ANSWERS: dict[str, Callable[[str], web.Response]] = {
     "500": _server_error,
     "500-problem": lambda _: _json(500, problem(500, "Server Error", None), kind=PROBLEM),
     "401": lambda _: unauthorized(),
     "403": _forbidden,
     "404-path": lambda _: _json(404, problem(404, "Not Found", "no such URL"), kind=PROBLEM),
+    "404-openapi": _openapi_not_found,
+    "400-problem": lambda _: _json(400, problem(400, "Bad Request", "no good"), kind=PROBLEM),
+    "400": lambda said: _json(400, engine_error(400, said or "no good")),
+    "405": lambda _: _json(405, problem(405, "Method Not Allowed", "no"), kind=PROBLEM),
+    "406": lambda _: _json(406, engine_error(406, "cannot ping supplied registry")),
+    "409": lambda _: _json(409, engine_error(409, "it is there already")),
     "429": _too_many,
     "html": _html,
     "redirect": lambda where: web.Response(status=302, headers={"Location": where}),
@@ -227,12 +240,82 @@ LIES: dict[str, Callable[[Json, str], Json]] = {
     "without": _without,
     "with": _with,
 }
-"""Faults that change an answer to `check`."""
+"""Faults that change an answer to v1's `check`."""
 
 
-def lie(fault: Fault, answer: Json) -> Json:
+def _v2_set(answer: Json, key: str, value: Json) -> Json:
+    return answer | {key: value}
+
+
+def _v2_other_policy(answer: Json, value: str) -> Json:
+    name = value or "other-policy"
+    answer["evaluations"][0]["details"]["policy"]["id"] = name
+    return answer | {"policy_id": name}
+
+
+def _v2_no_mapping(answer: Json, _: str) -> Json:
+    answer["evaluations"][0] |= {"image_mapped_to_rule": False, "matched_mapping_rule": None}
+    return answer
+
+
+def _v2_problems(answer: Json, value: str) -> Json:
+    """Of the severity and type `SEVERITY/TYPE`."""
+    severity, _, kind = (value or "error/ReferencedObjectNotFoundError").partition("/")
+    problem_of = {"severity": severity, "problem_type": kind, "details": "said by the fake"}
+    answer["evaluations"][0]["evaluation_problems"] = [problem_of]
+    return answer
+
+
+def _v2_no_detail(answer: Json, _: str) -> Json:
+    answer["evaluations"][0]["details"] = None
+    return answer
+
+
+def _v2_two_evaluations(answer: Json, _: str) -> Json:
+    return answer | {"evaluations": answer["evaluations"] * 2}
+
+
+def _v2_without(answer: Json, value: str) -> Json:
+    """Without one part; the path begins at the evaluation, or with `/` at the answer."""
+    _v2_part(answer, value).pop(value.lstrip("/").rpartition(".")[2])
+    return answer
+
+
+def _v2_with(answer: Json, value: str) -> Json:
+    """With another value: `PATH=JSON`."""
+    path, _, text = value.partition("=")
+    _v2_part(answer, path)[path.lstrip("/").rpartition(".")[2]] = json.loads(text)
+    return answer
+
+
+def _v2_part(answer: Json, path: str) -> Json:
+    part = answer if path.startswith("/") else answer["evaluations"][0]
+    for key in path.lstrip("/").split(".")[:-1]:
+        part = part[key]
+    return part
+
+
+LIES_V2: dict[str, Callable[[Json, str], Json]] = {
+    "wrong-digest": lambda answer, value: _v2_set(
+        answer, "image_digest", value or answer["image_digest"][:-4] + "beef"
+    ),
+    "wrong-tag": lambda answer, value: _v2_set(
+        answer, "evaluated_tag", value or "docker.io/library/other:1"
+    ),
+    "wrong-policy": _v2_other_policy,
+    "no-mapping": _v2_no_mapping,
+    "problems": _v2_problems,
+    "two-evaluations": _v2_two_evaluations,
+    "no-detail": _v2_no_detail,
+    "without": _v2_without,
+    "with": _v2_with,
+}
+"""The same of v2's."""
+
+
+def lie(fault: Fault, answer: Json, api: str) -> Json:
     """`answer`, changed."""
-    return LIES[fault.kind](copy.deepcopy(answer), fault.value)
+    return (LIES_V2 if api == "v2" else LIES)[fault.kind](copy.deepcopy(answer), fault.value)
 
 
 def unauthorized() -> web.Response:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from tests.fakes.anchore_dialects import Speech
 from tests.fakes.anchore_faults import lie
 from tests.fakes.anchore_store import AnchoreStore, Image
 from tests.fakes.anchore_wire import (
     Json,
-    check_answer,
     engine_error,
-    failed_event,
     full_tag,
     problem,
     registry_error,
@@ -22,13 +21,16 @@ from tests.fakes.anchore_wire import (
 class ImageCalls:
     """`account` tells whose images a request is about."""
 
-    def __init__(self, store: AnchoreStore, account: Callable[[web.Request], str]) -> None:
+    def __init__(
+        self, store: AnchoreStore, account: Callable[[web.Request], str], speech: Speech
+    ) -> None:
         self._store = store
         self._account = account
+        self._speech = speech
 
     async def get(self, request: web.Request) -> web.Response:
         image = self._store.find(request.match_info["digest"], self._account(request))
-        if image is None:
+        if image is None or time.monotonic() < image.visible:
             return web.json_response(engine_error(404, "image not found in DB"), status=404)
         return self._images(image)
 
@@ -37,7 +39,8 @@ class ImageCalls:
             body = json.loads(await request.read())
         except ValueError:
             return problem_response(problem(400, "Bad Request", "Request body is not valid JSON"))
-        tag, digest = body.get("tag"), body.get("digest")
+        sent = self._speech.submission(body)
+        tag, digest = sent.tag, sent.digest
         if not isinstance(tag, str):
             said = f"{tag!r} is not of type 'string' - 'tag'"
             return problem_response(problem(400, "Bad Request", said))
@@ -53,7 +56,7 @@ class ImageCalls:
             tag,
             digest,
             self._account(request),
-            dockerfile=body.get("dockerfile"),
+            dockerfile=sent.dockerfile,
             force=request.query.get("force") == "true",
         )
 
@@ -85,7 +88,7 @@ class ImageCalls:
     def _images(self, image: Image) -> web.Response:
         if image.status == "analyzed":
             self._store.said_analyzed.setdefault(image.digest, time.monotonic())
-        return web.json_response([image.record()])
+        return web.json_response(self._speech.answer(image.record()))
 
     async def check(self, request: web.Request) -> web.Response:
         tag = request.query.get("tag")
@@ -94,7 +97,7 @@ class ImageCalls:
         account = self._account(request)
         image = self._store.find(request.match_info["digest"], account)
         policies = self._store.policies.get(account, {})
-        asked = request.query.get("policyId")
+        asked = request.query.get(self._speech.policy)
         wanted = asked or next((name for name in policies if policies[name]["active"]), "")
         said = _why_not(image, asked=asked, known=wanted in policies, account=account)
         if said or image is None:
@@ -106,7 +109,7 @@ class ImageCalls:
         final_action, rows = self._store.decision(image.digest, bundle["id"])
         now = time.time()
         kept = (image.digest, tag, json.dumps(bundle, sort_keys=True), json.dumps(rows))
-        answer = check_answer(
+        answer = self._speech.check(
             digest=image.digest,
             tag=tag,
             account=image.account,
@@ -118,12 +121,12 @@ class ImageCalls:
             detail=request.query.get("detail", "true") != "false",
         )
         fault = self._store.take_fault("image_check", lies=True)
-        return lie(fault, answer) if fault else answer
+        return lie(fault, answer, self._speech.api) if fault else answer
 
     async def events(self, request: web.Request) -> web.Response:
         tag = request.query.get("resource_id", "")
         results = [
-            failed_event(tag, image.digest, image.reason, image.created)
+            self._speech.event(tag, image.digest, image.reason, image.created)
             for image in self._store.images.values()
             if image.status == "analysis_failed" and tag in image.tags
         ]

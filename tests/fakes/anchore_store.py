@@ -3,6 +3,7 @@
 import copy
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
@@ -23,6 +24,10 @@ class Image(msgspec.Struct):
     seconds: float | None
     """How long its analysis takes; None: until somebody says so."""
     created: float
+    told: Callable[..., Json] = image_record
+    """What tells of it, in a dialect."""
+    visible: float = 0.0
+    """From when on (monotonic) it is shown at all."""
     settled: str | None = None
     """A status that time does not change."""
     reason: str = ""
@@ -43,7 +48,7 @@ class Image(msgspec.Struct):
     def record(self) -> Json:
         if self.status == "analyzed" and self.analyzed_at is None:
             self.analyzed_at = time.time()
-        return image_record(
+        return self.told(
             digest=self.digest,
             parent=self.parent,
             tags=self.tags,
@@ -66,8 +71,18 @@ class Decision(msgspec.Struct):
 class AnchoreStore:
     """The state, and the levers that a test or bench pulls. Digests are per account."""
 
-    def __init__(self, *, analysis_seconds: float | None, final_action: str) -> None:
+    def __init__(
+        self,
+        *,
+        analysis_seconds: float | None,
+        final_action: str,
+        record: Callable[..., Json] = image_record,
+        baseline: Json = BASELINE,
+    ) -> None:
         self.analysis_seconds = analysis_seconds
+        self.lag = 0.0
+        """Seconds for which what was submitted is not shown."""
+        self._record, self._baseline = record, baseline
         self.default = Decision(final_action=final_action)
         self.images: dict[tuple[str, str], Image] = {}
         self.policies: dict[str, dict[str, Json]] = {}
@@ -91,14 +106,14 @@ class AnchoreStore:
         """A new account has a copy of the default policy, active."""
         now = time.time()
         record = policy_record(
-            copy.deepcopy(BASELINE), active=True, account=name, created=now, updated=now
+            copy.deepcopy(self._baseline), active=True, account=name, created=now, updated=now
         )
-        self.policies[name] = {BASELINE["id"]: record}
+        self.policies[name] = {self._baseline["id"]: record}
 
     def add_policy(self, policy_id: str, account: str = "admin") -> None:
         """The account has one more policy, a copy of the default one, not active."""
         now = time.time()
-        bundle = {**copy.deepcopy(BASELINE), "id": policy_id, "name": policy_id}
+        bundle = {**copy.deepcopy(self._baseline), "id": policy_id, "name": policy_id}
         self.policies[account][policy_id] = policy_record(
             bundle, active=False, account=account, created=now, updated=now
         )
@@ -114,11 +129,15 @@ class AnchoreStore:
     ) -> None:
         """An image that somebody submitted before."""
         image = self.add(digest, tag, account)
-        image.settled, image.reason = status, reason
+        image.settled, image.reason, image.visible = status, reason, 0.0
 
     def begin(self, digest: str) -> None:
         """Its analysis runs now."""
         self._settle(digest, "analyzing")
+
+    def requeue(self, digest: str) -> None:
+        """Its analysis was broken off, and waits for another analyzer: v2 alone does so."""
+        self._settle(digest, "not_analyzed")
 
     def finish(self, digest: str) -> None:
         """Its analysis is done."""
@@ -186,6 +205,8 @@ class AnchoreStore:
             began=time.monotonic(),
             seconds=self.analysis_seconds,
             created=time.time(),
+            told=self._record,
+            visible=time.monotonic() + self.lag,
         )
         self.images[account, manifest] = image
         return image
