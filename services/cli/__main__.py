@@ -8,6 +8,7 @@ from services.cli import dead, keys, looks, processes, review, scan, up
 from services.cli.break_glass import commands as break_glass
 from services.cli.explain.commands import explain
 from services.cli.policies import commands as policies
+from services.cli.registries import commands as registries
 from services.cli.rules import commands as rules
 from services.cli.show.real import show_real
 
@@ -36,6 +37,7 @@ app.add_typer(break_glass.app, name="exceptions")
 app.add_typer(dead.app, name="dead")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policies.app, name="policies")
+app.add_typer(registries.app, name="registries")
 app.add_typer(rules.app, name="rules")
 
 

@@ -28,3 +28,6 @@ class RegistryLogins(Protocol):
 
     async def find(self, entry: RegistryRule, path: str) -> RegistryLogin | None:
         """The login for the repository `path` of the entry's host; None where it names none."""
+
+    def parts(self, entry: RegistryRule) -> tuple[str, ...]:
+        """The paths on the entry's host for which what it names has logins of their own."""

@@ -56,6 +56,14 @@ class Credentials:
             return await self._helpers.ask(found.program, target)
         return found
 
+    def parts(self, target: Target) -> tuple[str, ...]:
+        """The paths on the target's host that the entry's file has logins of their own for. Raises
+        PermanentFailure (unauthorised) where it cannot be used."""
+        path = target.rule.credentials
+        if not path:
+            return ()
+        return self._configs.read(path, target=target).parts(target.reference.host)
+
     def outdated(self, login: Login | None) -> bool:
         """Whether a login that was refused is a helper's, and another may be had by now."""
         return login is not None and self._helpers.outdated(login)

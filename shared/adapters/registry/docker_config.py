@@ -62,6 +62,12 @@ class DockerConfig(msgspec.Struct, rename="camel"):
             raise ValueError(f"has no entry for {host}; add one")
         raise ValueError(f"has no password for {host}; log in with a user and a password")
 
+    def parts(self, host: str) -> tuple[str, ...]:
+        """The paths of the keys that are for a part of the host alone."""
+        keys = (*self.auths, *self.cred_helpers)
+        paths = [path for key in keys for named, path in [_place(key)] if _same_host(named, host)]
+        return tuple(dict.fromkeys(path for path in paths if path))
+
 
 def read_docker_config(content: bytes) -> DockerConfig:
     """Raises ValueError, whose words follow the file's name."""
@@ -99,14 +105,19 @@ def _best(entries: Mapping[str, Entry], target: Target) -> Entry | None:
     """The entry of the host with the longest path that the repository is under."""
     best, length = None, -1
     for key, entry in entries.items():
-        host, _, path = key.removeprefix("https://").removeprefix("http://").partition("/")
-        path = path.strip("/")
-        path = "" if path in _WHOLE_HOST else path
-        if not _same_host(host.lower(), target.reference.host) or len(path) <= length:
+        host, path = _place(key)
+        if not _same_host(host, target.reference.host) or len(path) <= length:
             continue
         if not path or f"{target.reference.path}/".startswith(f"{path}/"):
             best, length = entry, len(path)
     return best
+
+
+def _place(key: str) -> tuple[str, str]:
+    """A key's host, and the path in it; none where it is for the whole host."""
+    host, _, path = key.removeprefix("https://").removeprefix("http://").partition("/")
+    path = path.strip("/")
+    return host.lower(), "" if path in _WHOLE_HOST else path
 
 
 def _same_host(host: str, wanted: str) -> bool:

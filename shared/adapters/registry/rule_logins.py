@@ -34,10 +34,7 @@ class RuleLogins(AbstractAsyncContextManager["RuleLogins"]):
 
     async def find(self, entry: RegistryRule, path: str) -> RegistryLogin | None:
         """What a pull of the repository would log in with."""
-        # Whatever the entry is for, it is asked about a repository that it is for.
-        everywhere = msgspec.structs.replace(entry, repositories=())
-        reference = parse_reference(f"{entry.host}/{path}")
-        target = Target.under(Rules(registries=(everywhere,)), reference)
+        target = _target(entry, path)
         login = await self._credentials.find(target)
         if login is None:
             return None
@@ -49,3 +46,14 @@ class RuleLogins(AbstractAsyncContextManager["RuleLogins"]):
             )
         user, password = login.pair()
         return RegistryLogin(user=user, password=password, helper=login.by_helper)
+
+    def parts(self, entry: RegistryRule) -> tuple[str, ...]:
+        """Of a dockerconfigjson file, whose keys may have paths."""
+        return self._credentials.parts(_target(entry, "any"))
+
+
+def _target(entry: RegistryRule, path: str) -> Target:
+    """A repository that the entry is taken to be for, whatever its patterns say."""
+    everywhere = msgspec.structs.replace(entry, repositories=())
+    reference = parse_reference(f"{entry.host}/{path}")
+    return Target.under(Rules(registries=(everywhere,)), reference)
