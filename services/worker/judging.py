@@ -41,17 +41,19 @@ class Judging:
         clock: Clock,
         freshness: Freshness | None = None,
         on_verdict: OnVerdict = lambda verdict, seconds: None,
+        on_judged: Callable[[Step], None] = lambda step: None,
         on_anew: OnAnew = lambda turn, anew: None,
         from_unchecked: Action = Action.WARN,
     ) -> None:
         """`freshness` is told how long evaluations take, and says for how long verdicts are fresh;
         None: as long as usual. `from_unchecked`: what the finding does that tells of a FROM line
-        which nobody could judge."""
+        which nobody could judge. `on_judged` is told of each step that brought a verdict."""
         self._scanner = scanner
         self._ledger = ledger
         self._clock = clock
         self._freshness = freshness
         self._on_verdict = on_verdict
+        self._on_judged = on_judged
         self._on_anew = on_anew
         self._from_unchecked = from_unchecked
 
@@ -79,6 +81,7 @@ class Judging:
         if self._freshness is not None:
             verdict = await self._freshness.stretched(verdict)
         await self._write(step, verdict, chain=chain)
+        self._on_judged(step)
         tell(self._on_anew, before, verdict)
 
     async def fail(

@@ -10,6 +10,7 @@ from shared.runtime.metrics import Metrics
 
 QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Seconds of what is over at once, or behind thousands of others."""
+LOOKS = (1, 2, 3, 5, 8, 13, 20, 30, 50, 100, 200)
 LONG = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 
 
@@ -24,7 +25,7 @@ class WorkerMetrics:
         )
         self._in_lane = metrics.histogram(
             "imagegate_lane_wait_seconds",
-            "How long steps stood in their lane until a worker took them; delays are no part of it.",
+            "How long steps stood in their lane until a worker took them; delays do not count.",
             ("lane",),
             buckets=QUICK,
         )
@@ -59,6 +60,12 @@ class WorkerMetrics:
             "How long Anchore took for analyses, its own queue included; by who wanted them.",
             ("why",),
             buckets=LONG,
+        )
+        self._looks = metrics.histogram(
+            "imagegate_verdict_polls",
+            "How often Anchore was asked how far the analysis was, until its verdict.",
+            ("why",),
+            buckets=LOOKS,
         )
         self._polls = metrics.counter(
             "imagegate_polls_total", "Looks at analyses under way, and those put off.", ("poll",)
@@ -109,6 +116,11 @@ class WorkerMetrics:
         self._verdicts.add(str(verdict.outcome), str(verdict.error or ""))
         if verdict.error is not ErrorKind.TRANSIENT:  # that one is still on its way
             self._seconds.observe(seconds, str(verdict.why))
+
+    def judged(self, step: Step) -> None:
+        """A step brought a verdict."""
+        if step.polls:  # judged again from an analysis that nobody asked about
+            self._looks.observe(step.polls, str(step.why))
 
     def poll(self, poll: Poll) -> None:
         """An analysis under way was looked at, or not."""

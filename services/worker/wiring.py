@@ -102,6 +102,7 @@ def run_worker(
             ledger=ledger,
             clock=clock,
             on_verdict=metrics.verdict,
+            on_judged=metrics.judged,
             from_unchecked=Action(settings.imagegate_from_not_checked),
         ),
         claims=ports.claims,

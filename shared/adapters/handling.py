@@ -6,6 +6,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from shared.domain.errors import InvalidStep
 from shared.domain.retry import DELAYS
 from shared.domain.step import Lane, Step, decode_step
@@ -67,6 +69,11 @@ def check_publish(step: Step, *, delay: int, expires_in: float | None) -> None:
         raise ValueError(f"there is no delay of {delay} s, only {DELAYS}")
     if expires_in is not None and (delay or step.lane is not Lane.RESOLVE):
         raise ValueError(f"only undelayed steps of the resolve lane expire, not {step.lane}")
+
+
+def handed_over(step: Step, *, delay: int, now: int) -> Step:
+    """The step as it goes into the queue at `now` (ms), to be taken after `delay` seconds."""
+    return msgspec.structs.replace(step, queued=now + 1000 * delay)
 
 
 class Handling:

@@ -88,7 +88,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     polls: int = 0
     """How often the scanner was asked how far the analysis is."""
     queued: int = 0
-    """When this message was handed to the queue, or its delay is over; 0: not told."""
+    """When this message was handed to the queue, or its delay is over: the queue writes it, on the
+    publisher's clock. 0: an earlier version's."""
     attempt: int = 0
     """Failed tries of this step so far."""
     history: tuple[str, ...] = ()

@@ -114,7 +114,7 @@ class StepQueue(Protocol):
     """
 
     async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
-        """Queue `step` in `step.lane`, confirmed; after `delay` seconds, one of
+        """Queue `step` in `step.lane`, confirmed, with `queued` set; after `delay` seconds, one of
         `shared.domain.retry.DELAYS`. `expires_in` (seconds) is for the resolve lane only."""
 
     async def consume(self, lane: Lane, handler: Handler, *, concurrency: int) -> None:

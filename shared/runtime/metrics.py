@@ -35,7 +35,7 @@ Told = Callable[[], Mapping[tuple[str, ...], float]]
 """Values by the values of the labels, in the order of the labels."""
 
 _NAME = re.compile(r"imagegate_[a-z][a-z0-9_]*")
-_UNITS = ("_seconds", "_bytes", "_ratio")
+_UNITS = ("_seconds", "_bytes", "_ratio", "_polls")
 _OF_OTHERS = ("_total", "_count", "_sum", "_bucket", "_created")
 """How names of a counter's and a histogram's samples end: no gauge may look like one."""
 

@@ -151,10 +151,11 @@ def a_step(lane: Lane = Lane.ADMISSION, **changes: object) -> Step:
 
 
 class Recorder:
-    """A handler that remembers what it got."""
+    """A handler that remembers what it got, and when that was handed to the queue."""
 
     def __init__(self, settle: Settle = Settle.ACK, work: float = 0.0) -> None:
         self.steps: list[Step] = []
+        self.queued: list[int] = []
         self.ended: list[Step] = []
         self.running = 0
         self.most = 0
@@ -162,7 +163,8 @@ class Recorder:
         self._work = work
 
     async def __call__(self, step: Step) -> Settle:
-        self.steps.append(step)
+        self.steps.append(msgspec.structs.replace(step, queued=0))
+        self.queued.append(step.queued)
         self.running += 1
         self.most = max(self.most, self.running)
         try:

@@ -9,6 +9,7 @@ import pytest
 
 from shared.adapters.handling import CLOCKS_APART, QueueEvent
 from shared.domain.errors import QueueFull
+from shared.domain.retry import DELAYS
 from shared.domain.step import Lane, Step, StepKind
 from shared.ports.carried import CarriedSteps
 from shared.ports.steps import LaneDepth, Settle
@@ -33,6 +34,20 @@ async def test_a_published_step_is_delivered_as_it_was(subject: Subject) -> None
     async with consuming(subject.queue, Lane.ADMISSION, got):
         await until(lambda: bool(got.steps))
     assert got.steps == [step]
+
+
+async def test_a_step_tells_since_when_it_could_be_taken(subject: Subject) -> None:
+    """From then on it waits for a worker: what waits for its time before is no wait in a lane."""
+    got, delay = Recorder(), DELAYS[0]
+    before = SystemClock().now()
+    await subject.queue.publish(a_step(), delay=delay)
+    await subject.queue.publish(a_step())
+    after = SystemClock().now()
+    async with consuming(subject.queue, Lane.ADMISSION, got):
+        await until(lambda: len(got.queued) == 2)
+    at_once, delayed = got.queued
+    assert before <= at_once <= after
+    assert before + 1000 * delay <= delayed <= after + 1000 * delay
 
 
 async def test_each_lane_has_its_own_steps(subject: Subject) -> None:
@@ -315,7 +330,7 @@ async def test_depths_tell_what_stands_where(subject: Subject) -> None:
     assert lanes[Lane.CHECK] == LaneDepth(
         lane=Lane.CHECK, ready=0, unacknowledged=lanes[Lane.CHECK].unacknowledged
     )
-    assert depths.delayed == {1: 0, 2: 0, 5: 0, 10: 0, 30: 0, 60: 1, 300: 0}
+    assert depths.delayed == {1: 0, 2: 0, 5: 0, 10: 0, 30: 0, 60: 1, 120: 0, 300: 0}
     assert depths.dead == 0
 
 

@@ -13,6 +13,7 @@ from shared.adapters.handling import (
     QueueEvent,
     cap,
     check_publish,
+    handed_over,
     ignore,
 )
 from shared.adapters.memory.pile import Pile
@@ -51,7 +52,7 @@ class MemoryQueue:
     async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
         """Queue `step` as the port says; raises QueueFull."""
         check_publish(step, delay=delay, expires_in=expires_in)
-        body = encode_step(step)
+        body = encode_step(handed_over(step, delay=delay, now=self._clock.now()))
         if delay:
             self._delayed[delay] += 1
             asyncio.get_running_loop().call_later(delay, self._due, step.lane, body, delay)

@@ -8,7 +8,7 @@ from typing import Self
 from aio_pika.abc import AbstractConnection
 
 from shared.adapters.crew import Crew, drain
-from shared.adapters.handling import Handling, OnEvent, check_publish, ignore
+from shared.adapters.handling import Handling, OnEvent, check_publish, handed_over, ignore
 from shared.adapters.rabbitmq.calls import missing, unblocked
 from shared.adapters.rabbitmq.consumer import LaneConsumer
 from shared.adapters.rabbitmq.flights import Flights
@@ -119,7 +119,8 @@ class RabbitQueue:
         lane counts as queued when nothing is heard within 10 ms.
         """
         check_publish(step, delay=delay, expires_in=expires_in)
-        await self._publisher.publish(step, delay=delay, expires_in=expires_in)
+        queued = handed_over(step, delay=delay, now=self._clock.now())
+        await self._publisher.publish(queued, delay=delay, expires_in=expires_in)
         self.carried.published(step, delay=delay)
 
     async def consume(self, lane: Lane, handler: Handler, *, concurrency: int) -> None:

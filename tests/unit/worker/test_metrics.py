@@ -1,5 +1,6 @@
 """What a worker shows to Prometheus."""
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -64,6 +65,34 @@ def test_an_error_that_passes_is_counted_and_is_no_time_to_a_verdict(scraped: Sc
     scraped.worker.verdict(passing, 500.0)
     assert scraped.value("imagegate_verdicts_total", outcome="error", error="transient") == 1
     assert scraped.value("imagegate_verdict_seconds_count", why="admission") is None
+
+
+def test_what_a_scan_waits_for_is_told_by_who_wanted_it(scraped: Scraped) -> None:
+    scraped.worker.submitted(STEP, 0.3)
+    scraped.worker.analysed(STEP, 40.0)
+    scraped.worker.judged(msgspec.structs.replace(STEP, polls=3))
+    scraped.worker.judged(STEP)
+    assert scraped.value("imagegate_verdict_polls_sum", why="admission") == 3
+    assert scraped.value("imagegate_verdict_polls_count", why="admission") == 1
+    assert scraped.value("imagegate_submit_seconds_sum", why="admission") == pytest.approx(0.3)
+    assert scraped.value("imagegate_analysis_seconds_sum", why="admission") == pytest.approx(40)
+
+
+def test_the_time_in_a_lane_is_that_since_a_step_could_be_taken(scraped: Scraped) -> None:
+    waited = msgspec.structs.replace(STEP, queued=10_000)
+    scraped.worker.taken(waited, 10_250)
+    # Clocks differ: nobody takes a step before it is there.
+    scraped.worker.taken(waited, 9_000)
+    assert scraped.value("imagegate_lane_wait_seconds_sum", lane="prewarm") == pytest.approx(0.25)
+    assert scraped.value("imagegate_lane_wait_seconds_count", lane="prewarm") == 2
+
+
+def test_of_a_step_that_does_not_tell_since_when_it_stood_there_no_time_is_made_up(
+    scraped: Scraped,
+) -> None:
+    """While workers of this version take what an earlier one has queued."""
+    scraped.worker.taken(STEP, 10_250)
+    assert scraped.value("imagegate_lane_wait_seconds_count", lane="prewarm") is None
 
 
 def test_polls_and_steps_that_were_published_again_are_counted(scraped: Scraped) -> None:
