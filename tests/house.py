@@ -30,6 +30,7 @@ from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.leadership import MemoryLeadership
+from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -41,6 +42,7 @@ from shared.ports.decisions import DecisionLog
 from shared.ports.exceptions import ExceptionStore
 from shared.ports.leadership import Leadership
 from shared.ports.namespaces import Namespaces
+from shared.ports.polls import Polls
 from shared.ports.presence import Presence
 from shared.ports.steps import StepQueue
 from shared.ports.usage import Usage
@@ -109,6 +111,7 @@ class Backends(msgspec.Struct, frozen=True):
     store: VerdictStore
     claims: RequestClaims
     leases: ScanLeases
+    polls: Polls
     queue: StepQueue
     exceptions: ExceptionStore
     decisions: DecisionLog = msgspec.field(
@@ -130,6 +133,7 @@ def memory_backends() -> Backends:
         store=store,
         claims=MemoryRequestClaims(clock=clock, leases=leases),
         leases=leases,
+        polls=MemoryPolls(clock=clock, under_way=leases.under_way),
         queue=MemoryQueue(clock=clock),
         exceptions=MemoryExceptionStore(clock=clock, announce=store.announce),
     )
@@ -364,6 +368,7 @@ async def house(
                     store=backends.store,
                     claims=backends.claims,
                     leases=backends.leases,
+                    polls=backends.polls,
                     queue=backends.queue,
                     scanner=AnchoreV1(transport=transport, clock=clock),
                     resolver=resolver,

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from services.worker.budget import PollBudget
 from services.worker.chains import Chains, NoPlace
 from services.worker.judging import Judging
 from services.worker.looking import AnalysisLimits, Looking, OnTook
@@ -15,7 +16,7 @@ from shared.domain.errors import (
     TakenForDown,
     TransientFailure,
 )
-from shared.domain.retry import fitting_delay, poll_delay
+from shared.domain.retry import fitting_delay, luck_of, poll_delay
 from shared.domain.step import Step
 from shared.domain.why import Why
 from shared.ports.clock import Clock
@@ -37,6 +38,7 @@ class Advancing:
         submits: Submits,
         chains: Chains,
         judging: Judging,
+        budget: PollBudget,
         quick: QuickLooks,
         clock: Clock,
         limits: AnalysisLimits,
@@ -49,6 +51,7 @@ class Advancing:
         self._submits = submits
         self._chains = chains
         self._judging = judging
+        self._budget = budget
         self._quick = quick
         self._clock = clock
         self._limits = limits
@@ -118,9 +121,13 @@ class Advancing:
             raise failure from error
 
     def _next_delay(self, looking: Looking) -> int:
-        """Seconds: none while quick looks are worth it, and then the ladder's."""
-        worth = self._quick.worth(looking.scanning.lane, looking.age)
-        return 0 if worth else poll_delay(looking.age)
+        """Seconds: none while quick looks are worth it, and then what its age and the number of
+        those under way make of it."""
+        scanning = looking.scanning
+        if self._quick.worth(scanning.lane, looking.age):
+            return 0
+        share = self._budget.share(scanning.lane)
+        return poll_delay(looking.age, share=share, luck=luck_of(scanning.step.id))
 
     def _analysed(self, step: Step, seconds: float) -> None:
         self._quick.analyses.ended(seconds)

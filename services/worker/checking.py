@@ -9,12 +9,10 @@ from services.worker.judging import Judging
 from services.worker.pointing import Pointing
 from services.worker.requesting import Requesting
 from services.worker.scanning import Scanning
+from shared.domain.retry import luck_of, spread_delay
 from shared.domain.step import Step
 
 log = logging.getLogger(__name__)
-
-MAX_TOKEN_WAIT = 1.0
-"""Seconds; a longer wait for the polling budget goes back to a delay queue, not to a slot."""
 
 WHOLE_SECONDS = 1_000
 """Milliseconds: a scanner that tells whole seconds says so much less than it means."""
@@ -54,8 +52,8 @@ class Checking:
             await self._chains.end(scanning)
         elif not await self._pointing.named(subject):
             await self._ask_anew(scanning)
-        elif not await self._budget.take(within=MAX_TOKEN_WAIT):
-            await self._chains.go_on(scanning, 1)
+        elif again := await self._budget.take(scanning.lane):
+            await self._chains.go_on(scanning, spread_delay(again, luck=luck_of(step.id)))
         else:
             await self._advance(scanning)
 

@@ -5,12 +5,12 @@ waits would wait twice as long as he must. A quick look is a look like any other
 others is bounded here (docs/adr/0010).
 """
 
-import asyncio
 import statistics
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 
 from services.worker.budget import PollBudget
+from services.worker.pausing import Pause
 from shared.domain.step import Lane
 from shared.ports.clock import Clock
 
@@ -33,23 +33,6 @@ SHARE = 4
 
 Look = Callable[[], Awaitable[bool]]
 """Asks how far an analysis is; whether the scan is over."""
-
-Pause = Callable[[float], Awaitable[bool]]
-"""Waits for some seconds; False, at once, when the process is to stop."""
-
-
-def pause_unless(stopping: asyncio.Event) -> Pause:
-    """A pause that a drain does not wait for."""
-
-    async def pause(seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await stopping.wait()
-        except TimeoutError:
-            return True
-        return False
-
-    return pause
 
 
 class LastAnalyses:
@@ -104,7 +87,7 @@ class QuickLooks:
         self._taken[lane] += 1
         try:
             while self._likely(age()) and self._budget.spare and await self._pause(PAUSE):
-                if self._clock.monotonic() >= ends or not self._budget.take_spare():
+                if self._clock.monotonic() >= ends or not await self._budget.take_spare():
                     return False
                 if await look():
                     return True

@@ -58,6 +58,7 @@ class Scan:
             submits=Submits(scanner=scanner, pointing=pointing, clock=clock),
             chains=chains,
             judging=judging,
+            budget=budget,
             quick=quick,
             clock=clock,
             limits=limits,

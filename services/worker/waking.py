@@ -25,9 +25,6 @@ from shared.ports.scanner import Analysis, Scanner
 
 log = logging.getLogger(__name__)
 
-WITHIN = 1.0
-"""Seconds that a wake waits for the polling budget; then the chain looks by itself, in its time."""
-
 AGAIN = 1.0
 """Seconds in which this process looks no second time for a wake."""
 
@@ -73,8 +70,8 @@ class Waking:
         holder = await self._chains.holder(step, subject)
         if holder is None or not await self._pointing.named(subject):
             return
-        if not await self._budget.take(within=WITHIN):
-            return
+        if await self._budget.take(holder.lane):
+            return  # no turn: the chain looks by itself, in its time
         analysed = await self._scanner.analysis(subject, step.question)
         if analysed.state is Analysis.DONE:
             await self._judging.judge(

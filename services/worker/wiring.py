@@ -12,8 +12,9 @@ from services.worker.judging import Judging
 from services.worker.ledger import Ledger
 from services.worker.looking import AnalysisLimits
 from services.worker.metrics import WorkerMetrics
+from services.worker.pausing import pause_unless
 from services.worker.pointing import Pointing
-from services.worker.quick import SHARE, QuickLooks, pause_unless
+from services.worker.quick import SHARE, QuickLooks
 from services.worker.reconcile import Reconciler
 from services.worker.scan import Scan
 from services.worker.settings import WorkerSettings
@@ -26,6 +27,7 @@ from shared.adapters.breaker import Breaker, BreakerState
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.registry.client import RegistryClient
@@ -35,6 +37,7 @@ from shared.domain.rules import Rules
 from shared.domain.step import Lane
 from shared.domain.verdict import Action
 from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.polls import Polls
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
 from shared.ports.signing import Sealer, Unsealer
@@ -61,6 +64,7 @@ class WorkerPorts(msgspec.Struct, frozen=True):
     store: VerdictStore
     claims: RequestClaims
     leases: ScanLeases
+    polls: Polls
     queue: StepQueue
     scanner: Scanner
     resolver: DigestResolver
@@ -86,11 +90,18 @@ def run_worker(
         Lane.PREWARM: settings.imagegate_prewarm_slots,
         Lane.CHECK_PREWARM: settings.imagegate_prewarm_slots,
     }
-    budget = PollBudget(rate=settings.imagegate_polls, clock=clock, on_poll=metrics.poll)
+    pause = pause_unless(life.stopping)
+    budget = PollBudget(
+        polls=ports.polls,
+        rate=settings.imagegate_polls,
+        clock=clock,
+        pause=pause,
+        on_poll=metrics.poll,
+    )
     quick = QuickLooks(
         budget=budget,
         clock=clock,
-        pause=pause_unless(life.stopping),
+        pause=pause,
         places={lane: slots[lane] // SHARE for lane in (Lane.CHECK, Lane.CHECK_PREWARM)},
     )
     ledger = Ledger(store=ports.store, sealer=ports.sealer, unsealer=ports.unsealer, clock=clock)
@@ -155,6 +166,7 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
             store=RedisVerdictStore(links=links),
             claims=RedisRequestClaims(links=links),
             leases=RedisScanLeases(links=links),
+            polls=RedisPolls(links=links),
             queue=queue,
             scanner=await stack.enter_async_context(anchore(settings, metrics)),
             resolver=await stack.enter_async_context(

@@ -4,11 +4,16 @@ Delays come from a fixed ladder because each is a queue of its own whose message
 together (docs/design/broker-facts.md 1: only the head of a queue expires).
 """
 
-DELAYS = (1, 2, 5, 10, 30, 60, 300)
+import zlib
+
+DELAYS = (1, 2, 5, 10, 30, 60, 120, 300)
 """Seconds; the delay queues that exist."""
 
-MAX_ATTEMPTS = 8
-"""About ten minutes of trying; then the step is a dead letter."""
+RETRIES = (1, 2, 5, 10, 30, 60, 300)
+"""Seconds before each attempt after the first."""
+
+MAX_ATTEMPTS = len(RETRIES) + 1
+"""About seven minutes of trying; then the step is a dead letter."""
 
 POLL_SHARE = 10
 """A poll waits at most this part of the time the analysis has taken so far."""
@@ -21,6 +26,19 @@ def fitting_delay(seconds: float) -> int:
     return next((delay for delay in DELAYS if delay >= seconds), DELAYS[-1])
 
 
+def spread_delay(seconds: float, *, luck: float) -> int:
+    """One of the two delays of the ladder next to `seconds`, by `luck` (0 to 1, of each step its
+    own): of many steps the mean is `seconds`, and they do not come back together."""
+    longer = fitting_delay(seconds)
+    shorter = _at_most(seconds)
+    return longer if luck * (longer - shorter) < seconds - shorter else shorter
+
+
+def luck_of(step_id: str) -> float:
+    """A step's luck: it stays its own, so that a copy of it is delayed alike."""
+    return zlib.crc32(step_id.encode()) / 2**32
+
+
 def retry_delay(attempt: int, *, retry_after: float | None = None) -> int | None:
     """Seconds before attempt number `attempt` (1 is the first retry); None: give up.
 
@@ -28,14 +46,21 @@ def retry_delay(attempt: int, *, retry_after: float | None = None) -> int | None
     """
     if attempt >= MAX_ATTEMPTS:
         return None
-    own = DELAYS[min(attempt, len(DELAYS)) - 1]
+    own = RETRIES[attempt - 1]
     return max(own, fitting_delay(retry_after)) if retry_after else own
 
 
-def poll_delay(age: float) -> int:
+def poll_delay(age: float, *, share: float = 0.0, luck: float = 0.0) -> int:
     """Seconds before an analysis that has taken `age` seconds is asked about again.
 
-    One second at first, stretched up to 30 (behaviour.md 5).
+    One second at first, stretched up to 30 (behaviour.md 5); and to `share` seconds where so many
+    are under way that the polling budget carries no more (docs/adr/0019). A young one is looked at
+    sooner than that: it waits no longer than it has taken so far.
     """
-    allowed = min(age / POLL_SHARE, MAX_POLL)
-    return max((delay for delay in DELAYS if delay <= allowed), default=DELAYS[0])
+    own = _at_most(min(age / POLL_SHARE, MAX_POLL))
+    stretched = min(share, age)
+    return spread_delay(stretched, luck=luck) if stretched > own else own
+
+
+def _at_most(seconds: float) -> int:
+    return max((delay for delay in DELAYS if delay <= seconds), default=DELAYS[0])

@@ -16,6 +16,7 @@ from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.runtime.clock import SystemClock
 from shared.runtime.lifecycle import Lifecycle
@@ -68,6 +69,7 @@ async def nobody_there() -> AsyncIterator[Backends]:
             store=RedisVerdictStore(links=links),
             claims=RedisRequestClaims(links=links),
             leases=RedisScanLeases(links=links),
+            polls=RedisPolls(links=links),
             queue=queue,
             exceptions=RedisExceptionStore(links=links),
         )

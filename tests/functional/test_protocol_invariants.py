@@ -30,6 +30,7 @@ from services.worker.quick import QuickLooks
 from services.worker.reconcile import Reconciler
 from services.worker.scan import Scan
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.decision import State
 from shared.domain.errors import QueueUnconfirmed, TakenForDown
@@ -181,6 +182,7 @@ class Redis:
         self.leases = MemoryScanLeases(clock=self._clock)
         self.claims = MemoryRequestClaims(clock=self._clock, leases=self.leases)
         self.store = MemoryVerdictStore(clock=self._clock, leases=self.leases)
+        self.polls = MemoryPolls(clock=self._clock, under_way=self.leases.under_way)
 
 
 class Anchore:
@@ -331,7 +333,13 @@ class World:
         follower = Follower(queue=queue, pause=0)
         claims = process.calls(lambda: self.redis.claims)
         scanner = process.calls(lambda: self.anchore)
-        budget = PollBudget(rate=1e6, clock=self.clock, on_poll=self.polled)
+        budget = PollBudget(
+            polls=process.calls(lambda: self.redis.polls),
+            rate=1e6,
+            clock=self.clock,
+            pause=functools.partial(self.pause, process),
+            on_poll=self.polled,
+        )
         scan = Scan(
             scanner=scanner,
             pointing=pointing,

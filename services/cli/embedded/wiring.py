@@ -31,6 +31,7 @@ from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.adapters.memory.exceptions import MemoryExceptionStore
+from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -138,6 +139,7 @@ async def embedded(
                 store=ports.store,
                 claims=ports.claims,
                 leases=leases,
+                polls=MemoryPolls(clock=clock, under_way=leases.under_way),
                 queue=queue,
                 scanner=scanner,
                 resolver=registry,

@@ -7,6 +7,9 @@ from shared.domain.step import Lane
 from shared.ports.clock import Clock
 from shared.ports.polls import Turn, most_saved
 
+DUST = 1e-6
+"""What may be missing of a turn: less than the microsecond in which it comes."""
+
 
 class MemoryPolls:
     """A `shared.ports.polls.Polls` for one process.
@@ -24,7 +27,7 @@ class MemoryPolls:
         now = self._clock.monotonic()
         tokens = min(most_saved(rate), self._tokens + (now - self._at) * rate)
         missing = 1 + spare - tokens
-        granted = missing <= 0
+        granted = missing <= DUST
         self._tokens, self._at = tokens - granted, now
         scans = self._under_way()
         return Turn(

@@ -214,15 +214,16 @@ if held[1] then
   tokens = math.min(most, held[1] + math.max(0, at - held[2]) * rate / 1000000)
 end
 local missing = 1 + ARGV[2] - tokens
+local granted = missing <= 0.000001
 local wait = 0
-if missing <= 0 then tokens = tokens - 1 else wait = math.ceil(1000 * missing / rate) end
+if granted then tokens = tokens - 1 else wait = math.ceil(1000 * missing / rate) end
 local left = string.format('%.9f', tokens)
 redis.call('HSET', KEYS[1], 'tokens', left, 'at', string.format('%.0f', at))
 redis.call('PEXPIRE', KEYS[1], math.ceil(1000 * most / rate))
 forget_ended(KEYS[2])
 local under_way = redis.call('ZCARD', KEYS[2] .. ':when')
 local for_people = redis.call('ZCARD', KEYS[2] .. ':seen:' .. ARGV[3])
-return { missing <= 0 and 1 or 0, wait, left, under_way, for_people }
+return { granted and 1 or 0, wait, left, under_way, for_people }
 """
 )
 

@@ -31,7 +31,7 @@ from shared.runtime.tls import CertificateFiles
 from tests.fakes.sealing import PlainSealer
 
 TOKEN = "the-token-of-these-tests-0123456789"
-DELAYS = (1, 2, 5, 10, 30, 60, 300)
+DELAYS = (1, 2, 5, 10, 30, 60, 120, 300)
 
 
 class ShownQueue(MemoryQueue):

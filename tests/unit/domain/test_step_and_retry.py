@@ -1,10 +1,21 @@
 """Messages are versioned and checked; delays come from the ladder."""
 
+import statistics
+
 import msgspec
 import pytest
 
 from shared.domain.errors import InvalidStep
-from shared.domain.retry import DELAYS, MAX_ATTEMPTS, fitting_delay, poll_delay, retry_delay
+from shared.domain.retry import (
+    DELAYS,
+    MAX_ATTEMPTS,
+    MAX_POLL,
+    fitting_delay,
+    luck_of,
+    poll_delay,
+    retry_delay,
+    spread_delay,
+)
 from shared.domain.step import (
     MAX_HISTORY,
     REQUEUED,
@@ -88,7 +99,7 @@ def test_retries_climb_the_ladder_and_end() -> None:
     assert delays == [1, 2, 5, 10, 30, 60, 300, None]
 
 
-@pytest.mark.parametrize(("asked", "delay"), [(0.5, 1), (3, 5), (45, 60), (9999, 300)])
+@pytest.mark.parametrize(("asked", "delay"), [(0.5, 1), (3, 5), (45, 60), (90, 120), (9999, 300)])
 def test_what_the_other_side_asked_for_is_honoured(asked: float, delay: int) -> None:
     assert retry_delay(1, retry_after=asked) == delay
 
@@ -103,12 +114,50 @@ def test_polls_stretch_with_the_age_of_the_analysis_up_to_half_a_minute(
     assert poll_delay(age) in DELAYS
 
 
+def test_polls_stretch_to_the_share_of_each_where_many_are_under_way() -> None:
+    lucks = [number / 1000 for number in range(1000)]
+    for share in (1.5, 7, 45, 111, 200):
+        delays = [poll_delay(3600, share=share, luck=luck) for luck in lucks]
+        assert statistics.mean(delays) == pytest.approx(max(share, MAX_POLL), rel=0.02)
+        assert set(delays) <= set(DELAYS)
+
+
+@pytest.mark.parametrize(("age", "delay"), [(0, 1), (1, 1), (2, 2), (5, 5), (10, 10), (60, 60)])
+def test_a_young_analysis_waits_no_longer_than_it_has_taken_so_far(age: float, delay: int) -> None:
+    assert poll_delay(age, share=5000, luck=0.5) == delay
+
+
+def test_a_share_that_is_shorter_than_what_the_age_asks_for_changes_nothing() -> None:
+    assert poll_delay(9999, share=29, luck=0.99) == poll_delay(9999)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "delays"),
+    [(0, {1}), (1, {1}), (1.5, {1, 2}), (30, {30}), (61, {60, 120}), (9999, {300})],
+)
+def test_a_spread_delay_is_one_of_the_two_beside_it(seconds: float, delays: set[int]) -> None:
+    assert {spread_delay(seconds, luck=each / 1000) for each in range(1000)} == delays
+
+
+def test_of_many_spread_delays_the_mean_is_what_was_wanted() -> None:
+    steps = [f"chain.{number}" for number in range(5_000)]
+    for seconds in (1.2, 17, 100, 290):
+        delays = [spread_delay(seconds, luck=luck_of(step)) for step in steps]
+        assert statistics.mean(delays) == pytest.approx(seconds, rel=0.05)
+
+
+def test_a_steps_luck_stays_its_own() -> None:
+    assert luck_of("a step") == luck_of("a step") != luck_of("another step")
+    assert all(0 <= luck_of(str(number)) < 1 for number in range(1000))
+
+
 def test_a_delay_is_never_shorter_than_asked_where_the_ladder_has_one() -> None:
-    assert [fitting_delay(seconds) for seconds in (0, 1, 1.1, 6, 61, 301)] == [
+    assert [fitting_delay(seconds) for seconds in (0, 1, 1.1, 6, 61, 121, 301)] == [
         1,
         1,
         2,
         10,
+        120,
         300,
         300,
     ]

@@ -17,6 +17,7 @@ from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.breaker import Breaker
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
+from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.reference import ImageReference
@@ -58,7 +59,13 @@ class Rig:
         sealer = PlainSealer()
         self.ledger = Ledger(store=self.store, sealer=sealer, unsealer=sealer, clock=clock)
         self.polls: list[Poll] = []
-        self.budget = PollBudget(rate=polls, clock=clock, on_poll=self.polls.append)
+        self.budget = PollBudget(
+            polls=MemoryPolls(clock=clock, under_way=self.leases.under_way),
+            rate=polls,
+            clock=clock,
+            pause=self.pause,
+            on_poll=self.polls.append,
+        )
         self.quick = QuickLooks(
             budget=self.budget,
             clock=clock,

@@ -1,10 +1,12 @@
 """Quick looks: when a step looks again inside itself, and what that may cost others."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from services.worker.budget import Poll, PollBudget
+from services.worker.pausing import pause_unless
 from services.worker.quick import (
     AT_A_TIME,
     FORGET,
@@ -14,8 +16,8 @@ from services.worker.quick import (
     YOUNG,
     LastAnalyses,
     QuickLooks,
-    pause_unless,
 )
+from shared.adapters.memory.polls import MemoryPolls
 from shared.domain.errors import TransientFailure
 from shared.domain.step import Lane
 from tests.fakes.clock import FakeClock
@@ -34,7 +36,14 @@ class Rig:
         self.done_at = 1e9
         self.look_takes = 0.0
         self.goes_on = True
-        self.budget = PollBudget(rate=rate, clock=self.clock, on_poll=self.polls.append)
+        self.budget = PollBudget(
+            polls=MemoryPolls(clock=self.clock, under_way=Counter),
+            rate=rate,
+            clock=self.clock,
+            pause=self.pause,
+            patience=0,
+            on_poll=self.polls.append,
+        )
         self.quick = QuickLooks(
             budget=self.budget, clock=self.clock, pause=self.pause, places={Lane.CHECK: PLACES}
         )
@@ -105,19 +114,20 @@ async def test_a_lane_without_places_is_never_held() -> None:
 async def test_half_of_the_polling_budget_is_kept_for_ordinary_checks() -> None:
     rig = Rig(rate=20.0)
     for _ in range(9):
-        assert await rig.budget.take(within=0)
+        assert not await rig.budget.take(Lane.CHECK)
     assert rig.quick.worth(Lane.CHECK, 0.0)
-    assert rig.budget.take_spare()
+    assert await rig.budget.take_spare()
     assert not rig.quick.worth(Lane.CHECK, 0.0)
-    assert not rig.budget.take_spare()
-    assert [await rig.budget.take(within=0) for _ in range(11)] == [True] * 10 + [False]
+    assert not await rig.budget.take_spare()
+    had = [not await rig.budget.take(Lane.CHECK) for _ in range(11)]
+    assert had == [True] * 10 + [False]
 
 
 async def test_a_small_budget_has_nothing_to_spare() -> None:
     rig = Rig(rate=0.5)
     rig.clock.advance(10_000)
     assert not rig.quick.worth(Lane.CHECK, 0.0)
-    assert await rig.budget.take(within=0)
+    assert not await rig.budget.take(Lane.CHECK)
 
 
 async def test_a_step_whose_budget_is_used_up_meanwhile_ends_and_the_next_waits_the_ladder() -> (

@@ -5,7 +5,6 @@ import contextlib
 import msgspec
 import pytest
 
-from services.worker.budget import PollBudget
 from shared.domain.errors import ErrorKind, InvalidReference, TransientFailure
 from shared.domain.pointer import DAY, FRESH_ERROR, MINUTE, Pointer, pointer_key
 from shared.domain.reference import parse_reference
@@ -21,7 +20,6 @@ from shared.domain.verdict import (
 )
 from shared.domain.why import Why
 from shared.ports.claims import Claim, Hold
-from tests.fakes.clock import FakeClock
 from tests.fakes.images import Content, index_of, tiny_image
 from tests.fakes.registry import answer
 from tests.fakes.sealing import PlainSealer
@@ -428,32 +426,36 @@ async def test_requirement_analysis_asks_for_no_policy(rig: Rig) -> None:
 
 
 async def test_a_check_that_would_wait_long_for_its_token_is_put_off_and_asks_nothing() -> None:
-    async with rigged(polls=0.001) as rig:
+    async with rigged(polls=0.1) as rig:
         await rig.scan.request(rig.step())
+        await rig.budget.take(Lane.CHECK)
         asked = rig.anchore.store.calls["image_get"]
         await rig.scan.check(rig.next_check())
         assert rig.anchore.store.calls["image_get"] == asked
-        assert rig.next_check().hop == 2
+        check, delay = rig.followed[-1]
+        assert (check.hop, check.polls, check.attempt) == (2, 1, 0)
+        assert delay == 10
+        rig.clock.advance(10_000)
+        await rig.scan.check(check)
+        assert rig.anchore.store.calls["image_get"] == asked + 1
 
 
-async def test_a_poll_budget_gives_its_rate_and_no_more() -> None:
-    clock = FakeClock()
-    budget = PollBudget(rate=20, clock=clock)
-    assert [await budget.take(within=0) for _ in range(25)] == [True] * 20 + [False] * 5
-    clock.advance(100)
-    assert [await budget.take(within=0) for _ in range(3)] == [True, True, False]
-    clock.advance(3_600_000)
-    assert [await budget.take(within=0) for _ in range(21)] == [True] * 20 + [False]
-
-
-async def test_a_poll_budget_of_less_than_one_a_second_saves_up_for_a_whole_token() -> None:
-    clock = FakeClock()
-    budget = PollBudget(rate=0.25, clock=clock)
-    assert not await budget.take(within=1)
-    clock.advance(3_000)
-    assert [await budget.take(within=1) for _ in range(2)] == [True, False]
-    clock.advance(3_600_000)
-    assert [await budget.take(within=1) for _ in range(2)] == [True, False]
+async def test_in_a_crowd_a_check_comes_again_when_it_is_its_turn_and_its_record_lives_as_long(
+    rig: Rig,
+) -> None:
+    await rig.scan.request(rig.step())
+    for number in range(2_000):
+        key = f"scan:{number}"
+        await rig.leases.hold(key, chain=key, hop=0, life=3_600_000, lane=Lane.CHECK, first_seen=0)
+    rig.clock.advance(300_000)
+    delays = set()
+    for _ in range(12):
+        await rig.scan.check(rig.next_check())
+        delay = rig.followed[-1][1]
+        delays.add(delay)
+        rig.clock.advance(1000 * delay)
+        assert await rig.held()
+    assert delays <= {60, 120}
 
 
 async def test_no_message_makes_a_verdict_under_a_tag_that_nobody_saw_name_the_digest(

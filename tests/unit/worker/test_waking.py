@@ -88,6 +88,7 @@ async def test_of_many_wakes_of_one_scan_one_a_second_costs_a_look(rig: Rig) -> 
 async def test_without_budget_a_wake_asks_nothing() -> None:
     async with rigged(polls=0.1) as rig:
         await _under_way(rig)
+        await rig.budget.take(Lane.CHECK)
         rig.anchore.store.finish(CONTENT.digest)
         await rig.scan.wake(_wake(rig))
         assert await rig.verdict() is None
