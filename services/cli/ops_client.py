@@ -40,6 +40,7 @@ class ScanWanted(msgspec.Struct, frozen=True):
     image: str
     dockerfile: bytes | None = None
     policy: PolicyChoice | None = None
+    force: bool = False
 
 
 class LettersMeant(msgspec.Struct, frozen=True):
@@ -147,10 +148,15 @@ class OpsClient:
         return await self.ask("POST", f"/api/dead/{order}", Ended, body=body)
 
     async def start(
-        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+        self,
+        image: str,
+        *,
+        dockerfile: bytes | None,
+        policy: PolicyChoice | None = None,
+        force: bool = False,
     ) -> ScanStarted:
         """See `ScansView`."""
-        body = msgspec.json.encode(ScanWanted(image, dockerfile, policy))
+        body = msgspec.json.encode(ScanWanted(image, dockerfile, policy, force))
         return await self.ask("POST", "/api/scans", ScanStarted, body=body)
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:

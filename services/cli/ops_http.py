@@ -34,7 +34,12 @@ def ops_app(
 
     async def start(request: web.Request) -> object:
         wanted = msgspec.json.decode(await request.read(), type=ScanWanted)
-        return await scans.start(wanted.image, dockerfile=wanted.dockerfile, policy=wanted.policy)
+        return await scans.start(
+            wanted.image,
+            dockerfile=wanted.dockerfile,
+            policy=wanted.policy,
+            force=wanted.force,
+        )
 
     async def state(request: web.Request) -> object:
         image, account, policy = (

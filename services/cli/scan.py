@@ -33,6 +33,9 @@ def scan(
     dockerfile: Annotated[
         Path | None, typer.Option(help="Its Dockerfile: goes to Anchore, never to the queue.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Have Anchore analyse it anew, though it knows it.")
+    ] = False,
     policy: Annotated[str, typer.Option(help="By this policy's id alone.")] = "",
     account: Annotated[str, typer.Option(help="Of this account of Anchore.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds that --wait waits.")] = 300.0,
@@ -47,10 +50,12 @@ def scan(
             scans, out = backend.scans, console()
             before = await scans.state(image, policy=choice)
             began = SystemClock().now()
-            started = await scans.start(image, dockerfile=content, policy=choice)
+            started = await scans.start(image, dockerfile=content, policy=choice, force=force)
             for digest in started.submitted:
                 out.print(plain(f"submitted {digest} with its Dockerfile"))
             out.print(plain(f"{'under way already' if started.under_way else 'queued'}: {image}"))
+            if started.under_way and force and not started.submitted:
+                out.print(plain("not forced: somebody had it queued before; try again"))
             if not wait:
                 return Exit.GOOD
             state = await verdict_of(

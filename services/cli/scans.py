@@ -63,10 +63,15 @@ class ScansView(Protocol):
     """What the command asks. Errors: ImagegateError."""
 
     async def start(
-        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+        self,
+        image: str,
+        *,
+        dockerfile: bytes | None,
+        policy: PolicyChoice | None = None,
+        force: bool = False,
     ) -> ScanStarted:
         """Have `image` judged, by `policy` alone if there is one, else by all that the rules may
-        ask."""
+        ask; with `force` it is analysed anew before, whatever the scanner has of it."""
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """What is known of it; asks for nothing."""
@@ -97,14 +102,21 @@ class Scans:
         self._scanner_name = scanner_name
 
     async def start(
-        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+        self,
+        image: str,
+        *,
+        dockerfile: bytes | None,
+        policy: PolicyChoice | None = None,
+        force: bool = False,
     ) -> ScanStarted:
         """Submit with the Dockerfile if there is one, then queue the requests of an operator."""
         wanted = self._images(image, policy)
         submitted: tuple[str, ...] = ()
         if dockerfile is not None:
-            submitted = await self._submit(wanted, dockerfile)
-        asked = [await self._ask(each) for each in wanted]
+            submitted = await self._submit(wanted, dockerfile, force=force)
+        # What was submitted here is analysed anew already.
+        force = force and not submitted
+        asked = [await self._ask(each, force=force) for each in wanted]
         if Asked.STORE_DOWN in asked:
             raise StoreUnreachable(f"the verdict store does not answer: {NOTHING}")
         if Asked.QUEUE_DOWN in asked:
@@ -129,8 +141,10 @@ class Scans:
             answers=tuple(f"{each.state}: {name_of(by.question)}" for each, by in told),
         )
 
-    async def _ask(self, image: Image) -> Asked:
-        return await self._requests.ask(image, Need.REQUEST, lane=Lane.PREWARM, why=Why.OPERATOR)
+    async def _ask(self, image: Image, *, force: bool) -> Asked:
+        return await self._requests.ask(
+            image, Need.REQUEST, lane=Lane.PREWARM, why=Why.OPERATOR, force=force
+        )
 
     async def _state(self, image: Image) -> ImageState:
         patience = Patience(until=self._clock.monotonic(), asks=False, waits=False)
@@ -163,7 +177,9 @@ class Scans:
             )
         return [Image(text, reference, always=False, question=each) for each in questions]
 
-    async def _submit(self, images: list[Image], dockerfile: bytes) -> tuple[str, ...]:
+    async def _submit(
+        self, images: list[Image], dockerfile: bytes, *, force: bool
+    ) -> tuple[str, ...]:
         """Once for each account: what is analysed belongs to one."""
         if len(dockerfile) > MAX_DOCKERFILE:
             raise PermanentFailure(
@@ -173,19 +189,21 @@ class Scans:
         by_account = {image.question.account: image for image in images}
         await asyncio.gather(
             *(
-                self._submit_one(image, digest, dockerfile)
+                self._submit_one(image, digest, dockerfile, force=force)
                 for image in by_account.values()
                 for digest in digests
             )
         )
         return digests
 
-    async def _submit_one(self, image: Image, digest: str, dockerfile: bytes) -> None:
+    async def _submit_one(
+        self, image: Image, digest: str, dockerfile: bytes, *, force: bool
+    ) -> None:
         reference, question = image.reference, image.question
         subject = Subject(reference.repository, digest, reference.tag)
         # As a worker does: what could be read in two ways is not submitted.
         await self._resolver.manifest(reference, digest)
-        await self._scanner.submit(subject, question, dockerfile=dockerfile)
+        await self._scanner.submit(subject, question, dockerfile=dockerfile, force=force)
 
     async def _manifests(self, reference: ImageReference) -> tuple[str, ...]:
         """The image's digest, or those of the manifests that count in the cluster."""

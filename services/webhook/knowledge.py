@@ -57,6 +57,8 @@ class Patience(msgspec.Struct, frozen=True):
     only_first: bool = False
     """Wait only when this review took the request claim."""
     lane: Lane = Lane.ADMISSION
+    tenant: str = ""
+    """The namespace in whose budget of new analyses it counts."""
 
 
 class Glimpse(msgspec.Struct):
@@ -171,6 +173,8 @@ class Knowledge:
                 outcome = asked.get(answer.need, Asked.UNDER_WAY)
                 if outcome in DOWN:
                     return _unanswered(image, State(outcome), "")
+                if outcome is Asked.OVER:
+                    return self._over(image, patience.tenant)
                 if not self._may_wait(patience, resolving, outcome is Asked.FIRST):
                     break
                 left = until - self._clock.monotonic()
@@ -231,6 +235,7 @@ class Knowledge:
             subjects=missing.subjects,
             lane=patience.lane,
             within=max(end - self._clock.monotonic(), 0.05),
+            tenant=patience.tenant,
         )
 
     def _may_wait(self, patience: Patience, resolving: bool, first: bool) -> bool:
@@ -249,6 +254,13 @@ class Knowledge:
             since=self._requests.since(image),
             usual=self._requests.usual(image),
             unresolved=missing.unresolved,
+        )
+
+    def _over(self, image: Image, tenant: str) -> Judgement:
+        """Nothing was asked for; so it is wanted since now."""
+        pending = _unanswered(image, State.PENDING, "")
+        return msgspec.structs.replace(
+            pending, since=self._clock.now(), usual=self._requests.usual(image), over=tenant
         )
 
     def _renew(self, image: Image, known: Known) -> None:

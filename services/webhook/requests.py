@@ -46,6 +46,9 @@ class Asked(StrEnum):
     FIRST = "first"
     """This caller took the claim, and the step is queued."""
     UNDER_WAY = "under_way"
+    OVER = "over"
+    """The namespace has as many analyses under way as it may: nothing was asked for, and nobody
+    else is kept from asking."""
     STORE_DOWN = "store_down"
     QUEUE_DOWN = "queue_down"
 
@@ -58,6 +61,8 @@ class Request(msgspec.Struct):
     outcome: Asked
     lane: Lane
     """In which the last step was wanted."""
+    tenant: str = ""
+    """Whose budget the last step counts in."""
 
 
 class Requests:
@@ -95,10 +100,12 @@ class Requests:
         if self._remembered.pop(_claim_key(image, Need.REQUEST), None) is not None:
             self._timings.forget(image.reference, image.question)
 
-    def asked_lately(self, image: Image, need: Need) -> bool:
+    def asked_lately(self, image: Image, need: Need, *, tenant: str = "") -> bool:
         """Whether asking now would change nothing."""
         request = self._remembered.get(_claim_key(image, need))
-        return request is not None and self._clock.monotonic() < request.tried + ASKED_AGAIN
+        if request is None or (request.outcome is Asked.OVER and request.tenant != tenant):
+            return False
+        return self._clock.monotonic() < request.tried + ASKED_AGAIN
 
     async def ask(
         self,
@@ -109,12 +116,18 @@ class Requests:
         lane: Lane = Lane.ADMISSION,
         why: Why = Why.ADMISSION,
         within: float = 0.0,
+        tenant: str = "",
+        force: bool = False,
     ) -> Asked:
         """Have it resolved or judged; never raises for a dead store or queue.
 
-        `within` (seconds): how long somebody waits for a resolve.
+        `within` (seconds): how long somebody waits for a resolve. `tenant`: the namespace whose
+        budget of new analyses a request in the people's lane counts in. `force`: as in `Step`.
         """
-        outcome = await self._ask(image, need, subjects, lane=lane, why=why, within=within)
+        step = self._step(image, need, lane=lane, why=why, within=within, force=force)
+        if step.lane is Lane.ADMISSION:
+            step = msgspec.structs.replace(step, tenant=tenant)
+        outcome = await self._ask(image, need, step, subjects, lane=lane, within=within)
         self._on_asked(need, outcome)
         return outcome
 
@@ -122,46 +135,47 @@ class Requests:
         self,
         image: Image,
         need: Need,
+        step: Step,
         subjects: Sequence[Subject],
         *,
         lane: Lane,
-        why: Why,
         within: float,
     ) -> Asked:
-        key = _claim_key(image, need)
         now = self._clock.monotonic()
-        request = self._remembered.get(key)
-        if request is None or now > request.tried + ANOTHER_STORY:
-            request = Request(self._clock.now(), now, Asked.UNDER_WAY, lane)
-            self._remember(key, request)
-        elif self.asked_lately(image, need) and not _more_urgent(lane, than=request.lane):
+        request = self._remembered.get(step.claim)
+        lately = self.asked_lately(image, need, tenant=step.tenant)
+        if request is not None and lately and not _more_urgent(lane, than=request.lane):
             return Asked.UNDER_WAY if request.outcome is Asked.FIRST else request.outcome
+        if request is None or _is_another_story(request, now):
+            request = Request(step.first_seen, now, Asked.UNDER_WAY, lane)
+            self._remember(step.claim, request)
         request.tried, request.outcome, request.lane = now, Asked.UNDER_WAY, lane
-        step = self._step(image, need, key, lane=lane, why=why, within=within)
-        request.outcome = await self._claim_and_publish(key, step, subjects, within=within)
+        request.tenant = step.tenant
+        request.outcome = await self._claim_and_publish(step, subjects, within=within)
         if request.outcome is Asked.FIRST and step.lane is Lane.ADMISSION:
             self._timings.began(image.reference, image.question, at=step.first_seen)
         return request.outcome
 
     async def _claim_and_publish(
-        self, key: str, step: Step, subjects: Sequence[Subject], *, within: float
+        self, step: Step, subjects: Sequence[Subject], *, within: float
     ) -> Asked:
         resolving = step.kind is StepKind.RESOLVE
         life = RESOLVE_LIFE if resolving else CLAIM_LIFE
         scans = [scan_key(subject, step.question) for subject in subjects]
         try:
-            if await self._claims.claim(key, step, life=life, scans=scans) is not Claim.TAKEN:
-                return Asked.UNDER_WAY
+            claim = await self._claims.claim(step.claim, step, life=life, scans=scans)
         except StoreError as error:
             log.warning("not asked for: %s", error)
             return Asked.STORE_DOWN
+        if claim is not Claim.TAKEN:
+            return Asked.OVER if claim is Claim.OVER else Asked.UNDER_WAY
         try:
             await self._queue.publish(step, expires_in=within if resolving else None)
         except QueueUnconfirmed as error:
-            log.warning("no confirm for %s, its claim ends by itself: %s", key, error)
+            log.warning("no confirm for %s, its claim ends by itself: %s", step.claim, error)
         except QueueError as error:
-            log.warning("cannot queue %s: %s", key, error)
-            await self._drop(key)
+            log.warning("cannot queue %s: %s", step.claim, error)
+            await self._drop(step.claim)
             return Asked.QUEUE_DOWN
         return Asked.FIRST
 
@@ -172,7 +186,7 @@ class Requests:
             log.warning("cannot drop the claim %s, it ends by itself: %s", key, error)
 
     def _step(
-        self, image: Image, need: Need, key: str, *, lane: Lane, why: Why, within: float
+        self, image: Image, need: Need, *, lane: Lane, why: Why, within: float, force: bool
     ) -> Step:
         now = self._clock.now()
         resolving = need is Need.RESOLVE
@@ -184,14 +198,20 @@ class Requests:
             question=image.question,
             first_seen=now,
             why=why,
-            claim=key,
+            claim=_claim_key(image, need),
             deadline=now + round(within * 1000) if resolving else None,
+            force=force,
         )
 
     def _remember(self, key: str, request: Request) -> None:
         self._remembered[key] = request
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
+
+
+def _is_another_story(request: Request, now: float) -> bool:
+    """Whether nobody waits any more for what was wanted then, or nothing came of it."""
+    return request.outcome is Asked.OVER or now > request.tried + ANOTHER_STORY
 
 
 def _more_urgent(lane: Lane, *, than: Lane) -> bool:

@@ -38,6 +38,10 @@ KEPT_DECISIONS = 2_000
 KEPT_IMAGES = 16
 """Of a pod whose decision is kept for the next one like it: together they bound the memory."""
 
+MAX_TENANT = 63
+"""Characters of a namespace's name; a longer one is a stranger's, and counts as what it begins
+with."""
+
 AGE_SHOWN = 1_000
 """Milliseconds: how exactly an answer tells a verdict's age."""
 
@@ -211,6 +215,7 @@ class Reviewer:
             who=review,
             only_first=review.by_system,
             lane=Lane.ADMISSION if urgent else Lane.PREWARM,
+            tenant=review.request.namespace[:MAX_TENANT] if urgent else "",
         )
 
 

@@ -13,6 +13,7 @@ from services.webhook.lines import Said, image_line, shown
 from shared.domain.decision import Judgement, State
 from shared.domain.pointer import MINUTE, SECOND
 from shared.domain.verdict import Finding, Outcome, Verdict
+from shared.ports.claims import MAX_OF_A_TENANT
 
 MAX_LINES = 10
 """Findings of a message, and images beside the worst; the rest are counted. So a message has at
@@ -124,6 +125,11 @@ def _error(judgement: Judgement, now: int, rule: str) -> Said:
 
 
 def _pending(judgement: Judgement, now: int, rule: str) -> Said:
+    if judgement.over:
+        return Said(
+            f"not judged yet, and its scan not begun: {MAX_OF_A_TENANT} new images of namespace "
+            f"{shown(judgement.over, 63)} are being analysed, as many as one may have: try again"
+        )
     if judgement.verdicts:
         return Said("judged, and its tag is not pinned to a digest yet: try again, then it will be")
     usual = f", such scans take about {_span(judgement.usual)}" if judgement.usual else ""

@@ -59,6 +59,9 @@ class Judgement(msgspec.Struct, frozen=True):
     """What the reference stands for, once that is known: an index's or a manifest's."""
     known_since: int = 0
     """Of a tag: since when it is known what it names (ms); 0: longer than was written down."""
+    over: str = ""
+    """The namespace that has as many analyses under way as it may, while pending: no scan of this
+    one was asked for."""
     unresolved: bool = False
     """Nobody knows what the tag names, and asking its registry failed a moment ago."""
     unjudged: State | None = None

@@ -68,7 +68,12 @@ class NoScans:
     """Nobody scans here."""
 
     async def start(
-        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+        self,
+        image: str,
+        *,
+        dockerfile: bytes | None,
+        policy: PolicyChoice | None = None,
+        force: bool = False,
     ) -> ScanStarted:
         raise NotImplementedError
 

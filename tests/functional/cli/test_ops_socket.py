@@ -68,6 +68,7 @@ class Told:
         self._down = down
         self.started: list[tuple[str, bytes | None]] = []
         self.choices: list[PolicyChoice | None] = []
+        self.forced: list[bool] = []
         self.limits: list[int] = []
         self.images: list[str] = []
         self.ended: list[tuple[str, Collection[str]]] = []
@@ -122,12 +123,18 @@ class Told:
         return ENDED
 
     async def start(
-        self, image: str, *, dockerfile: bytes | None, policy: PolicyChoice | None = None
+        self,
+        image: str,
+        *,
+        dockerfile: bytes | None,
+        policy: PolicyChoice | None = None,
+        force: bool = False,
     ) -> ScanStarted:
         if self._down:
             raise StoreUnreachable("no redis")
         self.started.append((image, dockerfile))
         self.choices.append(policy)
+        self.forced.append(force)
         return ScanStarted(image, under_way=False)
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
@@ -170,7 +177,8 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         assert await client.state("a.example/b:1") == STATE
         dockerfile = bytes(range(256)) * 1024
         await client.start("a.example/b:1", dockerfile=dockerfile)
-        await client.start("a.example/b:2", dockerfile=None)
+        await client.start("a.example/b:2", dockerfile=None, force=True)
+    assert told.forced == [False, True]
     assert told.started == [("a.example/b:1", dockerfile), ("a.example/b:2", None)]
     assert (told.limits, told.images) == ([7, 8, 9], ["a.example/b:1@sha256:a b&c"])
     assert told.put == [(b"\x00\xff", "a1b2", 9)]

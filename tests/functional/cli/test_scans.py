@@ -88,9 +88,7 @@ class World:
         self.kept = KeptQueue()
         self.queue: StepQueue = self.kept
         self.resolver = RegistryClient(rules=lambda: self.rules, clock=self.clock)
-        self.transport = AnchoreTransport(
-            url=anchore.url, user=anchore.user, password=anchore.password
-        )
+        self.transport = AnchoreTransport(url=anchore.url, user="admin", password=anchore.password)
 
     def scans(self) -> Scans:
         requests = Requests(claims=self.claims, queue=self.queue, clock=self.clock)
@@ -165,6 +163,25 @@ async def test_without_a_dockerfile_only_a_request_is_queued(world: World) -> No
     assert step.reference == str(reference)
     assert not world.anchore.store.calls
     assert not world.registry.requests
+
+
+async def test_what_is_to_be_analysed_anew_is_said_in_the_request(world: World) -> None:
+    started = await world.scans().start("a.example/b:1", dockerfile=None, force=True)
+    assert not started.under_way
+    (step,) = world.kept.steps
+    assert (step.force, step.why, step.lane) == (True, Why.OPERATOR, Lane.PREWARM)
+
+
+async def test_with_a_dockerfile_it_is_analysed_anew_here_and_no_second_time(world: World) -> None:
+    content = tiny_image()
+    reference = world.registry.put(content, "team/app:1.0")
+    for times in (1, 2):
+        await world.scans().start(str(reference), dockerfile=DOCKERFILE)
+        assert world.anchore.store.submits == {content.digest: times}
+    world.anchore.store.settle_after(None)
+    await world.scans().start(str(reference), dockerfile=DOCKERFILE, force=True)
+    assert world.anchore.store.images["admin", content.digest].status == "not_analyzed"
+    assert not any(step.force for step in world.kept.steps)
 
 
 PCI = Rule("pci", policy=PolicyChoice("pci", "strict"))

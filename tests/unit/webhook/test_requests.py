@@ -1,5 +1,6 @@
 """Which questions a webhook asks again, and since when it says that a scan is under way."""
 
+import msgspec
 import pytest
 
 from services.webhook.catalogue import Image, Need
@@ -10,12 +11,14 @@ from shared.adapters.memory.queue import MemoryQueue
 from shared.domain.errors import QueueUnconfirmed
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Rules
-from shared.domain.step import Lane, Step
+from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Subject, verdict_key
+from shared.ports.claims import MAX_OF_A_TENANT, Claim
 from tests.fakes.clock import FakeClock
 
 REFERENCE = parse_reference("ghcr.io/team/app:1")
 IMAGE = Image(str(REFERENCE), REFERENCE, False, Rules().default.question(scanner="anchore"))
+STEP = Step("another", StepKind.REQUEST, Lane.ADMISSION, "a.b/c:1", IMAGE.question, first_seen=0)
 
 
 class Silent(MemoryQueue):
@@ -39,8 +42,14 @@ class Rig:
             claims=self.claims, queue=self.queue, clock=self.clock, timings=self.timings
         )
 
-    async def ask(self, lane: Lane, need: Need = Need.REQUEST) -> Asked:
-        return await self.requests.ask(IMAGE, need, lane=lane)
+    async def ask(self, lane: Lane, need: Need = Need.REQUEST, *, tenant: str = "") -> Asked:
+        return await self.requests.ask(IMAGE, need, lane=lane, tenant=tenant)
+
+    async def fill(self, tenant: str) -> None:
+        """The namespace has as many new images analysed as it may."""
+        for number in range(MAX_OF_A_TENANT):
+            step = msgspec.structs.replace(STEP, claim=f"{tenant} {number}", tenant=tenant)
+            assert await self.claims.claim(step.claim, step, life=5_000) is Claim.TAKEN
 
     def another(self) -> Requests:
         """Those of another webhook, whose broker works."""
@@ -155,3 +164,31 @@ async def test_what_nobody_confirmed_may_be_on_its_way_and_is_claimed_until_that
     assert await rig.another().ask(IMAGE, Need.REQUEST) is Asked.UNDER_WAY
     rig.clock.advance(1)
     assert await rig.another().ask(IMAGE, Need.REQUEST) is Asked.FIRST
+
+
+async def test_what_a_namespace_wants_above_its_budget_is_not_queued_and_asked_again() -> None:
+    rig = Rig()
+    await rig.fill("a")
+    assert await rig.ask(Lane.ADMISSION, tenant="a") is Asked.OVER
+    assert await rig.ready() == {}
+    rig.clock.advance(5_000)
+    began = rig.clock.now()
+    assert await rig.ask(Lane.ADMISSION, tenant="a") is Asked.FIRST
+    assert rig.requests.since(IMAGE) == began
+
+
+async def test_a_namespace_above_its_budget_keeps_no_other_from_asking_for_the_same_image() -> None:
+    rig = Rig()
+    await rig.fill("a")
+    assert await rig.ask(Lane.ADMISSION, tenant="a") is Asked.OVER
+    assert await rig.ask(Lane.ADMISSION, tenant="a") is Asked.OVER
+    assert not rig.requests.asked_lately(IMAGE, Need.REQUEST)
+    assert await rig.ask(Lane.ADMISSION, tenant="b") is Asked.FIRST
+    assert await rig.ask(Lane.ADMISSION, tenant="a") is Asked.UNDER_WAY
+
+
+async def test_what_nobody_waits_for_and_a_resolve_count_for_no_namespace() -> None:
+    rig = Rig()
+    await rig.fill("a")
+    assert await rig.ask(Lane.ADMISSION, Need.RESOLVE, tenant="a") is Asked.FIRST
+    assert await rig.ask(Lane.PREWARM, tenant="a") is Asked.FIRST

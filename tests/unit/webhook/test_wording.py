@@ -116,6 +116,16 @@ def test_pending_says_why_the_last_try_told_nothing() -> None:
     assert line_of(pending, NOW).endswith(": try again. Last try: Anchore is taken for down")
 
 
+def test_pending_says_that_a_namespace_has_as_many_scans_as_it_may() -> None:
+    pending = Judgement(PINNED, State.PENDING, since=NOW, over="n" * 63)
+    line = line_of(pending, NOW)
+    assert line.endswith(
+        f"20 new images of namespace {'n' * 63} are being analysed, as many as one may have: "
+        "try again"
+    )
+    assert len(line) <= FIRST_LINE
+
+
 def test_no_manifest_for_this_cluster_is_a_fail_without_a_verdict_and_says_what_to_do() -> None:
     none = Judgement("app:1", State.FAIL, message="no manifest for this cluster")
     assert line_of(none, NOW) == (
