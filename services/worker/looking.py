@@ -11,10 +11,9 @@ import msgspec
 from services.worker.chains import Chains
 from services.worker.judging import Judging
 from services.worker.scanning import Scanning
-from services.worker.submitting import Submits
+from services.worker.submitting import FORCED, Submits, may_force
 from shared.domain.errors import ErrorKind, PermanentFailure
-from shared.domain.step import Lane, Step, StepKind
-from shared.domain.why import Why
+from shared.domain.step import Step
 from shared.ports.clock import Clock
 from shared.ports.scanner import Analysed, Analysis, Scanner
 
@@ -82,7 +81,7 @@ class Looking:
         analysed = await self._scanner.analysis(subject, step.question)
         self.scanning = self.scanning.after(polls=step.polls + 1)
         state = analysed.state
-        force = first and _may_force(step) and state in (Analysis.DONE, Analysis.RUNNING)
+        force = first and may_force(step) and state in FORCED
         if force or state is Analysis.UNKNOWN or (state is Analysis.FAILED and first):
             analysed = await self._submit(state, force=force)
             self._on_submit(step, self._since(step.first_seen))
@@ -145,17 +144,6 @@ class Looking:
 
     def _since(self, time: int) -> float:
         return (self._clock.now() - time) / 1000
-
-
-def _may_force(step: Step) -> bool:
-    """Who writes to the queue could force without end: so it is an operator's request, in the lane
-    in which no more are analysed at a time than prewarm has places."""
-    return (
-        step.force
-        and step.kind is StepKind.REQUEST
-        and step.lane is Lane.PREWARM
-        and step.why is Why.OPERATOR
-    )
 
 
 def _given_up(message: str) -> PermanentFailure:

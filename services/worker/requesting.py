@@ -10,6 +10,7 @@ from services.worker.chains import Chains, Follow, NoPlace
 from services.worker.judging import Judging
 from services.worker.pointing import Pointing
 from services.worker.scanning import put_off
+from services.worker.submitting import Submits, may_force
 from shared.domain.errors import NotAnImage, PermanentFailure, StepFailure
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.retry import poll_delay
@@ -38,6 +39,7 @@ class Requesting:
         claims: RequestClaims,
         chains: Chains,
         advancing: Advancing,
+        submits: Submits,
         follow: Follow,
         clock: Clock,
         on_put_off: Callable[[Step], None] = lambda step: None,
@@ -48,6 +50,7 @@ class Requesting:
         self._claims = claims
         self._chains = chains
         self._advancing = advancing
+        self._submits = submits
         self._follow = follow
         self._clock = clock
         self._on_put_off = on_put_off
@@ -131,11 +134,20 @@ class Requesting:
     async def _begin(self, step: Step, subject: Subject) -> None:
         scanning = await self._chains.hold(step, subject, chain=step.id, hop=0)
         if scanning is None:
+            await self._force_another_s(step, subject)
             return
         if step.why is not Why.OPERATOR and await self._judging.still_good(step, subject):
             await self._chains.end(scanning)
             return
         await self._advancing.advance(scanning)
+
+    async def _force_another_s(self, step: Step, subject: Subject) -> None:
+        """An operator frees an analysis that hangs: the chain that waits for it sees it begin."""
+        if not may_force(step):
+            return
+        holder = await self._chains.holder(step, subject)
+        if holder is not None and holder.chain != step.id:
+            await self._submits.force(subject, step.question)
 
     async def _fail(self, step: Step, subject: Subject, failure: StepFailure) -> None:
         """Write down why not; the request's own scan of it ends, if there is one."""

@@ -53,9 +53,10 @@ class Scan:
         the scanner, `on_analysed` how long its analysis took, `on_put_off` of each request for
         which prewarm had no place."""
         chains = Chains(leases=leases, follow=follow, places=places)
+        submits = Submits(scanner=scanner, pointing=pointing, clock=clock)
         advancing = Advancing(
             scanner=scanner,
-            submits=Submits(scanner=scanner, pointing=pointing, clock=clock),
+            submits=submits,
             chains=chains,
             judging=judging,
             budget=budget,
@@ -72,6 +73,7 @@ class Scan:
             claims=claims,
             chains=chains,
             advancing=advancing,
+            submits=submits,
             follow=follow,
             clock=clock,
             on_put_off=on_put_off,

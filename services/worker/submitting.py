@@ -11,9 +11,14 @@ from collections import OrderedDict
 from weakref import WeakValueDictionary
 
 from services.worker.pointing import Pointing
+from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question, Subject
+from shared.domain.why import Why
 from shared.ports.clock import Clock
 from shared.ports.scanner import Analysed, Analysis, Scanner
+
+FORCED = (Analysis.RUNNING, Analysis.DONE, Analysis.FAILED)
+"""States in which force begins an analysis anew: what waits for an analyzer is going to be."""
 
 FORCED_AGAIN = 60.0
 """Seconds in which this process forces no second analysis of one image, whoever asks for it."""
@@ -51,6 +56,12 @@ class Submits:
                 self._remember(name)
             return await self._scanner.submit(subject, question, force=force)
 
+    async def force(self, subject: Subject, question: Question) -> None:
+        """Have it analysed anew, where there is something to do anew."""
+        analysed = await self._scanner.analysis(subject, question)
+        if analysed.state in FORCED:
+            await self.submit(subject, question, seen=analysed.state, force=True)
+
     def _forced_lately(self, name: str) -> bool:
         at = self._forced.get(name)
         return at is not None and self._clock.monotonic() < at + FORCED_AGAIN
@@ -60,3 +71,14 @@ class Submits:
         self._forced[name] = self._clock.monotonic()
         if len(self._forced) > MAX_FORCED:
             self._forced.popitem(last=False)
+
+
+def may_force(step: Step) -> bool:
+    """Who writes to the queue could force without end: so it is an operator's request, in the lane
+    in which no more are analysed at a time than prewarm has places."""
+    return (
+        step.force
+        and step.kind is StepKind.REQUEST
+        and step.lane is Lane.PREWARM
+        and step.why is Why.OPERATOR
+    )

@@ -56,6 +56,29 @@ async def test_an_operator_may_have_what_is_known_analysed_anew(rig: Rig) -> Non
     assert rig.anchore.store.submits == {CONTENT.digest: 1}
 
 
+async def test_an_operator_frees_an_analysis_that_hangs_and_its_chain_goes_on(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    rig.anchore.store.begin(CONTENT.digest)
+    check = rig.next_check()
+    forced = _forced(rig)
+    await rig.scan.request(forced)
+    assert rig.anchore.store.submits == {CONTENT.digest: 2}
+    assert rig.next_check() is check
+    await rig.scan.check(check)
+    assert rig.next_check().hop == 2
+
+
+async def test_a_forced_request_that_comes_again_forces_nothing_more(rig: Rig) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    forced = _forced(rig)
+    await rig.scan.request(forced)
+    await rig.scan.check(rig.next_check())
+    rig.clock.advance(61_000)
+    rig.anchore.store.begin(CONTENT.digest)
+    await rig.scan.request(forced)
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+
+
 @pytest.mark.parametrize("seconds", [0, 59])
 async def test_force_begins_no_second_analysis_within_a_minute(rig: Rig, seconds: int) -> None:
     rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
