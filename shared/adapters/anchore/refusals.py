@@ -131,12 +131,20 @@ def _no_api(call: Call, said: str) -> StepFailure:
     )
 
 
+def _proxy(call: Call, said: str) -> StepFailure:
+    return _misconfigured(
+        f"The proxy on the way to Anchore wants a login ({call.operation}): {said}. Set "
+        "ANCHORE_PROXY with one"
+    )
+
+
 _EXPLAINED: dict[Fault, Callable[[Call, str], StepFailure]] = {
     Fault.CREDENTIALS: _credentials,
     Fault.RIGHTS: _rights,
     Fault.ACCOUNT_UNKNOWN: _account_unknown,
     Fault.WRONG_API: _wrong_api,
     Fault.NO_API: _no_api,
+    Fault.PROXY: _proxy,
 }
 
 
