@@ -23,8 +23,10 @@ from services.webhook.wiring import WebhookSites, run_webhook
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import WorkerPorts, run_worker
+from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.anchore.v1_policies import V1_POLICIES
 from shared.adapters.breaker import Breaker
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
@@ -60,6 +62,7 @@ from tests.fakes.sealing import PlainSealer
 
 CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
 PERSON = "ada@example.org"
+WORKER_SETTINGS = WorkerSettings()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -164,6 +167,7 @@ class House:
         backends: Backends,
         book: CurrentBook,
         life: Lifecycle,
+        worker_metrics: Metrics,
     ) -> None:
         self.sites = sites
         self.session = session
@@ -172,6 +176,7 @@ class House:
         self.backends = backends
         self.book = book
         self.life = life
+        self.worker_metrics = worker_metrics
 
     async def post(
         self,
@@ -329,6 +334,7 @@ async def house(
     analysis_seconds: float | None = 0.0,
     registries: Sequence[str] = (),
     client_ca: Path | None = None,
+    worker_settings: WorkerSettings = WORKER_SETTINGS,
 ) -> AsyncIterator[House]:
     """Everything, running, with its state in the folder `state`; `registries` are hosts of
     others that speak plain HTTP, beside its own fake one. Tags that nobody pinned may pass, unless
@@ -336,6 +342,7 @@ async def house(
     backends = backends or memory_backends()
     clock = SystemClock()
     sealer = PlainSealer()
+    worker_metrics = Metrics()
     life = Lifecycle(drain_deadline=2.0)
     async with AsyncExitStack() as stack:
         anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=analysis_seconds))
@@ -362,7 +369,7 @@ async def house(
         stack.push_async_callback(backends.queue.drain, timeout=1.0)
         if worker:
             run_worker(
-                WorkerSettings(),
+                worker_settings,
                 life,
                 ports=WorkerPorts(
                     store=backends.store,
@@ -371,12 +378,15 @@ async def house(
                     polls=backends.polls,
                     queue=backends.queue,
                     scanner=AnchoreV1(transport=transport, clock=clock),
+                    policies=AnchorePolicies(transport=transport, dialect=V1_POLICIES),
+                    usage=backends.usage,
+                    leadership=backends.leadership,
                     resolver=resolver,
                     sealer=sealer,
                     unsealer=sealer,
                 ),
                 rules=lambda: book.rules,
-                metrics=WorkerMetrics(Metrics()),
+                metrics=WorkerMetrics(worker_metrics),
             )
         settings = WebhookSettings(
             imagegate_state=state,
@@ -413,6 +423,7 @@ async def house(
             backends=backends,
             book=book,
             life=life,
+            worker_metrics=worker_metrics,
         )
 
 

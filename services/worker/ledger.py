@@ -5,6 +5,7 @@ Every write is fenced by the store: an older record never overwrites a newer one
 """
 
 import logging
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -64,6 +65,14 @@ class Ledger:
         """Which policy the question is answered by, as far as anybody saw."""
         return await self._read(revision_key(question), Revision)
 
+    async def all(self, keys: Sequence[str]) -> list[msgspec.Struct | None]:
+        """The records of `keys` that count, in their order: whatever kinds they are of."""
+        sealed = await self._store.read(keys)
+        return [
+            None if one is None else self._opened(key, one, record_type(key)[1])
+            for key, one in zip(keys, sealed, strict=True)
+        ]
+
     async def write_pointer(self, pointer: Pointer) -> None:
         """Move a tag's pointer, unless the registry was asked later by somebody else."""
         key = f"pointer:{pointer.reference}"
@@ -106,8 +115,9 @@ class Ledger:
 
     async def _read(self, key: str, record: type[Record]) -> Record | None:
         sealed = (await self._store.read([key]))[0]
-        if sealed is None:
-            return None
+        return None if sealed is None else self._opened(key, sealed, record)
+
+    def _opened(self, key: str, sealed: bytes, record: type[Record]) -> Record | None:
         kind, _ = record_type(key)
         try:
             opened, body = self._unsealer.unseal(sealed, record, kind=kind, key=key)

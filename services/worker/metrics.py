@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from services.worker.budget import Poll
+from services.worker.care_metrics import CareMetrics
 from shared.domain.errors import ErrorKind
 from shared.domain.step import Lane, Step
 from shared.domain.verdict import Verdict
@@ -20,6 +21,8 @@ class WorkerMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._registry = metrics
+        self.care = CareMetrics(metrics)
+        """Of what one worker does for all."""
         self._steps = metrics.counter(
             "imagegate_steps_total", "Deliveries ended.", ("kind", "lane", "outcome")
         )

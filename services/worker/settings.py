@@ -58,6 +58,15 @@ class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
     imagegate_from_not_checked: Literal["warn", "stop", "go"] = "warn"
     """What becomes of an image whose policy asks about FROM where Anchore has no Dockerfile of it:
     it is warned of, fails, or passes with no more than a finding."""
+    imagegate_scanner: str = "anchore"
+    """The name under which webhooks and workers mean the same scanner."""
+    imagegate_refresh_rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 10.0
+    """Evaluations a second, at most, by which what is in use is judged anew; and no more than half
+    of what Anchore was measured to give one who asks without a pause."""
+    imagegate_refresh_heads: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 5.0
+    """Images a second, at most, for which that asks one registry."""
+    imagegate_policy_every: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    """Seconds between two looks whether a policy has changed."""
     imagegate_slots: Slots = 64
     """Steps at a time in each of the lanes for people: resolve, admission, check."""
     imagegate_prewarm_slots: Slots = 16

@@ -7,29 +7,38 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from services.worker.budget import PollBudget
+from services.worker.care import Care
 from services.worker.dispatch import Dispatch, Follower
+from services.worker.freshness import Freshness
 from services.worker.judging import Judging
+from services.worker.leader import Leader, Work
 from services.worker.ledger import Ledger
 from services.worker.looking import AnalysisLimits
 from services.worker.metrics import WorkerMetrics
 from services.worker.pausing import pause_unless
 from services.worker.pointing import Pointing
+from services.worker.policy_watch import PolicyWatch
 from services.worker.quick import SHARE, QuickLooks
 from services.worker.reconcile import Reconciler
+from services.worker.refresh import Refresh
 from services.worker.scan import Scan
 from services.worker.settings import WorkerSettings
+from services.worker.survey import Surveyor
 from shared.adapters.anchore.address import server_url
 from shared.adapters.anchore.calls import Limits
 from shared.adapters.anchore.configured import detection_of, transport_of
 from shared.adapters.anchore.detect import DetectedAnchore
+from shared.adapters.anchore.either import PoliciesOfEither
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.breaker import Breaker, BreakerState
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
+from shared.adapters.redis_store.leadership import RedisLeadership
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.usage import RedisUsage
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
@@ -37,18 +46,21 @@ from shared.domain.rules import Rules
 from shared.domain.step import Lane
 from shared.domain.verdict import Action
 from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.leadership import Leadership
+from shared.ports.policies import Policies
 from shared.ports.polls import Polls
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
 from shared.ports.signing import Sealer, Unsealer
 from shared.ports.steps import StepQueue
+from shared.ports.usage import Usage
 from shared.ports.verdicts import VerdictStore
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import serve
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
-from shared.runtime.pulse import pulse_of
+from shared.runtime.pulse import new_name, pulse_of
 from shared.runtime.rules_metrics import RulesMetrics
 from shared.runtime.settings import environ_of_others, required
 
@@ -64,9 +76,12 @@ class WorkerPorts(msgspec.Struct, frozen=True):
     store: VerdictStore
     claims: RequestClaims
     leases: ScanLeases
-    polls: Polls
     queue: StepQueue
     scanner: Scanner
+    policies: Policies
+    usage: Usage
+    leadership: Leadership
+    polls: Polls
     resolver: DigestResolver
     sealer: Sealer
     unsealer: Unsealer
@@ -79,8 +94,10 @@ def run_worker(
     ports: WorkerPorts,
     rules: Callable[[], Rules],
     metrics: WorkerMetrics,
+    name: str = "",
 ) -> None:
-    """Have `life` watch every lane and the reconciler; drain with `ports.queue.drain`."""
+    """Have `life` watch every lane, and what the leader does; drain with `ports.queue.drain`.
+    `name` is the process's own, empty: one is made."""
     clock = SystemClock()
     follower = Follower(queue=ports.queue)
     slots = {
@@ -105,6 +122,7 @@ def run_worker(
         places={lane: slots[lane] // SHARE for lane in (Lane.CHECK, Lane.CHECK_PREWARM)},
     )
     ledger = Ledger(store=ports.store, sealer=ports.sealer, unsealer=ports.unsealer, clock=clock)
+    freshness = Freshness(usage=ports.usage, clock=clock, most=settings.imagegate_refresh_rate)
     scan = Scan(
         scanner=ports.scanner,
         pointing=Pointing(resolver=ports.resolver, ledger=ledger, rules=rules, clock=clock),
@@ -112,8 +130,10 @@ def run_worker(
             scanner=ports.scanner,
             ledger=ledger,
             clock=clock,
+            freshness=freshness,
             on_verdict=metrics.verdict,
             on_judged=metrics.judged,
+            on_anew=metrics.care.anew,
             from_unchecked=Action(settings.imagegate_from_not_checked),
         ),
         claims=ports.claims,
@@ -141,10 +161,56 @@ def run_worker(
             ports.queue.consume(lane, dispatch.handle, concurrency=concurrency),
             name=f"consume {lane}",
         )
+    leader = Leader(
+        leadership=ports.leadership,
+        name="care",
+        owner=name or new_name("worker"),
+        clock=clock,
+        stopping=life.stopping,
+    )
+    metrics.care.follow(leads=lambda: leader.leads, rate=lambda: freshness.rate)
+    care = _care(settings, ports, ledger=ledger, rules=rules, metrics=metrics, rate=freshness)
+    life.watch(leader.run(care), name="lead")
+
+
+def _care(
+    settings: WorkerSettings,
+    ports: WorkerPorts,
+    *,
+    ledger: Ledger,
+    rules: Callable[[], Rules],
+    metrics: WorkerMetrics,
+    rate: Freshness,
+) -> Work:
+    """What the leader does for all."""
+    clock = SystemClock()
+    told = metrics.care
+    care = Care(rules=rules, scanner=settings.imagegate_scanner, on_survey=told.surveyed)
     reconciler = Reconciler(
         claims=ports.claims, queue=ports.queue, clock=clock, on_step=metrics.reconciled
     )
-    life.watch(reconciler.run(), name="reconcile")
+    refresh = Refresh(
+        surveyor=Surveyor(usage=ports.usage, ledger=ledger, rules=rules, clock=clock),
+        claims=ports.claims,
+        queue=ports.queue,
+        probe=ports.policies.all,
+        clock=clock,
+        rate=lambda: rate.rate,
+        heads=settings.imagegate_refresh_heads,
+        on_survey=care.surveyed,
+        on_left=told.refreshed,
+        on_wait=told.waited,
+    )
+    watch = PolicyWatch(
+        policies=ports.policies,
+        ledger=ledger,
+        questions=care.questions,
+        clock=clock,
+        on_read=told.policy_read,
+        on_change=lambda revision: refresh.hurry(),
+        every=settings.imagegate_policy_every,
+    )
+    return lambda: care.all_of(reconciler.run, refresh.run, watch.run)
 
 
 async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
@@ -158,17 +224,22 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
     life.watch(rules.run(), name="watch the rules")
     metrics = WorkerMetrics(registry)
     keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
+    name = new_name("worker")
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(RedisLinks(url=redis_url))
         queue = RabbitQueue(amqp_url, clock=clock, on_event=metrics.event)
         await stack.enter_async_context(queue.connect())
+        scanner, policies = await stack.enter_async_context(anchore(settings, metrics))
         ports = WorkerPorts(
             store=RedisVerdictStore(links=links),
             claims=RedisRequestClaims(links=links),
             leases=RedisScanLeases(links=links),
-            polls=RedisPolls(links=links),
             queue=queue,
-            scanner=await stack.enter_async_context(anchore(settings, metrics)),
+            scanner=scanner,
+            policies=policies,
+            usage=RedisUsage(links=links),
+            leadership=RedisLeadership(links=links),
+            polls=RedisPolls(links=links),
             resolver=await stack.enter_async_context(
                 RegistryClient(
                     rules=lambda: rules.rules, clock=clock, helper_environ=environ_of_others()
@@ -189,12 +260,15 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
                 port=settings.imagegate_health_port,
             )
         )
-        run_worker(settings, life, ports=ports, rules=lambda: rules.rules, metrics=metrics)
+        run_worker(
+            settings, life, ports=ports, rules=lambda: rules.rules, metrics=metrics, name=name
+        )
         # Not before: the connection that steps come by is made when they are wanted.
         await FirstTry(checks).once()
         await stack.enter_async_context(
             pulse_of(
                 service="worker",
+                name=name,
                 presence=RedisPresence(links=links),
                 checks=checks,
                 metrics=registry,
@@ -209,7 +283,7 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
 @asynccontextmanager
 async def anchore(
     settings: WorkerSettings, metrics: WorkerMetrics
-) -> AsyncIterator[DetectedAnchore]:
+) -> AsyncIterator[tuple[Scanner, Policies]]:
     """The Anchore server that the settings name."""
     url = required(settings.anchore_url, "ANCHORE_URL", "http://localhost:8228")
     clock = SystemClock()
@@ -222,8 +296,10 @@ async def anchore(
         on_fault=metrics.fault,
     )
     async with transport:
-        yield DetectedAnchore(
-            detection=detection_of(settings, transport), transport=transport, clock=clock
+        detection = detection_of(settings, transport)
+        yield (
+            DetectedAnchore(detection=detection, transport=transport, clock=clock),
+            PoliciesOfEither(detection=detection, transport=transport),
         )
 
 

@@ -31,6 +31,7 @@ from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.adapters.memory.exceptions import MemoryExceptionStore
+from shared.adapters.memory.leadership import MemoryLeadership
 from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
@@ -117,6 +118,7 @@ async def embedded(
             )
         )
         scanner = AnchoreV1(transport=transport, clock=clock)
+        policies = AnchorePolicies(transport=transport, dialect=V1_POLICIES)
         queue = MemoryQueue(clock=clock, on_event=counted.event)
         store = MemoryVerdictStore(clock=clock, leases=leases)
         usage = MemoryUsage(clock=clock)
@@ -142,6 +144,9 @@ async def embedded(
                 polls=MemoryPolls(clock=clock, under_way=leases.under_way),
                 queue=queue,
                 scanner=scanner,
+                policies=policies,
+                usage=usage,
+                leadership=MemoryLeadership(clock=clock),
                 resolver=registry,
                 sealer=load_sealer(keys),
                 unsealer=ports.unsealer,
@@ -215,7 +220,7 @@ async def embedded(
             letters=ports.letters,
             ops=ops,
             scans=scans_on(ports, tools, rules),
-            policies=AnchorePolicies(transport=transport, dialect=V1_POLICIES),
+            policies=policies,
             desk=Desk(
                 exceptions=ports.exceptions,
                 records=ports.store,
