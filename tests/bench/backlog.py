@@ -1,7 +1,7 @@
 """A backlog: images that nobody has judged, with requests on the queue, and what comes of them.
 
-The requests are claimed by nobody, so that the reconciler publishes none of them again: only the
-queue knows of them, and what it or a worker loses is lost.
+What is published is claimed by nobody, so that the reconciler publishes none of it again: only the
+queue knows of it, and what it or a worker loses is lost.
 """
 
 import asyncio
@@ -13,12 +13,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import msgspec
 
 from shared.adapters.rabbitmq.queue import RabbitQueue
+from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.domain.errors import QueueError, StoreError
 from shared.domain.reference import parse_reference
-from shared.domain.step import Lane, Step, StepKind
+from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Question, Subject, verdict_key
+from shared.ports.claims import Claim
 from shared.runtime.clock import SystemClock
 from tests.bench.site import Site
 from tests.fakes.images import tiny_image
@@ -29,6 +31,9 @@ AT_ONCE = 100
 
 BEGUN_WITHIN = 60.0
 """Seconds."""
+
+CLAIM_LIFE = 30_000
+"""Milliseconds."""
 
 EVERYTHING = 100_000
 """Keys that the store is asked for at most."""
@@ -49,10 +54,11 @@ class Wanted(msgspec.Struct, frozen=True):
 class Backlog:
     """The queue from outside, and every verdict: when it was announced, or found after a gap."""
 
-    def __init__(self, *, running: Site, queue: RabbitQueue, store: RedisVerdictStore) -> None:
+    def __init__(self, *, running: Site, queue: RabbitQueue, links: RedisLinks) -> None:
         self._running = running
         self._queue = queue
-        self._store = store
+        self._store = RedisVerdictStore(links=links)
+        self._claims = RedisRequestClaims(links=links)
         self._missed = False
         self._judged: dict[str, float] = {}
 
@@ -90,6 +96,18 @@ class Backlog:
                         await asyncio.sleep(0.2)
 
         await asyncio.gather(*(publish(image) for image in images))
+
+    async def claim(self, images: Sequence[Wanted]) -> None:
+        """As a webhook does whose publish then fails: whoever reconciles finds what was wanted."""
+        for image in images:
+            key = request_claim(StepKind.REQUEST, parse_reference(image.reference), Question())
+            step = msgspec.structs.replace(_request(image), claim=key)
+            assert await self._claims.claim(key, step, life=CLAIM_LIFE) is Claim.TAKEN
+            await self._claims.drop(key)
+
+    async def listen(self) -> None:
+        """Hear of verdicts until cancelled."""
+        await self._store.listen(self)
 
     async def judged(self, images: Sequence[Wanted]) -> dict[Wanted, float]:
         """Those that have or had a verdict, and when it was heard of (monotonic)."""
@@ -139,9 +157,8 @@ async def backlog(running: Site) -> AsyncIterator[Backlog]:
         queue = RabbitQueue(running.rabbit.url, clock=SystemClock())
         await stack.enter_async_context(queue.connect())
         await queue.connected(timeout=10)
-        store = RedisVerdictStore(links=links)
-        made = Backlog(running=running, queue=queue, store=store)
-        listening = asyncio.create_task(store.listen(made))
+        made = Backlog(running=running, queue=queue, links=links)
+        listening = asyncio.create_task(made.listen())
         stack.callback(listening.cancel)
         yield made
 

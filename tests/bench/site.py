@@ -44,11 +44,12 @@ class Programs:
             stdout=asyncio.subprocess.DEVNULL,
         )
 
-    async def start_worker(self, name: str) -> None:
-        """One more worker, ready to take steps."""
+    async def start_worker(self, name: str) -> int:
+        """One more worker, ready to take steps; the port of its probes and metrics."""
         port = free_ports(name)[name]
         await self.start(name, "services.worker", IMAGEGATE_HEALTH_PORT=str(port))
         await ready(port)
+        return port
 
     async def end(self, name: str) -> None:
         """Tell one to stop, and have it gone."""
@@ -197,6 +198,17 @@ async def site(
             intake=ports.get("events", 0),
             health=health,
         )
+
+
+async def metrics(port: int, name: str, *labels: str) -> float:
+    """The sum of a process's series of that name whose labels hold all those texts."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/metrics") as answer,
+    ):
+        lines = (await answer.text()).splitlines()
+    series = (line.rpartition(" ") for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+    return sum((float(value) for each, _, value in series if all(x in each for x in labels)), 0.0)
 
 
 async def ready(port: int, path: str = "readyz") -> None:

@@ -1,7 +1,6 @@
 """One worker that follows thousands of analyses, and what it adds to ready ones (see workers)."""
 
 import asyncio
-import operator
 import statistics
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 from tests.bench.backlog import Backlog, Wanted, backlog
 from tests.bench.figures import figure, remark
 from tests.bench.processes import cpu_seconds, resident_mib
-from tests.bench.site import QUIET, Site, site
+from tests.bench.site import QUIET, Site, metrics, site
 from tests.house import eventually
 
 ANALYSES = 2_000
@@ -94,15 +93,9 @@ async def _now(running: Site) -> Moment:
     )
 
 
-async def _steps(running: Site, outcome: str = "") -> float:
+async def _steps(running: Site, *outcomes: str) -> float:
     """Deliveries that the worker has ended."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{running.health[0]}/metrics") as answer,
-    ):
-        lines = (await answer.text()).splitlines()
-    steps = (line for line in lines if line.startswith("imagegate_steps_total{"))
-    return sum(float(line.rpartition(" ")[2]) for line in steps if outcome in line)
+    return await metrics(running.health[0], "imagegate_steps_total", *outcomes)
 
 
 async def _added(running: Site, log: Backlog) -> float:
@@ -121,7 +114,7 @@ async def _added(running: Site, log: Backlog) -> float:
         f"{statistics.median(wholes):.1f} ms from request to verdict, of which Anchore's two "
         f"calls take {statistics.median(anchores):.1f} ms"
     )
-    return statistics.median(map(operator.sub, wholes, anchores))
+    return statistics.median(mine - its for mine, its in zip(wholes, anchores, strict=True))
 
 
 async def _judged_after(log: Backlog, image: Wanted) -> float:

@@ -44,6 +44,7 @@ class MeasuredAnchore(FakeAnchore):
         if own is not None:
             return await own(request)
         if not request.path.startswith(CONTROL):
+            await request.read()  # whoever dies while it waits has asked all the same
             await asyncio.sleep(self.call_seconds)
         return await handler(request)
 

@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 
 from tests.bench.backlog import Backlog, Wanted, backlog
-from tests.bench.site import QUIET, Site, site
+from tests.bench.site import QUIET, Site, metrics, site
+from tests.house import eventually
 
 pytestmark = [
     pytest.mark.servers,
@@ -30,6 +31,7 @@ ANALYSIS = 1.0
 CALL = 0.05
 """Seconds."""
 
+LEADER = "imagegate_leader"
 DRAIN = 20.0
 """Seconds in which a worker must be gone that has only short steps in hand."""
 
@@ -42,17 +44,21 @@ class Crew:
 
     def __init__(self, running: Site) -> None:
         self._running = running
-        self._names = ["worker0", "worker1"]
+        self._ports = {f"worker{number}": port for number, port in enumerate(running.health)}
         self._hired = 2
 
-    async def kill_one(self) -> None:
+    async def leaders(self) -> list[str]:
+        """Who does what one does for all."""
+        return [name for name, port in self._ports.items() if await metrics(port, LEADER)]
+
+    async def kill_one(self, name: str = "") -> None:
         """kill -9, and another instead."""
-        self._running.programs[self._names.pop(0)].kill()
+        self._running.programs[self._gone(name)].kill()
         await self.hire()
 
     async def relieve_one(self) -> None:
         """One is told to stop, as in a roll-out, and another comes."""
-        told = self._running.programs[self._names.pop(0)]
+        told = self._running.programs[self._gone()]
         told.send_signal(signal.SIGTERM)
         async with asyncio.timeout(DRAIN):
             assert await told.wait() == 0
@@ -60,16 +66,21 @@ class Crew:
 
     async def send_home(self) -> None:
         """All are told to stop."""
-        for name in self._names:
+        for name in self._ports:
             await self._running.programs.end(name)
-        self._names.clear()
+        self._ports.clear()
 
     async def hire(self) -> None:
         """One more."""
         name = f"worker{self._hired}"
         self._hired += 1
-        await self._running.programs.start_worker(name)
-        self._names.append(name)
+        self._ports[name] = await self._running.programs.start_worker(name)
+
+    def _gone(self, name: str = "") -> str:
+        """The oldest of them, if none is named; no longer one of them."""
+        name = name or next(iter(self._ports))
+        del self._ports[name]
+        return name
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -166,6 +177,22 @@ async def test_a_broker_and_a_worker_killed_at_once_lose_nothing(
     await asyncio.to_thread(running.rabbit.start_node)
     await killing
     await worked_off(log, images)
+
+
+async def test_what_a_killed_leader_left_undone_is_done_by_the_next(
+    log: Backlog, crew: Crew
+) -> None:
+    async def one_leads() -> bool:
+        return len(await crew.leaders()) == 1
+
+    await eventually(one_leads, within=60)
+    images = log.images(IMAGES)
+    await log.claim(images)
+    (leader,) = await crew.leaders()
+    await crew.kill_one(leader)
+    assert await crew.leaders() == []
+    await worked_off(log, images)
+    assert await one_leads()
 
 
 @pytest.mark.parametrize("how", ["emptied", "killed"])
