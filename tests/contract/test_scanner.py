@@ -1,5 +1,6 @@
-"""The guarantees of `shared.ports.scanner.Scanner`, over Engine's wire format as a fake speaks it
-and over the built-in scanner with its real Syft."""
+"""The guarantees of `shared.ports.scanner.Scanner`, over both of Anchore's wire formats as a fake
+speaks them and over the built-in scanner with its real Syft; by the adapter of the API, and by what
+finds out which it is."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -10,8 +11,10 @@ import pytest
 
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import run_scanner
+from shared.adapters.anchore.detect import DetectedAnchore, Detection
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.anchore.v2 import AnchoreV2
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.errors import ErrorKind, PermanentFailure
 from shared.domain.rules import RegistryRule, Rules
@@ -54,13 +57,28 @@ class World:
         return state
 
 
-@pytest.fixture(params=["engine", "built-in"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+SERVERS = ("engine", "enterprise", "built-in")
+API = {"engine": "v1", "enterprise": "v2", "built-in": "v1"}
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> str:
+    """Whose API it is."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["told", "detected"])
+async def world(
+    request: pytest.FixtureRequest, server: str, tmp_path: Path
+) -> AsyncIterator[World]:
+    """`told`: the adapter of its API; `detected`: what finds that out."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(FakeRegistry())
-        if request.param == "engine":
-            fake = await stack.enter_async_context(FakeAnchore(analysis_seconds=0.2))
+        if server != "built-in":
+            fake = await stack.enter_async_context(
+                FakeAnchore(analysis_seconds=0.2, api=API[server])
+            )
             url, password = fake.url, fake.password
             fake.store.registry_says(NOWHERE, "REGISTRY_IMAGE_NOT_FOUND")
 
@@ -81,7 +99,14 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         transport = await stack.enter_async_context(
             AnchoreTransport(url=url, user="admin", password=password)
         )
-        yield World(AnchoreV1(transport=transport, clock=clock), registry, refuse)
+        scanner: Scanner
+        if request.param == "detected":
+            detection = Detection(transport=transport)
+            scanner = DetectedAnchore(detection=detection, transport=transport, clock=clock)
+        else:
+            adapter = AnchoreV2 if API[server] == "v2" else AnchoreV1
+            scanner = adapter(transport=transport, clock=clock)
+        yield World(scanner, registry, refuse)
 
 
 async def test_an_image_nobody_submitted_is_unknown(world: World) -> None:
@@ -156,5 +181,5 @@ async def test_an_account_that_the_scanner_does_not_have_is_refused_and_named(
     assert caught.value.kind is ErrorKind.MISCONFIGURED
 
 
-async def test_a_real_question_tells_which_server_answers(world: World) -> None:
-    assert (await world.scanner.info()).api == "v1"
+async def test_a_real_question_tells_which_server_answers(world: World, server: str) -> None:
+    assert (await world.scanner.info()).api == API[server]

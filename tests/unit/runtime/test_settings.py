@@ -169,3 +169,35 @@ def test_programs_of_others_are_not_told_our_secrets() -> None:
     }
     theirs = {"PATH": "/bin", "HOME": "/h", "AWS_REGION": "eu-west-1", "REDIS_URLS": "x"}
     assert environ_of_others(ours | theirs) == theirs
+
+
+def test_a_secret_in_a_file_is_read_again_when_the_file_changes(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("first\n")
+    secret = read_settings(Example, environ={"REDIS_URL_FILE": str(file)}).redis_url
+    assert (secret.value, secret.current()) == ("first", "first")
+    file.write_text("the second\n")
+    assert secret.current() == "the second"
+    assert secret.value == "first"
+    renewed = tmp_path / "renewed"
+    renewed.write_text("the third!\n")
+    renewed.replace(file)
+    assert secret.current() == "the third!"
+    assert "third" not in repr(secret)
+
+
+def test_a_secret_whose_file_holds_none_for_a_moment_is_the_one_of_before(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("first")
+    secret = read_settings(Example, environ={"REDIS_URL_FILE": str(file)}).redis_url
+    for content in (b"", b"\n", b"\xff\xfe"):
+        file.write_bytes(content)
+        assert secret.current() == "first"
+    file.unlink()
+    assert secret.current() == "first"
+    file.write_text("second")
+    assert secret.current() == "second"
+
+
+def test_a_secret_that_is_a_variable_stays_what_it_is() -> None:
+    assert read({}).redis_url.current() == "redis://x"
