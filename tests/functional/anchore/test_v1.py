@@ -424,3 +424,39 @@ async def test_a_restart_of_the_server_is_lived_through(
         await scanner.analysis(APP, MINE)
     await known.start()
     assert (await scanner.analysis(APP, MINE)).state is Analysis.DONE
+
+
+async def test_a_policy_that_asks_about_from_is_known_as_such(
+    known: FakeAnchore, scanner: AnchoreV1
+) -> None:
+    assert not (await scanner.evaluate(APP, MINE)).asks_from
+    rules = known.store.policies["admin"]["fake-baseline"]["policybundle"]["policies"][0]["rules"]
+    rules.append(
+        {
+            "action": "STOP",
+            "gate": "dockerfile",
+            "id": "from-uses-tag",
+            "params": [{"name": "instruction", "value": "FROM"}],
+            "trigger": "instruction",
+        }
+    )
+    assert (await scanner.evaluate(APP, MINE)).asks_from
+
+
+@pytest.mark.parametrize(
+    ("severity", "kind", "outcome"),
+    [
+        ("warn", "DeprecationWarning", Outcome.PASS),
+        ("warn", "TriggerNotAvailableError", Outcome.ERROR),
+        ("error", "DeprecationWarning", Outcome.ERROR),
+    ],
+)
+async def test_a_deprecated_rule_is_a_warning_and_every_other_problem_an_error(
+    known: FakeAnchore, scanner: AnchoreV1, severity: str, kind: str, outcome: Outcome
+) -> None:
+    said = json.dumps([{"severity": severity, "problem_type": kind, "details": "gate x is old"}])
+    known.store.fault("image_check", "with", value=f"detail.result.evaluation_problems={said}")
+    verdict = judge(APP, MINE, await scanner.evaluate(APP, MINE))
+    assert verdict.outcome is outcome
+    if outcome is Outcome.PASS:
+        assert [finding.message for finding in verdict.warns] == ["gate x is old"]
