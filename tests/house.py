@@ -23,10 +23,9 @@ from services.webhook.wiring import WebhookSites, run_webhook
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import WorkerPorts, run_worker
-from shared.adapters.anchore.policies import AnchorePolicies
+from shared.adapters.anchore.detect import DetectedAnchore, Detection
+from shared.adapters.anchore.either import PoliciesOfEither
 from shared.adapters.anchore.transport import AnchoreTransport
-from shared.adapters.anchore.v1 import AnchoreV1
-from shared.adapters.anchore.v1_policies import V1_POLICIES
 from shared.adapters.breaker import Breaker
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
@@ -244,6 +243,12 @@ class House:
         await eventually(ask_again, within=within)
         return answer
 
+    @property
+    def asked_of_anchore(self) -> dict[str, int]:
+        """Calls about images, by operation; policies are watched whatever anybody asks."""
+        calls = self.anchore.store.calls
+        return {name: count for name, count in calls.items() if name.startswith("image_")}
+
     async def metrics(self) -> str:
         async with self.session.get(f"{self.sites.health.url}/metrics") as answer:
             return await answer.text()
@@ -335,17 +340,21 @@ async def house(
     registries: Sequence[str] = (),
     client_ca: Path | None = None,
     worker_settings: WorkerSettings = WORKER_SETTINGS,
+    anchore_api: Literal["v1", "v2"] = "v1",
 ) -> AsyncIterator[House]:
     """Everything, running, with its state in the folder `state`; `registries` are hosts of
     others that speak plain HTTP, beside its own fake one. Tags that nobody pinned may pass, unless
-    `tags` or `rules` say otherwise. `client_ca`: whose certificate callers must show."""
+    `tags` or `rules` say otherwise. `client_ca`: whose certificate callers must show.
+    `anchore_api`: what the server speaks, which the worker finds out by itself."""
     backends = backends or memory_backends()
     clock = SystemClock()
     sealer = PlainSealer()
     worker_metrics = Metrics()
     life = Lifecycle(drain_deadline=2.0)
     async with AsyncExitStack() as stack:
-        anchore = await stack.enter_async_context(FakeAnchore(analysis_seconds=analysis_seconds))
+        anchore = await stack.enter_async_context(
+            FakeAnchore(analysis_seconds=analysis_seconds, api=anchore_api)
+        )
         registry = await stack.enter_async_context(FakeRegistry())
         rules = msgspec.structs.replace(
             rules or Rules(default=Rule(mode=mode, tags=tags)),
@@ -361,6 +370,7 @@ async def house(
                 breaker=Breaker(what=f"Anchore at {anchore.url}", clock=clock),
             )
         )
+        detection = Detection(transport=transport)
         book = CurrentBook(rules)
         resolver = await stack.enter_async_context(
             RegistryClient(rules=lambda: book.rules, clock=clock)
@@ -377,8 +387,8 @@ async def house(
                     leases=backends.leases,
                     polls=backends.polls,
                     queue=backends.queue,
-                    scanner=AnchoreV1(transport=transport, clock=clock),
-                    policies=AnchorePolicies(transport=transport, dialect=V1_POLICIES),
+                    scanner=DetectedAnchore(detection=detection, transport=transport, clock=clock),
+                    policies=PoliciesOfEither(detection=detection, transport=transport),
                     usage=backends.usage,
                     leadership=backends.leadership,
                     resolver=resolver,

@@ -75,6 +75,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--api", choices=("v1", "v2"), default="v1")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--analysis-seconds", type=float, default=1.0)
     parser.add_argument("--call-seconds", type=float, default=0.0)

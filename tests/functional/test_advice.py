@@ -98,9 +98,9 @@ async def test_advice_warms_the_pods_that_come(home: House) -> None:
     image = push(home)
     assert (await home.ask(of(image))).allowed
     await home.asked_until(of(image), lambda answer: not warnings(answer))
-    calls = home.anchore.store.calls.copy()
+    calls = home.asked_of_anchore
     assert (await home.review(image)).allowed
-    assert home.anchore.store.calls == calls
+    assert home.asked_of_anchore == calls
 
 
 async def test_an_image_that_nobody_pushed_is_a_warning_on_a_workload_and_a_denial_of_its_pods(
@@ -126,7 +126,7 @@ async def test_a_dry_run_of_a_workload_leaves_no_trace(home: House) -> None:
     assert len(warnings(answer)) == 1
     await asyncio.sleep(0.2)
     assert not home.registry.requests
-    assert not home.anchore.store.calls
+    assert not home.asked_of_anchore
     assert await home.backends.claims.oldest() == {}
 
 

@@ -35,9 +35,9 @@ STALE = 6 * DAY // SECOND
 """Seconds: a verdict of that age is renewed behind each answer, and has a day to live."""
 
 
-@pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path) as running:
+@pytest.fixture(params=["v1", "v2"])
+async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path, anchore_api=request.param) as running:
         yield running
 
 

@@ -47,11 +47,11 @@ async def test_a_good_image_is_scanned_once_and_passes_from_the_store_afterwards
 ) -> None:
     good = image(home)
     assert (await home.settled(good)).allowed
-    calls = home.anchore.store.calls.copy()
+    calls = home.asked_of_anchore
     asked = len(home.registry.requests)
     for _ in range(20):
         assert (await home.review(good)).allowed
-    assert home.anchore.store.calls == calls
+    assert home.asked_of_anchore == calls
     assert len(home.registry.requests) == asked
     assert sum(home.anchore.store.submits.values()) == 1
 
@@ -172,7 +172,7 @@ async def test_a_dry_run_is_allowed_with_a_warning_and_leaves_no_trace(home: Hou
     assert answer.response["warnings"][0].startswith("not judged yet: ")
     await asyncio.sleep(0.2)
     assert not home.registry.requests
-    assert not home.anchore.store.calls
+    assert not home.asked_of_anchore
     assert await home.backends.claims.oldest() == {}
 
 
@@ -184,7 +184,7 @@ async def test_a_dry_run_of_a_known_image_has_nothing_asked_again(home: House) -
     assert (await home.review(str(reference), dry_run=True)).allowed
     await asyncio.sleep(0.2)
     assert not home.registry.requests
-    assert not home.anchore.store.calls
+    assert not home.asked_of_anchore
     assert (await home.review(str(reference))).allowed
     await eventually(lambda: bool(home.registry.requests))
 

@@ -45,7 +45,7 @@ async def test_an_unknown_tag_is_resolved_pinned_and_then_judged_by_its_digest(
     tag = str(home.registry.put(content, "team/app:1"))
     after = await pinned(home, pod(tag))
     assert first_image(after) == f"{tag}@{content.digest}"
-    assert not home.anchore.store.calls
+    assert not home.asked_of_anchore
     answer = await home.asked_until(review_of(after), lambda answer: answer.code != 429)
     assert answer.allowed
     assert "warnings" not in answer.response

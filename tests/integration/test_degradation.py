@@ -104,10 +104,10 @@ async def in_time(home: House, image: str) -> Answer:
 
 async def test_the_main_job_on_redis_and_rabbitmq(home: House) -> None:
     image = await Images(home).known()
-    calls = home.anchore.store.calls.copy()
+    calls = home.asked_of_anchore
     for _ in range(10):
         assert (await home.review(image)).allowed
-    assert home.anchore.store.calls == calls
+    assert home.asked_of_anchore == calls
     depths = await home.backends.queue.depths()
     assert sum(lane.ready for lane in depths.lanes) == 0
     assert depths.dead == 0
@@ -342,7 +342,7 @@ async def test_everything_restarted(
         house(tmp_path, backends=backends) as home,
     ):
         assert (await in_time(home, image)).allowed
-        assert not home.anchore.store.calls
+        assert not home.asked_of_anchore
         assert (await home.settled(Images(home).new(), within=30)).allowed
 
 

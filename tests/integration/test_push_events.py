@@ -182,11 +182,11 @@ async def test_the_first_pod_with_a_pushed_image_passes_from_the_store(here: Yar
     image = await here.push(content)
     verdict = await here.judged(image, content)
     assert verdict.outcome is Outcome.PASS
-    asked, calls = here.requests(), here.home.anchore.store.calls.copy()
+    asked, calls = here.requests(), here.home.asked_of_anchore
     assert (await here.home.review(str(image))).allowed
     assert asked == here.requests() == 1
     assert await here.home.backends.claims.oldest() == {}
-    assert here.home.anchore.store.calls == calls
+    assert here.home.asked_of_anchore == calls
     assert await here.counted("queued") == 1
 
 

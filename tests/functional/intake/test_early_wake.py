@@ -100,7 +100,7 @@ class Told:
 
     def calls(self) -> dict[str, int]:
         """What Anchore was asked so far."""
-        return dict(self.home.anchore.store.calls)
+        return self.home.asked_of_anchore
 
 
 @asynccontextmanager
