@@ -37,13 +37,14 @@ class ScannerInfo(msgspec.Struct, frozen=True):
 
 
 class Scanner(Protocol):
-    """One Anchore server (docs/design/anchore-engine.md).
+    """One Anchore server (docs/design/anchore-engine.md, docs/design/anchore-v2.md).
 
     Every call has a timeout and is retried a little by the adapter itself.
     Errors: TransientFailure (down, 5xx, 429 with its retry_after, a hang, an answer that cannot
     be read), PermanentFailure with kind not_found / unauthorised (of the *image*, as the scanner
-    was told by its registry), refused (the scanner refuses us or our request: credentials,
-    unknown policy, no active policy), analysis_failed.
+    was told by its registry), misconfigured (nothing of the image's: our credentials and rights
+    there, an account or policy that it does not have), untrusted (its answer is about something
+    else), refused (any other request that it does not take), analysis_failed.
     """
 
     async def analysis(self, subject: Subject, question: Question) -> Analysed:

@@ -131,3 +131,12 @@ def test_the_breakers_state_is_as_it_is_at_the_scrape(scraped: Scraped) -> None:
     assert states() == {"closed": 0, "open": 1, "half_open": 0}
     clock.advance(1_000)
     assert states() == {"closed": 0, "open": 0, "half_open": 1}
+
+
+def test_what_an_answer_of_anchores_stands_for_is_counted(scraped: Scraped) -> None:
+    scraped.worker.fault("image_check", "no_mapping")
+    scraped.worker.fault("image_check", "no_mapping")
+    scraped.worker.fault("image_get", "html")
+    name = "imagegate_anchore_faults_total"
+    assert scraped.value(name, operation="image_check", fault="no_mapping") == 2
+    assert scraped.value(name, operation="image_get", fault="html") == 1
