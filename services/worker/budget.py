@@ -50,11 +50,14 @@ class PollBudget:
         pause: Pause,
         patience: float = PATIENCE,
         on_poll: Callable[[Poll], None] = lambda poll: None,
+        on_wait: Callable[[Lane, float], None] = lambda lane, seconds: None,
     ) -> None:
-        """`patience` (seconds): how long a step waits for its turn, unless `pause` ends."""
+        """`patience` (seconds): how long a step waits for its turn, unless `pause` ends. `on_wait`
+        is told how long each did, those included that were put off."""
         self._bucket = _Bucket(polls=polls, rate=rate, clock=clock)
         self._rate = rate
         self._on_poll = on_poll
+        self._on_wait = on_wait
         self._half = most_saved(rate) / 2
         # Who had to leave half of a single turn would never have one.
         spares = {Lane.CHECK: 0.0, Lane.CHECK_PREWARM: min(self._half, most_saved(rate) - 1)}
@@ -66,7 +69,9 @@ class PollBudget:
     async def take(self, lane: Lane) -> float:
         """Take a turn for a check of `lane`, waiting a little for it: 0. Else nothing may be asked:
         the seconds after which to come again."""
+        began = self._bucket.clock.monotonic()
         again = await self._lines[lane].turn()
+        self._on_wait(lane, self._bucket.clock.monotonic() - began)
         self._on_poll(Poll.PUT_OFF if again else Poll.CHECK)
         return min(again, max(self.share(lane), MAX_POLL))
 

@@ -73,6 +73,12 @@ class WorkerMetrics:
         self._polls = metrics.counter(
             "imagegate_polls_total", "Looks at analyses under way, and those put off.", ("poll",)
         )
+        self._poll_wait = metrics.histogram(
+            "imagegate_poll_wait_seconds",
+            "How long checks waited for their turn to ask Anchore; those put off included.",
+            ("lane",),
+            buckets=QUICK,
+        )
         self._calls = metrics.counter(
             "imagegate_anchore_calls_total", "Calls to Anchore.", ("operation", "outcome")
         )
@@ -128,6 +134,10 @@ class WorkerMetrics:
     def poll(self, poll: Poll) -> None:
         """An analysis under way was looked at, or not."""
         self._polls.add(str(poll))
+
+    def waited_for_poll(self, lane: Lane, seconds: float) -> None:
+        """A check had its turn, or was put off, after so long."""
+        self._poll_wait.observe(seconds, str(lane))
 
     def call(self, operation: str, outcome: str, seconds: float) -> None:
         """Anchore was called."""

@@ -39,6 +39,7 @@ from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.redis_store.usage import RedisUsage
+from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
@@ -114,6 +115,7 @@ def run_worker(
         clock=clock,
         pause=pause,
         on_poll=metrics.poll,
+        on_wait=metrics.waited_for_poll,
     )
     quick = QuickLooks(
         budget=budget,
@@ -242,7 +244,10 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
             polls=RedisPolls(links=links),
             resolver=await stack.enter_async_context(
                 RegistryClient(
-                    rules=lambda: rules.rules, clock=clock, helper_environ=environ_of_others()
+                    rules=lambda: rules.rules,
+                    clock=clock,
+                    helper_environ=environ_of_others(),
+                    breakers=registry_breakers(lambda: rules.rules, metrics),
                 )
             ),
             sealer=load_sealer(keys),
@@ -290,7 +295,7 @@ async def anchore(
     transport = transport_of(
         settings,
         clock=clock,
-        limits=Limits(total=CALL_BUDGET),
+        limits=Limits(total=CALL_BUDGET, calls=settings.imagegate_anchore_calls),
         breaker=anchore_breaker(url, metrics),
         on_call=metrics.call,
         on_fault=metrics.fault,
@@ -316,6 +321,13 @@ def guarded_transport(
         on_call=metrics.call,
         on_fault=metrics.fault,
     )
+
+
+def registry_breakers(rules: Callable[[], Rules], metrics: WorkerMetrics) -> RegistryBreakers:
+    """What leaves registries alone while they are down, and is shown."""
+    breakers = RegistryBreakers(rules=rules, clock=SystemClock())
+    metrics.registries(breakers.down)
+    return breakers
 
 
 def anchore_breaker(url: str, metrics: WorkerMetrics) -> Breaker:

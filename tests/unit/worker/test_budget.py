@@ -43,6 +43,7 @@ class Rig:
         self.scans: Counter[Lane] = Counter()
         self.polls = Bucket(clock=self.clock, under_way=lambda: self.scans)
         self.asked: list[Poll] = []
+        self.waited: list[tuple[Lane, float]] = []
         self.paused: list[float] = []
         self.goes_on = True
         self.rate, self.patience = rate, patience
@@ -57,6 +58,7 @@ class Rig:
             pause=self.pause,
             patience=self.patience,
             on_poll=self.asked.append,
+            on_wait=lambda lane, seconds: self.waited.append((lane, seconds)),
         )
 
     async def pause(self, seconds: float) -> bool:
@@ -348,3 +350,13 @@ def test_those_that_all_begin_in_one_second_are_spread() -> None:
     assert seen.looks_a_second() <= RATE
     assert seen.messages_a_second() <= 2 * RATE
     assert max(chain.longest(seen.until) for chain in seen.chains) < 900
+
+
+async def test_how_long_each_stood_in_the_line_is_told_also_of_who_was_put_off() -> None:
+    rig = Rig(rate=2, patience=1.0)
+    assert await rig.takes(3) == [True, True, True]
+    assert [lane for lane, _ in rig.waited] == [PEOPLE] * 3
+    assert [seconds for _, seconds in rig.waited] == pytest.approx([0, 0, 0.5])
+    rig.goes_on = False  # a drain
+    assert await rig.takes(1) == [False]
+    assert rig.waited[-1] == (PEOPLE, 0)
