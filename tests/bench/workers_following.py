@@ -65,7 +65,7 @@ async def _follow(running: Site, log: Backlog) -> None:
     async def all_under_way() -> bool:
         return sum(await log.submits(images)) >= ANALYSES
 
-    await eventually(all_under_way, within=300)
+    await eventually(all_under_way, within=600)
     again = await _steps(running, "retried")
     remark(f"{ANALYSES} begun after {time.monotonic() - began:.0f} s, {again:g} steps tried again")
     await asyncio.sleep(5.0)

@@ -35,6 +35,9 @@ LEADER = "imagegate_leader"
 DRAIN = 20.0
 """Seconds in which a worker must be gone that has only short steps in hand."""
 
+HANG = 16.0
+"""Seconds: longer than a step waits for its scanner."""
+
 PATIENCE = 150.0
 """Seconds: longer than the scan record of a lost message lives."""
 
@@ -193,6 +196,30 @@ async def test_what_a_killed_leader_left_undone_is_done_by_the_next(
     assert await crew.leaders() == []
     await worked_off(log, images)
     assert await one_leads()
+
+
+async def test_an_anchore_that_hangs_longer_than_a_step_waits_for_it_loses_nothing(
+    running: Site, log: Backlog, crew: Crew
+) -> None:
+    images = await queued(log)
+    await log.until_submitted(images, IMAGES // 4)
+    anchore = running.programs["anchore"]
+    anchore.send_signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(HANG)
+    finally:
+        anchore.send_signal(signal.SIGCONT)
+    await worked_off(log, images)
+
+
+async def test_a_redis_that_hangs_for_a_while_loses_nothing(
+    running: Site, log: Backlog, crew: Crew
+) -> None:
+    images = await queued(log)
+    await log.until_judged(images, IMAGES // 4)
+    with running.redis.paused():
+        await asyncio.sleep(3.0)
+    await worked_off(log, images)
 
 
 @pytest.mark.parametrize("how", ["emptied", "killed"])
