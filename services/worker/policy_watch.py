@@ -115,7 +115,6 @@ class PolicyWatch:
             return PolicyRead.GONE
         revision = bundle_revision(policy.bundle)
         last = self._seen.get((account, policy_id))
-        self._seen[account, policy_id] = _Seen(revision, asked_at)
         reads = {
             await self._note(Revision(question, policy.id, revision, seen_at=asked_at), last)
             for question in questions
@@ -123,6 +122,7 @@ class PolicyWatch:
         if PolicyRead.DISAGREES in reads:
             self._say(account, policy_id, logging.ERROR, _disagrees(policy.id, revision))
             return PolicyRead.DISAGREES
+        self._seen[account, policy_id] = _Seen(revision, asked_at)
         self._said.pop((account, policy_id), None)
         return PolicyRead.CHANGED if PolicyRead.CHANGED in reads else PolicyRead.SAME
 

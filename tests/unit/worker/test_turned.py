@@ -1,0 +1,117 @@
+"""What became of passes that were judged anew, and which step makes it be judged anew."""
+
+import msgspec
+import pytest
+
+from services.worker.turned import Anew, following, tell
+from shared.domain.pointer import MINUTE
+from shared.domain.revision import Revision
+from shared.domain.step import Lane
+from shared.domain.verdict import (
+    ErrorKind,
+    Outcome,
+    Question,
+    Subject,
+    Turn,
+    Verdict,
+    error_verdict,
+)
+from shared.domain.why import Why
+from tests.unit.worker.rig import CONTENT, QUESTION, Rig
+
+SUBJECT = Subject("registry.corp/team/app", "sha256:" + "a" * 64, "1")
+
+
+def verdict(outcome: Outcome, at: int, revision: str = "one", **more: object) -> Verdict:
+    plain = Verdict(SUBJECT, Question(), outcome, evaluated_at=at, revision=revision)
+    return msgspec.structs.replace(plain, **more)
+
+
+def test_a_fail_that_replaces_a_pass_of_another_policy_was_turned_by_it() -> None:
+    turned = following(verdict(Outcome.PASS, 1), verdict(Outcome.FAIL, 2, "two"))
+    assert (turned.turned_at, turned.turned_by) == (2, Turn.POLICY)
+
+
+def test_a_fail_that_replaces_a_pass_of_the_same_policy_was_turned_by_the_feed() -> None:
+    turned = following(verdict(Outcome.PASS, 1), verdict(Outcome.FAIL, 2))
+    assert (turned.turned_at, turned.turned_by) == (2, Turn.FEED)
+
+
+def test_a_fail_that_goes_on_failing_keeps_when_and_why_it_turned() -> None:
+    first = following(verdict(Outcome.PASS, 1), verdict(Outcome.FAIL, 2))
+    later = following(first, verdict(Outcome.FAIL, 3, "two"))
+    assert (later.turned_at, later.turned_by) == (2, Turn.FEED)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, Outcome.FAIL),
+        (None, Outcome.PASS),
+        (Outcome.FAIL, Outcome.FAIL),
+        (Outcome.FAIL, Outcome.PASS),
+        (Outcome.PASS, Outcome.PASS),
+    ],
+)
+def test_nothing_else_turns(before: Outcome | None, after: Outcome) -> None:
+    now = verdict(after, 2, "two")
+    assert following(verdict(before, 1) if before else None, now) == now
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (Outcome.PASS, verdict(Outcome.PASS, 2), [(Turn.FEED, Anew.KEPT)]),
+        (Outcome.PASS, verdict(Outcome.FAIL, 2), [(Turn.FEED, Anew.TURNED)]),
+        (Outcome.PASS, verdict(Outcome.PASS, 2, "two"), [(Turn.POLICY, Anew.KEPT)]),
+        (Outcome.PASS, verdict(Outcome.FAIL, 2, "two"), [(Turn.POLICY, Anew.TURNED)]),
+        (Outcome.FAIL, verdict(Outcome.PASS, 2), []),
+        (None, verdict(Outcome.PASS, 2), []),
+        (
+            Outcome.PASS,
+            error_verdict(SUBJECT, Question(), kind=ErrorKind.UNTRUSTED, message="", now=2),
+            [],
+        ),
+    ],
+)
+def test_of_passes_that_were_judged_anew_it_is_told_what_became_of_them(
+    before: Outcome | None, after: Verdict, told: list[tuple[Turn, Anew]]
+) -> None:
+    heard: list[tuple[Turn, Anew]] = []
+    tell(lambda turn, anew: heard.append((turn, anew)), before and verdict(before, 1), after)
+    assert heard == told
+
+
+async def _asked_anew(rig: Rig, why: Why, *, age: int, revision: str = "") -> bool:
+    """Whether a request of `why` has an image judged anew whose verdict is `age` old."""
+    at = rig.clock.now() - age
+    known = Verdict(rig.subject, QUESTION, Outcome.PASS, evaluated_at=at, revision="one")
+    await rig.ledger.write_verdict(known, chain="")
+    if revision:
+        record = Revision(QUESTION, "fake-baseline", revision, seen_at=rig.clock.now())
+        await rig.ledger.write_revision(record)
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(rig.step(why=why, lane=Lane.PREWARM))
+    return rig.anchore.store.calls["image_check"] > 0
+
+
+@pytest.mark.parametrize(
+    ("why", "age", "anew"),
+    [
+        (Why.REFRESH, 10 * MINUTE, False),
+        (Why.REFRESH, 50 * MINUTE, True),
+        (Why.REFRESH, 61 * MINUTE, True),
+        (Why.ADMISSION, 50 * MINUTE, False),
+        (Why.PREWARM, 50 * MINUTE, False),
+        (Why.ADMISSION, 61 * MINUTE, True),
+        (Why.OPERATOR, 0, True),
+    ],
+)
+async def test_what_is_due_is_judged_anew_for_a_refresh_and_for_nobody_else(
+    rig: Rig, why: Why, age: int, anew: bool
+) -> None:
+    assert await _asked_anew(rig, why, age=age) == anew
+
+
+async def test_what_a_policy_replaced_is_judged_anew_however_young_it_is(rig: Rig) -> None:
+    assert await _asked_anew(rig, Why.REFRESH, age=MINUTE, revision="two")
