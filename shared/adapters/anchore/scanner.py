@@ -135,7 +135,7 @@ class AnchoreScanner:
         Past the breaker: whoever asks wants to hear what the server says now. It is no sign to the
         breaker either, since the version is answered while all behind it is down.
         """
-        version = self._probe("version", self._dialect.version, anonymous=True)
+        version = self._probe("version", self._dialect.version)
         answer = await self._transport.call(version)
         if answer.status != 200:
             raise self._refusals.of_call(version, answer)
@@ -224,9 +224,9 @@ class AnchoreScanner:
             account=askable(question.account),
         )
 
-    def _probe(self, operation: str, path: str, *, anonymous: bool = False) -> Call:
+    def _probe(self, operation: str, path: str) -> Call:
         call = _quick(self._call(operation, path, Question()))
-        return msgspec.structs.replace(call, past_breaker=True, anonymous=anonymous)
+        return msgspec.structs.replace(call, past_breaker=True)
 
     def _path(self, subject: Subject) -> str:
         return f"{self._dialect.base}/images/{quote(subject.digest, safe=':')}"

@@ -91,7 +91,9 @@ class AnchoreTransport:
             verify=route.trusted(server),
             proxy=route.through(),
             limits=self._limits,
-            told=lambda call, answer: self._on_call(call.operation, str(answer.status), 0.0),
+            told=lambda call, answer, seconds: self._on_call(
+                call.operation, str(answer.status), seconds
+            ),
         )
 
     async def __aenter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 
 import httpx
@@ -19,8 +20,8 @@ LARGE = 128 * 1024
 MIN_SECRET = 4
 """Shorter passwords protect nothing, and taking them out would spoil every message."""
 
-Told = Callable[[Call, Answer], None]
-"""Told of the answers to the login's own questions."""
+Told = Callable[[Call, Answer, float], None]
+"""Told of the answers to the login's own questions, and of the seconds that they took."""
 
 
 class Unreadable(Exception):
@@ -97,8 +98,9 @@ class Wire:
         return reply
 
     async def _ask(self, call: Call) -> Answer:
+        asked = time.monotonic()
         reply = await self._send(call, self._seconds, "")
-        self._told(call, reply.answer)
+        self._told(call, reply.answer, time.monotonic() - asked)
         return reply.answer
 
     async def _send(self, call: Call, seconds: float, authorization: str) -> Reply:

@@ -80,6 +80,14 @@ async def test_a_server_that_was_exchanged_for_one_of_the_other_api_is_asked_in_
         assert anchore.store.calls["version"] == 2
 
 
+@pytest.mark.parametrize(("before", "after"), [("v1", "v2"), ("v2", "v1")])
+async def test_a_probe_notices_an_exchange_too(before: str, after: str) -> None:
+    async with FakeAnchore(api=before) as anchore, asked(anchore) as scanner:
+        await scanner.info()
+        await anchore.upgrade(after)
+        assert (await scanner.info()).api == after
+
+
 async def test_a_path_that_is_missing_without_an_exchange_is_a_failure_that_says_so() -> None:
     async with FakeAnchore(api="v2") as anchore, asked(anchore) as scanner:
         anchore.store.fault("image_get", "404-path")

@@ -93,6 +93,17 @@ async def test_a_patient_call_is_given_the_whole_budget(
     assert calls == [("policies", "timeout")]
 
 
+async def test_a_call_that_anchore_need_only_look_up_is_given_less(anchore: FakeAnchore) -> None:
+    limits = msgspec.structs.replace(QUICK, attempts=1, attempt=600.0, total=600.0)
+    async with AnchoreTransport(
+        url=anchore.url, user="admin", password="foobar", limits=limits
+    ) as transport:
+        anchore.store.fault("policies", "hang")
+        async with asyncio.timeout(60):
+            with pytest.raises(TransientFailure, match=r"did not answer policies within 0.2 s"):
+                await transport.call(msgspec.structs.replace(LIST, seconds=0.2))
+
+
 async def test_what_hung_and_must_not_be_sent_twice_is_sent_once(
     anchore: FakeAnchore, hasty: AnchoreTransport, calls: Calls
 ) -> None:
