@@ -24,7 +24,7 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     amqp_url: Secret = Secret("")
     """With both the commands ask these servers; with neither the socket of `imagegate up`."""
     anchore_url: str = ""
-    """For `scan`, and for the scanner's line of `status`."""
+    """For `scan`, `policies` and `registries`, and for the scanner's line of `status`."""
     anchore_api: Literal["auto", "v1", "v2"] = "auto"
     anchore_auth: Literal["auto", "basic", "api-key", "token", "oauth"] = "auto"
     anchore_user: str = "admin"

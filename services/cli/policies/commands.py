@@ -15,8 +15,8 @@ from services.cli.policies.documents import NEEDS, baseline, baseline_text, read
 from services.cli.policies.table import print_change, print_policies, print_policy
 from services.cli.tables import Output, plain, print_json
 from shared.domain.errors import InvalidPolicy
-from shared.domain.policy import Bundle, Policy
-from shared.domain.policy_forms import Form, converted, form_of
+from shared.domain.policy import Policy
+from shared.domain.policy_forms import Converted, Form, converted
 
 app = typer.Typer(
     no_args_is_help=True, help="What Anchore judges by: policies, and the active one."
@@ -47,15 +47,14 @@ def show(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """One policy: its rules, or its document, which can be pushed again."""
-    found = result_of(_shown(policy, account))
-    try:
-        own = form_of(found.bundle)
-        told = converted(found.bundle, form or own)
-    except InvalidPolicy as error:
-        fail(f"the policy {policy}: {error}")
+    found, own = result_of(_shown(policy, account))
     if form is None and output is Output.TABLE:
         print_policy(console(), found, own)
         return
+    try:
+        told = Converted(found.bundle) if form is None else converted(found.bundle, form)
+    except InvalidPolicy as error:
+        fail(f"the policy {policy}: {error}")
     print_json(console(), told.document)
     _say(*(f"left out: {path}, for which {form} has no place" for path in told.left_out))
 
@@ -109,23 +108,20 @@ async def _listed(account: str) -> tuple[PolicyRow, ...]:
         return await PolicyDesk(policies).listed(account=account)
 
 
-async def _shown(policy: str, account: str) -> Policy:
+async def _shown(policy: str, account: str) -> tuple[Policy, Form]:
     async with open_policies(settings()) as policies:
-        return await PolicyDesk(policies).one(policy, account=account)
+        found = await PolicyDesk(policies).one(policy, account=account)
+        return found, await policies.form()
 
 
 async def _pushed(file: Path | None, *, account: str, activate: bool) -> Change:
-    document = None if file is None else _read(file)
+    document = None if file is None else read_document(file)
     async with open_policies(settings()) as policies:
         pushed = baseline(await policies.form()) if document is None else document
         try:
             return await PolicyDesk(policies).push(pushed, account=account, activate=activate)
         except InvalidPolicy as error:
             raise InvalidPolicy(f"{file}: {error}") from error
-
-
-def _read(file: Path) -> Bundle:
-    return read_document(file)
 
 
 async def _activated(policy: str, account: str) -> Change:

@@ -96,7 +96,7 @@ class PolicyDesk:
         """Have the account's images judged by it."""
         known = await self._policies.all(account=account)
         stored = await self._policies.activate(policy_id, account=account)
-        revision, form = bundle_revision(stored.bundle), form_of(stored.bundle)
+        revision, form = bundle_revision(stored.bundle), await self._policies.form()
         return Change(
             id=stored.id,
             account=account,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from services.cli.registries.wanted import Wanted, accounts_of, wanted_of
+from services.cli.registries.wanted import Unsaid, Wanted, accounts_of, wanted_of
 from shared.domain.errors import StepFailure
 from shared.domain.registry_access import RegistryAccess
 from shared.domain.rules import Rules
@@ -59,7 +59,7 @@ class RegistrySync:
         """Into these accounts; into those that the rules ask in where none is named. No failure of
         one keeps the others from their turn."""
         wanted, unsaid = wanted_of(self._rules)
-        rows = [SyncRow("", one.what, Done.UNSAID, remark=one.why) for one in unsaid]
+        rows = [_unsaid(one) for one in unsaid]
         accesses: list[tuple[RegistryAccess, str]] = []
         for one in wanted:
             found = await self._access(one)
@@ -138,6 +138,10 @@ class RegistrySync:
         except StepFailure as failure:
             return msgspec.structs.replace(row, done=Done.FAILED, remark=str(failure))
         return msgspec.structs.replace(row, done=Done.UPDATED if known else Done.ADDED)
+
+
+def _unsaid(one: Unsaid) -> SyncRow:
+    return SyncRow("", one.what, Done.UNSAID if one.matters else Done.ALONE, remark=one.why)
 
 
 def _access(wanted: Wanted, login: RegistryLogin) -> RegistryAccess:

@@ -29,6 +29,8 @@ class Unsaid(msgspec.Struct, frozen=True):
 
     what: str
     why: str
+    matters: bool = True
+    """False: nobody misses it."""
 
 
 def wanted_of(rules: Rules) -> tuple[tuple[Wanted, ...], tuple[Unsaid, ...]]:
@@ -37,7 +39,8 @@ def wanted_of(rules: Rules) -> tuple[tuple[Wanted, ...], tuple[Unsaid, ...]]:
     unsaid: list[Unsaid] = []
     for entry in rules.registries:
         if not rules.allows_registry(entry.host):
-            unsaid.append(Unsaid(entry.host, "is not in allowRegistries: no image of it is judged"))
+            why = "is not in allowRegistries: no image of it is judged"
+            unsaid.append(Unsaid(entry.host, why, matters=False))
             continue
         for pattern in [glob.pattern for glob in entry.repositories] or ["**"]:
             one = _wanted(entry, pattern)

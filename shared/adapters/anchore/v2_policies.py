@@ -9,5 +9,5 @@ V2_POLICIES = PolicyDialect(
     id_key="policy_id",
     document_key="policy",
     account_key="account_name",
-    sent_back=("account_name", "policy_source", "description"),
+    sent_back=("account_name", "policy_source"),
 )

@@ -275,3 +275,34 @@ async def test_without_an_address_the_scanner_of_a_running_up_is_asked(
             "error: Anchore has no policy nosuch to activate: push it first\n",
         )
     assert policies.active() == ["fake-baseline"]
+
+
+async def test_an_anchore_of_v2_gets_its_own_form_whatever_is_pushed(tmp_path: Path) -> None:
+    async with FakeAnchore(password=PASSWORD, api="v2") as anchore:
+        policies = Desk(anchore, tmp_path)
+        ran = await policies("push", "--baseline")
+        assert "pushed imagegate-baseline (v2 form)" in ran.out
+        assert "yes, instead of fake-baseline" in ran.out
+        stored = anchore.store.policies["admin"]["imagegate-baseline"]["policybundle"]
+        assert stored == baseline(Form.V2)
+        ran = await policies("push", policies.written(baseline(Form.V1)))
+        assert "(v2 form, made of the v1 document)" in ran.out
+        assert policies.active() == ["imagegate-baseline"]
+        ran = await policies("show", "imagegate-baseline", "--form", "v1")
+        assert json.loads(ran.out) == baseline(Form.V1)
+        ran = await policies("list", "--account", "paymants")
+        assert (ran.code, ran.out) == (2, "")
+        assert "no account paymants" in ran.err
+
+
+async def test_a_stored_policy_of_no_form_is_shown_and_not_converted(policies: Desk) -> None:
+    record = policies.anchore.store.policies["admin"]["fake-baseline"]
+    record["policybundle"] = {"id": "fake-baseline", "name": "x", "mappings": ["?", {"image": 5}]}
+    ran = await policies("show", "fake-baseline")
+    assert (ran.code, ran.err) == (0, "")
+    assert "policy fake-baseline: active, v1 form" in ran.out
+    ran = await policies("show", "fake-baseline", "-o", "json")
+    assert json.loads(ran.out) == record["policybundle"]
+    ran = await policies("show", "fake-baseline", "--form", "v2")
+    assert (ran.code, ran.out) == (2, "")
+    assert "the policy fake-baseline: the document is no policy" in ran.err

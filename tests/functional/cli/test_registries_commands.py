@@ -270,3 +270,24 @@ async def test_an_anchore_that_is_away_is_said_for_each_account(desk: Desk) -> N
     ran = await desk("sync", ANCHORE_URL="http://127.0.0.1:1")
     assert ran.code == 2
     assert "cannot be asked" in ran.out
+
+
+async def test_an_anchore_of_v2_gets_them_too(tmp_path: Path) -> None:
+    async with FakeAnchore(password=PASSWORD, api="v2") as anchore:
+        desk = Desk(anchore, tmp_path)
+        assert [(await desk("sync")).code for _ in range(2)] == [0, 0]
+        assert desk.stored()["registry.corp:5000"]["registry_pass"] == SECRET
+        ran = await desk("list", "--account", "paymants")
+        assert (ran.code, ran.out) == (2, "")
+        assert "no account paymants" in ran.err
+
+
+async def test_a_registry_that_is_not_allowed_is_left_alone(desk: Desk) -> None:
+    desk.registries(
+        '{host: "a.corp", userFile: user, passwordFile: password}',
+        rest="allowRegistries: [b.corp]\n",
+    )
+    code, rows = await desk.synced()
+    assert (code, rows["", "a.corp"]["done"]) == (0, "left alone")
+    assert "allowRegistries" in rows["", "a.corp"]["remark"]
+    assert not desk.stored()
