@@ -23,9 +23,14 @@ from services.webhook.metrics import WebhookMetrics
 from services.webhook.mutate import Pinned
 from services.webhook.namespace_metrics import NamespaceMetrics
 from services.webhook.requests import Asked
+from services.webhook.uses import UseOutcome
 from services.worker.budget import Poll
 from services.worker.dispatch import StepOutcome
+from services.worker.in_use import Stand
 from services.worker.metrics import WorkerMetrics
+from services.worker.policy_watch import PolicyRead
+from services.worker.refresh import Refreshed, Waits
+from services.worker.turned import Anew
 from shared.adapters.anchore.faults import Fault
 from shared.adapters.breaker import BreakerState
 from shared.adapters.handling import QueueEvent
@@ -35,7 +40,7 @@ from shared.domain.decision import State
 from shared.domain.errors import ErrorKind
 from shared.domain.retry import DELAYS
 from shared.domain.step import Lane, StepKind
-from shared.domain.verdict import Outcome
+from shared.domain.verdict import Outcome, Turn
 from shared.domain.why import Why
 from shared.ports.namespaces import ReadOutcome, WatchEnd
 from shared.ports.presence import Beat
@@ -203,7 +208,19 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_reconciled_steps_total": {"kind": KINDS, "lane": LANES},
     "imagegate_verdicts_total": {"outcome": set(Outcome), "error": {"", *ErrorKind}},
     "imagegate_verdict_seconds": {"why": set(Why)},
+    "imagegate_lane_wait_seconds": {"lane": LANES},
+    "imagegate_submit_seconds": {"why": set(Why)},
+    "imagegate_analysis_seconds": {"why": set(Why)},
+    "imagegate_verdict_polls": {"why": set(Why)},
+    "imagegate_poll_wait_seconds": {"lane": {Lane.CHECK, Lane.CHECK_PREWARM}},
     "imagegate_polls_total": {"poll": set(Poll)},
+    "imagegate_images_in_use": {"stand": set(Stand)},
+    "imagegate_policy_round_verdicts": {"state": {"left", "kept", "turned"}},
+    "imagegate_refreshes_total": {"stand": set(Stand), "outcome": set(Refreshed)},
+    "imagegate_refresh_waits_total": {"reason": set(Waits)},
+    "imagegate_policy_reads_total": {"outcome": set(PolicyRead)},
+    "imagegate_reevaluated_passes_total": {"cause": set(Turn), "outcome": set(Anew)},
+    "imagegate_uses_total": {"outcome": set(UseOutcome)},
     "imagegate_anchore_calls_total": {
         "operation": ANCHORE_CALLS,
         "outcome": {
