@@ -12,8 +12,8 @@ from collections import deque
 import msgspec
 
 from shared.domain.errors import StoreError
-from shared.domain.pointer import SECOND
-from shared.domain.verdict import FRESH_PASS, MAX_FRESH, RENEWED_FROM, Outcome, Verdict
+from shared.domain.pointer import MINUTE, SECOND
+from shared.domain.verdict import FRESH_FAIL, FRESH_PASS, MAX_FRESH, RENEWED_FROM, Outcome, Verdict
 from shared.ports.clock import Clock
 from shared.ports.usage import Usage
 
@@ -31,6 +31,10 @@ MEASURED = 64
 
 FORGET = 3600.0
 """Seconds after which a measured evaluation says nothing any more of the next one."""
+
+KEPT = MINUTE
+"""Milliseconds: an evaluation that was older when it was answered had been kept (Enterprise does so
+for an hour, docs/design/anchore-v2.md 3)."""
 
 COUNT_EVERY = 60.0
 """Seconds between two questions how much is in use."""
@@ -69,10 +73,16 @@ class Freshness:
         needed = round(SECOND * await self._counted() / self.rate / RENEWED_FROM)
         # A fail waits for its feed or its policy to be mended, and a person with it.
         most = MAX_FRESH if verdict.outcome is Outcome.PASS else FRESH_PASS
-        stretched = min(needed, most)
+        stretched = max(min(needed, most), self._asked_anew(verdict))
         return msgspec.structs.replace(
             verdict, stretched=stretched if stretched > verdict.fresh_for else 0
         )
+
+    def _asked_anew(self, verdict: Verdict) -> int:
+        """Milliseconds for which what the scanner had kept is fresh, so that it is asked no sooner
+        than about any fail: until it evaluates anew it says the same, however often one asks."""
+        kept = self._clock.now() - verdict.evaluated_at
+        return round((kept + FRESH_FAIL) / RENEWED_FROM) if kept > KEPT else 0
 
     async def _counted(self) -> int:
         """How much is in use, as it was a moment ago; as before where the store does not tell."""

@@ -117,6 +117,17 @@ async def test_a_fail_is_asked_about_within_an_hour_whatever_is_in_use() -> None
     assert await rig.fresh_for(Outcome.FAIL) == FRESH_PASS
 
 
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL])
+async def test_what_the_scanner_had_kept_is_not_asked_for_again_at_once(outcome: Outcome) -> None:
+    rig = Rig()
+    rig.freshness.evaluated(0.01)
+    kept = Verdict(SUBJECT, Question(), outcome, evaluated_at=rig.clock.now() - 55 * MINUTE)
+    fresh = await rig.freshness.stretched(kept)
+    due = fresh.evaluated_at + RENEWED_FROM * fresh.fresh_for
+    assert due - rig.clock.now() == pytest.approx(FRESH_FAIL, abs=1)
+    assert not fresh.stale(rig.clock.now() + FRESH_FAIL)
+
+
 async def test_an_error_is_as_it_is() -> None:
     rig = Rig()
     rig.usage.in_use = 100_000
