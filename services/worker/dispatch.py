@@ -22,6 +22,7 @@ from shared.domain.errors import (
     QueueError,
     StoreError,
     StoreUnreachable,
+    TakenForDown,
     TransientFailure,
 )
 from shared.domain.retry import DELAYS, MAX_ATTEMPTS, retry_delay
@@ -124,8 +125,10 @@ class Dispatch:
         except StoreUnreachable as error:
             # No fault of the step's, and every step's: an outage must not make dead letters of
             # all that was under way. Its last attempt is kept until the store is back.
-            kept = msgspec.structs.replace(step, attempt=min(step.attempt, MAX_ATTEMPTS - 2))
-            return await self._again(kept, str(error), None)
+            return await self._again(_kept(step), str(error), None)
+        except TakenForDown as error:
+            # Nobody was asked: as with the store.
+            return await self._again(_kept(step), str(error), error.retry_after)
         except (TransientFailure, StoreError) as error:
             after = error.retry_after if isinstance(error, TransientFailure) else None
             return await self._again(step, str(error), after)
@@ -171,3 +174,8 @@ class Dispatch:
     def _end(self, step: Step, outcome: StepOutcome) -> Settle:
         self._on_step(step, outcome)
         return Settle.DEAD if outcome is StepOutcome.DEAD else Settle.ACK
+
+
+def _kept(step: Step) -> Step:
+    """With an attempt left after the next, however many there were."""
+    return msgspec.structs.replace(step, attempt=min(step.attempt, MAX_ATTEMPTS - 2))

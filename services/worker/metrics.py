@@ -1,6 +1,6 @@
 """What a worker counts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from services.worker.budget import Poll
 from services.worker.care_metrics import CareMetrics
@@ -142,7 +142,7 @@ class WorkerMetrics:
     def call(self, operation: str, outcome: str, seconds: float) -> None:
         """Anchore was called."""
         self._calls.add(operation, outcome)
-        if outcome not in ("refused", "busy"):  # by ourselves: nothing was asked
+        if outcome not in ("refused", "busy", "throttled"):  # by ourselves: nothing was asked
             self._call_seconds.observe(seconds, operation)
 
     def fault(self, operation: str, fault: str) -> None:
@@ -156,6 +156,18 @@ class WorkerMetrics:
             "Whether Anchore is asked: 1 for the state of its circuit breaker, 0 for the others.",
             ("state",),
             lambda: {(state,): float(state == now()) for state in states},
+        )
+
+    def registries(self, down: Callable[[], Mapping[bool, int]]) -> None:
+        """Show how many registries are taken for down, those that the rules name (True) apart from
+        others; `down` is asked at each scrape."""
+        self._registry.gauges(
+            "imagegate_registries_down",
+            "Registries that nobody asks now, since they did not answer.",
+            ("registry",),
+            lambda: {
+                ("named" if named else "other",): float(count) for named, count in down().items()
+            },
         )
 
     def event(self, event: str, lane: Lane) -> None:

@@ -9,11 +9,11 @@ from services.worker.advancing import Advancing
 from services.worker.chains import Chains, Follow, NoPlace
 from services.worker.judging import Judging
 from services.worker.pointing import Pointing
-from services.worker.scanning import put_off
+from services.worker.scanning import Scanning, check_lane, first_id, put_off
 from services.worker.submitting import Submits, may_force
-from shared.domain.errors import NotAnImage, PermanentFailure, StepFailure
+from shared.domain.errors import NotAnImage, PermanentFailure, StepFailure, TakenForDown
 from shared.domain.reference import ImageReference, parse_reference
-from shared.domain.retry import poll_delay
+from shared.domain.retry import fitting_delay, poll_delay
 from shared.domain.step import Lane, Step
 from shared.domain.verdict import Subject, unresolved
 from shared.domain.why import Why
@@ -69,6 +69,8 @@ class Requesting:
             return
         reference = parse_reference(step.reference)
         subjects = await self._subjects(step, reference)
+        if subjects is not None and step.hop:
+            await self._chains.end(_sitting_out(step, reference))
         if subjects is None:
             await self._claims.free(step)
         elif step.announced and await self._pointing.lags(reference, step.announced):
@@ -102,6 +104,8 @@ class Requesting:
         if step.why is Why.NOTICE:
             # Strangers name what they like. What was judged before is renewed in its turn.
             log.info("notice ignored: %s", failure)
+        elif isinstance(failure, TakenForDown):
+            await self._sit_out(step, reference, failure)
         elif isinstance(failure, NotAnImage):
             if step.why is Why.PREWARM:
                 raise failure
@@ -111,6 +115,19 @@ class Requesting:
             await self._fail(step, unresolved(reference), failure)
             if not isinstance(failure, PermanentFailure):
                 raise failure
+
+    async def _sit_out(self, step: Step, reference: ImageReference, refused: TakenForDown) -> None:
+        """Its registry was not asked: that is no attempt, and the request comes again. Those who
+        wait are told at once, and ask again while that lasts: of all their requests one goes on, by
+        a record of its own."""
+        nobody = unresolved(reference)
+        await self._judging.fail(step, nobody, refused.kind, str(refused), chain="")
+        chain = first_id(step)
+        if await self._chains.hold(step, nobody, chain=chain, hop=step.hop) is None:
+            return
+        waited = (self._clock.now() - step.first_seen) / 1000
+        delay = max(fitting_delay(refused.retry_after or 0), poll_delay(waited))
+        await self._follow(put_off(step), delay)
 
     async def _begin_all(self, step: Step, subjects: Sequence[Subject]) -> None:
         """Begin each scan. What is no image is an error beside images, and nothing among others
@@ -152,3 +169,8 @@ class Requesting:
     async def _fail(self, step: Step, subject: Subject, failure: StepFailure) -> None:
         """Write down why not; the request's own scan of it ends, if there is one."""
         await self._judging.fail(step, subject, failure.kind, str(failure), chain=step.id)
+
+
+def _sitting_out(step: Step, reference: ImageReference) -> Scanning:
+    """The record of a request that was put off while its registry was taken for down, if it was."""
+    return Scanning(step, unresolved(reference), first_id(step), step.hop, check_lane(step))

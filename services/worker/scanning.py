@@ -71,8 +71,13 @@ class Scanning(msgspec.Struct, frozen=True):
 def put_off(request: Step) -> Step:
     """The same request for later. What it claimed was begun: a claim of that key is another's."""
     times = request.hop + 1
-    first, _, _ = request.id.partition(LATER)
-    return msgspec.structs.replace(request, id=f"{first}{LATER}{times}", hop=times, claim="")
+    name = f"{first_id(request)}{LATER}{times}"
+    return msgspec.structs.replace(request, id=name, hop=times, claim="")
+
+
+def first_id(request: Step) -> str:
+    """What the request was called before it was put off."""
+    return request.id.partition(LATER)[0]
 
 
 def check_lane(step: Step) -> Lane:

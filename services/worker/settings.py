@@ -48,6 +48,8 @@ class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
     imagegate_health_port: Port = 8082
     imagegate_polls: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 20.0
     """Looks at analyses a second, at most, of all workers together: set it alike for all."""
+    imagegate_anchore_calls: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 100.0
+    """Calls to Anchore a second, at most, of this process; people's and probes come besides."""
     imagegate_analysis_limit: Annotated[float, msgspec.Meta(ge=1)] = 3600.0
     """Seconds that an analysis may run: then it is begun anew (`force`), and the second time it is
     given up."""

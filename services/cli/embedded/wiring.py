@@ -23,7 +23,7 @@ from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookSites, namespaces_of, run_webhook
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
-from services.worker.wiring import WorkerPorts, guarded_transport, run_worker
+from services.worker.wiring import WorkerPorts, guarded_transport, registry_breakers, run_worker
 from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.anchore.v1_policies import V1_POLICIES
@@ -104,7 +104,12 @@ async def embedded(
             return book.rules
 
         registry = await stack.enter_async_context(
-            RegistryClient(rules=rules, clock=clock, helper_environ=environ_of_others())
+            RegistryClient(
+                rules=rules,
+                clock=clock,
+                helper_environ=environ_of_others(),
+                breakers=registry_breakers(rules, counted),
+            )
         )
         serving = await stack.enter_async_context(
             run_scanner(settings.scanner, registry=registry, clock=clock)
@@ -162,6 +167,7 @@ async def embedded(
                 metrics=metrics,
                 life=life,
                 carried=queue.carried,
+                caring=counted.care.caring,
             )
         )
         worker_health = await stack.enter_async_context(

@@ -8,7 +8,7 @@ import msgspec
 OnCall = Callable[[str, str, float], None]
 """Told of each attempt: operation, outcome (the status, or `timeout`, `unreachable`,
 `unreadable`, `no_token`, `cancelled`; `refused` where the breaker let nothing through, `busy` where
-no connection of ours was free) and seconds."""
+no connection of ours was free, `throttled` where we ask no more often) and seconds."""
 
 
 def nobody(*_: object) -> None:
@@ -28,6 +28,8 @@ class Limits(msgspec.Struct, frozen=True):
     """A longer Retry-After ends the call and is handed to the delay ladder."""
     max_bytes: int = 4 * 1024 * 1024
     connections: int = 20
+    calls: float | None = None
+    """A second; None: as many as there are."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -51,5 +53,5 @@ class Call(msgspec.Struct, frozen=True):
     anonymous: bool = False
     """Asked without credentials: what needs none must not fail for want of a token."""
     past_breaker: bool = False
-    """Asked whatever the breaker says, and no sign to it: for people and probes, who want to hear
-    what the server says now."""
+    """Asked whatever the breaker says, and no sign to it, and out of turn: for people and probes, who
+    want to hear what the server says now."""

@@ -27,6 +27,7 @@ from tenacity import (
 from shared.adapters.anchore.address import Route, server_url
 from shared.adapters.anchore.answers import Answer, complaint_of, retry_after_of
 from shared.adapters.anchore.calls import Call, Limits, OnCall, nobody
+from shared.adapters.anchore.calls_bucket import CallsBucket
 from shared.adapters.anchore.faults import Fault, OnFault, fault_of
 from shared.adapters.anchore.login import BasicLogin, Login, NoLogin, NoToken
 from shared.adapters.anchore.wire import Reply, Unreadable, Wire
@@ -82,6 +83,8 @@ class AnchoreTransport:
         self._on_fault = on_fault
         # Not the library's own bound: what waits there counts as the server's silence.
         self._places = asyncio.Semaphore(self._limits.connections)
+        calls = self._limits.calls
+        self._calls = CallsBucket(rate=calls) if calls is not None else None
         basic = BasicLogin(user=user, password=lambda: password) if password else NoLogin()
         route = route or Route(ca_file=ca_file)
         server = server_url(url)
@@ -164,7 +167,9 @@ class AnchoreTransport:
         return max(backoff, asked or 0.0)
 
     async def _guarded(self, call: Call, deadline: float) -> Answer:
-        """One attempt on a connection that is free, if the breaker lets it through then."""
+        """One attempt in its turn, on a connection that is free, if the breaker lets it through
+        then."""
+        await self._turn(call, deadline)
         async with self._place(call, deadline):
             if self._breaker is None or call.past_breaker:
                 return await self._attempt(call, deadline, Attempt())
@@ -174,6 +179,22 @@ class AnchoreTransport:
             except TakenForDown:
                 self._on_call(call.operation, "refused", 0.0)
                 raise
+
+    async def _turn(self, call: Call, deadline: float) -> None:
+        """A turn of those that the server gets from us in a second. People and probes need none,
+        nor who will be refused."""
+        open_now = self._breaker is not None and self._breaker.state is BreakerState.OPEN
+        if self._calls is None or call.past_breaker or open_now:
+            return
+        left = max(deadline - time.monotonic(), 0.001) / 2
+        if await self._calls.take(within=left):
+            return
+        self._on_call(call.operation, "throttled", left)
+        raise TransientFailure(
+            f"{call.operation} had no turn among the {self._limits.calls:g} calls a second that "
+            f"we make to Anchore within {left:.1f} s: it is tried again; where Anchore bears more, "
+            "raise IMAGEGATE_ANCHORE_CALLS"
+        )
 
     @asynccontextmanager
     async def _place(self, call: Call, deadline: float) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shared.adapters.breaker import Breaker, BreakerState
+from shared.adapters.breaker import Attempt, Breaker, BreakerState
 from shared.adapters.registry.failures import NoAnswer, NotNow
 from shared.domain.errors import PermanentFailure
 from shared.domain.rules import Rules
@@ -35,17 +35,16 @@ class RegistryBreakers:
 
     @contextmanager
     def asking(self, host: str) -> Iterator[None]:
-        """Ask `host` inside; raises TakenForDown instead, while nobody asks it."""
-        with self._breaker(host).attempt() as attempt:
-            try:
-                yield
-            except NoAnswer as failure:
-                attempt.failed(str(failure))
+        """Ask `host` inside. While it is taken for down that raises TakenForDown, and so does a
+        failure by which it is: an outage is no fault of who asks."""
+        breaker = self._breaker(host)
+        try:
+            with breaker.attempt() as attempt:
+                yield from _told(attempt)
+        except NoAnswer as failure:
+            if breaker.state is BreakerState.CLOSED:
                 raise
-            except (NotNow, PermanentFailure):
-                attempt.answered()
-                raise
-            attempt.answered()
+            raise breaker.refusal() from failure
 
     def down(self) -> dict[bool, int]:
         """How many are taken for down: of those that the rules name (True), of others (False)."""
@@ -73,3 +72,16 @@ class RegistryBreakers:
 
     def _named(self) -> frozenset[str]:
         return frozenset(entry.host for entry in self._rules().registries)
+
+
+def _told(attempt: Attempt) -> Iterator[None]:
+    """Tell the breaker how what is asked inside ends."""
+    try:
+        yield
+    except NoAnswer as failure:
+        attempt.failed(str(failure))
+        raise
+    except (NotNow, PermanentFailure):
+        attempt.answered()
+        raise
+    attempt.answered()

@@ -106,7 +106,9 @@ def _webhook(metrics: Metrics) -> None:
 
 
 def _worker(metrics: Metrics) -> None:
-    WorkerMetrics(metrics).breaker(tuple(BreakerState), lambda: BreakerState.CLOSED)
+    worker = WorkerMetrics(metrics)
+    worker.breaker(tuple(BreakerState), lambda: BreakerState.CLOSED)
+    worker.registries(lambda: {True: 0, False: 0})
 
 
 def _intake(metrics: Metrics) -> None:
@@ -231,6 +233,7 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_anchore_faults_total": {"operation": ANCHORE_CALLS, "fault": set(Fault)},
     "imagegate_anchore_call_seconds": {"operation": ANCHORE_CALLS},
     "imagegate_anchore_breaker_state": {"state": set(BreakerState)},
+    "imagegate_registries_down": {"registry": {"named", "other"}},
     "imagegate_dependency_up": {"dependency": {"store", "queue", "anchore", "kubernetes"}},
     "imagegate_push_events_total": {
         "source": set(Source),

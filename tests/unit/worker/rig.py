@@ -19,6 +19,7 @@ from shared.adapters.breaker import Breaker
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.store import MemoryVerdictStore
+from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
@@ -85,6 +86,7 @@ class Rig:
 
     async def build(self, stack: AsyncExitStack) -> "Rig":
         rules = Rules(registries=(RegistryRule(self.registry.host, insecure=True),))
+        breakers = RegistryBreakers(rules=lambda: rules, clock=self.clock)
         transport = await stack.enter_async_context(
             AnchoreTransport(
                 url=self.anchore.url,
@@ -95,7 +97,7 @@ class Rig:
             )
         )
         resolver = await stack.enter_async_context(
-            RegistryClient(rules=lambda: rules, clock=self.clock)
+            RegistryClient(rules=lambda: rules, clock=self.clock, breakers=breakers)
         )
         scanner = AnchoreV1(transport=transport, clock=self.clock)
         self.scan = Scan(
