@@ -53,5 +53,5 @@ class Call(msgspec.Struct, frozen=True):
     anonymous: bool = False
     """Asked without credentials: what needs none must not fail for want of a token."""
     past_breaker: bool = False
-    """Asked whatever the breaker says, and no sign to it, and out of turn: for people and probes, who
-    want to hear what the server says now."""
+    """Asked whatever the breaker says, and no sign to it, and out of turn: for people and probes,
+    who want to hear what the server says now."""
