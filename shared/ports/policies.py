@@ -31,8 +31,8 @@ class Policies(Protocol):
     async def push(self, bundle: Bundle, *, account: str = "", activate: bool = True) -> Policy:
         """Store `bundle` under its own `id`, new or not, and return what the scanner now has.
 
-        A policy that is active stays active, whatever `activate` says. Only where two push the
-        same new id in the same moment may Engine have none active until the later one is done.
+        A policy that is active stays active, whatever `activate` says. Only where somebody else
+        makes it the active one in the very moment may none be, until this is done.
         """
 
     async def activate(self, policy_id: str, *, account: str = "") -> Policy:

@@ -67,18 +67,22 @@ class AnchorePolicies:
         policy_id = bundle.get("id")
         if not isinstance(policy_id, str) or not policy_id:
             raise _refused("the policy has no id: give it one")
-        known = await self._find(policy_id, account)
-        if known is not None:
-            await self._put(known, bundle, account, active=known["active"] or activate)
-        else:
-            added = await self._add(policy_id, bundle, account)
+        before = await self._records(policy_id, account)
+        known = self._named(before, policy_id)
+        if known is None:
+            known = await self._add(policy_id, bundle, account)
             if activate:
-                await self._put(added, bundle, account, active=True)
+                await self._put(known, bundle, account, active=True)
+        else:
+            activate = known["active"] or activate
+            await self._put(known, bundle, account, active=activate)
+        if not activate and _any_active(before):
+            await self._keep_one_active(known, bundle, account)
         return await self._stored(policy_id, bundle, account)
 
     async def activate(self, policy_id: str, *, account: str = "") -> Policy:
         """Make it the active one, as it is."""
-        known = await self._find(policy_id, account)
+        known = self._named(await self._records(policy_id, account), policy_id)
         whole = await self.get(policy_id, account=account) if known is not None else None
         if known is None or whole is None:
             where = f" in the account {account}" if account else ""
@@ -86,10 +90,18 @@ class AnchorePolicies:
         await self._put(known, whole.bundle, account, active=True)
         return await self._stored(policy_id, whole.bundle, account)
 
-    async def _find(self, policy_id: str, account: str) -> Record | None:
-        """Its record, out of the list: only that proves whose policies we are about to change."""
+    async def _keep_one_active(self, known: Record, bundle: Bundle, account: str) -> None:
+        """Somebody who made the policy the active one since we looked has that undone by our
+        writing it as an inactive one: done again."""
+        if not _any_active(await self._list(self._call("policies", "GET", account))):
+            await self._put(known, bundle, account, active=True)
+
+    async def _records(self, policy_id: str, account: str) -> list[Record]:
+        """All of the account, whose list alone proves whose policies we are about to change."""
         _own_path(policy_id)
-        records = await self._list(self._call("policies", "GET", account))
+        return await self._list(self._call("policies", "GET", account))
+
+    def _named(self, records: list[Record], policy_id: str) -> Record | None:
         return next((one for one in records if one[self._dialect.id_key] == policy_id), None)
 
     async def _stored(self, policy_id: str, bundle: Bundle, account: str) -> Policy:
@@ -201,6 +213,10 @@ def _own_path(policy_id: str) -> str:
             "one without a slash"
         )
     return quote(policy_id, safe="")
+
+
+def _any_active(records: list[Record]) -> bool:
+    return any(record["active"] for record in records)
 
 
 def _unknown(answer: Answer) -> bool:

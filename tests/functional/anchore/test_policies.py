@@ -367,6 +367,32 @@ async def test_one_policy_or_the_other_is_active_while_another_is_activated(
     assert {len(active) for active in seen} == {1}
 
 
+async def test_a_policy_that_somebody_else_activates_this_very_moment_is_active_in_the_end() -> (
+    None
+):
+    """Engine deactivates it by our POST: it was not there when we looked."""
+    side = SIDES["v1"]
+    async with (
+        FakeAnchore() as anchore,
+        AnchoreTransport(url=anchore.url, user="admin", password="foobar") as transport,
+    ):
+        policies = AnchorePolicies(transport=transport, dialect=side.dialect)
+        before = [side.record("fake-baseline")]
+        await policies.push(side.bundle("strict", note="theirs"))
+        anchore.store.fault("policies", "json", value=json.dumps(before), times=1)
+        stored = await policies.push(side.bundle("strict", note="ours"), activate=False)
+        assert stored.active
+        assert active(anchore) == ["strict"]
+
+
+async def test_where_none_was_active_none_is_made_so(
+    anchore: FakeAnchore, policies: AnchorePolicies, side: Side
+) -> None:
+    anchore.store.policies["admin"]["fake-baseline"]["active"] = False
+    await policies.push(side.bundle("strict"), activate=False)
+    assert active(anchore) == []
+
+
 async def test_an_id_that_somebody_added_this_very_moment_is_left_to_them() -> None:
     """v2 says so with a 409; nothing of theirs is overwritten unseen."""
     side = SIDES["v2"]
