@@ -27,7 +27,7 @@ IMAGE_USER = 65532
 HERE = Path(__file__).parent
 USERS = ("webhook", "worker", "intake", "console", "operator")
 """In Redis and on the broker; what each may do stands in the templates beside this file."""
-RANDOM = ("anchore_password", "console_token", "events_token", "events_hmac")
+RANDOM = ("anchore_password", "console_token", "events_token", "events_hmac", "events_password")
 
 
 def main(arguments: list[str]) -> int:

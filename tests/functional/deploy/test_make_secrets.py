@@ -84,10 +84,11 @@ def test_the_files_are_for_the_containers_user_alone(folder: Path) -> None:
 def test_no_two_secrets_are_alike_and_none_is_short(folder: Path) -> None:
     make_compose_secrets(folder)
     made = contents(folder)
-    words = [made[name] for name in ("anchore_password", "console_token", "events_token")]
+    random = ("anchore_password", "console_token", "events_token", "events_password")
+    words = [made[name] for name in random]
     urls = [text for name, text in made.items() if "_url_" in name]
     words += [url.partition(b"@")[0].rpartition(b":")[2] for url in urls]
-    assert len(set(words)) == len(words) == 13
+    assert len(set(words)) == len(words) == 14
     assert min(map(len, words)) >= 43
 
 
