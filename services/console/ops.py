@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from services.console.asking import heard
+from services.console.caring import caring_facts
 from services.console.exception_rows import ExceptionRow, exception_rows
 from services.console.lanes import queue_report
 from services.console.letters import dead_row
@@ -134,9 +135,15 @@ class Ops:
             questions["scanner"] = self._scanner.info
         questions["workers"] = self._workers
         parts = await asyncio.gather(*(_part(name, ask) for name, ask in questions.items()))
-        return StatusReport(
-            ok=all(part.ok for part in parts), parts=tuple(parts), facts=dict(self._facts())
-        )
+        facts = {**self._facts(), **await self._caring()}
+        return StatusReport(ok=all(part.ok for part in parts), parts=tuple(parts), facts=facts)
+
+    async def _caring(self) -> dict[str, str]:
+        """Nothing where the store does not answer: a part says so."""
+        try:
+            return caring_facts(await self._presence.alive(), now=self._clock.now())
+        except ImagegateError:
+            return {}
 
     async def dead(self, *, limit: int) -> DeadReport:
         """Dead letters without their bodies, and how many there are."""

@@ -7,7 +7,9 @@ from services.worker.policy_watch import PolicyRead
 from services.worker.refresh import Refreshed, Waits
 from services.worker.turned import Anew
 from shared.domain.pointer import DAY, SECOND
-from shared.domain.verdict import Turn
+from shared.domain.revision import Revision
+from shared.domain.verdict import Question, Turn
+from shared.ports.presence import MAX_NAME, MAX_POLICIES, Caring, PolicySeen
 from shared.runtime.metrics import Metrics
 
 SHOWN_FOR = DAY
@@ -74,6 +76,25 @@ class CareMetrics:
         """The last survey of a leader; None in others."""
         return self._found if self._leads() else None
 
+    def caring(self) -> Caring | None:
+        """What people are told beside the metrics; None where others lead."""
+        if not self._leads():
+            return None
+        rate, found = round(self._rate(), 3), self.found
+        if found is None:
+            return Caring(rate)
+        return Caring(
+            rate,
+            surveyed_at=found.at,
+            in_use=found.in_use,
+            due=found.stands[Stand.DUE],
+            stale=found.stands[Stand.STALE],
+            replaced=found.stands[Stand.REPLACED],
+            policies=tuple(
+                _seen(question, each.revision) for question, each in found.rounds.items()
+            )[:MAX_POLICIES],
+        )
+
     def surveyed(self, found: Surveyed) -> None:
         """All that is in use was looked at."""
         self._found = found
@@ -118,3 +139,13 @@ class CareMetrics:
             return []
         since = found.at - SHOWN_FOR
         return [each for each in found.rounds.values() if each.left or each.revision.since >= since]
+
+
+def _seen(question: Question, revision: Revision) -> PolicySeen:
+    return PolicySeen(
+        account=question.account[:MAX_NAME],
+        policy=revision.policy_id[:MAX_NAME],
+        revision=revision.revision[:12],
+        since=revision.since,
+        seen_at=revision.seen_at,
+    )

@@ -279,6 +279,7 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
                 metrics=registry,
                 life=life,
                 carried=queue.carried,
+                caring=metrics.care.caring,
             )
         )
         log.info("worker takes steps", extra={"health": health.url})

@@ -19,6 +19,40 @@ MAX_PRESENT = 1_000
 """Processes that are remembered; above it the longest silent go."""
 
 
+class PolicySeen(msgspec.Struct, frozen=True):
+    """A policy by which what is in use is judged. Texts are cut to MAX_NAME."""
+
+    account: str
+    policy: str
+    revision: str
+    """The first digits of it."""
+    since: int
+    """When it was first seen to answer (ms)."""
+    seen_at: int
+    """And when last; a record of it is renewed once a day."""
+
+
+MAX_NAME = 64
+MAX_POLICIES = 8
+
+
+class Caring(msgspec.Struct, frozen=True):
+    """What the leader knows of what is in use, as its last survey found it."""
+
+    rate: float
+    """Evaluations a second that refresh may ask for."""
+    surveyed_at: int = 0
+    """When (ms); 0: not yet."""
+    in_use: int = 0
+    due: int = 0
+    """Of these, fresh still, and to be renewed."""
+    stale: int = 0
+    replaced: int = 0
+    """Judged by a policy that has been replaced."""
+    policies: tuple[PolicySeen, ...] = ()
+    """The first MAX_POLICIES of those that are asked for."""
+
+
 class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a process says of itself."""
 
@@ -36,6 +70,8 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Steps that were handed to its handlers since it started, by lane."""
     in_hand: dict[Lane, int] = {}
     """Deliveries that it has not settled yet, by lane."""
+    caring: Caring | None = None
+    """Of the worker that leads."""
 
 
 class Alive(msgspec.Struct, frozen=True):

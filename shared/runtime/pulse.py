@@ -25,7 +25,7 @@ from shared.domain.errors import ImagegateError, StoreMisconfigured
 from shared.domain.step import Lane
 from shared.ports.carried import Carried
 from shared.ports.clock import Clock
-from shared.ports.presence import BEAT_EVERY, Beat, Presence
+from shared.ports.presence import BEAT_EVERY, Beat, Caring, Presence
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import Check, unready
 from shared.runtime.lifecycle import Lifecycle
@@ -149,12 +149,13 @@ async def pulse_of(
     carried: Carried | None = None,
     clock: Clock | None = None,
     name: str = "",
+    caring: Callable[[], Caring | None] = lambda: None,
 ) -> AsyncIterator[Pulse]:
     """A pulse that `life` watches until the context ends, and then a goodbye.
 
     `checks` are by the names of `Beat.away`. `carried` are the counters of the queue whose steps
     the process handles, None for one that handles none. `name` is one of `new_name` that the
-    process goes by elsewhere too.
+    process goes by elsewhere too. `caring`: what it knows if it leads.
     """
     identity = Beat(
         name=name or new_name(service),
@@ -164,11 +165,11 @@ async def pulse_of(
     )
 
     def beat() -> Beat:
-        stopping = life.stopping.is_set()
+        said = msgspec.structs.replace(identity, stopping=life.stopping.is_set(), caring=caring())
         if carried is None:
-            return msgspec.structs.replace(identity, stopping=stopping)
+            return said
         return msgspec.structs.replace(
-            identity, stopping=stopping, delivered=_delivered(carried), in_hand=carried.in_hand()
+            said, delivered=_delivered(carried), in_hand=carried.in_hand()
         )
 
     pulse = Pulse(presence=presence, beat=beat, checks=checks, metrics=metrics)

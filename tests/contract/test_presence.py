@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from shared.domain.step import Lane
+from shared.ports.presence import Caring, PolicySeen
 from tests.contract.stores import GONE_AFTER, PRESENT, World, beat
 
 
@@ -18,6 +19,7 @@ async def test_what_a_process_says_of_itself_is_read_back_whole(world: World) ->
         away=("store", "anchore"),
         delivered={Lane.CHECK: 7, Lane.CHECK_PREWARM: 2},
         in_hand={Lane.CHECK: 1},
+        caring=Caring(1.5, surveyed_at=7, in_use=3, policies=(PolicySeen("", "p", "r", 1, 2),)),
     )
     await world.presence.beat(said)
     (alive,) = await world.presence.alive()

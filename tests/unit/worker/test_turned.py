@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from services.worker.turned import Anew, following, tell
+from shared.domain.errors import ErrorKind
 from shared.domain.pointer import MINUTE
 from shared.domain.revision import Revision
 from shared.domain.step import Lane
 from shared.domain.verdict import (
-    ErrorKind,
     Outcome,
     Question,
     Subject,
@@ -78,7 +78,9 @@ def test_of_passes_that_were_judged_anew_it_is_told_what_became_of_them(
     before: Outcome | None, after: Verdict, told: list[tuple[Turn, Anew]]
 ) -> None:
     heard: list[tuple[Turn, Anew]] = []
-    tell(lambda turn, anew: heard.append((turn, anew)), before and verdict(before, 1), after)
+    tell(
+        lambda turn, anew: heard.append((turn, anew)), verdict(before, 1) if before else None, after
+    )
     assert heard == told
 
 
