@@ -39,8 +39,10 @@ class Done(StrEnum):
 class SyncRow(msgspec.Struct, frozen=True):
     """One registry of one account."""
 
-    account: str
+    account: str | None
+    """None: of all of them, since it is about the rules; empty: that of the credentials."""
     registry: str
+    """Empty: the account could not be asked for what it has."""
     done: Done
     user: str = ""
     verify: bool = True
@@ -78,17 +80,19 @@ class RegistrySync:
         try:
             login = await self._logins.find(wanted.entry, wanted.path)
         except StepFailure as failure:
-            return SyncRow("", wanted.registry, Done.FAILED, remark=str(failure))
+            return SyncRow(None, wanted.registry, Done.FAILED, remark=str(failure))
         if login is None:
             why = "the rules name no login there; Anchore asks without one"
-            return SyncRow("", wanted.registry, Done.OPEN, remark=why)
+            return SyncRow(None, wanted.registry, Done.OPEN, remark=why)
         return _access(wanted, login), PASSING if login.helper else ""
 
     def _parts(self, wanted: Wanted) -> list[SyncRow]:
         """Logins for parts of a host that the entry is for as a whole."""
         parts = () if wanted.entry.repositories else self._logins.parts(wanted.entry)
         why = "has a login of its own: name it under `repositories` in an entry of its own"
-        return [SyncRow("", f"{wanted.registry}/{part}", Done.UNSAID, remark=why) for part in parts]
+        return [
+            SyncRow(None, f"{wanted.registry}/{part}", Done.UNSAID, remark=why) for part in parts
+        ]
 
     async def _into(
         self,
@@ -141,7 +145,7 @@ class RegistrySync:
 
 
 def _unsaid(one: Unsaid) -> SyncRow:
-    return SyncRow("", one.what, Done.UNSAID if one.matters else Done.ALONE, remark=one.why)
+    return SyncRow(None, one.what, Done.UNSAID if one.matters else Done.ALONE, remark=one.why)
 
 
 def _access(wanted: Wanted, login: RegistryLogin) -> RegistryAccess:

@@ -44,9 +44,8 @@ def print_sync(console: Console, rows: Sequence[SyncRow]) -> None:
     for heading in ("account", "registry", "user", "certificate", "what"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        everywhere = row.done in (Done.UNSAID, Done.OPEN) or not (row.account or row.user)
         table.add_row(
-            plain("" if everywhere else row.account or OWN),
+            plain("" if row.account is None else row.account or OWN),
             plain(row.registry),
             plain(row.user),
             "" if not row.user else _verify(row.verify),

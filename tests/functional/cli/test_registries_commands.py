@@ -47,7 +47,7 @@ class Desk:
     async def synced(self, *arguments: str) -> tuple[int, dict[tuple[str, str], dict[str, Any]]]:
         """The exit code, and what became of each registry in each account."""
         ran = await self("sync", "-o", "json", *arguments)
-        rows = {(row["account"], row["registry"]): row for row in json.loads(ran.out)}
+        rows = {(row["account"] or "", row["registry"]): row for row in json.loads(ran.out)}
         return ran.code, rows
 
     def stored(self, account: str = "admin") -> dict[str, Any]:
@@ -269,6 +269,7 @@ async def test_what_is_missing_is_one_line(desk: Desk, environ: dict[str, str], 
 async def test_an_anchore_that_is_away_is_said_for_each_account(desk: Desk) -> None:
     ran = await desk("sync", ANCHORE_URL="http://127.0.0.1:1")
     assert ran.code == 2
+    assert "(its own)" in ran.out
     assert "cannot be asked" in ran.out
 
 
