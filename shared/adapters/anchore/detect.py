@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from shared.adapters.anchore.answers import Answer
+from shared.adapters.anchore.attempts import NotJson
 from shared.adapters.anchore.calls import Call
 from shared.adapters.anchore.faults import Fault
 from shared.adapters.anchore.reading import part
 from shared.adapters.anchore.refusals import WrongApi
-from shared.adapters.anchore.transport import AnchoreTransport, NotJson
+from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.anchore.v2 import AnchoreV2
 from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
