@@ -24,7 +24,7 @@ from shared.adapters.registry.client import RegistryClient
 from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
 from shared.domain.step import Lane, Step, StepKind
-from shared.domain.verdict import Question, Subject, Verdict, last_error_key, scan_key
+from shared.domain.verdict import Action, Question, Subject, Verdict, last_error_key, scan_key
 from shared.domain.why import Why
 from shared.ports.claims import Claim
 from shared.runtime.clock import SystemClock
@@ -52,6 +52,7 @@ class Rig:
         places: int,
         failures: int,
         analyses: int,
+        from_unchecked: Action,
     ) -> None:
         self.anchore, self.registry, self.clock = anchore, registry, clock
         self.leases = MemoryScanLeases(clock=clock)
@@ -82,6 +83,7 @@ class Rig:
         self.numbers: Iterator[int] = iter(range(1000))
         self.scanner_budget = scanner_budget
         self.analyses = analyses
+        self.from_unchecked = from_unchecked
         self.put_off: list[Step] = []
 
     async def build(self, stack: AsyncExitStack) -> "Rig":
@@ -110,6 +112,7 @@ class Rig:
                 ledger=self.ledger,
                 clock=self.clock,
                 on_verdict=lambda verdict, seconds: self.verdicts.append((verdict, seconds)),
+                from_unchecked=self.from_unchecked,
             ),
             claims=self.claims,
             leases=self.leases,
@@ -190,6 +193,7 @@ async def rigged(
     places: int = 0,
     failures: int = 1000,
     analyses: int = 8,
+    from_unchecked: Action = Action.WARN,
 ) -> AsyncIterator[Rig]:
     """`places` for quick looks in each lane of checks, and of `analyses` for prewarm; the breaker
     opens after `failures`."""
@@ -207,5 +211,6 @@ async def rigged(
             places=places,
             failures=failures,
             analyses=analyses,
+            from_unchecked=from_unchecked,
         )
         yield await rig.build(stack)

@@ -1,0 +1,82 @@
+"""FROM is judged only where Anchore has the image's own Dockerfile: else a finding says so."""
+
+import base64
+
+import pytest
+
+from shared.domain.from_line import TRIGGER
+from shared.domain.verdict import Action, Outcome
+from tests.unit.worker.rig import CONTENT, Rig, rigged
+
+FROM_RULE = {
+    "action": "STOP",
+    "gate": "dockerfile",
+    "id": "from-uses-tag",
+    "params": [{"name": "instruction", "value": "FROM"}],
+    "trigger": "instruction",
+}
+WANTS_ONE = {
+    "action": "WARN",
+    "gate": "dockerfile",
+    "id": "wants-one",
+    "params": [],
+    "trigger": "no_dockerfile_provided",
+}
+
+
+def _asks_from(rig: Rig, *more: dict[str, object]) -> None:
+    store = rig.anchore.store
+    bundle = store.policies["admin"]["fake-baseline"]["policybundle"]
+    bundle["policies"][0]["rules"].extend([FROM_RULE, *more])
+
+
+async def _judged(rig: Rig, *, dockerfile: bytes | None = None) -> tuple[Outcome, list[str]]:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    if dockerfile is not None:
+        image = rig.anchore.store.find(CONTENT.digest, "admin")
+        assert image is not None
+        image.dockerfile = base64.b64encode(dockerfile).decode()
+    await rig.scan.request(rig.step())
+    verdict = await rig.verdict()
+    assert verdict is not None
+    ours = [finding for finding in verdict.findings if finding.trigger_id == TRIGGER]
+    return verdict.outcome, [str(finding.action) for finding in ours]
+
+
+async def test_a_guessed_dockerfile_proves_nothing_about_from_and_that_is_said(rig: Rig) -> None:
+    _asks_from(rig)
+    assert await _judged(rig) == (Outcome.PASS, ["warn"])
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome"), [(Action.STOP, Outcome.FAIL), (Action.GO, Outcome.PASS)]
+)
+async def test_what_it_means_is_a_setting(action: Action, outcome: Outcome) -> None:
+    async with rigged(from_unchecked=action) as rig:
+        _asks_from(rig)
+        assert await _judged(rig) == (outcome, [str(action)])
+
+
+async def test_with_its_own_dockerfile_from_is_judged(rig: Rig) -> None:
+    _asks_from(rig)
+    assert await _judged(rig, dockerfile=b"FROM debian:12\n") == (Outcome.PASS, [])
+
+
+async def test_a_policy_that_asks_nothing_about_from_has_no_such_finding(rig: Rig) -> None:
+    assert await _judged(rig) == (Outcome.PASS, [])
+
+
+async def test_a_policy_that_says_itself_what_a_missing_dockerfile_means_has_none(
+    rig: Rig,
+) -> None:
+    _asks_from(rig, WANTS_ONE)
+    assert await _judged(rig) == (Outcome.PASS, [])
+
+
+async def test_it_is_known_of_an_image_that_was_submitted_just_now_too(rig: Rig) -> None:
+    _asks_from(rig)
+    rig.anchore.store.settle_after(0.0)
+    await rig.scan.request(rig.step())
+    verdict = await rig.verdict()
+    assert verdict is not None
+    assert [finding.trigger_id for finding in verdict.warns] == [TRIGGER]
