@@ -21,6 +21,8 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     imagegate_console_ca: Path | None = None
     """CA file of its certificate; default: those that this machine trusts."""
     redis_url: Secret = Secret("")
+    redis_ca: Path | None = None
+    """CA file for a rediss:// REDIS_URL; default: the system's."""
     amqp_url: Secret = Secret("")
     """With both the commands ask these servers; with neither the socket of `imagegate up`."""
     anchore_url: str = ""

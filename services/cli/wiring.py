@@ -100,6 +100,7 @@ async def _servers(settings: CliSettings) -> AsyncIterator[ConsolePorts]:
         yield await stack.enter_async_context(
             ports_on(
                 redis_url=settings.redis_url.value,
+                redis_ca=settings.redis_ca,
                 amqp_url=settings.amqp_url.value,
                 unsealer=RingWhenWanted(lambda: load_ring(keys)),
                 scanner=scanner,

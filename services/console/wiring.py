@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ipaddress import ip_address
+from pathlib import Path
 
 import msgspec
 
@@ -129,7 +130,13 @@ async def run_console(
 
 @asynccontextmanager
 async def ports_on(
-    *, redis_url: str, amqp_url: str, unsealer: Unsealer, scanner: Scanner | None, patience: float
+    *,
+    redis_url: str,
+    redis_ca: Path | None,
+    amqp_url: str,
+    unsealer: Unsealer,
+    scanner: Scanner | None,
+    patience: float,
 ) -> AsyncIterator[ConsolePorts]:
     """The ports on Redis and RabbitMQ, which may be away; the broker gets `patience` s to answer.
 
@@ -137,7 +144,7 @@ async def ports_on(
     """
     clock = SystemClock()
     async with (
-        RedisLinks(url=redis_url) as links,
+        RedisLinks(url=redis_url, ca_file=redis_ca) as links,
         RabbitQueue(amqp_url, clock=clock, publishes=tuple(Lane)).connect() as queue,
     ):
         with suppress(QueueUnavailable):
@@ -202,6 +209,7 @@ async def _servers(settings: ConsoleSettings) -> AsyncIterator[ConsolePorts]:
         yield await stack.enter_async_context(
             ports_on(
                 redis_url=redis_url,
+                redis_ca=settings.redis_ca,
                 amqp_url=amqp_url,
                 unsealer=load_ring(keys),
                 scanner=scanner,

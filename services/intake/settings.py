@@ -14,6 +14,8 @@ class IntakeSettings(ProcessSettings, frozen=True, kw_only=True):
 
     redis_url: Secret = Secret("")
     """`redis://` or `rediss://`, with user and password where Redis wants them."""
+    redis_ca: Path | None = None
+    """CA file for a rediss:// REDIS_URL; default: the system's."""
     amqp_url: Secret = Secret("")
     """`amqp://` or `amqps://`."""
     imagegate_rules: Path | None = None

@@ -134,7 +134,9 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
     rules = RulesFile(settings.imagegate_rules, on_reload=reloads.reloaded)
     life.watch(rules.run(), name="watch the rules")
     async with AsyncExitStack() as stack:
-        links = await stack.enter_async_context(RedisLinks(url=redis_url))
+        links = await stack.enter_async_context(
+            RedisLinks(url=redis_url, ca_file=settings.redis_ca)
+        )
         queue = RabbitQueue(
             amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM, publishes=PUBLISHES
         )

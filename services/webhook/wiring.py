@@ -152,7 +152,9 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
         life.watch(rules.run(book.rules_changed), name="watch the rules")
         redis_url = required(settings.redis_url.value, "REDIS_URL", "redis://localhost:6379")
         amqp_url = required(settings.amqp_url.value, "AMQP_URL", "amqp://localhost:5672")
-        links = await stack.enter_async_context(RedisLinks(url=redis_url))
+        links = await stack.enter_async_context(
+            RedisLinks(url=redis_url, ca_file=settings.redis_ca)
+        )
         queue = RabbitQueue(
             amqp_url,
             clock=SystemClock(),

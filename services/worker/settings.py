@@ -16,6 +16,8 @@ class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
 
     redis_url: Secret = Secret("")
     """`redis://` or `rediss://`, with user and password where Redis wants them."""
+    redis_ca: Path | None = None
+    """CA file for a rediss:// REDIS_URL; default: the system's."""
     amqp_url: Secret = Secret("")
     """`amqp://` or `amqps://`."""
     anchore_url: str = ""

@@ -228,7 +228,9 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
     keys = settings.imagegate_keys or ensure_keys(settings.state_folder / "keys")
     name = new_name("worker")
     async with AsyncExitStack() as stack:
-        links = await stack.enter_async_context(RedisLinks(url=redis_url))
+        links = await stack.enter_async_context(
+            RedisLinks(url=redis_url, ca_file=settings.redis_ca)
+        )
         queue = RabbitQueue(amqp_url, clock=clock, on_event=metrics.event)
         await stack.enter_async_context(queue.connect())
         scanner, policies = await stack.enter_async_context(anchore(settings, metrics))

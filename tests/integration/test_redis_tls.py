@@ -1,5 +1,8 @@
 """Redis over TLS: the CA file decides whom we talk to."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +14,7 @@ from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.domain.errors import StoreUnreachable
 from shared.runtime.tls import ensure_certificate
 from tests.contract.stores import listening, sealed
+from tests.fakes.certificates import server_certificate
 from tests.servers.redis import RedisServer
 
 pytestmark = pytest.mark.servers
@@ -92,3 +96,26 @@ async def test_a_hung_server_is_unreachable_over_tls_too(
                 await store.read([KEY])
             with pytest.raises(StoreUnreachable):
                 await store.ping()
+
+
+def test_a_command_speaks_tls_to_the_redis_that_redis_ca_vouches_for(tmp_path: Path) -> None:
+    ca_file, files = server_certificate(tmp_path)
+    with RedisServer(tmp_path / "redis", tls=(files.certificate, files.key)) as server:
+        told = {"REDIS_URL": server.url, "IMAGEGATE_STATE": str(tmp_path / "state")}
+        believed = _imagegate("exceptions", "list", **told, REDIS_CA=str(ca_file))
+        assert (believed.returncode, believed.stderr) == (0, "")
+        refused = _imagegate("exceptions", "list", **told)
+        assert refused.returncode == 2
+        assert "certificate" in refused.stderr
+
+
+def _imagegate(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("imagegate")), *words],
+        env={"PATH": os.defpath, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

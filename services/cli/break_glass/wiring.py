@@ -34,7 +34,7 @@ def operator_of(settings: CliSettings) -> Operator:
 @asynccontextmanager
 async def direct_desk(settings: CliSettings) -> AsyncIterator[Desk]:
     """The exceptions in the Redis that the settings name; RabbitMQ is not needed."""
-    async with RedisLinks(url=settings.redis_url.value) as links:
+    async with RedisLinks(url=settings.redis_url.value, ca_file=settings.redis_ca) as links:
         yield Desk(
             exceptions=RedisExceptionStore(links=links),
             records=RedisVerdictStore(links=links),

@@ -81,12 +81,12 @@ def _trust(ca_file: Path | None, *, tls: bool) -> ssl.SSLContext | None:
     if not tls:
         if ca_file is not None:
             raise InvalidSettings(
-                "a CA file for Redis needs a rediss:// URL: change one of the two"
+                "REDIS_CA needs a rediss:// address in REDIS_URL: change one of the two"
             )
         return None
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise InvalidSettings(
-            f"the CA file {ca_file} for Redis cannot be used: {error}: name a PEM file"
+            f"REDIS_CA {ca_file} cannot be used: {error}: name a PEM file"
         ) from error
