@@ -1,6 +1,7 @@
 """FROM is judged only where Anchore has the image's own Dockerfile: else a finding says so."""
 
 import base64
+from collections.abc import Mapping
 
 import pytest
 
@@ -24,7 +25,7 @@ WANTS_ONE = {
 }
 
 
-def _asks_from(rig: Rig, *more: dict[str, object]) -> None:
+def _asks_from(rig: Rig, *more: Mapping[str, object]) -> None:
     store = rig.anchore.store
     bundle = store.policies["admin"]["fake-baseline"]["policybundle"]
     bundle["policies"][0]["rules"].extend([FROM_RULE, *more])
