@@ -35,13 +35,13 @@ from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from shared.runtime.pulse import new_name, pulse_of
 from shared.runtime.rules_metrics import RulesMetrics
+from shared.runtime.served_certificate import ServedCertificate
 from shared.runtime.settings import required
 from shared.runtime.tls import (
     CertificateFiles,
     certificate_pair,
     days_left,
     ensure_certificate,
-    server_context,
 )
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,14 @@ async def run_webhook(
 ) -> AsyncIterator[WebhookSites]:
     """Serve reviews, probes and metrics over `ports` until the context ends."""
     clock = SystemClock()
-    files = _certificate(settings)
-    metrics.certificate_ends(clock.now() + round(days_left(files.certificate) * DAY), clock)
+    certificate = ServedCertificate(
+        _certificate(settings),
+        client_ca=settings.imagegate_client_ca,
+        on_read=lambda file: metrics.certificate_ends(
+            clock.now() + round(days_left(file) * DAY), clock
+        ),
+    )
+    life.watch(certificate.run(), name="follow the certificate")
     name = new_name("webhook")
     folder = settings.imagegate_exceptions
     parts = parts_of(
@@ -104,7 +110,7 @@ async def run_webhook(
                 app,
                 host=settings.imagegate_host,
                 port=settings.imagegate_port,
-                tls=server_context(files, client_ca=settings.imagegate_client_ca),
+                tls=certificate.context,
                 shutdown=settings.imagegate_drain,
             )
         )

@@ -1,0 +1,81 @@
+"""A serving certificate that is read again when its files change, without a restart."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.domain.errors import InvalidSettings
+from shared.runtime.tls import CertificateFiles, server_context
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 10.0
+"""Seconds. A Secret's files come a minute after it was changed; nobody is in a hurry."""
+
+
+class ServedCertificate:
+    """`context` is for the server, for good: each handshake is shown what was read last.
+
+    A pair that does not fit, half of it written say, changes nothing: what was read before is
+    shown until the files are whole. Raises InvalidSettings where they are not at the start.
+    """
+
+    def __init__(
+        self,
+        files: CertificateFiles,
+        *,
+        client_ca: Path | None = None,
+        every: float = LOOK_EVERY,
+        on_read: Callable[[Path], None] = lambda certificate: None,
+    ) -> None:
+        """`client_ca` as in `server_context`, and followed too; `on_read` is told the file of each
+        certificate that is shown from now on."""
+        self._files = files
+        self._client_ca = client_ca
+        self._every = every
+        self._on_read = on_read
+        self._content = self._read()
+        self._shown = server_context(files, client_ca=client_ca)
+        self.context = server_context(files, client_ca=client_ca)
+        # Called at each handshake, of clients that name no server too.
+        self.context.sni_callback = self._show
+        on_read(files.certificate)
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(self._every)
+            self.look()
+
+    def look(self) -> None:
+        """Read the files again if they have changed."""
+        content = self._read()
+        if content == self._content:
+            return
+        self._content = content
+        try:
+            self._shown = server_context(self._files, client_ca=self._client_ca)
+            self._on_read(self._files.certificate)
+        except InvalidSettings as error:
+            log.error("the new certificate cannot be used, the one of before is shown: %s", error)
+        else:
+            log.info("the certificate was read again", extra={"file": str(self._files.certificate)})
+
+    def _show(
+        self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _of: ssl.SSLContext
+    ) -> None:
+        connection.context = self._shown
+
+    def _read(self) -> tuple[bytes | None, ...]:
+        named = (self._files.certificate, self._files.key, self._client_ca)
+        return tuple(_bytes(path) for path in named if path is not None)
+
+
+def _bytes(path: Path) -> bytes | None:
+    """None: it cannot be read, now; what reads it to use it says why."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
