@@ -149,7 +149,9 @@ class Requesting:
             await self.later(step)
 
     async def _begin(self, step: Step, subject: Subject) -> None:
-        scanning = await self._chains.hold(step, subject, chain=step.id, hop=0)
+        # Put off or not, it is one chain: else a request that died with a place in its hands, and
+        # comes again when there is none, would be kept out by its own record.
+        scanning = await self._chains.hold(step, subject, chain=first_id(step), hop=0)
         if scanning is None:
             await self._force_another_s(step, subject)
             return
@@ -163,12 +165,13 @@ class Requesting:
         if not may_force(step):
             return
         holder = await self._chains.holder(step, subject)
-        if holder is not None and holder.chain != step.id:
+        if holder is not None and holder.chain != first_id(step):
             await self._submits.force(subject, step.question)
 
     async def _fail(self, step: Step, subject: Subject, failure: StepFailure) -> None:
         """Write down why not; the request's own scan of it ends, if there is one."""
-        await self._judging.fail(step, subject, failure.kind, str(failure), chain=step.id)
+        chain = first_id(step)
+        await self._judging.fail(step, subject, failure.kind, str(failure), chain=chain)
 
 
 def _sitting_out(step: Step, reference: ImageReference) -> Scanning:

@@ -20,6 +20,7 @@ from shared.domain.errors import QueueError, StoreError
 from shared.domain.reference import parse_reference
 from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Question, Subject, verdict_key
+from shared.domain.why import Why
 from shared.ports.claims import Claim
 from shared.runtime.clock import SystemClock
 from tests.bench.site import Site
@@ -82,13 +83,13 @@ class Backlog:
             made.append(Wanted(str(parse_reference(f"{image}@{content.digest}")), subject))
         return made
 
-    async def publish(self, images: Sequence[Wanted]) -> None:
-        """Queue a request for each, as urgent as a person's, whatever the broker does meanwhile."""
+    async def publish(self, images: Sequence[Wanted], *, lane: Lane = Lane.ADMISSION) -> None:
+        """Queue a request for each, whatever the broker does meanwhile."""
         places = asyncio.Semaphore(AT_ONCE)
 
         async def publish(image: Wanted) -> None:
             async with places:
-                step = _request(image)
+                step = _request(image, lane)
                 while True:
                     try:
                         return await self._queue.publish(step)
@@ -101,7 +102,7 @@ class Backlog:
         """As a webhook does whose publish then fails: whoever reconciles finds what was wanted."""
         for image in images:
             key = request_claim(StepKind.REQUEST, parse_reference(image.reference), Question())
-            step = msgspec.structs.replace(_request(image), claim=key)
+            step = msgspec.structs.replace(_request(image, Lane.ADMISSION), claim=key)
             assert await self._claims.claim(key, step, life=CLAIM_LIFE) is Claim.TAKEN
             await self._claims.drop(key)
 
@@ -163,12 +164,13 @@ async def backlog(running: Site) -> AsyncIterator[Backlog]:
         yield made
 
 
-def _request(image: Wanted) -> Step:
+def _request(image: Wanted, lane: Lane) -> Step:
     return Step(
         id=uuid.uuid4().hex,
         kind=StepKind.REQUEST,
-        lane=Lane.ADMISSION,
+        lane=lane,
         reference=image.reference,
         question=Question(),
         first_seen=SystemClock().now(),
+        why=Why.PREWARM if lane is Lane.PREWARM else Why.ADMISSION,
     )

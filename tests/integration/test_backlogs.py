@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
+from shared.domain.step import Lane
 from tests.bench.backlog import Backlog, Wanted, backlog
 from tests.bench.site import QUIET, Site, metrics, site
 from tests.house import eventually
@@ -106,10 +107,10 @@ async def log(running: Site) -> AsyncIterator[Backlog]:
         yield await stack.enter_async_context(backlog(running))
 
 
-async def queued(log: Backlog) -> list[Wanted]:
+async def queued(log: Backlog, lane: Lane = Lane.ADMISSION) -> list[Wanted]:
     """A backlog of new images."""
     images = log.images(IMAGES)
-    await log.publish(images)
+    await log.publish(images, lane=lane)
     return images
 
 
@@ -123,8 +124,11 @@ async def test_without_a_fault_each_image_is_submitted_once(log: Backlog, crew: 
     await worked_off(log, await queued(log), submits=1)
 
 
-async def test_a_worker_killed_among_the_submits_loses_nothing(log: Backlog, crew: Crew) -> None:
-    images = await queued(log)
+@pytest.mark.parametrize("lane", [Lane.ADMISSION, Lane.PREWARM])
+async def test_a_worker_killed_among_the_submits_loses_nothing(
+    log: Backlog, crew: Crew, lane: Lane
+) -> None:
+    images = await queued(log, lane)
     await log.until_submitted(images, IMAGES // 4)
     await crew.kill_one()
     await worked_off(log, images)

@@ -1,8 +1,12 @@
 """Analyses that nobody waits for are few at a time, so that people's images come first."""
 
+import asyncio
+
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Outcome
 from shared.domain.why import Why
+from tests.fakes.registry import hang
+from tests.house import eventually
 from tests.unit.worker.rig import CONTENT, Rig, rigged
 
 
@@ -63,15 +67,57 @@ async def test_what_was_put_off_is_asked_of_nobody_while_there_is_no_place() -> 
 async def test_it_goes_ahead_once_a_verdict_has_freed_a_place() -> None:
     async with rigged(analyses=1) as rig:
         await _crowded(rig)
-        check = rig.next_check()
-        await rig.scan.request(_push(rig))
+        check, push = rig.next_check(), _push(rig)
+        await rig.scan.request(push)
         again = rig.next_check()
         assert check.subject is not None
         rig.anchore.store.finish(check.subject.digest)
         await rig.scan.check(check)
         await rig.scan.request(again)
         assert rig.anchore.store.submits[CONTENT.digest] == 1
-        assert rig.next_check().chain == again.id
+        assert rig.next_check().chain == push.id
+
+
+async def test_a_push_that_died_with_a_place_goes_on_though_there_was_none_when_it_came_again() -> (
+    None
+):
+    async with rigged(analyses=2) as rig:
+        await rig.scan.request(_push(rig, "first"))
+        first = rig.next_check()
+        await rig.scan.request(_push(rig, "second"))
+        second = rig.next_check()
+        await rig.scan.request(_push(rig))
+        again = rig.next_check()
+        await _judged(rig, first)
+        await _killed(rig, again)
+        assert not await rig.leases.room(most=2)
+        await rig.scan.request(again)
+        once_more = rig.next_check()
+        await _judged(rig, second)
+        await rig.scan.request(once_more)
+        assert rig.anchore.store.submits[CONTENT.digest] == 1
+        assert rig.next_check().subject == rig.subject
+
+
+async def _judged(rig: Rig, check: Step) -> None:
+    """Its analysis is over, and its place free."""
+    assert check.subject is not None
+    rig.anchore.store.finish(check.subject.digest)
+    await rig.scan.check(check)
+
+
+async def _killed(rig: Rig, request: Step) -> None:
+    """Its worker dies while the registry takes its time, with the last place in its hands."""
+    rig.registry.fault(CONTENT.digest, hang)
+    task = asyncio.create_task(rig.scan.request(request))
+
+    async def crowded() -> bool:
+        return not await rig.leases.room(most=2)
+
+    await eventually(crowded)
+    task.cancel()
+    await asyncio.wait([task])
+    rig.registry.heal()
 
 
 async def test_what_anchore_knows_needs_no_place() -> None:
