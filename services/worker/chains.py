@@ -25,6 +25,9 @@ chain's and ends."""
 PLACES = 8
 """New analyses that prewarm may have outstanding."""
 
+ANY = 1_000_000
+"""More places than there are scans."""
+
 Follow = Callable[[Step, int], Awaitable[None]]
 """Publishes a follow-up after a delay in seconds, and returns once the broker confirmed it."""
 
@@ -63,12 +66,12 @@ class Chains:
         """Whose scan of it is under way."""
         return await self._leases.holder(scan_key(subject, step.question))
 
-    async def go_on(self, scanning: Scanning, delay: int) -> None:
+    async def go_on(self, scanning: Scanning, delay: int, *, looked: bool = True) -> None:
         """Publish the next check after `delay` seconds, and have the record live as long."""
         life = (delay + MARGIN) * 1000
         if life > LEASE_LIFE:
             await self._leases.renew(scanning.key, chain=scanning.chain, life=life)
-        await self._follow(scanning.next_check(), delay)
+        await self._follow(scanning.next_check(looked=looked), delay)
 
     async def end(self, scanning: Scanning) -> None:
         """End the chain without a record."""
@@ -80,6 +83,12 @@ class Chains:
             return
         if not await self._leases.place(scanning.key, chain=scanning.chain, most=self._places):
             raise NoPlace
+
+    async def count_in(self, scanning: Scanning) -> None:
+        """Its image is being analysed, and the store has lost count of it: it has a place, though
+        there may be none."""
+        if scanning.lane is not Lane.CHECK:
+            await self._leases.place(scanning.key, chain=scanning.chain, most=ANY)
 
     async def has_room(self) -> bool:
         """Whether prewarm may have one more image analysed now: a hint."""

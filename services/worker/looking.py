@@ -17,6 +17,8 @@ from shared.domain.step import Step
 from shared.ports.clock import Clock
 from shared.ports.scanner import Analysed, Analysis, Scanner
 
+OUTSTANDING = (Analysis.WAITING, Analysis.RUNNING)
+
 OnTook = Callable[[Step, float], None]
 """Told of something that a scan waited for, and of how many seconds it took."""
 
@@ -86,6 +88,8 @@ class Looking:
             analysed = await self._submit(state, force=force)
             self._on_submit(step, self._since(step.first_seen))
             return analysed
+        if self.scanning.adopted and state in OUTSTANDING:
+            await self._chains.count_in(self.scanning)
         if state is Analysis.RUNNING and self._runs_too_long():
             return await self._begin_anew()
         return analysed

@@ -79,6 +79,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     chain: str = ""
     """The chain of checks this step belongs to; its first is the request's id."""
     hop: int = 0
+    """Of a request: how often it was put off, since prewarm had no place for it."""
     began: int = 0
     """When the chain first looked at the scanner; 0: not yet."""
     running: int = 0
@@ -149,6 +150,9 @@ def anew(step: Step, *, step_id: str, now: int) -> Step:
         claim="",
         deadline=None,
         began=0,
+        running=0,
+        freed=False,
+        polls=0,
         attempt=0,
         history=history,
         given_up=False,

@@ -77,9 +77,8 @@ def test_a_failed_step_counts_its_attempts_and_keeps_a_bounded_history() -> None
 
 
 def test_a_step_that_begins_anew_does_the_same_work_as_a_first_attempt_of_now() -> None:
-    dead = given_up(
-        msgspec.structs.replace(STEP, claim="mine once", began=5, deadline=6), "no answer"
-    )
+    of_before = {"claim": "mine once", "began": 5, "deadline": 6, "running": 7, "polls": 8}
+    dead = given_up(msgspec.structs.replace(STEP, freed=True, **of_before), "no answer")
     again = anew(dead, step_id="2", now=9)
     assert again == msgspec.structs.replace(
         STEP, id="2", first_seen=9, history=("no answer", REQUEUED)

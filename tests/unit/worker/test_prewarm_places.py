@@ -2,6 +2,7 @@
 
 import asyncio
 
+from shared.domain.pointer import MINUTE
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Outcome
 from shared.domain.why import Why
@@ -162,3 +163,14 @@ async def test_a_chain_that_people_meet_goes_on_in_their_lane_and_frees_its_plac
         assert rig.put_off == []
         await rig.scan.check(check)
         assert rig.next_check().lane is Lane.CHECK
+
+
+async def test_an_analysis_that_the_store_lost_count_of_has_its_place_again() -> None:
+    async with rigged(analyses=1) as rig:
+        await rig.scan.request(_push(rig))
+        rig.clock.advance(10 * MINUTE)
+        assert await rig.leases.room(most=1)
+        await rig.scan.check(rig.next_check())
+        assert not await rig.leases.room(most=1)
+        await rig.scan.request(_push(rig, "another"))
+        assert len(rig.put_off) == 1
