@@ -104,7 +104,8 @@ class Advancing:
         delay = max(fitting_delay(refused.retry_after or 0), poll_delay(waited))
         began = step.began and now.step.began + 1000 * delay
         running = now.step.running and now.step.running + 1000 * delay
-        await self._chains.go_on(now.after(began=began, running=running), delay)
+        waiting = now.after(began=began, running=running)
+        await self._chains.go_on(waiting, delay, looked=False)
 
     async def _fail(self, scanning: Scanning, error: Exception) -> None:
         """End the chain with its failure; raises what another attempt may mend, and NotAnImage

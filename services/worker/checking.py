@@ -53,7 +53,8 @@ class Checking:
         elif not await self._pointing.named(subject):
             await self._ask_anew(scanning)
         elif again := await self._budget.take(scanning.lane):
-            await self._chains.go_on(scanning, spread_delay(again, luck=luck_of(step.id)))
+            delay = spread_delay(again, luck=luck_of(step.id))
+            await self._chains.go_on(scanning, delay, looked=False)
         else:
             await self._advance(scanning)
 

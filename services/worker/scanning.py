@@ -31,8 +31,8 @@ class Scanning(msgspec.Struct, frozen=True):
         """The same with a step that has changed."""
         return msgspec.structs.replace(self, step=msgspec.structs.replace(self.step, **changes))
 
-    def next_check(self) -> Step:
-        """The chain's next step."""
+    def next_check(self, *, looked: bool = True) -> Step:
+        """The chain's next step. Where nothing was looked at, the tries of this one are its own."""
         return msgspec.structs.replace(
             self.step,
             id=f"{self.chain}.{self.subject.digest[7:19]}.{self.hop + 1}",
@@ -44,8 +44,8 @@ class Scanning(msgspec.Struct, frozen=True):
             claim="",
             announced="",
             force=False,
-            attempt=0,
-            history=(),
+            attempt=0 if looked else self.step.attempt,
+            history=() if looked else self.step.history,
         )
 
     def request(self) -> Step:

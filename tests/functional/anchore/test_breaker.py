@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import msgspec
 import pytest
@@ -125,6 +125,35 @@ async def test_probes_and_people_ask_past_it_and_hear_what_the_server_says_now(
     anchore.store.heal()
     assert (await scanner.info()).api == "v1"
     assert breaker.state is BreakerState.OPEN
+
+
+async def test_of_each_worker_one_call_finds_out_whether_the_server_is_back(
+    anchore: FakeAnchore, clock: FakeClock
+) -> None:
+    """Each has a breaker of its own: a server that is down gets as many calls as there are workers,
+    and not as many as there are steps."""
+    anchore.store.fault("policies", "500")
+    async with AsyncExitStack() as stack:
+        workers = []
+        for number in range(3):
+            breaker = Breaker(what=f"Anchore {number}", clock=clock, failures=FAILURES)
+            opened = AnchoreTransport(
+                url=anchore.url, user="admin", password="foobar", limits=QUICK, breaker=breaker
+            )
+            workers.append(await stack.enter_async_context(opened))
+        for worker in workers:
+            await fails(worker, ONCE, FAILURES)
+        for pause in (1, 2, 4, 8, 10, 10):
+            asked = anchore.store.calls["policies"]
+            clock.advance(1_000 * pause)
+            calls = [worker.call(ONCE) for worker in workers for _ in range(20)]
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(end) for end in ends} == {TakenForDown}
+            assert anchore.store.calls["policies"] == asked + len(workers)
+        anchore.store.heal()
+        clock.advance(10_000)
+        for worker in workers:
+            assert (await worker.call(ONCE)).status == 200
 
 
 async def test_probes_that_fail_open_nothing(

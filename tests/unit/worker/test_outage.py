@@ -13,6 +13,7 @@ from shared.domain.retry import DELAYS, MAX_POLL
 from shared.domain.step import StepKind
 from shared.domain.verdict import Outcome
 from shared.domain.why import Why
+from tests.fakes.queue import RememberingQueue
 from tests.unit.worker.rig import CONTENT, Rig, rigged
 
 FAILURES = 3
@@ -137,6 +138,37 @@ async def test_an_outage_longer_than_any_analysis_gives_none_up_and_is_not_measu
         await rig.scan.check(rig.next_check())
         assert await rig.verdict() is not None
         assert rig.quick.analyses.end_soon
+
+
+async def test_what_failed_before_an_outage_or_a_wait_for_the_budget_is_not_forgotten() -> None:
+    async with rigged(polls=0.1, failures=FAILURES) as rig:
+        queue = RememberingQueue(clock=rig.clock)
+        dispatch = Dispatch(scan=rig.scan, follower=Follower(queue=queue))
+        await rig.scan.request(rig.step())
+        rig.anchore.store.fault("image_get", "429", value="20")
+        await dispatch.handle(rig.next_check())
+        assert (await queue.depths()).delayed[30] == 1
+        failed = queue.published[-1]
+        assert failed.attempt == 1
+        rig.clock.advance(5_000)
+        await dispatch.handle(failed)
+        put_off = rig.next_check()
+        assert (put_off.hop, put_off.attempt, put_off.history) == (2, 1, failed.history)
+        rig.clock.advance(10_000)
+        await rig.anchore.stop()
+        await dispatch.handle(put_off)
+        sat_out = rig.next_check()
+        assert (sat_out.hop, sat_out.attempt, sat_out.history) == (3, 1, failed.history)
+        await rig.anchore.start()
+        rig.clock.advance(10_000)
+        await dispatch.handle(sat_out)
+        twice = queue.published[-1]
+        assert twice.attempt == 2
+        assert [line.count("answered 429 to image_get") for line in twice.history] == [1, 1]
+        rig.anchore.store.heal()
+        rig.clock.advance(30_000)
+        await dispatch.handle(twice)
+        assert (rig.next_check().attempt, rig.next_check().history) == (0, ())
 
 
 async def test_an_answer_that_refuses_us_is_no_outage() -> None:
