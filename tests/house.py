@@ -21,8 +21,8 @@ from services.webhook.parts import WebhookPorts
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookSites, run_webhook
 from services.worker.metrics import WorkerMetrics
+from services.worker.parts import WorkerPorts, run_worker
 from services.worker.settings import WorkerSettings
-from services.worker.wiring import WorkerPorts, run_worker
 from shared.adapters.anchore.detect import DetectedAnchore, Detection
 from shared.adapters.anchore.either import PoliciesOfEither
 from shared.adapters.anchore.transport import AnchoreTransport

@@ -22,8 +22,9 @@ from services.webhook.parts import WebhookPorts
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookSites, namespaces_of, run_webhook
 from services.worker.metrics import WorkerMetrics
+from services.worker.parts import WorkerPorts, run_worker
 from services.worker.settings import WorkerSettings
-from services.worker.wiring import WorkerPorts, guarded_transport, registry_breakers, run_worker
+from services.worker.wiring import guarded_transport, registry_breakers
 from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.anchore.v1_policies import V1_POLICIES
