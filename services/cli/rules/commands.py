@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.command import Exit, OutputOption, console, fail
+from services.cli.command import Exit, OutputOption, console, fail, settings
+from services.cli.explain.wiring import terms_of
 from services.cli.objects import UnreadableObjects, read_objects
 from services.cli.rules.controller import UnreadableController, import_controller
 from services.cli.rules.options import (
@@ -24,7 +25,8 @@ from services.cli.rules.options import (
 from services.cli.rules.trial import Setting, Tried, try_object
 from services.cli.tables import Output, plain, print_json
 from services.cli.wiring import format_of_rules, read_rules
-from shared.domain.errors import ImagegateError, InvalidRules
+from services.webhook.terms import Terms
+from shared.domain.errors import ImagegateError, InvalidRules, InvalidSettings
 from shared.domain.pointer import DAY
 from shared.domain.rules import Rules
 from shared.domain.scope import RuleBook
@@ -60,10 +62,18 @@ def try_(
     """Which rules each image falls under, and what they ask."""
     book = RuleBook(_read(file))
     setting = Setting(namespace, user, labels_of(namespace_label))
+    terms = _terms()
     tried: list[Tried] = []
     try:
         for one in read_objects(objects):
-            found = try_object(one.content, title=one.title, book=book, setting=setting, now=_now())
+            found = try_object(
+                one.content,
+                title=one.title,
+                book=book,
+                setting=setting,
+                terms=terms,
+                now=_now(),
+            )
             tried += found or []
     except UnreadableObjects as error:
         fail(str(error))
@@ -112,6 +122,14 @@ def import_(
     )
     if imported.left_out:
         raise typer.Exit(int(Exit.BAD))
+
+
+def _terms() -> Terms:
+    """Those of webhooks with the settings of here: IMAGEGATE_PIN, IMAGEGATE_SCANNER."""
+    try:
+        return terms_of(settings())
+    except InvalidSettings as error:
+        fail(str(error))
 
 
 def _read(file: Path) -> Rules:

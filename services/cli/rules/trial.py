@@ -17,8 +17,6 @@ from shared.domain.rules import Mode
 from shared.domain.scope import Occasion, RuleBook, Scope
 from shared.domain.workload import labels_and_annotations
 
-TERMS = Terms()
-
 
 class Tried(msgspec.Struct, frozen=True):
     """One image of an object under one rule."""
@@ -52,11 +50,18 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def try_object(
-    content: Mapping[str, Any], *, title: str, book: RuleBook, setting: Setting, now: int
+    content: Mapping[str, Any],
+    *,
+    title: str,
+    book: RuleBook,
+    setting: Setting,
+    terms: Terms,
+    now: int,
 ) -> list[Tried] | None:
     """Each image of the object with its rules; None for a kind that is not judged.
 
-    `now` in milliseconds. Raises ImagegateError for an object that would be refused unread.
+    `terms` are those of the webhooks; `now` in milliseconds. Raises ImagegateError for an object
+    that would be refused unread.
     """
     read = tried_places(content, book=book, setting=setting)
     if read is None:
@@ -65,9 +70,18 @@ def try_object(
     scope = scope_of(request, book, setting)
     found = []
     for shape, place in places:
-        cases = cases_of(shape, scope, book.rules, scanner=TERMS.scanner, now=now)
+        cases = cases_of(shape, scope, book.rules, scanner=terms.scanner, now=now)
         found += [
-            _tried(case, shape[0], place, title, scope, advice=is_advice(request), now=now)
+            _tried(
+                case,
+                shape[0],
+                place,
+                title,
+                scope,
+                terms=terms,
+                advice=is_advice(request),
+                now=now,
+            )
             for case in cases
         ]
     return found
@@ -113,6 +127,7 @@ def _tried(
     title: str,
     scope: Scope,
     *,
+    terms: Terms,
     advice: bool,
     now: int,
 ) -> Tried:
@@ -131,7 +146,7 @@ def _tried(
         mode=str(case.rule.mode) if case.rule.name else "",
         adds=case.rule.match.by_author,
         asks=asks_of(case),
-        pinned=tagged and TERMS.pins(case.rule, workload=advice),
+        pinned=tagged and terms.pins(case.rule, workload=advice),
         says=_says(case),
         exceptions=tuple(held),
     )

@@ -92,7 +92,9 @@ def written(folder: Path, text: str, name: str = "rules.yaml") -> str:
     return str(file)
 
 
-async def tried(folder: Path, *options: str, namespace: str = "team") -> list[dict[str, Any]]:
+async def tried(
+    folder: Path, *options: str, namespace: str = "team", **environ: str
+) -> list[dict[str, Any]]:
     pod = POD.replace("NAMESPACE", namespace).replace("DIGEST", "a" * 64)
     ran = await imagegate(
         "rules",
@@ -103,6 +105,7 @@ async def tried(folder: Path, *options: str, namespace: str = "team") -> list[di
         "-o",
         "json",
         state=folder,
+        **environ,
     )
     assert ran.code == 0, ran.err
     found: list[dict[str, Any]] = json.loads(ran.out)
@@ -165,6 +168,29 @@ async def test_it_says_whose_policy_is_asked_and_what_is_pinned(tmp_path: Path) 
     assert (first["rule"], first["asks"]) == ("payments", "policy strict of account payments")
     assert [one["pinned"] for one in found if one["image"] == "registry.corp/a/b:1"] == [True, True]
     assert not any(one["pinned"] for one in found if one["object"].startswith("Deployment"))
+
+
+async def test_what_is_pinned_is_as_the_webhooks_settings_say(tmp_path: Path) -> None:
+    none, everything = [
+        await tried(tmp_path, "--namespace-label", "tier=tin", IMAGEGATE_PIN=pin)
+        for pin in ("none", "all")
+    ]
+    assert not any(one["pinned"] for one in none)
+    workloads = [one for one in everything if one["object"].startswith("Deployment")]
+    assert any(one["pinned"] for one in workloads)
+
+
+async def test_a_setting_that_is_none_is_said(tmp_path: Path) -> None:
+    ran = await imagegate(
+        "rules",
+        "test",
+        written(tmp_path, RULES),
+        written(tmp_path, POD, "pod.yaml"),
+        state=tmp_path,
+        IMAGEGATE_PIN="some",
+    )
+    assert ran.code == 2
+    assert "IMAGEGATE_PIN" in ran.err
 
 
 @pytest.mark.parametrize(
