@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from services.webhook.catalogue import Image, Need
+from services.webhook.seldom import Bursts
 from services.webhook.timings import Timings
 from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError
 from shared.domain.step import Lane, Step, StepKind, request_claim
@@ -31,6 +32,9 @@ RESOLVE_LIFE = 2_000
 
 ASKED_AGAIN = 1.0
 """Seconds in which this process does not try to claim the same thing again."""
+
+SAID_AGAIN = 10.0
+"""Seconds between two lines in the log about the same trouble with store or queue."""
 
 ANOTHER_STORY = 1_800.0
 """Seconds after which nobody waits any more for what was wanted once: controllers come back sooner
@@ -84,6 +88,7 @@ class Requests:
         self._clock = clock
         self._timings = timings or Timings(clock=clock)
         self._on_asked = on_asked
+        self._bursts = Bursts(clock=clock, every=SAID_AGAIN)
         self._remembered: OrderedDict[str, Request] = OrderedDict()
 
     def since(self, image: Image) -> int:
@@ -165,16 +170,16 @@ class Requests:
         try:
             claim = await self._claims.claim(step.claim, step, life=life, scans=scans)
         except StoreError as error:
-            log.warning("not asked for: %s", error)
+            self._warn("not asked for", error)
             return Asked.STORE_DOWN
         if claim is not Claim.TAKEN:
             return Asked.OVER if claim is Claim.OVER else Asked.UNDER_WAY
         try:
             await self._queue.publish(step, expires_in=within if resolving else None)
         except QueueUnconfirmed as error:
-            log.warning("no confirm for %s, its claim ends by itself: %s", step.claim, error)
+            self._warn("no confirm, the claim ends by itself", error, step.claim)
         except QueueError as error:
-            log.warning("cannot queue %s: %s", step.claim, error)
+            self._warn("cannot queue", error, step.claim)
             await self._drop(step.claim)
             return Asked.QUEUE_DOWN
         return Asked.FIRST
@@ -183,7 +188,13 @@ class Requests:
         try:
             await self._claims.drop(key)
         except StoreError as error:
-            log.warning("cannot drop the claim %s, it ends by itself: %s", key, error)
+            self._warn("cannot drop the claim, it ends by itself", error, key)
+
+    def _warn(self, what: str, error: Exception, key: str = "") -> None:
+        """Say it, unless the same went wrong a moment ago: a server that is away fails them all."""
+        others = self._bursts.said(what)
+        if others is not None:
+            log.warning("%s%s: %s%s", what, key and f", {key}", error, others)
 
     def _step(
         self, image: Image, need: Need, *, lane: Lane, why: Why, within: float, force: bool

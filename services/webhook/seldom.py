@@ -1,6 +1,6 @@
 """Saying the same thing now and then, however often it happens."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 from shared.ports.clock import Clock
 
@@ -29,3 +29,20 @@ class Seldom:
         if len(self._said) > self._max_said:
             self._said.popitem(last=False)
         return True
+
+
+class Bursts:
+    """Of a burst of things of one kind one is said, and later how many others there were."""
+
+    def __init__(self, *, clock: Clock, every: float) -> None:
+        """`every`: seconds between two of a kind; kinds are few."""
+        self._seldom = Seldom(clock=clock, every=every)
+        self._unsaid: Counter[str] = Counter()
+
+    def said(self, kind: str) -> str | None:
+        """What to add to the line of one that is to be said now; None: it is counted only."""
+        if not self._seldom.is_due(kind):
+            self._unsaid[kind] += 1
+            return None
+        others = self._unsaid.pop(kind, 0)
+        return f" (and {others} more since the last such line)" if others else ""

@@ -192,3 +192,19 @@ async def test_what_nobody_waits_for_and_a_resolve_count_for_no_namespace() -> N
     await rig.fill("a")
     assert await rig.ask(Lane.ADMISSION, Need.RESOLVE, tenant="a") is Asked.FIRST
     assert await rig.ask(Lane.PREWARM, tenant="a") is Asked.FIRST
+
+
+async def test_a_queue_that_confirms_nothing_is_one_line_in_the_log_and_not_one_a_review(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(queue=Silent)
+    for number in range(50):
+        image = msgspec.structs.replace(
+            IMAGE, reference=parse_reference(f"ghcr.io/team/app:{number}")
+        )
+        await rig.requests.ask(image, Need.REQUEST)
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line == (
+        "no confirm, the claim ends by itself, "
+        f"request:ghcr.io/team/app:0|{IMAGE.question.label}: no confirm"
+    )

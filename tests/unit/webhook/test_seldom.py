@@ -1,6 +1,6 @@
 """The same thing is said once an hour, however often it happens."""
 
-from services.webhook.seldom import Seldom
+from services.webhook.seldom import Bursts, Seldom
 from tests.fakes.clock import FakeClock
 
 
@@ -30,3 +30,15 @@ def test_memory_of_what_was_said_is_bounded() -> None:
         False,
         True,
     ]
+
+
+def test_of_a_burst_one_is_said_and_later_how_many_others_there_were() -> None:
+    clock = FakeClock()
+    bursts = Bursts(clock=clock, every=10)
+    said = [bursts.said("no confirm") for _ in range(100)]
+    assert said == ["", *[None] * 99]
+    assert bursts.said("cannot queue") == ""
+    clock.advance(10_000)
+    assert bursts.said("no confirm") == " (and 99 more since the last such line)"
+    clock.advance(10_000)
+    assert bursts.said("no confirm") == ""
