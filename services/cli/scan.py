@@ -34,7 +34,7 @@ def scan(
         Path | None, typer.Option(help="Its Dockerfile: goes to Anchore, never to the queue.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Have Anchore analyse it anew, though it knows it.")
+        bool, typer.Option("--force", help="Have Anchore analyse it anew, once a minute at most.")
     ] = False,
     policy: Annotated[str, typer.Option(help="By this policy's id alone.")] = "",
     account: Annotated[str, typer.Option(help="Of this account of Anchore.")] = "",

@@ -7,6 +7,7 @@ safe; two that force in it analyse twice.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from weakref import WeakValueDictionary
 
@@ -16,6 +17,8 @@ from shared.domain.verdict import Question, Subject
 from shared.domain.why import Why
 from shared.ports.clock import Clock
 from shared.ports.scanner import Analysed, Analysis, Scanner
+
+log = logging.getLogger(__name__)
 
 FORCED = (Analysis.RUNNING, Analysis.DONE, Analysis.FAILED)
 """States in which force begins an analysis anew: what waits for an analyzer is going to be."""
@@ -50,7 +53,10 @@ class Submits:
         async with lock:
             await self._pointing.read(subject)
             now = await self._scanner.analysis(subject, question)
-            if now.state is not seen or (force and self._forced_lately(name)):
+            if now.state is not seen:
+                return now
+            if force and self._forced_lately(name):
+                log.info("not forced: it was a moment ago", extra={"image": subject.scan_tag})
                 return now
             if force:
                 self._remember(name)
