@@ -160,8 +160,11 @@ async def _holds(queue: RabbitQueue, lane: Lane, count: int) -> bool:
 async def test_with_one_user_for_all_whoever_comes_first_declares(
     server: RabbitServer, worker: RabbitQueue
 ) -> None:
-    """As it was before there were five, and while all processes are being updated."""
-    await _delete(server, "imagegate.prewarm")
+    """As it was before there were five, and while all processes are being updated: an earlier
+    version's lanes have no exchange of their own."""
+    async with await aio_pika.connect(server.url) as owner, owner.channel() as channel:
+        for lane in Lane:
+            await channel.exchange_delete(f"imagegate.{lane}")
     one = RabbitQueue(server.url, clock=SystemClock(), publishes=OF_WEBHOOK)
     async with one.connect():
         await one.connected(timeout=PATIENCE)
