@@ -12,6 +12,7 @@ from collections import OrderedDict
 from weakref import WeakValueDictionary
 
 from services.worker.pointing import Pointing
+from shared.domain.errors import StepFailure
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question, Subject
 from shared.domain.why import Why
@@ -55,18 +56,27 @@ class Submits:
             now = await self._scanner.analysis(subject, question)
             if now.state is not seen:
                 return now
-            if force and self._forced_lately(name):
+            if not force:
+                return await self._scanner.submit(subject, question)
+            if self._forced_lately(name):
                 log.info("not forced: it was a moment ago", extra={"image": subject.scan_tag})
                 return now
-            if force:
-                self._remember(name)
-            return await self._scanner.submit(subject, question, force=force)
+            return await self._begin_anew(subject, question, name)
 
     async def force(self, subject: Subject, question: Question) -> None:
         """Have it analysed anew, where there is something to do anew."""
         analysed = await self._scanner.analysis(subject, question)
         if analysed.state in FORCED:
             await self.submit(subject, question, seen=analysed.state, force=True)
+
+    async def _begin_anew(self, subject: Subject, question: Question, name: str) -> Analysed:
+        self._remember(name)
+        try:
+            return await self._scanner.submit(subject, question, force=True)
+        except StepFailure:
+            # A submit that is cut off may have been heard, one that failed was not.
+            del self._forced[name]
+            raise
 
     def _forced_lately(self, name: str) -> bool:
         at = self._forced.get(name)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from shared.domain.errors import TransientFailure
 from shared.domain.step import Lane, Step
 from shared.domain.verdict import Outcome, Question
 from shared.domain.why import Why
@@ -75,6 +76,18 @@ async def test_a_forced_request_that_comes_again_forces_nothing_more(rig: Rig) -
     await rig.scan.check(rig.next_check())
     rig.clock.advance(61_000)
     rig.anchore.store.begin(CONTENT.digest)
+    await rig.scan.request(forced)
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+
+
+async def test_a_force_that_failed_is_tried_again(rig: Rig) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    rig.anchore.store.fault("image_add", "500")
+    forced = _forced(rig)
+    with pytest.raises(TransientFailure):
+        await rig.scan.request(forced)
+    rig.anchore.store.heal()
+    assert not rig.anchore.store.submits
     await rig.scan.request(forced)
     assert rig.anchore.store.submits == {CONTENT.digest: 1}
 
