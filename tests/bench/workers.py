@@ -16,8 +16,9 @@ two_workers_vs_one              time that two workers take for 5 000 requests of
                                 has analysed before, 200 ms a call, in parts of what one takes; from
                                 the first verdict to the last
 lost_after_20_kills             images without verdict after kill -9 of one of two workers in
-                                mid-backlog, 20 times, each with a backlog of 60 new images; another
-                                worker is started. Nobody asks again: no claim, no reconciler
+                                mid-backlog, 20 times, each with a backlog of 60 new images, of
+                                people's lane and prewarm's in turn; another worker is started.
+                                Nobody asks again: no claim, no reconciler
 max_submits_after_20_kills      how often one of them was handed to Anchore at most
 lost_after_broker_kills         the same after kill -9 of RabbitMQ, which is started again
 max_submits_after_broker_kills

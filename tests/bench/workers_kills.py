@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from shared.domain.step import Lane
 from tests.bench.backlog import Backlog, Wanted, backlog
 from tests.bench.figures import figure, remark
 from tests.bench.site import QUIET, Site, site
@@ -22,8 +23,11 @@ ANALYSIS = 1.0
 CALL = 0.1
 """Seconds that Anchore takes for a call, so that a kill finds some under way."""
 
-SLOTS = {"IMAGEGATE_SLOTS": "8"}
+SLOTS = {"IMAGEGATE_SLOTS": "8", "IMAGEGATE_PREWARM_SLOTS": "8", "IMAGEGATE_PREWARM_ANALYSES": "20"}
 """So few that requests still stand in the line while the first images are judged."""
+
+LANES = (Lane.ADMISSION, Lane.PREWARM)
+"""Of the backlogs, in turn: prewarm's has to wait for places besides."""
 
 PATIENCE = 150.0
 """Seconds: longer than the scan record of a lost message lives."""
@@ -63,7 +67,7 @@ async def kill_workers(folder: Path) -> None:
     async with _site(folder) as running, backlog(running) as log:
         names = ["worker0", "worker1"]
         for number in range(WORKER_KILLS):
-            images = await _half_done(log, chance)
+            images = await _half_done(log, LANES[number % 2], chance)
             running.programs[names.pop(0)].kill()
             killed = time.monotonic()
             names.append(f"heir{number}")
@@ -76,8 +80,8 @@ async def kill_brokers(folder: Path) -> None:
     """Print `lost_after_broker_kills` and `max_submits_after_broker_kills`."""
     toll, chance = Toll(), random.Random(6)
     async with _site(folder) as running, backlog(running) as log:
-        for _ in range(BROKER_KILLS):
-            images = await _half_done(log, chance)
+        for number in range(BROKER_KILLS):
+            images = await _half_done(log, LANES[number % 2], chance)
             killed = time.monotonic()
             await asyncio.to_thread(running.rabbit.restart)
             await toll.count(log, images, killed)
@@ -92,10 +96,10 @@ async def _site(folder: Path) -> AsyncIterator[Site]:
         yield running
 
 
-async def _half_done(log: Backlog, chance: random.Random) -> list[Wanted]:
+async def _half_done(log: Backlog, lane: Lane, chance: random.Random) -> list[Wanted]:
     """A backlog of which some is done, some in hand and some not begun."""
     images = log.images(IMAGES)
-    await log.publish(images)
+    await log.publish(images, lane=lane)
     share = chance.randrange(1, IMAGES * 3 // 4)
     if chance.random() < 0.5:
         await log.until_submitted(images, share)
