@@ -88,8 +88,9 @@ class Looking:
             analysed = await self._submit(state, force=force)
             self._on_submit(step, self._since(step.first_seen))
             return analysed
-        if self.scanning.adopted and state in OUTSTANDING:
+        if self.scanning.adopted and self.scanning.hop and state in OUTSTANDING:
             await self._chains.count_in(self.scanning)
+            self.scanning = msgspec.structs.replace(self.scanning, adopted=False)
         if state is Analysis.RUNNING and self._runs_too_long():
             return await self._begin_anew()
         return analysed

@@ -2,9 +2,11 @@
 
 import asyncio
 
+import msgspec
+
 from shared.domain.pointer import MINUTE
 from shared.domain.step import Lane, Step, StepKind
-from shared.domain.verdict import Outcome
+from shared.domain.verdict import Outcome, Question
 from shared.domain.why import Why
 from tests.fakes.registry import hang
 from tests.house import eventually
@@ -174,3 +176,14 @@ async def test_an_analysis_that_the_store_lost_count_of_has_its_place_again() ->
         assert not await rig.leases.room(most=1)
         await rig.scan.request(_push(rig, "another"))
         assert len(rig.put_off) == 1
+
+
+async def test_several_questions_about_one_image_are_one_analysis_and_have_one_place() -> None:
+    async with rigged(analyses=2) as rig:
+        push = _push(rig)
+        await rig.scan.request(push)
+        question = Question(requirement="analysis")
+        await rig.scan.request(msgspec.structs.replace(push, id="other", question=question))
+        await rig.scan.request(_push(rig, "another"))
+        assert rig.put_off == []
+        assert rig.anchore.store.submits.total() == 2
