@@ -18,7 +18,7 @@ MAX_HOSTS = 256
 
 
 class RegistryBreakers:
-    """By host, as references name it (docs/adr/0020).
+    """By host, as references name it (docs/adr/0025).
 
     Unreachable, silent or 5xx is a failure, also of the token service that a registry sends us to;
     whatever else it says is an answer, 401, 404 and 429 too.
