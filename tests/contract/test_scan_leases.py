@@ -182,18 +182,18 @@ async def test_prewarm_promotes_nothing_and_takes_nothing_from_people(world: Wor
 
 
 async def test_a_promoted_record_lives_no_longer_for_it(world: World) -> None:
-    await _hold(world, "push", lane=PREWARM, life=800)
-    await world.passes(400)
+    await _hold(world, "push", lane=PREWARM, life=2_000)
+    await world.passes(1_000)
     await _hold(world, "review")
-    await world.passes(400)
+    await world.passes(1_000)
     assert await world.leases.holder(KEY) is None
     assert await world.leases.oldest() == {}
 
 
 async def test_a_renewed_record_lives_on_and_keeps_its_hop(world: World) -> None:
-    await _hold(world, "chain", 3, life=400)
+    await _hold(world, "chain", 3, life=1_000)
     assert await world.leases.renew(KEY, chain="chain", life=MINUTE)
-    await world.passes(400)
+    await world.passes(1_000)
     assert await _hold(world, "another") is Hold.FOREIGN
     assert await _hold(world, "chain", 2) is Hold.BEHIND
     assert await world.leases.oldest() == {Lane.CHECK: 1}
@@ -257,18 +257,18 @@ async def test_a_place_is_free_again_with_the_end_of_its_scan(world: World) -> N
     await world.store.put(
         sealed(world.now()), key="v", ends=world.now() + MINUTE, scan="b", chain="b"
     )
-    assert await _place(world, "c", most=1, life=300)
-    await world.passes(300)
+    assert await _place(world, "c", most=1, life=1_000)
+    await world.passes(1_000)
     assert await _place(world, "d", most=1)
 
 
 async def test_a_place_lasts_as_long_as_its_record_is_renewed(world: World) -> None:
-    assert await _place(world, "a", most=1, life=300)
-    await world.leases.renew("a", chain="a", life=700)
-    await world.passes(350)
+    assert await _place(world, "a", most=1, life=1_000)
+    await world.leases.renew("a", chain="a", life=3_000)
+    await world.passes(1_050)
     assert not await _place(world, "b", most=1)
     await _hold(world, "a", 1, key="a", lane=PREWARM, life=MINUTE)
-    await world.passes(400)
+    await world.passes(2_000)
     assert not await _place(world, "b", most=1)
 
 
@@ -312,25 +312,25 @@ async def test_a_request_that_finds_its_scan_under_way_counts_no_longer(world: W
 async def test_a_scan_counts_until_it_is_put_or_its_record_is_over(world: World) -> None:
     await _fill(world, MAX_OF_A_TENANT - 2)
     await _hold(world, "put", key="scan:put", tenant=TEAM)
-    await _hold(world, "lost", key="scan:lost", tenant=TEAM, life=500)
+    await _hold(world, "lost", key="scan:lost", tenant=TEAM, life=2_000)
     assert await _wants(world, "over") is Claim.OVER
     await world.store.put(
         sealed(world.now()), key="v", ends=world.now() + MINUTE, scan="scan:put", chain="put"
     )
     assert await _wants(world, "one more") is Claim.TAKEN
     assert await _wants(world, "over") is Claim.OVER
-    await world.passes(500)
+    await world.passes(2_000)
     assert await _wants(world, "last") is Claim.TAKEN
 
 
 async def test_a_scan_goes_on_counting_while_its_chain_does(world: World) -> None:
     await _fill(world, MAX_OF_A_TENANT - 1)
-    await _hold(world, "chain", 0, key="scan", tenant=TEAM, life=400)
-    await world.leases.renew("scan", chain="chain", life=800)
-    await world.passes(450)
+    await _hold(world, "chain", 0, key="scan", tenant=TEAM, life=1_000)
+    await world.leases.renew("scan", chain="chain", life=3_000)
+    await world.passes(1_050)
     assert await _wants(world, "over") is Claim.OVER
     await _hold(world, "chain", 1, key="scan", tenant=TEAM, life=MINUTE)
-    await world.passes(400)
+    await world.passes(2_000)
     assert await _wants(world, "over") is Claim.OVER
 
 
