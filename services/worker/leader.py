@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-from shared.domain.errors import ImagegateError, StoreError
+from shared.domain.errors import ImagegateError, StoreError, StoreMisconfigured
 from shared.ports.clock import Clock
 from shared.ports.leadership import Leadership
 
@@ -139,7 +139,9 @@ class Leader:
     def _unheard_because(self, error: Exception) -> None:
         """Said once an outage."""
         if not self._unheard:
-            log.warning(
+            wrong = isinstance(error, StoreMisconfigured)
+            log.log(
+                logging.ERROR if wrong else logging.WARNING,
                 "the lease cannot be asked for; until it can, nobody reconciles, refreshes or "
                 "watches policies",
                 extra={"lease": self._name, "why": str(error) or "no answer in time"},

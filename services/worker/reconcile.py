@@ -36,7 +36,7 @@ is short."""
 
 
 class Reconciler:
-    """Publishes overdue requests again; any number of workers may run one."""
+    """Publishes overdue requests again. The leader does; several at once would do no harm."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import pytest
 
 from services.worker.leader import Leader
 from shared.adapters.memory.leadership import MemoryLeadership
-from shared.domain.errors import ImagegateError, StoreUnreachable
+from shared.domain.errors import ImagegateError, StoreMisconfigured, StoreUnreachable
 from shared.runtime.clock import SystemClock
 from tests.house import eventually
 
@@ -21,7 +21,7 @@ class Leases(MemoryLeadership):
 
     def __init__(self) -> None:
         super().__init__(clock=SystemClock())
-        self.away = self.hangs = self.killed = False
+        self.away = self.hangs = self.killed = self.refuses = False
         self.asked = 0
 
     async def lead(self, name: str, owner: str, *, life: int) -> bool:
@@ -30,6 +30,8 @@ class Leases(MemoryLeadership):
             await asyncio.Event().wait()
         if self.away:
             raise StoreUnreachable("Redis at 127.0.0.1:1 refused the connection")
+        if self.refuses:
+            raise StoreMisconfigured("check the user, password and ACL of REDIS_URL")
         return await super().lead(name, owner, life=life)
 
     async def leave(self, name: str, owner: str) -> None:
@@ -176,3 +178,16 @@ async def test_each_change_of_the_leader_is_a_line(
     await worker.task
     said = [line.message for line in caplog.records if line.name == "services.worker.leader"]
     assert said == ["this worker leads", "this worker leads no more"]
+
+
+async def test_a_right_that_is_missing_is_an_error_and_no_outage(
+    leases: Leases, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after an upgrade, before the users of Redis were changed."""
+    leases.refuses = True
+    worker = Worker(leases, "a")
+    await eventually(lambda: leases.asked >= 2)
+    (line,) = [line for line in caplog.records if line.name == "services.worker.leader"]
+    assert line.levelno == logging.ERROR
+    assert line.__dict__["why"] == "check the user, password and ACL of REDIS_URL"
+    await worker.close()
