@@ -13,7 +13,7 @@ from typing import Any
 from shared.adapters.anchore.from_rules import applied_by_v1, asks_from
 from shared.adapters.anchore.problems import read_problems
 from shared.adapters.anchore.reading import UnreadableEvaluation, bounded, moment, part
-from shared.adapters.anchore.v1_rows import read_rows
+from shared.adapters.anchore.v1_rows import actions_of, read_rows
 from shared.adapters.anchore.wording import one_line
 from shared.domain.policy import bundle_revision
 from shared.domain.verdict import Action, Evaluation, Finding
@@ -32,10 +32,9 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
     problems = list(_problems_of(named, result, account))
     deprecated = tuple(read_problems(result.get("evaluation_problems"), problems) if result else ())
     findings = tuple(read_rows(result, problems))
-    blacklisted = tuple(_image_rule(result, "blacklisted", Action.STOP))
-    whitelisted = tuple(_image_rule(result, "whitelisted", Action.GO))
+    listed = tuple(_listed(result, problems))
     mapping, bundle = part(result, "matched_mapping_rule"), part(result, "bundle")
-    _contradictions(result, findings, blacklisted, whitelisted, problems)
+    _contradictions(result, findings, listed, problems)
     return Evaluation(
         status=str(entry.get("status", "")),
         final_action=str(result.get("final_action", "")),
@@ -44,7 +43,7 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
         policy_id=str(entry.get("policyId", "")),
         mapped=bool(mapping),
         problems=bounded(problems),
-        findings=blacklisted + whitelisted + findings + deprecated,
+        findings=listed + findings + deprecated,
         evaluated_at=_evaluated_at(entry, asked_at),
         revision=bundle_revision(bundle) if bundle else "",
         asks_from=asks_from(bundle.get("policies"), applied_by_v1(mapping)),
@@ -92,6 +91,8 @@ def _problems_of(
     if account and user != account:
         # Something on the way dropped x-anchore-account: that is another account's policy.
         yield f"the answer is for the account {user} instead of {account}"
+    if not part(result, "bundle"):
+        yield "the answer has no detail.result.bundle"
     stored = part(entry, "detail", "policy")
     if stored and stored != part(result, "bundle"):
         yield "the policy was changed while Anchore evaluated it"
@@ -99,13 +100,29 @@ def _problems_of(
         yield "the answer does not say when it was evaluated"
 
 
-def _image_rule(result: dict[str, Any], which: str, action: Action) -> Iterator[Finding]:
-    """A rule about the whole image decides without any row: it gets a finding of its own."""
-    rule = result.get(f"matched_{which}_images_rule")
-    if not isinstance(rule, dict):
+def _listed(result: dict[str, Any], problems: list[str]) -> Iterator[Finding]:
+    """The policy's lists of whole images decide without any row: they get one of their own."""
+    if not result:
         return
+    decides = "policy_evaluation"
+    # A denial wins over an allowance.
+    for which, action in (("whitelisted", Action.GO), ("blacklisted", Action.STOP)):
+        rule = result.get(f"matched_{which}_images_rule")
+        if isinstance(rule, dict):
+            decides = which
+            yield _image_rule(rule, which, action)
+        elif rule is not False:
+            problems.append(f"the answer does not say whether the image is {which}")
+    if result.get("final_action_reason") != decides:
+        problems.append(
+            f"the final action's reason is {result.get('final_action_reason')!r}, and by the "
+            f"policy's lists of images {decides!r}"
+        )
+
+
+def _image_rule(rule: dict[str, Any], which: str, action: Action) -> Finding:
     name = one_line(str(rule.get("name") or rule.get("id") or "without a name"))
-    yield Finding(
+    return Finding(
         gate=f"{which}_images",
         trigger=which,
         trigger_id=one_line(str(rule.get("id", ""))),
@@ -117,19 +134,24 @@ def _image_rule(result: dict[str, Any], which: str, action: Action) -> Iterator[
 def _contradictions(
     result: dict[str, Any],
     findings: tuple[Finding, ...],
-    blacklisted: tuple[Finding, ...],
-    whitelisted: tuple[Finding, ...],
+    listed: tuple[Finding, ...],
     problems: list[str],
 ) -> None:
     """Rows that do not lead to the final action: something is missing from the answer."""
     if not result or problems:
         return
-    stops = bool(blacklisted) or any(finding.action is Action.STOP for finding in findings)
+    stops = any(finding.action is Action.STOP for finding in listed + findings)
+    denied = any(finding.action is Action.STOP for finding in listed)
     final = result.get("final_action")
     if final == Action.STOP and not stops:
         problems.append("the final action is stop and no row says so")
-    if final in (Action.GO, Action.WARN) and stops and not whitelisted:
+    if final in (Action.GO, Action.WARN) and stops and not listed:
         problems.append(f"the final action is {final} although a row says stop")
+    if final != Action.STOP and denied:
+        problems.append(f"the final action is {final} although the image is blacklisted")
+    others = [action for action in actions_of(result) if action != final]
+    if final in tuple(Action) and others and not listed:
+        problems.append(f"the final action is {final} and that of the rows {others[0]}")
 
 
 def _evaluated_at(entry: dict[str, Any], asked_at: int) -> int:

@@ -18,15 +18,26 @@ def read_rows(result: dict[str, Any], problems: list[str]) -> Iterator[Finding]:
     """
     if not result:
         return
-    tables = [
-        part["result"]
-        for part in _values(result.get("result"))
-        if isinstance(part, dict) and isinstance(part.get("result"), dict)
-    ]
+    tables = _tables(result)
     if not tables:
         problems.append("the answer has no rows part")
     for table in tables:
         yield from _findings(table, problems)
+
+
+def actions_of(result: dict[str, Any]) -> Iterator[str]:
+    """What the rows of each table lead to, as Engine says beside them."""
+    for table in _tables(result):
+        if "final_action" in table:
+            yield one_line(str(table["final_action"]))
+
+
+def _tables(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        part["result"]
+        for part in _values(result.get("result"))
+        if isinstance(part, dict) and isinstance(part.get("result"), dict)
+    ]
 
 
 def _findings(table: dict[str, Any], problems: list[str]) -> Iterator[Finding]:

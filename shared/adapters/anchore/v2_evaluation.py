@@ -43,7 +43,7 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
     deprecated = tuple(read_problems(entry.get("evaluation_problems"), problems))
     findings = tuple(_findings(entry, details, problems))
     listed = tuple(_listed(entry, problems))
-    _contradictions(entry, findings, listed, problems)
+    _contradictions(entry, details, findings, listed, problems)
     return Evaluation(
         status=str(entry.get("status", "")),
         final_action=str(entry.get("final_action", "")),
@@ -102,9 +102,12 @@ def _listed(entry: Json, problems: list[str]) -> Iterator[Finding]:
         said = entry.get(f"image_{which}")
         if not isinstance(said, bool):
             problems.append(f"the answer does not say whether the image is {which}")
+        rule = entry.get(f"matched_{which}_images_rule")
         if said is True:
             decides = which
-            yield _image_rule(part(entry, f"matched_{which}_images_rule"), which, action)
+            yield _image_rule(part(rule), which, action)
+        elif rule:
+            problems.append(f"the answer names a rule by which the image is {which}, and denies it")
     if entry.get("final_action_reason") != decides:
         problems.append(
             f"the final action's reason is {entry.get('final_action_reason')!r}, and by the "
@@ -158,7 +161,11 @@ def _finding(each: Any) -> Finding | None:
 
 
 def _contradictions(
-    entry: Json, findings: tuple[Finding, ...], listed: tuple[Finding, ...], problems: list[str]
+    entry: Json,
+    details: Json,
+    findings: tuple[Finding, ...],
+    listed: tuple[Finding, ...],
+    problems: list[str],
 ) -> None:
     """Findings that do not lead to the final action: something is missing from the answer."""
     if problems:
@@ -172,6 +179,9 @@ def _contradictions(
         problems.append(f"the final action is {final} although a finding says stop")
     if final != Action.STOP and entry.get("image_denylisted"):
         problems.append(f"the final action is {final} although the image is denylisted")
+    before = details.get("policy_action", final)
+    if final in tuple(Action) and before != final and not listed:
+        problems.append(f"the final action is {final} and that of the findings {before}")
 
 
 def _evaluated_at(entry: Json, asked_at: int) -> int:

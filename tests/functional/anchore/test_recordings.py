@@ -12,6 +12,7 @@ import pytest
 from shared.adapters.anchore.policies import AnchorePolicies
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.anchore.v1_evaluation import read_evaluation
 from shared.adapters.anchore.v1_policies import V1_POLICIES
 from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
 from shared.domain.verdict import Action, Evaluation, Outcome, Question, Subject, Verdict, judge
@@ -390,3 +391,27 @@ def bundle_in(told: Recording) -> object:
     (tags,) = told.body[0].values()
     ((evaluation,),) = tags.values()
     return evaluation["detail"]["result"]["bundle"]
+
+
+def result_of(body: Any) -> dict[str, Any]:
+    """`detail.result` of the one evaluation in an answer."""
+    ((evaluation,),) = (tags.values() for tags in body[0].values())
+    result: dict[str, Any] = evaluation[0]["detail"]["result"]
+    return result
+
+
+def test_an_image_that_is_denied_passes_by_no_list_of_allowed_ones() -> None:
+    body = recording("check-v-whitelisted-image-bad").body
+    assert not read_evaluation(body, account="", asked_at=NOW).problems
+    denied = {"matched_blacklisted_images_rule": {"id": "b"}, "final_action_reason": "blacklisted"}
+    result_of(body).update(denied)
+    (problem,) = read_evaluation(body, account="", asked_at=NOW).problems
+    assert problem == "the final action is go although the image is blacklisted"
+
+
+def test_a_pass_that_names_no_policy_anywhere_is_none() -> None:
+    body = recording("check-baseline-active-good").body
+    ((evaluation,),) = (tags.values() for tags in body[0].values())
+    del result_of(body)["bundle"], evaluation[0]["policyId"], evaluation[0]["detail"]["policy"]
+    (problem,) = read_evaluation(body, account="", asked_at=NOW).problems
+    assert problem == "the answer has no detail.result.bundle"

@@ -6,6 +6,7 @@ import pytest
 
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.anchore.v1_rows import NAMES
 from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure, TransientFailure
 from shared.domain.verdict import Action, Outcome, Question, Subject, judge
 from shared.ports.scanner import Analysis, Scanner
@@ -19,6 +20,7 @@ OTHER = "sha256:" + "b" * 64
 APP = Subject(repository="registry.corp:5000/team/app", digest=DIGEST, tag="1.0")
 UNTAGGED = Subject(repository="registry.corp:5000/team/app", digest=DIGEST)
 MINE = Question()
+STOPPED = {"final_action": "stop", "header": list(NAMES), "rows": []}
 
 
 @pytest.fixture
@@ -226,6 +228,17 @@ async def test_a_tag_that_is_not_the_digests_cannot_be_told_from_the_answer(
         ("with", "detail.result.matched_mapping_rule={}", "no mapping of policy"),
         ("with", 'detail.result.evaluation_problems="none"', "whether there were evaluation"),
         ("with", 'detail.result.evaluation_problems=["odd"]', "problem: odd"),
+        ("without", "detail.result.final_action_reason", "reason is None, and by the policy's"),
+        ("without", "detail.result.matched_blacklisted_images_rule", "image is blacklisted"),
+        ("without", "detail.result.matched_whitelisted_images_rule", "image is whitelisted"),
+        ("with", "detail.result.matched_blacklisted_images_rule=true", "image is blacklisted"),
+        ("with", 'detail.result.final_action_reason="blacklisted"', "reason is 'blacklisted'"),
+        ("with", 'detail.result.final_action_reason="whitelisted"', "reason is 'whitelisted'"),
+        (
+            "with",
+            f'detail.result.result={{"x": {{"result": {json.dumps(STOPPED)}}}}}',
+            "that of the rows stop",
+        ),
         ("with", 'detail.policy={"id": "fake-baseline"}', "was changed while Anchore evaluated"),
         ("with", 'detail.result.result={"x": {"result": {"rows": []}}}', "have no header"),
         (

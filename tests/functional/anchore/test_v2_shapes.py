@@ -12,6 +12,7 @@ import pytest
 
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v2 import AnchoreV2
+from shared.adapters.anchore.v2_evaluation import read_evaluation
 from shared.domain.errors import ErrorKind, PermanentFailure, StepFailure, TransientFailure
 from shared.domain.verdict import Action, Outcome, Question, Subject, judge
 from shared.ports.scanner import Analysed, Analysis
@@ -172,6 +173,14 @@ async def test_an_image_that_a_list_of_the_policy_names_has_a_finding_that_says_
             evaluation = await scanner.evaluate(of(name), MINE)
         assert evaluation.findings[0].gate == gate
         assert "'one image' matches this image" in evaluation.findings[0].message
+
+
+def test_an_image_that_is_denied_passes_by_no_list_of_allowed_ones() -> None:
+    body = example("check-pass-allowlisted-image").body
+    denied = {"image_denylisted": True, "final_action_reason": "denylisted"}
+    body["evaluations"][0].update(denied)
+    (problem,) = read_evaluation(body, account="", asked_at=TIME).problems
+    assert problem == "the final action is go although the image is denylisted"
 
 
 async def test_the_reason_of_a_failed_analysis_is_in_the_events() -> None:
