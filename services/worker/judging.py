@@ -61,7 +61,7 @@ class Judging:
         self, step: Step, subject: Subject, *, chain: str, dockerfile: bool | None = None
     ) -> None:
         """Have the policy applied to what was analysed; the verdict ends the chain. `dockerfile`:
-        whether the analysis rests on the image's own (`Analysed`)."""
+        whether the analysis rests on the image's own (`Analysed`); None proves nothing either."""
         if step.question.requirement == Requirement.ANALYSIS:
             verdict = Verdict(
                 subject=subject,
@@ -73,7 +73,7 @@ class Judging:
         else:
             evaluation = await self._evaluated(subject, step.question)
             verdict = judge(subject, step.question, evaluation, scan_id=chain)
-            if evaluation.asks_from and dockerfile is False:
+            if evaluation.asks_from and not dockerfile:
                 verdict = with_from_unchecked(verdict, self._from_unchecked)
             await self._note_revision(verdict)
         before = await self._ledger.verdict(subject, step.question)

@@ -202,8 +202,8 @@ class Evaluation(msgspec.Struct, frozen=True):
     revision: str
     evaluation_id: str = ""
     asks_from: bool = False
-    """Whether the policy has a rule on the Dockerfile's FROM line, and none that wants the
-    Dockerfile itself."""
+    """Whether the policy has a rule on the Dockerfile's FROM line, and no finding says that the
+    Dockerfile is missing."""
 
 
 class DoubtKind(StrEnum):

@@ -7,25 +7,27 @@ Without the image's own Dockerfile Anchore guesses one that begins with `FROM sc
 from typing import Any
 
 from shared.adapters.anchore.reading import objects, texts
+from shared.domain.verdict import Action, Finding
 
 GATE = "dockerfile"
+MISSING = "no_dockerfile_provided"
 
 
-def asks_from(rule_sets: Any, applied: tuple[str, ...]) -> bool:
+def asks_from(rule_sets: Any, applied: tuple[str, ...], findings: tuple[Finding, ...] = ()) -> bool:
     """Whether one of the rule sets (v1: policies) that `applied` names has a rule on FROM, and
-    none has one that wants the Dockerfile itself: its own finding says then that it is missing.
+    no finding says that the Dockerfile is missing. A rule that wants it says so to nobody where
+    its finding is let go, by itself or by an allowlist.
 
     Without names all count: rather a warning too many.
     """
-    rules = [
-        rule
+    if any(map(_says_that_it_is_missing, findings)):
+        return False
+    return any(
+        _is_about_from(rule)
         for rule_set in objects(rule_sets)
         if not applied or rule_set.get("id") in applied
         for rule in objects(rule_set.get("rules"))
-        if _word(rule.get("gate")) == GATE
-    ]
-    wants_it = any(_word(rule.get("trigger")) == "no_dockerfile_provided" for rule in rules)
-    return not wants_it and any(map(_is_about_from, rules))
+    )
 
 
 def applied_by_v1(mapping: dict[str, Any]) -> tuple[str, ...]:
@@ -34,8 +36,14 @@ def applied_by_v1(mapping: dict[str, Any]) -> tuple[str, ...]:
     return texts(mapping.get("policy_ids")) + ((one,) if isinstance(one, str) else ())
 
 
+def _says_that_it_is_missing(finding: Finding) -> bool:
+    about = (_word(finding.gate), _word(finding.trigger))
+    return about == (GATE, MISSING) and finding.action is not Action.GO
+
+
 def _is_about_from(rule: dict[str, Any]) -> bool:
-    return _word(rule.get("trigger")) == "instruction" and any(
+    about = (_word(rule.get("gate")), _word(rule.get("trigger")))
+    return about == (GATE, "instruction") and any(
         _word(param.get("name")) == "instruction" and _word(param.get("value")) == "from"
         for param in objects(rule.get("params"))
     )

@@ -46,7 +46,7 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
         findings=listed + findings + deprecated,
         evaluated_at=_evaluated_at(entry, asked_at),
         revision=bundle_revision(bundle) if bundle else "",
-        asks_from=asks_from(bundle.get("policies"), applied_by_v1(mapping)),
+        asks_from=asks_from(bundle.get("policies"), applied_by_v1(mapping), findings),
     )
 
 

@@ -56,7 +56,9 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
         evaluated_at=_evaluated_at(entry, asked_at),
         revision=bundle_revision(policy) if policy else "",
         asks_from=asks_from(
-            policy.get("rule_sets"), texts(part(entry, "matched_mapping_rule").get("rule_set_ids"))
+            policy.get("rule_sets"),
+            texts(part(entry, "matched_mapping_rule").get("rule_set_ids")),
+            findings,
         ),
     )
 

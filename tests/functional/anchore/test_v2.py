@@ -292,7 +292,8 @@ async def test_a_policy_that_asks_about_from_is_known_as_such(
     rules = known.store.policies["admin"]["fake-baseline"]["policybundle"]["rule_sets"][0]["rules"]
     rules.append(FROM_RULE)
     assert (await scanner.evaluate(APP, MINE)).asks_from
-    rules.append(FROM_RULE | {"id": "given", "trigger": "no_dockerfile_provided", "params": []})
+    missing = row("dockerfile", "no_dockerfile_provided", "x", "warn", "Dockerfile not provided")
+    known.store.decide(DIGEST, "warn", [missing])
     assert not (await scanner.evaluate(APP, MINE)).asks_from
 
 

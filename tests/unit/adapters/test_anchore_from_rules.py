@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.anchore.from_rules import applied_by_v1, asks_from
+from shared.domain.verdict import Action, Finding
 
 FROM = {
     "gate": "dockerfile",
@@ -29,23 +30,35 @@ def rule_set(name: str, *rules: Any) -> dict[str, Any]:
         ([FROM | {"params": [{"name": "instruction", "value": " from"}]}], True),
         ([LABEL], False),
         ([SSH], False),
-        ([FROM, GIVEN], False),
+        ([FROM, GIVEN], True),
         ([FROM | {"trigger": "effective_user"}], False),
         ([FROM | {"gate": "files"}], False),
         ([], False),
     ],
 )
-def test_a_rule_on_from_asks_unless_another_wants_the_file(rules: list[Any], asks: bool) -> None:
+def test_a_rule_on_from_asks(rules: list[Any], asks: bool) -> None:
     assert asks_from([rule_set("a", *rules)], ("a",)) is asks
+
+
+def missing(action: Action) -> tuple[Finding, ...]:
+    return (Finding("dockerfile", "no_dockerfile_provided", "id", action, "Dockerfile not given"),)
+
+
+def test_a_finding_that_the_file_is_missing_says_all_unless_it_is_let_go() -> None:
+    rules = [rule_set("a", FROM, GIVEN)]
+    assert not asks_from(rules, ("a",), missing(Action.STOP))
+    assert not asks_from(rules, ("a",), missing(Action.WARN))
+    assert asks_from(rules, ("a",), missing(Action.GO))
+    assert asks_from(rules, ("a",))
 
 
 def test_only_what_was_applied_counts() -> None:
     both = [rule_set("a", FROM), rule_set("b", GIVEN), rule_set("c", SSH)]
     assert asks_from(both, ("a",))
     assert asks_from(both, ("a", "c"))
-    assert not asks_from(both, ("a", "b"))
+    assert asks_from(both, ("a", "b"))
     assert not asks_from(both, ("c",))
-    assert not asks_from(both, ())
+    assert asks_from(both, ())
 
 
 def test_without_a_mapping_all_count() -> None:

@@ -1,12 +1,14 @@
 """FROM is judged only where Anchore has the image's own Dockerfile: else a finding says so."""
 
 import base64
+import json
 from collections.abc import Mapping
 
 import pytest
 
 from shared.domain.from_line import TRIGGER
 from shared.domain.verdict import Action, Outcome
+from tests.fakes.anchore_wire import row
 from tests.unit.worker.rig import CONTENT, Rig, rigged
 
 FROM_RULE = {
@@ -67,11 +69,26 @@ async def test_a_policy_that_asks_nothing_about_from_has_no_such_finding(rig: Ri
     assert await _judged(rig) == (Outcome.PASS, [])
 
 
-async def test_a_policy_that_says_itself_what_a_missing_dockerfile_means_has_none(
-    rig: Rig,
+@pytest.mark.parametrize(("allowed", "ours"), [(False, []), (True, ["warn"])])
+async def test_a_policy_that_says_itself_that_the_dockerfile_is_missing_has_none(
+    rig: Rig, allowed: bool, ours: list[str]
 ) -> None:
     _asks_from(rig, WANTS_ONE)
-    assert await _judged(rig) == (Outcome.PASS, [])
+    missing = row(
+        "dockerfile", "no_dockerfile_provided", "x", "warn", "not provided", allowed=allowed
+    )
+    rig.anchore.store.decide(CONTENT.digest, "go" if allowed else "warn", [missing])
+    assert await _judged(rig) == (Outcome.PASS, ours)
+
+
+async def test_a_scanner_that_does_not_say_whose_dockerfile_it_has_proves_nothing_either(
+    rig: Rig,
+) -> None:
+    _asks_from(rig)
+    tag = {"fulltag": rig.reference.tagged}
+    record = {"imageDigest": CONTENT.digest, "analysis_status": "analyzed", "image_detail": [tag]}
+    rig.anchore.store.fault("image_get", "json", value=json.dumps([record]))
+    assert await _judged(rig) == (Outcome.PASS, ["warn"])
 
 
 async def test_it_is_known_of_an_image_that_was_submitted_just_now_too(rig: Rig) -> None:
