@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import aio_pika
 import msgspec
 import pytest
+from aio_pika.exceptions import AMQPError
 
 from shared.adapters.handling import QueueEvent
 from shared.adapters.rabbitmq.publisher import LATE_TIMEOUT
@@ -24,7 +25,8 @@ from shared.domain.errors import (
     QueueUnavailable,
     QueueUnconfirmed,
 )
-from shared.domain.step import Lane, Step, StepKind
+from shared.domain.retry import DELAYS
+from shared.domain.step import Lane, Step, StepKind, encode_step
 from shared.domain.verdict import Question
 from shared.ports.steps import Handler, Settle, StepQueue
 from shared.runtime.clock import SystemClock
@@ -304,13 +306,42 @@ async def test_an_exchange_that_somebody_deletes_is_made_again(
     async with process.running() as queue, consuming(queue, Lane.ADMISSION, got):
         await warm_up(queue, got)
         async with await aio_pika.connect(broker.url) as other, other.channel() as channel:
-            await channel.exchange_delete(f"{prefix}.steps")
+            await channel.exchange_delete(f"{prefix}.admission")
         step = a_step()
         # The broker closes the channel under it: nobody knows what became of it.
         with pytest.raises(QueueUnconfirmed):
             await queue.publish(step)
         await publish_until_taken(queue, step)
         await until(lambda: got.ended[step.id] == 1)
+
+
+async def test_a_worker_sees_that_delays_have_no_end_any_more_and_makes_them_one(
+    broker: RabbitServer, prefix: str
+) -> None:
+    """Nobody publishes there: it is seen by whoever counts, as the reconciler does."""
+    process, got = Process(broker, prefix), Recorder()
+    async with process.running() as queue, consuming(queue, Lane.ADMISSION, got):
+        await warm_up(queue, got)
+        async with await aio_pika.connect(broker.url) as other, other.channel() as channel:
+            await channel.exchange_delete(f"{prefix}.steps")
+        with pytest.raises(QueueUnavailable, match="steps"):
+            await queue.depths()
+        step = a_step()
+        await until(lambda: _handed_on(broker, prefix, step))
+        await until(lambda: got.ended[step.id] >= 1)
+
+
+async def _handed_on(broker: RabbitServer, prefix: str, step: Step) -> bool:
+    """Whether what a delay hands on gets to its lane."""
+    async with await aio_pika.connect(broker.url) as delay:
+        channel = await delay.channel(on_return_raises=True)
+        steps = await channel.get_exchange(f"{prefix}.steps", ensure=False)
+        message = aio_pika.Message(encode_step(step))
+        try:
+            await steps.publish(message, routing_key=f"{prefix}.{step.lane}", timeout=5)
+        except AMQPError:
+            return False
+    return True
 
 
 async def test_a_process_that_only_publishes_makes_a_deleted_lane_again(
@@ -523,5 +554,5 @@ async def _nothing_left(broker: RabbitServer, prefix: str) -> bool:
     """Neither ready nor unacknowledged, as the broker itself says."""
     said = await asyncio.to_thread(broker.ctl, "list_queues", "name", "messages")
     lines = [line.split() for line in said.splitlines() if line.startswith(f"{prefix}.")]
-    assert len(lines) == len(Lane) + 7 + 1
+    assert len(lines) == len(Lane) + len(DELAYS) + 1
     return all(count == "0" for _, count in lines)

@@ -18,6 +18,7 @@ from services.intake.wiring import PUBLISHES as OF_INTAKE
 from services.webhook.wiring import PUBLISHES as OF_WEBHOOK
 from shared.adapters.rabbitmq.dead import RabbitDeadLetters
 from shared.adapters.rabbitmq.queue import RabbitQueue
+from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.errors import QueueError, QueueUnavailable
 from shared.domain.retry import DELAYS
 from shared.domain.step import Lane, encode_step
@@ -49,12 +50,8 @@ WRITES = {
 LOOKERS = ("console", "operator")
 """Who has to do with dead letters."""
 
-EVERYTHING = (
-    "imagegate.steps",
-    "imagegate.dead",
-    *(f"imagegate.{lane}" for lane in Lane),
-    *(f"imagegate.delay.{name}" for name in ("1s", "2s", "5s", "10s", "30s", "1m", "5m")),
-)
+OURS = Topology(prefix="imagegate")
+EVERYTHING = (OURS.steps, OURS.dead, *map(OURS.lane, Lane), *map(OURS.delay, DELAYS))
 
 Harm = Callable[[AbstractChannel], Awaitable[object]]
 

@@ -159,9 +159,14 @@ class RabbitQueue:
         await drain(self._crews, timeout=timeout)
 
     async def depths(self) -> Depths:
-        """Ready steps and consumers, by passive declares; raises QueueUnavailable."""
+        """Ready steps and consumers, by passive declares; raises QueueUnavailable.
+
+        Who declares finds out here, too, that somebody deleted the exchange where delays end.
+        """
         connection = self._consuming.current or await self._publishing()
         with self.healing():
+            if self._publishes is None:
+                await self.topology.delays_end(connection, timeout=ASK_TIMEOUT)
             return await self.topology.depths(connection, timeout=ASK_TIMEOUT)
 
     async def ping(self) -> None:

@@ -95,6 +95,13 @@ class Topology:
                 self._find(channel, lanes), timeout=DECLARE_TIMEOUT, what="look for the queues"
             )
 
+    async def delays_end(self, connection: AbstractConnection, *, timeout: float) -> None:
+        """Look whether there is an exchange where delays end: nobody publishes there, who would
+        miss it. Raises QueueUnavailable."""
+        async with spare_channel(connection, timeout=timeout) as channel:
+            looking = channel.declare_exchange(self.steps, passive=True)
+            await answer(looking, timeout=timeout, what=f"look for {self.steps}")
+
     async def depths(self, connection: AbstractConnection, *, timeout: float) -> Depths:
         """Count by passive declares: what is ready, now; raises QueueUnavailable.
 
