@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from shared.adapters.anchore.wording import MAX_TEXT, one_line, skopeo_reason
+from shared.adapters.anchore.wording import MAX_RAW, one_line, skopeo_reason
 
 MAX_VALIDATION = 5
 MAX_RETRY_AFTER = 3600.0
@@ -53,7 +53,7 @@ def answer_of(status: int, raw: bytes) -> Answer:
     try:
         return Answer(status=status, body=msgspec.json.decode(raw), size=len(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        text = raw[: 4 * MAX_TEXT].decode("utf-8", "replace").strip() or "nothing"
+        text = raw[:MAX_RAW].decode("utf-8", "replace").strip() or "nothing"
         return Answer(status=status, body=None, text=text, size=len(raw))
 
 

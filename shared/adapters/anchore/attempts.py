@@ -45,8 +45,7 @@ class Attempts:
         left = max(deadline - time.monotonic(), 0.001)
         most = min(call.seconds or limits.attempt, limits.attempt)
         seconds = left if call.patient else min(most, left)
-        started = time.monotonic()
-        outcome = "cancelled"
+        outcome, started = "cancelled", time.monotonic()
         try:
             async with asyncio.timeout(seconds):
                 reply = await self._wire.exchange(call, seconds)
@@ -73,6 +72,9 @@ class Attempts:
         except NoToken as error:
             outcome = "no_token"
             raise self._without_token(call, error, attempt) from error
+        except PermanentFailure:
+            outcome = "no_token"
+            raise
         finally:
             self._on_call(call.operation, outcome, time.monotonic() - started)
         self._tell(attempt, call, reply.answer)

@@ -15,6 +15,7 @@ import msgspec
 
 from shared.adapters.anchore.answers import Answer
 from shared.adapters.anchore.calls import Call
+from shared.domain.errors import ErrorKind, PermanentFailure
 from shared.ports.clock import Clock
 
 Kept = Callable[[], str]
@@ -48,7 +49,8 @@ class Login(Protocol):
         """What no message may show."""
 
     async def header(self, ask: Ask) -> str:
-        """`Authorization`; empty: none. Raises NoToken, and what `ask` raises."""
+        """`Authorization`; empty: none. Raises NoToken, what `ask` raises, and PermanentFailure
+        (misconfigured) for a secret that no header can hold."""
 
     def refused(self, header: str) -> bool:
         """The server answered 401 to `header`: whether `header()` now gives another."""
@@ -118,6 +120,13 @@ class TokenLogin:
 
     def _header(self) -> str:
         token = self._token()
+        if not _sendable(token):
+            # Else the library refuses it, and quotes it.
+            raise PermanentFailure(
+                "ANCHORE_TOKEN holds no token: it must be one line of ASCII without spaces; "
+                "correct it",
+                kind=ErrorKind.MISCONFIGURED,
+            )
         self._sent.add(token)
         return f"Bearer {token}"
 
@@ -175,7 +184,7 @@ class OAuthLogin:
             given = msgspec.convert(answer.body, _Given) if answer.status == 200 else None
         except msgspec.ValidationError:
             given = None
-        if given is None:
+        if given is None or not _sendable(given.access_token):
             if self._clock.monotonic() < self._ends:
                 self._renew = self._ends
                 return
@@ -185,6 +194,11 @@ class OAuthLogin:
         life = given.expires_in or DEFAULT_LIFE
         now = self._clock.monotonic()
         self._renew, self._ends = now + RENEWED_AT * life, now + life
+
+
+def _sendable(token: str) -> bool:
+    """Whether a header can hold it."""
+    return bool(token) and token.isascii() and token.isprintable() and " " not in token
 
 
 class _Given(msgspec.Struct):

@@ -1,7 +1,6 @@
 """The registries of an Anchore server, over either API (docs/design/anchore-engine.md 3,
 docs/design/anchore-v2.md 7)."""
 
-import json
 from typing import Any
 from urllib.parse import quote
 
@@ -59,9 +58,7 @@ class AnchoreRegistries:
         )
 
     async def _send(self, call: Call, access: RegistryAccess) -> None:
-        # As it is, and as it stands in JSON that somebody quotes.
-        for secret in (access.password, json.dumps(access.password)[1:-1]):
-            self._transport.hide(secret)
+        self._transport.hide(access.password)
         answer = await self._transport.call(call)
         if answer.status != 200:
             raise self._refusal(call, answer, access)

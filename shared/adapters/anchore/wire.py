@@ -1,9 +1,11 @@
 """One exchange with an Anchore server: bounded in size, logged in, without redirects."""
 
 import asyncio
+import json
 import ssl
 import time
 from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import httpx
 import msgspec
@@ -77,10 +79,15 @@ class Wire:
     def clean(self, text: object, *, limit: int = MAX_TEXT) -> str:
         """What the server said, on one bounded line and without our secrets."""
         said = str(text)
+        secrets = [
+            written
+            for secret in {*self._login.secrets, *self._hidden}
+            if len(secret) >= MIN_SECRET
+            for written in _written(secret)
+        ]
         # The longest first: what is left of one that holds another would tell the rest.
-        for secret in sorted({*self._login.secrets, *self._hidden}, key=len, reverse=True):
-            if len(secret) >= MIN_SECRET:
-                said = said.replace(secret, "***")
+        for secret in sorted(secrets, key=len, reverse=True):
+            said = said.replace(secret, "***")
         return one_line(said, limit=limit)
 
     def hide(self, secret: str) -> None:
@@ -136,3 +143,9 @@ class Wire:
             if len(body) > self._max_bytes:
                 raise Unreadable(f"it is longer than {self._max_bytes} bytes", fault=Fault.TOO_LONG)
         return bytes(body)
+
+
+def _written(secret: str) -> set[str]:
+    """A secret as it is, and as it stands in JSON or in a form that somebody quotes."""
+    in_json = (json.dumps(secret)[1:-1], msgspec.json.encode(secret).decode()[1:-1])
+    return {secret, *in_json, quote(secret, safe=""), quote_plus(secret)}

@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import json
 import logging
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import quote, quote_plus
 
 import pytest
 
+from shared.adapters.anchore.answers import answer_of
 from shared.adapters.anchore.calls import Call, Limits, nobody
 from shared.adapters.anchore.detect import DetectedAnchore, Detection
 from shared.adapters.anchore.login import BasicLogin, Login, OAuthLogin, TokenLogin
@@ -170,6 +173,54 @@ async def test_a_password_that_gets_no_token_is_ours_to_set_right(anchore: FakeA
     assert "wrong-password" not in str(failure.value)
     assert anchore.store.calls == {"oauth_token": 1}
     assert faults == ["no_token"]
+
+
+@pytest.mark.parametrize(
+    "text", ["hunter2-first\nhunter2-second", "hunter2 ", "", "hunter2-ö", "hunter2\x7f", "a\tb"]
+)
+async def test_a_token_that_no_header_can_hold_is_told_and_not_shown(
+    anchore: FakeAnchore, text: str
+) -> None:
+    async with logged_in(anchore, TokenLogin(token=Drawer(text))) as transport:
+        with pytest.raises(PermanentFailure, match="ANCHORE_TOKEN holds no token") as failure:
+            await transport.call(LIST)
+    assert failure.value.kind is ErrorKind.MISCONFIGURED
+    assert "hunter2" not in "".join(traceback.format_exception(failure.value))
+    assert anchore.store.calls == {}
+
+
+async def test_a_token_of_anchores_that_no_header_can_hold_is_none(anchore: FakeAnchore) -> None:
+    given = {"access_token": "hunter2\nhunter2", "expires_in": 3600}
+    anchore.store.fault("oauth_token", "json", value=json.dumps(given))
+    async with logged_in(anchore, oauth("password")) as transport:
+        with pytest.raises(TransientFailure) as failure:
+            await transport.call(LIST)
+    assert "hunter2" not in "".join(traceback.format_exception(failure.value))
+
+
+ODD = 'hunt+er2&"wörd \\x'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [ODD, json.dumps(ODD), json.dumps(ODD, ensure_ascii=False), quote_plus(ODD), quote(ODD)],
+)
+async def test_a_password_is_not_shown_however_it_is_written(
+    anchore: FakeAnchore, written: str
+) -> None:
+    anchore.store.fault("oauth_token", "400", value=f"what is password={written}?")
+    async with logged_in(anchore, oauth(ODD)) as transport:
+        with pytest.raises(PermanentFailure, match=r"what is password=.*\*\*\*") as failure:
+            await transport.call(LIST)
+    assert "er2" not in str(failure.value)
+
+
+async def test_the_beginning_of_a_long_token_is_not_shown_either(anchore: FakeAnchore) -> None:
+    token = "hunter2" * 300
+    async with logged_in(anchore, TokenLogin(token=Drawer(token))) as transport:
+        await transport.call(Call(operation="version", method="GET", path="/version"))
+        page = answer_of(500, f"who is {token}?".encode())
+        assert transport.clean(page.text) == "who is ***?"
 
 
 async def test_a_server_without_tokens_says_what_to_do() -> None:
