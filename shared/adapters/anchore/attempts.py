@@ -41,11 +41,11 @@ class Attempts:
     async def make(self, call: Call, deadline: float, attempt: Attempt) -> Answer:
         """One attempt; `attempt` hears how it ended. Raises Again where another may do better,
         TransientFailure, or PermanentFailure without a token."""
-        limits = self._limits
         left = max(deadline - time.monotonic(), 0.001)
-        most = min(call.seconds or limits.attempt, limits.attempt)
-        seconds = left if call.patient else min(most, left)
-        outcome, started = "cancelled", time.monotonic()
+        most = min(call.seconds or self._limits.attempt, self._limits.attempt, left)
+        seconds = left if call.patient else most
+        started = time.monotonic()
+        outcome = "cancelled"
         try:
             async with asyncio.timeout(seconds):
                 reply = await self._wire.exchange(call, seconds)
