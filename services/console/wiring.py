@@ -27,6 +27,7 @@ from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.turns import WORK_LIMIT
 from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.errors import QueueUnavailable
 from shared.domain.step import Lane
@@ -144,7 +145,7 @@ async def ports_on(
     """
     clock = SystemClock()
     async with (
-        RedisLinks(url=redis_url, ca_file=redis_ca) as links,
+        RedisLinks(url=redis_url, ca_file=redis_ca, limit=WORK_LIMIT) as links,
         RabbitQueue(amqp_url, clock=clock, publishes=tuple(Lane)).connect() as queue,
     ):
         with suppress(QueueUnavailable):

@@ -24,6 +24,7 @@ from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
+from shared.adapters.redis_store.turns import WORK_LIMIT
 from shared.adapters.rules_file.watching import RulesFile
 from shared.domain.errors import InvalidSettings
 from shared.domain.image_pattern import ImagePattern
@@ -135,7 +136,7 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
     life.watch(rules.run(), name="watch the rules")
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(
-            RedisLinks(url=redis_url, ca_file=settings.redis_ca)
+            RedisLinks(url=redis_url, ca_file=settings.redis_ca, limit=WORK_LIMIT)
         )
         queue = RabbitQueue(
             amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM, publishes=PUBLISHES

@@ -21,6 +21,7 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.turns import WORK_LIMIT
 from shared.adapters.redis_store.usage import RedisUsage
 from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
@@ -58,7 +59,7 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
     name = new_name("worker")
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(
-            RedisLinks(url=redis_url, ca_file=settings.redis_ca)
+            RedisLinks(url=redis_url, ca_file=settings.redis_ca, limit=WORK_LIMIT)
         )
         queue = RabbitQueue(amqp_url, clock=clock, on_event=metrics.event)
         await stack.enter_async_context(queue.connect())

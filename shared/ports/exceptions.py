@@ -27,8 +27,8 @@ class ExceptionStore(Protocol):
     No read returns more than MAX_EXCEPTIONS, nor a record above MAX_SEALED or an id above MAX_ID,
     whoever wrote it.
 
-    Errors: StoreUnreachable (within about 0.1 s), StoreMisconfigured, StoreRefused (puts only; also
-    where MAX_EXCEPTIONS are kept, and above MAX_SEALED).
+    Errors: StoreUnreachable (within 0.1 s, or a second where no review waits), StoreMisconfigured,
+    StoreRefused (puts only; also where MAX_EXCEPTIONS are kept, and above MAX_SEALED).
     """
 
     async def all(self) -> Mapping[str, bytes]:

@@ -39,7 +39,8 @@ class VerdictStore(Protocol):
     a newer one, until its end; every listener hears of it or gets a gap; `gap` is called once
     when a listener is first attached and after each interruption.
 
-    Errors: StoreUnreachable (within about 0.1 s), StoreMisconfigured, StoreRefused (puts only).
+    Errors: StoreUnreachable (within 0.1 s, or a second where no review waits), StoreMisconfigured,
+    StoreRefused (puts only).
     """
 
     async def read(self, keys: Sequence[str]) -> list[bytes | None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.turns import WORK_LIMIT
 from shared.domain.errors import StoreMisconfigured, StoreRefused, StoreUnreachable
 from shared.domain.step import Lane
 from shared.ports.claims import Claim, Hold
@@ -87,6 +88,30 @@ async def test_a_hung_server_is_unreachable_for_every_call(
 ) -> None:
     with server.paused():
         assert await kinds(redis, CALLS) == each(StoreUnreachable, CALLS)
+
+
+async def test_a_server_that_is_busy_for_a_moment_answers_whoever_does_not_answer_a_review(
+    server: RedisServer, redis: Redis
+) -> None:
+    async with RedisLinks(url=server.url, limit=WORK_LIMIT) as links:
+        patient = Redis(links)
+        for call in ("read", "hold"):
+            server.command("CLIENT", "PAUSE", 400, "ALL")
+            review, work = await asyncio.gather(
+                kind(CALLS[call](redis)), kind(CALLS[call](patient))
+            )
+            assert (review, work) == (StoreUnreachable, None)
+
+
+async def test_work_is_told_of_a_hung_server_within_its_own_bound(server: RedisServer) -> None:
+    async with RedisLinks(url=server.url, limit=WORK_LIMIT) as links:
+        patient = Redis(links)
+        await patient.claim()
+        with server.paused():
+            with pytest.raises(StoreUnreachable, match="no answer within 1 s"):
+                await patient.claim()
+            with pytest.raises(StoreUnreachable, match="no answer within 1 s"):
+                await patient.store.read([KEY])
 
 
 async def test_a_hung_server_that_was_never_connected_is_unreachable(server: RedisServer) -> None:

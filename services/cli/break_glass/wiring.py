@@ -10,6 +10,7 @@ from services.cli.settings import CliSettings
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.turns import WORK_LIMIT
 from shared.adapters.signatures import load_ring, load_ring_of, load_sealer
 from shared.domain.errors import InvalidSettings
 from shared.domain.signing import Role
@@ -34,7 +35,9 @@ def operator_of(settings: CliSettings) -> Operator:
 @asynccontextmanager
 async def direct_desk(settings: CliSettings) -> AsyncIterator[Desk]:
     """The exceptions in the Redis that the settings name; RabbitMQ is not needed."""
-    async with RedisLinks(url=settings.redis_url.value, ca_file=settings.redis_ca) as links:
+    async with RedisLinks(
+        url=settings.redis_url.value, ca_file=settings.redis_ca, limit=WORK_LIMIT
+    ) as links:
         yield Desk(
             exceptions=RedisExceptionStore(links=links),
             records=RedisVerdictStore(links=links),

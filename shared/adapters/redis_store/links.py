@@ -15,12 +15,13 @@ from redis.exceptions import ConnectionError
 from shared.adapters.redis_store.address import parse_address
 from shared.adapters.redis_store.errors import RAISED
 from shared.adapters.redis_store.merging import MergedReads
-from shared.adapters.redis_store.turns import CALL_LIMIT, Turns
+from shared.adapters.redis_store.turns import REVIEW_LIMIT, Turns
 
 PREFIX = "ig1:"
 WRITERS = 4
 BACKSTOP = 1.0
-"""Seconds after which a socket that says nothing is closed; callers went before (`Turns`)."""
+"""Seconds after which a socket that says nothing is closed, at least; callers went before
+(`Turns`), in half of that."""
 
 
 class RedisLinks:
@@ -34,13 +35,23 @@ class RedisLinks:
     Raises InvalidSettings for a URL or a file that cannot be used.
     """
 
-    def __init__(self, *, url: str, prefix: str = PREFIX, ca_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        url: str,
+        prefix: str = PREFIX,
+        ca_file: Path | None = None,
+        limit: float = REVIEW_LIMIT,
+    ) -> None:
+        """`limit`: seconds that one call may take; WORK_LIMIT where no review waits for it."""
         self.address = parse_address(url, ca_file=ca_file)
         self.prefix = prefix
+        self._limit = limit
+        self._backstop = max(BACKSTOP, 2 * limit)
         self._reader = self._client(connections=1)
         self._writer = self._client(connections=WRITERS)
-        self._reader_turns = Turns(size=1, address=self.address)
-        self._writer_turns = Turns(size=WRITERS, address=self.address)
+        self._reader_turns = Turns(size=1, address=self.address, limit=limit)
+        self._writer_turns = Turns(size=WRITERS, address=self.address, limit=limit)
         self._reads = MergedReads(fetch=self._mget)
         self._scripts: dict[str, Any] = {}
 
@@ -109,7 +120,9 @@ class RedisLinks:
         return await self._reader_turns.call(work, doing="read records")
 
     def _client(self, *, connections: int) -> Redis:
-        return Redis.from_pool(self._pool(connections=connections, retries=1, backstop=BACKSTOP))
+        return Redis.from_pool(
+            self._pool(connections=connections, retries=1, backstop=self._backstop)
+        )
 
     def _pool(
         self, *, connections: int, retries: int, backstop: float | None
@@ -118,9 +131,9 @@ class RedisLinks:
         tried twice (docs/design/broker-facts.md 5)."""
         return BlockingConnectionPool(
             max_connections=connections,
-            timeout=CALL_LIMIT,
+            timeout=self._limit,
             socket_timeout=backstop,
-            socket_connect_timeout=BACKSTOP,
+            socket_connect_timeout=self._backstop,
             retry=Retry(NoBackoff(), retries, supported_errors=(ConnectionError,)),
             protocol=2,
             **self.address.connection_options(),

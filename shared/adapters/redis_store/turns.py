@@ -10,15 +10,17 @@ from shared.domain.errors import StoreError, StoreUnreachable
 
 Answer = TypeVar("Answer")
 
-CALL_LIMIT = 0.1
-"""Seconds that one call may take."""
+REVIEW_LIMIT = 0.1
+"""Seconds that one call may take where a review waits for it."""
+WORK_LIMIT = 1.0
+"""Seconds that one call may take where no review does: a server or a machine that is busy for a
+moment must not fail hundreds of steps at once, which then all come again."""
 PATIENCE = 2.0
 """Seconds that a call waits for its turn on a server that answers; callers give up before."""
 CLOSE_GRACE = 1.0
 CANCEL_PAUSE = 0.05
 LATE = 0.005
 EXTENSIONS = 10
-SILENT = f"no answer within {CALL_LIMIT} s: is it hung, or overloaded?"
 
 
 class Turns:
@@ -31,9 +33,19 @@ class Turns:
     once.
     """
 
-    def __init__(self, *, size: int, address: object, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        *,
+        size: int,
+        address: object,
+        limit: float = REVIEW_LIMIT,
+        patience: float = PATIENCE,
+    ) -> None:
+        """`limit` and `patience` in seconds: for one call, and for its turn."""
         self._free = size
+        self._limit = limit
         self._patience = patience
+        self._silent = f"no answer within {limit:g} s: is it hung, or overloaded?"
         self._closed = False
         self._address = address
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -91,9 +103,9 @@ class Turns:
         task = asyncio.create_task(work(), name=f"redis: {doing}")
         self._running.add(task)
         task.add_done_callback(self._ended)
-        if not await _ends_within(CALL_LIMIT, task):
+        if not await _ends_within(self._limit, task):
             self._tell_waiting(doing)
-            raise self._unreachable(doing, SILENT)
+            raise self._unreachable(doing, self._silent)
         if task.cancelled():
             raise self._unreachable(doing, "the link was closed meanwhile")
         try:
@@ -105,7 +117,7 @@ class Turns:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
-                turn.set_exception(self._unreachable(doing, SILENT))
+                turn.set_exception(self._unreachable(doing, self._silent))
 
     def _unreachable(self, doing: str, why: str) -> StoreUnreachable:
         return StoreUnreachable(f"cannot {doing}, Redis at {self._address}: {why}")
