@@ -11,7 +11,7 @@ import msgspec
 from services.worker.chains import Chains
 from services.worker.judging import Judging
 from services.worker.scanning import Scanning
-from services.worker.submitting import FORCED, Submits, may_force
+from services.worker.submitting import FORCED, FORCED_AGAIN, Submits, may_force
 from shared.domain.errors import ErrorKind, PermanentFailure
 from shared.domain.step import Step
 from shared.ports.clock import Clock
@@ -95,11 +95,13 @@ class Looking:
             return await self._begin_anew()
         return analysed
 
-    async def _submit(self, seen: Analysis, *, force: bool = False) -> Analysed:
+    async def _submit(
+        self, seen: Analysis, *, force: bool = False, again: float = FORCED_AGAIN
+    ) -> Analysed:
         step = self.scanning.step
         await self._chains.take_place(self.scanning)
         return await self._submits.submit(
-            self.scanning.subject, step.question, seen=seen, force=force
+            self.scanning.subject, step.question, seen=seen, force=force, again=again
         )
 
     async def _begin_anew(self) -> Analysed:
@@ -109,7 +111,8 @@ class Looking:
                 f"its analysis ran for more than {self._limits.running:.0f} s, begun anew in vain: "
                 "see the log of the scanner's analyzer, or raise IMAGEGATE_ANALYSIS_LIMIT"
             )
-        analysed = await self._submit(Analysis.RUNNING, force=True)
+        # The message says since when it runs: no more of that is believed than can be.
+        analysed = await self._submit(Analysis.RUNNING, force=True, again=self._limits.running)
         self.scanning = self.scanning.after(freed=True, running=0, began=self._clock.now())
         return analysed
 

@@ -43,9 +43,16 @@ class Submits:
         self._forced: OrderedDict[str, float] = OrderedDict()
 
     async def submit(
-        self, subject: Subject, question: Question, *, seen: Analysis, force: bool = False
+        self,
+        subject: Subject,
+        question: Question,
+        *,
+        seen: Analysis,
+        force: bool = False,
+        again: float = FORCED_AGAIN,
     ) -> Analysed:
-        """Have it analysed if it is still as it was `seen`; else what it is now.
+        """Have it analysed if it is still as it was `seen`; else what it is now. What was forced
+        less than `again` seconds ago is not forced.
 
         Its manifest is read whole before, which may take a while.
         """
@@ -58,7 +65,7 @@ class Submits:
                 return now
             if not force:
                 return await self._scanner.submit(subject, question)
-            if self._forced_lately(name):
+            if self._forced_lately(name, again):
                 log.info("not forced: it was a moment ago", extra={"image": subject.scan_tag})
                 return now
             return await self._begin_anew(subject, question, name)
@@ -78,9 +85,9 @@ class Submits:
             del self._forced[name]
             raise
 
-    def _forced_lately(self, name: str) -> bool:
+    def _forced_lately(self, name: str, again: float) -> bool:
         at = self._forced.get(name)
-        return at is not None and self._clock.monotonic() < at + FORCED_AGAIN
+        return at is not None and self._clock.monotonic() < at + again
 
     def _remember(self, name: str) -> None:
         self._forced.pop(name, None)

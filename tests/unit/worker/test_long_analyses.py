@@ -1,8 +1,10 @@
 """An analysis that runs for too long is begun anew once; one that waits is waited for."""
 
+import msgspec
+
 from shared.domain.errors import ErrorKind
 from shared.domain.pointer import DAY, MINUTE
-from shared.domain.verdict import Outcome
+from shared.domain.verdict import Outcome, Question
 from tests.unit.worker.rig import CONTENT, Rig, rigged
 
 
@@ -88,3 +90,35 @@ async def test_an_analysis_runs_no_longer_for_a_time_in_which_nobody_could_ask()
         rig.anchore.store.heal()
         await rig.scan.check(rig.next_check())
         assert rig.anchore.store.submits == {CONTENT.digest: 1}
+
+
+async def test_checks_that_somebody_made_up_begin_it_anew_once_in_that_time(rig: Rig) -> None:
+    """Who may write to the lane could name any time since which the analysis runs."""
+    await rig.scan.request(rig.step())
+    await _runs(rig, 1)
+    for number in range(3):
+        forged = msgspec.structs.replace(
+            rig.next_check(),
+            id=f"forged-{number}",
+            question=Question(policy=f"made-up-{number}"),
+            chain=f"forged-{number}",
+            began=1,
+            running=1,
+        )
+        await rig.scan.check(forged)
+        rig.anchore.store.begin(CONTENT.digest)
+        rig.clock.advance(2 * MINUTE)
+    assert rig.anchore.store.submits == {CONTENT.digest: 2}
+
+
+async def test_what_was_begun_anew_a_moment_ago_has_not_run_for_too_long(rig: Rig) -> None:
+    """Whatever a message says: a chain of one's own could be had with a request."""
+    await rig.scan.request(rig.step())
+    await _runs(rig, 1)
+    for _ in range(3):
+        told = msgspec.structs.replace(rig.next_check(), began=1, running=1, freed=False)
+        await rig.scan.check(told)
+        rig.anchore.store.begin(CONTENT.digest)
+        rig.clock.advance(2 * MINUTE)
+    assert rig.anchore.store.submits == {CONTENT.digest: 2}
+    assert await _why_not(rig) == (None, "")
