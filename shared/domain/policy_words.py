@@ -50,7 +50,7 @@ def v1_value(name: str, value: str) -> str:
 def _trigger(rule: Part, names: dict[Trigger, str], words: tuple[str, ...], *, other: str) -> str:
     gate, trigger = rule.text("gate"), rule.text("trigger")
     name = names.get((gate, trigger), trigger)
-    if name == trigger and any(word in trigger for word in words):
+    if name == trigger and any(word in trigger.lower() for word in words):
         raise InvalidPolicy(
             f"{rule.at('trigger')}: what {other} calls the trigger {trigger} of the gate {gate} is "
             f"not known; look for it in Anchore's policy spec, write the document in the {other} "

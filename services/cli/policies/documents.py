@@ -1,5 +1,6 @@
 """Policy documents: a file, standard input, or the baseline that comes with imagegate."""
 
+import json
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -32,12 +33,15 @@ def read_document(path: Path) -> Bundle:
     if len(content) > MAX_DOCUMENT:
         raise InvalidPolicy(f"{name} is larger than {MAX_DOCUMENT} bytes")
     try:
-        return msgspec.json.decode(content, type=Bundle)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        document = msgspec.json.decode(content, type=Bundle)
+        # Of a key that stands twice the last would count, and a rule be lost without a word.
+        json.loads(content, object_pairs_hook=_each_once)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidPolicy(
             f"{name} holds no policy: {error}; it must be one JSON object, as "
             "`imagegate policies baseline` prints one"
         ) from error
+    return document
 
 
 def baseline(form: Form) -> Bundle:
@@ -55,3 +59,12 @@ def _content(path: Path) -> bytes:
         return sys.stdin.buffer.read(MAX_DOCUMENT + 1)
     with path.open("rb") as stream:
         return stream.read(MAX_DOCUMENT + 1)
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> None:
+    """Raises ValueError for a key that stands twice in one object."""
+    taken: set[str] = set()
+    for key, _ in pairs:
+        if key in taken:
+            raise ValueError(f"the key {key!r} stands twice in one object: keep one")
+        taken.add(key)

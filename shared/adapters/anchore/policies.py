@@ -12,9 +12,9 @@ from shared.adapters.anchore.faults import Fault, fault_of
 from shared.adapters.anchore.refusals import Refusals
 from shared.adapters.anchore.tenancy import askable, check_known, check_owner
 from shared.adapters.anchore.transport import AnchoreTransport
-from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
+from shared.domain.errors import ErrorKind, InvalidPolicy, PermanentFailure, TransientFailure
 from shared.domain.policy import Bundle, Policy, says_all_of
-from shared.domain.policy_forms import Form
+from shared.domain.policy_forms import Form, form_of
 
 Record = dict[str, Any]
 
@@ -67,6 +67,7 @@ class AnchorePolicies:
         policy_id = bundle.get("id")
         if not isinstance(policy_id, str) or not policy_id:
             raise _refused("the policy has no id: give it one")
+        self._check_form(bundle)
         before = await self._records(policy_id, account)
         known = self._named(before, policy_id)
         if known is None:
@@ -79,6 +80,19 @@ class AnchorePolicies:
         if not activate and _any_active(before):
             await self._keep_one_active(known, bundle, account)
         return await self._stored(policy_id, bundle, account)
+
+    def _check_form(self, bundle: Bundle) -> None:
+        """A server that was exchanged since the form was asked for may take the other one, drop
+        all of it that it does not know, and judge by the rest."""
+        try:
+            form = form_of(bundle)
+        except InvalidPolicy as error:
+            raise _refused(str(error)) from error
+        if form is not self._dialect.form:
+            raise _refused(
+                f"Anchore takes policies of the {self._dialect.form} form, and this one has the "
+                f"{form} form: push it again, so that it is converted"
+            )
 
     async def activate(self, policy_id: str, *, account: str = "") -> Policy:
         """Make it the active one, as it is."""

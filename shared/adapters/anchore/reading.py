@@ -39,12 +39,13 @@ def texts(value: Any) -> tuple[str, ...]:
 
 def moment(value: Any) -> int | None:
     """Milliseconds since the epoch of an ISO time; without a zone it would be read as this
-    machine's, and is none."""
+    machine's, and is none, and nothing was before the epoch."""
     try:
         at = datetime.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
         return None
-    return int(at.timestamp() * 1000) if at.tzinfo else None
+    since = at.timestamp() if at.tzinfo else -1.0
+    return int(since * 1000) if since >= 0 else None
 
 
 def name_of(trigger_id: str) -> str:

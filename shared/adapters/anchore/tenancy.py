@@ -35,7 +35,7 @@ def check_known(call: Call, records: Iterable[Any]) -> None:
 
 def check_owner(call: Call, owner: object) -> None:
     """Whose record was answered with. Raises PermanentFailure (untrusted)."""
-    if call.account and owner not in (None, call.account):
+    if call.account and owner != call.account:
         raise PermanentFailure(
             f"Anchore answered {call.operation} for the account {one_line(str(owner))} instead of "
             f"{call.account}: does a proxy drop the header x-anchore-account?",

@@ -333,6 +333,17 @@ async def test_a_proxy_that_drops_the_account_has_nothing_changed_in_another(
     assert not methods(anchore)
 
 
+async def test_a_record_that_says_of_no_account_whose_it_is_is_not_taken_for_theirs(
+    anchore: FakeAnchore, policies: AnchorePolicies, side: Side
+) -> None:
+    anchore.store.add_account("payments")
+    nobodys = side.record("fake-baseline")
+    anchore.store.fault("policies", "json", value=json.dumps([nobodys]))
+    with pytest.raises(PermanentFailure, match="for the account None instead of payments"):
+        await policies.push(side.bundle("strict"), account="payments")
+    assert not methods(anchore)
+
+
 async def test_whoever_reads_meanwhile_finds_the_active_policy_active(
     policies: AnchorePolicies, side: Side
 ) -> None:
@@ -423,6 +434,19 @@ async def test_which_api_it_is_need_not_be_known(
         ("fake-baseline", True),
         ("strict", False),
     ]
+    assert active(anchore) == ["fake-baseline"]
+
+
+async def test_a_server_that_is_exchanged_before_a_push_is_given_no_policy_of_the_other_form(
+    anchore: FakeAnchore, transport: AnchoreTransport, side: Side
+) -> None:
+    policies = PoliciesOfEither(detection=Detection(transport=transport), transport=transport)
+    form = await policies.form()
+    other = next(api for api in SIDES if api != side.api)
+    await anchore.upgrade(other)
+    with pytest.raises(PermanentFailure, match=f"has the {form} form: push it again"):
+        await policies.push(side.bundle("strict"))
+    assert not methods(anchore)
     assert active(anchore) == ["fake-baseline"]
 
 

@@ -221,6 +221,7 @@ async def test_a_tag_that_is_not_the_digests_cannot_be_told_from_the_answer(
         ("with", 'status="fail"', "names two for status"),
         ("with", 'last_evaluation="2026-01-01T00:00:00"', "does not say when"),
         ("with", 'last_evaluation="soon"', "does not say when"),
+        ("with", 'last_evaluation="1969-12-31T23:59:59Z"', "does not say when"),
         ("with", "last_evaluation=5", "does not say when"),
         ("with", 'detail.result.final_action="perhaps"', "unknown final action 'perhaps'"),
         ("with", 'detail.result.final_action="stop"', "stop and no row says so"),

@@ -201,6 +201,7 @@ RULE = '{"id": "r", "name": "one image"}'
         ("with", "number_of_findings=3", "has 0 findings and says 3"),
         ("with", 'evaluation_time="2026-01-01T00:00:00"', "does not say when"),
         ("with", 'evaluation_time="soon"', "does not say when"),
+        ("with", 'evaluation_time="1969-12-31T23:59:59Z"', "does not say when"),
         ("with", "evaluation_time=1795165500", "does not say when"),
         ("with", 'evaluation_problems="none"', "whether there were evaluation problems"),
         ("with", 'evaluation_problems=["odd"]', "problem: odd"),

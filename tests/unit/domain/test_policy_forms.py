@@ -381,6 +381,7 @@ def test_what_anchore_keeps_beside_the_content_is_dropped(key: str) -> None:
             {"gate": "npms", "trigger": "blacklisted_name_version", "action": "STOP"},
             r"rules\[0\]\.trigger: what v2 calls the trigger blacklisted_name_version of the gate",
         ),
+        ("policies.0.rules.0.trigger", "BlackList", "what v2 calls the trigger BlackList of the"),
         ("mappings.0.policy_id", ..., r"mappings\[0\]\.policy_ids: is missing, and so is"),
         ("mappings.0.policy_ids", ["q"], "stands beside policy_id and says something else"),
         ("mappings.0.whitelist_ids", "w", "whitelist_ids: must be a list of texts, not w"),
