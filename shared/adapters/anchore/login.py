@@ -30,6 +30,9 @@ RENEWED_AT = 0.8
 """Of a token's life: then another is fetched, while the old one still counts."""
 DEFAULT_LIFE = 60.0
 """Seconds, of a token that does not say how long it counts."""
+SHORTEST_LIFE = 10.0
+"""Seconds: no call need fetch one of its own, whatever is said; what ends sooner is answered 401,
+and renewed by that."""
 
 
 class NoToken(Exception):
@@ -191,7 +194,7 @@ class OAuthLogin:
             raise NoToken(call, answer)
         self._token = given.access_token
         self._sent.add(given.access_token)
-        life = given.expires_in or DEFAULT_LIFE
+        life = max(given.expires_in or DEFAULT_LIFE, SHORTEST_LIFE)
         now = self._clock.monotonic()
         self._renew, self._ends = now + RENEWED_AT * life, now + life
 

@@ -5,6 +5,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -67,6 +68,9 @@ class Wire:
             verify=verify,
             proxy=proxy,
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            # Kept cookies would stand in each request, grow until all are refused, and say who we
+            # are where nobody was meant to know, or somebody else by now.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             limits=httpx.Limits(max_keepalive_connections=limits.connections),
             follow_redirects=False,
             trust_env=False,

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote, quote_plus
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from shared.adapters.anchore.answers import answer_of
 from shared.adapters.anchore.calls import Call, Limits, nobody
@@ -118,6 +120,39 @@ async def test_a_token_is_fetched_once_for_many_calls(anchore: FakeAnchore) -> N
         answers = await asyncio.gather(*(transport.call(LIST) for _ in range(20)))
     assert {answer.status for answer in answers} == {200}
     assert anchore.store.calls == {"oauth_token": 1, "policies": 20}
+
+
+@pytest.mark.parametrize("life", [-5, 0, 1e-9])
+async def test_a_token_that_is_said_to_end_at_once_is_not_fetched_for_each_call(
+    anchore: FakeAnchore, life: float
+) -> None:
+    anchore.users.allow("given")
+    given = {"access_token": "given", "expires_in": life}
+    anchore.store.fault("oauth_token", "json", value=json.dumps(given))
+    async with logged_in(anchore, oauth(clock=FakeClock())) as transport:
+        for _ in range(5):
+            assert (await transport.call(LIST)).status == 200
+    assert anchore.store.calls["oauth_token"] == 1
+
+
+async def test_cookies_are_not_kept() -> None:
+    """A session that somebody in front of Anchore opens would outlive the login."""
+    seen: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Cookie"))
+        session = f"session{len(seen)}=mine; Path=/"
+        return web.json_response([], headers={"Set-Cookie": session})
+
+    app = web.Application()
+    app.router.add_get("/v2/policies", answer)
+    async with (
+        TestServer(app) as server,
+        AnchoreTransport(url=str(server.make_url("/")), user="admin", password=SECRET) as transport,
+    ):
+        for _ in range(3):
+            assert (await transport.call(LIST)).status == 200
+    assert seen == [None, None, None]
 
 
 async def test_a_token_is_renewed_before_it_ends(anchore: FakeAnchore) -> None:
