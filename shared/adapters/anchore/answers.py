@@ -29,6 +29,10 @@ class Answer(msgspec.Struct, frozen=True):
     """The start of a body that is not JSON."""
     size: int = 0
 
+    def __repr__(self) -> str:
+        """Without its body: a token may be in it."""
+        return f"Answer({self.status}, {self.size} bytes)"
+
 
 class Complaint(msgspec.Struct, frozen=True):
     """What an error answer says."""

@@ -55,3 +55,7 @@ class Call(msgspec.Struct, frozen=True):
     past_breaker: bool = False
     """Asked whatever the breaker says, and no sign to it, and out of turn: for people and probes,
     who want to hear what the server says now."""
+
+    def __repr__(self) -> str:
+        """Without what is sent: passwords may be in it."""
+        return f"Call({self.operation}, {self.method} {self.path}, account={self.account!r})"

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from shared.adapters.anchore.answers import answer_of
 from shared.adapters.anchore.calls import Call, Limits, nobody
 from shared.adapters.anchore.detect import DetectedAnchore, Detection
-from shared.adapters.anchore.login import BasicLogin, Login, OAuthLogin, TokenLogin
+from shared.adapters.anchore.login import BasicLogin, Login, NoToken, OAuthLogin, TokenLogin
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.domain.errors import ErrorKind, PermanentFailure, TransientFailure
 from shared.ports.clock import Clock
@@ -133,6 +133,14 @@ async def test_a_token_that_is_said_to_end_at_once_is_not_fetched_for_each_call(
         for _ in range(5):
             assert (await transport.call(LIST)).status == 200
     assert anchore.store.calls["oauth_token"] == 1
+
+
+def test_no_repr_of_what_is_sent_or_answered_shows_a_secret() -> None:
+    sent = Call(operation="x", method="POST", path="/v2/x", body={"p": SECRET}, form={"p": SECRET})
+    assert repr(sent) == "Call(x, POST /v2/x, account='')"
+    answered = answer_of(200, json.dumps({"access_token": SECRET}).encode())
+    assert repr(answered) == f"Answer(200, {answered.size} bytes)"
+    assert SECRET not in repr(NoToken(sent, answered))
 
 
 async def test_cookies_are_not_kept() -> None:
