@@ -36,6 +36,7 @@ from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.memory.usage import MemoryUsage
+from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.rules import Mode, RegistryRule, Rule, Rules, Tags
 from shared.ports.claims import RequestClaims, ScanLeases
@@ -373,7 +374,11 @@ async def house(
         detection = Detection(transport=transport)
         book = CurrentBook(rules)
         resolver = await stack.enter_async_context(
-            RegistryClient(rules=lambda: book.rules, clock=clock)
+            RegistryClient(
+                rules=lambda: book.rules,
+                clock=clock,
+                breakers=RegistryBreakers(rules=lambda: book.rules, clock=clock),
+            )
         )
         stack.push_async_callback(life.cancel_tasks)
         stack.push_async_callback(backends.queue.drain, timeout=1.0)

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from services.worker.advancing import Advancing
-from services.worker.chains import Chains, Follow, NoPlace
+from services.worker.chains import MARGIN, Chains, Follow, NoPlace
 from services.worker.judging import Judging
 from services.worker.pointing import Pointing
 from services.worker.scanning import Scanning, check_lane, first_id, put_off
 from services.worker.submitting import Submits, may_force
 from shared.domain.errors import NotAnImage, PermanentFailure, StepFailure, TakenForDown
 from shared.domain.reference import ImageReference, parse_reference
-from shared.domain.retry import fitting_delay, poll_delay
-from shared.domain.step import Lane, Step
+from shared.domain.retry import MAX_POLL, RETRIES, fitting_delay, poll_delay
+from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Subject, unresolved
 from shared.domain.why import Why
 from shared.ports.claims import RequestClaims
@@ -64,9 +64,11 @@ class Requesting:
         """Begin the scans that the reference needs. Raises NotAnImage for a push of none."""
         if step.claim:
             await self._claims.begin(step.claim)
-        if step.hop and step.lane is Lane.PREWARM and not await self._chains.has_room():
-            await self.later(step)
-            return
+        if step.hop and step.lane is Lane.PREWARM:
+            if not await self._chains.has_room():
+                await self.later(step)
+                return
+            await self._keep(step, 0)
         reference = parse_reference(step.reference)
         subjects = await self._subjects(step, reference)
         if subjects is not None and step.hop:
@@ -83,10 +85,23 @@ class Requesting:
             await self._claims.free(step)
 
     async def later(self, step: Step) -> None:
-        """Have the request come again when prewarm may have a place; that is no attempt of it."""
+        """Have the request come again when prewarm may have a place; that is no attempt of it. It
+        claims its image until then: of all who ask meanwhile one comes again, else each push and
+        each look at a workload would leave a message that goes round until there is a place."""
+        delay = poll_delay((self._clock.now() - step.first_seen) / 1000)
+        if not await self._keep(step, (delay + MARGIN) * 1000):
+            log.debug("step %s ends: another request waits for a place", step.id)
+            return
         self._on_put_off(step)
-        waited = (self._clock.now() - step.first_seen) / 1000
-        await self._follow(put_off(step), poll_delay(waited))
+        await self._follow(put_off(step), delay)
+
+    async def _keep(self, step: Step, life: int) -> bool:
+        """Claim what it asks for, for `life` milliseconds; False where another request has. What an
+        operator forces is another thing than what others ask for, and goes its own way."""
+        if may_force(step):
+            return True
+        key = request_claim(StepKind.REQUEST, parse_reference(step.reference), step.question)
+        return await self._claims.keep(key, owner=first_id(step), life=life)
 
     async def _subjects(self, step: Step, reference: ImageReference) -> Sequence[Subject] | None:
         """The manifests; None where there is no scan to begin, which is then written down."""
@@ -125,9 +140,9 @@ class Requesting:
         chain = first_id(step)
         if await self._chains.hold(step, nobody, chain=chain, hop=step.hop) is None:
             return
-        waited = (self._clock.now() - step.first_seen) / 1000
-        delay = max(fitting_delay(refused.retry_after or 0), poll_delay(waited))
-        await self._follow(put_off(step), delay)
+        tries = step.attempt + step.hop
+        climbed = min(RETRIES[min(tries, len(RETRIES) - 1)], MAX_POLL)
+        await self._follow(put_off(step), max(fitting_delay(refused.retry_after or 0), climbed))
 
     async def _begin_all(self, step: Step, subjects: Sequence[Subject]) -> None:
         """Begin each scan. What is no image is an error beside images, and nothing among others
