@@ -54,6 +54,12 @@ class RequestClaims(Protocol):
     async def begin(self, key: str) -> None:
         """A worker has the request in hand: forget claim and step. For its tenant it counts on."""
 
+    async def keep(self, key: str, *, owner: str, life: int) -> bool:
+        """A request that comes again later, in prewarm's lane, claims `key` for `life` milliseconds
+        (0: no longer), so that of all who ask for the same in that lane one goes on. `owner` names
+        it, however often it comes; nothing is remembered. False, and nothing is done, where the
+        claim is somebody else's."""
+
     async def free(self, step: Step) -> None:
         """The request ended and holds no scan: it counts for its tenant no longer."""
 

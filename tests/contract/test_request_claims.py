@@ -53,6 +53,33 @@ async def test_a_claim_that_was_taken_over_has_its_new_life(world: World) -> Non
     assert await _claim_in(world, "another", Lane.ADMISSION) is Claim.HELD
 
 
+async def test_a_request_that_comes_again_is_the_only_one_of_prewarm_s(world: World) -> None:
+    assert await world.claims.keep(KEY, owner="push", life=MINUTE)
+    assert not await world.claims.keep(KEY, owner="another", life=MINUTE)
+    assert await world.claims.keep(KEY, owner="push", life=MINUTE)
+    assert await _claim_in(world, "another", Lane.PREWARM) is Claim.HELD
+    assert await world.claims.overdue(age=0, limit=10) == []
+
+
+async def test_people_take_over_what_a_request_that_comes_again_keeps(world: World) -> None:
+    await world.claims.keep(KEY, owner="push", life=MINUTE)
+    assert await _claim_in(world, "review", Lane.ADMISSION) is Claim.TAKEN
+    assert not await world.claims.keep(KEY, owner="push", life=MINUTE)
+    assert not await world.claims.keep(KEY, owner="push", life=0)
+    assert await _claim_in(world, "another", Lane.ADMISSION) is Claim.HELD
+
+
+async def test_what_is_kept_no_longer_is_free(world: World) -> None:
+    await world.claims.keep(KEY, owner="push", life=MINUTE)
+    assert not await world.claims.keep(KEY, owner="another", life=0)
+    assert await world.claims.keep(KEY, owner="push", life=0)
+    assert await _claim_in(world, "another", Lane.PREWARM) is Claim.TAKEN
+    await world.claims.begin(KEY)
+    await world.claims.keep(KEY, owner="push", life=300)
+    await world.passes(350)
+    assert await _claim_in(world, "another", Lane.PREWARM) is Claim.TAKEN
+
+
 async def test_a_claim_ends_by_itself(world: World) -> None:
     await _claim(world, life=500)
     assert await _claim(world, life=500) is Claim.HELD

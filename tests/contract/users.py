@@ -123,6 +123,7 @@ def _claims(links: Links) -> RequestClaims:
         claim=WEBHOOK,
         drop=WEBHOOK,
         begin=WORKER,
+        keep=WORKER,
         free=WORKER,
         overdue=WORKER,
         oldest=CONSOLE,

@@ -118,6 +118,7 @@ OTHERS: Calls = {
     "release": lambda redis: redis.leases.release(SCAN, chain="chain"),
     "drop": lambda redis: redis.claims.drop("claim"),
     "begin": lambda redis: redis.claims.begin("claim"),
+    "keep": lambda redis: redis.claims.keep("claim", owner="push", life=MINUTE),
     "oldest step": lambda redis: redis.claims.oldest(),
     "oldest scan": lambda redis: redis.leases.oldest(),
     "goodbye": lambda redis: redis.presence.goodbye("nobody"),

@@ -33,6 +33,12 @@ class _Wanted(msgspec.Struct, frozen=True):
     first_seen: int
 
 
+class _Claimed(msgspec.Struct, frozen=True):
+    lane: Lane
+    owner: str = ""
+    """Of a request that comes again."""
+
+
 class MemoryScanLeases:
     """A `shared.ports.claims.ScanLeases` for one process."""
 
@@ -146,7 +152,7 @@ class MemoryRequestClaims:
     ) -> None:
         self._clock = clock
         self._leases = leases
-        self._claims: Ending[Lane] = Ending(clock=clock, max_entries=max_claims)
+        self._claims: Ending[_Claimed] = Ending(clock=clock, max_entries=max_claims)
         self._max_remembered = max_remembered
         # In the order of `named_at`: what is named anew moves to the end.
         self._wanted: dict[str, _Wanted] = {}
@@ -155,13 +161,13 @@ class MemoryRequestClaims:
         if any(self._leases.alive(scan, step.lane) for scan in scans):
             return Claim.SCANNING
         held = self._claims.get(key)
-        if held is not None and (held is not Lane.PREWARM or step.lane is Lane.PREWARM):
+        if held is not None and (held.lane is not Lane.PREWARM or step.lane is Lane.PREWARM):
             return Claim.HELD
         counted, ends = self._leases.counted, self._clock.now() + life
         if counted.number(step.tenant, but=key) >= MAX_OF_A_TENANT:
             return Claim.OVER
         counted.count(step.tenant, key, ends=ends)
-        self._claims.set(key, step.lane, ends=ends)
+        self._claims.set(key, _Claimed(step.lane), ends=ends)
         self._remember(key, step)
         return Claim.TAKEN
 
@@ -171,6 +177,16 @@ class MemoryRequestClaims:
     async def begin(self, key: str) -> None:
         self._claims.pop(key)
         self._wanted.pop(key, None)
+
+    async def keep(self, key: str, *, owner: str, life: int) -> bool:
+        held, own = self._claims.get(key), _Claimed(Lane.PREWARM, owner)
+        if held is not None and held != own:
+            return False
+        if life:
+            self._claims.set(key, own, ends=self._clock.now() + life)
+        else:
+            self._claims.pop(key)
+        return True
 
     async def free(self, step: Step) -> None:
         self._leases.counted.free(step.tenant, step.claim)

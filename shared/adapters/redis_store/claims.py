@@ -12,6 +12,7 @@ from shared.adapters.redis_store.scripts import (
     FREE,
     HOLD,
     HOLDER,
+    KEEP,
     OLDEST_LEASES,
     OLDEST_STEPS,
     OVERDUE,
@@ -63,6 +64,14 @@ class RedisRequestClaims:
     async def begin(self, key: str) -> None:
         await self._links.run(
             BEGIN, keys=[self._claim(key), self._steps], args=[key], doing=f"begin {key}"
+        )
+
+    async def keep(self, key: str, *, owner: str, life: int) -> bool:
+        token = f"{Lane.PREWARM} {owner}"
+        return bool(
+            await self._links.run(
+                KEEP, keys=[self._claim(key)], args=[token, life], doing=f"keep {key}"
+            )
         )
 
     async def free(self, step: Step) -> None:

@@ -273,6 +273,15 @@ forget(KEYS[2], ARGV[1])
 """
 )
 
+# KEYS: claim. ARGV: token, life (0: it ends). Returns whether it was nobody else's.
+KEEP = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) return 1 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
 # KEYS: claim.
 DROP = "redis.call('DEL', KEYS[1])"
 

@@ -5,9 +5,10 @@ import asyncio
 import msgspec
 
 from shared.domain.pointer import MINUTE
-from shared.domain.step import Lane, Step, StepKind
+from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Outcome, Question
 from shared.domain.why import Why
+from shared.ports.claims import Claim
 from tests.fakes.registry import hang
 from tests.house import eventually
 from tests.unit.worker.rig import CONTENT, Rig, rigged
@@ -65,6 +66,32 @@ async def test_what_was_put_off_is_asked_of_nobody_while_there_is_no_place() -> 
         assert rig.next_check().id.endswith(".later.6")
         assert rig.anchore.store.calls.total() == calls
         assert len(rig.registry.requests) == asked
+
+
+async def test_of_all_who_ask_for_one_image_meanwhile_one_comes_again() -> None:
+    async with rigged(analyses=1) as rig:
+        await _crowded(rig)
+        await rig.scan.request(_push(rig))
+        again = rig.next_check()
+        many = len(rig.followed)
+        for _ in range(3):
+            await rig.scan.request(msgspec.structs.replace(_push(rig), id="another"))
+        assert len(rig.followed) == many
+        await rig.scan.request(again)
+        assert rig.next_check().id.endswith(".later.2")
+
+
+async def test_who_has_a_place_keeps_nobody_from_asking_for_the_next_push() -> None:
+    async with rigged(analyses=1) as rig:
+        await _crowded(rig)
+        check, push = rig.next_check(), _push(rig)
+        await rig.scan.request(push)
+        again = rig.next_check()
+        key = request_claim(StepKind.REQUEST, rig.reference, push.question)
+        assert await rig.claims.claim(key, _push(rig), life=MINUTE) is Claim.HELD
+        await _judged(rig, check)
+        await rig.scan.request(again)
+        assert await rig.claims.claim(key, _push(rig), life=MINUTE) is Claim.TAKEN
 
 
 async def test_it_goes_ahead_once_a_verdict_has_freed_a_place() -> None:
