@@ -128,6 +128,7 @@ async def test_after_a_change_what_is_in_use_is_judged_anew_the_last_used_first(
     await asyncio.sleep(RECHECK + 0.5)  # what was answered a moment ago is no new use
     for image in reversed(order):
         assert (await home.review(str(image))).allowed
+        await asyncio.sleep(0.05)  # uses are told apart by milliseconds
 
     async def known() -> bool:
         recent = await home.backends.usage.recent(limit=10)
