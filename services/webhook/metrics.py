@@ -11,6 +11,7 @@ from services.webhook.lookups import First, Layer
 from services.webhook.mutate import Mutation
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Asked
+from services.webhook.trouble import Trouble
 from services.webhook.uses import UseOutcome
 from shared.domain.decision import Decision, State
 from shared.domain.step import Lane
@@ -75,6 +76,9 @@ class WebhookMetrics:
         )
         self._asks = metrics.counter(
             "imagegate_asks_total", "What became of asking for an image.", ("need", "outcome")
+        )
+        self._troubles = metrics.counter(
+            "imagegate_store_failures_total", "Questions that Redis did not answer.", ("trouble",)
         )
         self._events = metrics.counter(
             "imagegate_queue_events_total", "What befell deliveries.", ("event", "lane")
@@ -191,6 +195,10 @@ class WebhookMetrics:
     def asked(self, need: Need, outcome: Asked) -> None:
         """An image was asked for."""
         self._asks.add(need.value, outcome.value)
+
+    def store_failed(self, trouble: Trouble) -> None:
+        """The store did not answer a question."""
+        self._troubles.add(trouble.value)
 
     def queue_event(self, event: str, lane: Lane) -> None:
         """Something befell a delivery."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from services.webhook.entries import MAX_ABSENT, RECHECK, Entries, Entry
+from services.webhook.trouble import OnTrouble, trouble_of
 from shared.domain.errors import InvalidSignature, StoreError, StoreUnreachable
 from shared.domain.pointer import FOREVER
 from shared.domain.records import record_type
@@ -50,6 +51,7 @@ class NearCache:
         max_absent: int = MAX_ABSENT,
         on_bad_signature: Callable[[str], None] = lambda key: None,
         on_change: Callable[[str | None], None] = lambda key: None,
+        on_trouble: OnTrouble = lambda trouble: None,
     ) -> None:
         """The bounds are those of `Entries`. `on_change` is told of a changed key, or None after a
         gap, once it is forgotten here."""
@@ -62,6 +64,7 @@ class NearCache:
         self._trouble: StoreError | None = None
         self._on_bad_signature = on_bad_signature
         self._on_change = on_change
+        self._on_trouble = on_trouble
 
     @property
     def entries(self) -> int:
@@ -162,6 +165,7 @@ class NearCache:
         except StoreError as error:
             self._trouble = error
             self._store_rests_until = self._clock.monotonic() + STORE_REST
+            self._on_trouble(trouble_of(error))
             return error
         else:
             for key, sealed in zip(keys, found, strict=True):

@@ -87,6 +87,7 @@ def parts_of(
         clock=clock,
         on_bad_signature=metrics.bad_signature,
         on_change=heard,
+        on_trouble=metrics.store_failed,
     )
     metrics.watch_cache(cache)
     requests = Requests(
@@ -95,6 +96,7 @@ def parts_of(
         clock=clock,
         timings=timings,
         on_asked=metrics.asked,
+        on_trouble=metrics.store_failed,
     )
     lookups = Lookups(
         on_layer=metrics.looked_up, on_first=metrics.first_seen, on_overrun=metrics.grace_overrun

@@ -14,7 +14,8 @@ import msgspec
 from services.webhook.catalogue import Image, Need
 from services.webhook.seldom import Bursts
 from services.webhook.timings import Timings
-from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError
+from services.webhook.trouble import OnTrouble, trouble_of
+from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError, StoreMisconfigured
 from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Subject, scan_key
 from shared.domain.why import Why
@@ -80,6 +81,7 @@ class Requests:
         clock: Clock,
         timings: Timings | None = None,
         on_asked: Callable[[Need, Asked], None] = lambda need, outcome: None,
+        on_trouble: OnTrouble = lambda trouble: None,
     ) -> None:
         """`timings` is told of scans that people wait for, `on_asked` of each question what
         became of it."""
@@ -88,6 +90,7 @@ class Requests:
         self._clock = clock
         self._timings = timings or Timings(clock=clock)
         self._on_asked = on_asked
+        self._on_trouble = on_trouble
         self._bursts = Bursts(clock=clock, every=SAID_AGAIN)
         self._remembered: OrderedDict[str, Request] = OrderedDict()
 
@@ -192,9 +195,12 @@ class Requests:
 
     def _warn(self, what: str, error: Exception, key: str = "") -> None:
         """Say it, unless the same went wrong a moment ago: a server that is away fails them all."""
+        if isinstance(error, StoreError):
+            self._on_trouble(trouble_of(error))
+        level = logging.ERROR if isinstance(error, StoreMisconfigured) else logging.WARNING
         others = self._bursts.said(what)
         if others is not None:
-            log.warning("%s%s: %s%s", what, key and f", {key}", error, others)
+            log.log(level, "%s%s: %s%s", what, key and f", {key}", error, others)
 
     def _step(
         self, image: Image, need: Need, *, lane: Lane, why: Why, within: float, force: bool

@@ -6,6 +6,7 @@ and the worker run in this process, over the real adapters.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -195,6 +196,9 @@ REFUSALS = {
 }
 
 
+TROUBLES = {"read-only": "refused", "full": "refused", "refuses-us": "misconfigured"}
+
+
 @pytest.mark.parametrize("how", REFUSALS)
 async def test_redis_that_takes_nothing(home: House, redis: RedisServer, how: str) -> None:
     images = Images(home)
@@ -205,8 +209,29 @@ async def test_redis_that_takes_nothing(home: House, redis: RedisServer, how: st
         await asyncio.sleep(5.5)
         assert (await in_time(home, known)).allowed
         assert (await in_time(home, unknown)).code == 503
+        assert TROUBLES[how] in await troubles(home)
     finally:
         redis.command(*take)
+    await home.asked_until(review(unknown), lambda answer: answer.allowed, within=30)
+
+
+async def test_redis_that_takes_no_password_of_ours(
+    home: House, redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = Images(home)
+    known, unknown = await images.known(), images.new()
+    redis.command("ACL", "SETUSER", "other", "on", "nopass", "~*", "&*", "+@all")
+    redis.command("ACL", "SETUSER", "default", "resetpass", ">changed")
+    redis.command_of("other", "CLIENT", "KILL", "TYPE", "normal")
+    try:
+        await asyncio.sleep(5.5)
+        assert (await in_time(home, known)).allowed
+        assert (await in_time(home, unknown)).code == 503
+        assert "misconfigured" in await troubles(home)
+        (said,) = (line for line in caplog.records if line.getMessage() == "store is away")
+        assert "check the user, password and ACL of REDIS_URL" in said.__dict__["why"]
+    finally:
+        redis.command_of("other", "ACL", "SETUSER", "default", "nopass")
     await home.asked_until(review(unknown), lambda answer: answer.allowed, within=30)
 
 
@@ -354,6 +379,11 @@ async def pinned(home: House, image: str, *, policy: str = "IfNotPresent") -> st
     assert answer.allowed
     after = apply_patch(answer.response, content)["spec"]["containers"][0]["image"]
     return None if after == image else str(after)
+
+
+async def troubles(home: House) -> set[str]:
+    """What was wrong with questions that Redis did not answer."""
+    return set(re.findall(r'store_failures_total\{trouble="(\w+)"\}', await home.metrics()))
 
 
 def of_pod(image: str) -> dict[str, object]:

@@ -48,12 +48,18 @@ class RedisServer(ServerProcess):
 
     def command(self, *words: str | bytes | int) -> Any:
         """What the server answers to a command of its administrator."""
-        with self._administrator() as client:
+        return self.command_of("default", *words)
+
+    def command_of(self, user: str, *words: str | bytes | int) -> Any:
+        """What it answers to a user who needs no password."""
+        with self._client(user) as client:
             return client.execute_command(*words)
 
-    def _administrator(self) -> Redis:
+    def _client(self, user: str) -> Redis:
         return Redis(
             port=self.port,
+            username=None if user == "default" else user,
+            password=None if user == "default" else "",
             socket_timeout=5,
             decode_responses=True,
             protocol=2,

@@ -23,6 +23,7 @@ from services.webhook.metrics import WebhookMetrics
 from services.webhook.mutate import Pinned
 from services.webhook.namespace_metrics import NamespaceMetrics
 from services.webhook.requests import Asked
+from services.webhook.trouble import Trouble
 from services.webhook.uses import UseOutcome
 from services.worker.budget import Poll
 from services.worker.dispatch import StepOutcome
@@ -200,6 +201,7 @@ VALUES: dict[str, dict[str, set[str]]] = {
         "reason": set(Uncounted),
     },
     "imagegate_asks_total": {"need": set(Need), "outcome": set(Asked)},
+    "imagegate_store_failures_total": {"trouble": set(Trouble)},
     "imagegate_queue_events_total": {"event": set(QueueEvent), "lane": LANES},
     "imagegate_announcements_total": {"kind": {"change", "gap"}},
     "imagegate_namespace_watches_total": {"end": set(WatchEnd)},

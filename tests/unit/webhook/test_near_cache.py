@@ -8,9 +8,15 @@ import pytest
 
 from services.webhook.entries import NEVER
 from services.webhook.near_cache import NearCache
+from services.webhook.trouble import Trouble
 from shared.adapters.memory.claims import MemoryScanLeases
 from shared.adapters.memory.store import MemoryVerdictStore
-from shared.domain.errors import StoreUnreachable
+from shared.domain.errors import (
+    StoreError,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnreachable,
+)
 from shared.domain.pointer import Pointer
 from shared.domain.signing import Kind
 from shared.ports.verdicts import Listener, Put
@@ -26,15 +32,15 @@ class Store:
 
     def __init__(self, clock: FakeClock) -> None:
         self.inner = MemoryVerdictStore(clock=clock, leases=MemoryScanLeases(clock=clock))
-        self.away = False
+        self.away: StoreError | None = None
         self.asked: list[str] = []
         self.answers = asyncio.Event()
         self.answers.set()
 
     async def read(self, keys: Sequence[str]) -> list[bytes | None]:
         self.asked += keys
-        if self.away:
-            raise StoreUnreachable("away")
+        if self.away is not None:
+            raise self.away
         found = await self.inner.read(keys)
         await self.answers.wait()
         return found
@@ -64,11 +70,13 @@ class Rig:
         self.store = Store(self.clock)
         self.sealer = PlainSealer()
         self.bad: list[str] = []
+        self.troubles: list[Trouble] = []
         self.cache = NearCache(
             store=self.store,
             unsealer=self.sealer,
             clock=self.clock,
             on_bad_signature=self.bad.append,
+            on_trouble=self.troubles.append,
             max_entries=max_entries,
             max_bytes=max_bytes,
             max_absent=max_absent,
@@ -177,7 +185,7 @@ async def test_an_absent_record_is_remembered_and_a_fresh_look_asks_again(rig: R
 async def test_while_the_store_is_away_a_record_serves_to_its_signed_end(rig: Rig) -> None:
     await rig.write("a", life=30_000)
     await rig.read()
-    rig.store.away = True
+    rig.store.away = StoreUnreachable("away")
     rig.clock.advance(29_999)
     look = await rig.cache.read([KEY])
     assert digest_of(look.records[0]) == "a"
@@ -187,13 +195,13 @@ async def test_while_the_store_is_away_a_record_serves_to_its_signed_end(rig: Ri
 
 
 async def test_a_store_that_is_away_is_not_asked_by_every_review(rig: Rig) -> None:
-    rig.store.away = True
+    rig.store.away = StoreUnreachable("away")
     for _ in range(10):
         look = await rig.cache.read([KEY])
         assert look.trouble is not None
     assert rig.store.asked == [KEY]
     rig.clock.advance(1_001)
-    rig.store.away = False
+    rig.store.away = None
     assert (await rig.cache.read([KEY])).trouble is None
 
 
@@ -312,3 +320,20 @@ async def test_a_record_that_appears_where_there_was_none_counts_once(rig: Rig) 
     assert rig.cache.entries == 1
     rig.cache.gap()
     assert (rig.cache.entries, rig.glance()) == (1, "not held")
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (StoreUnreachable("away"), Trouble.UNREACHABLE),
+        (StoreMisconfigured("WRONGPASS"), Trouble.MISCONFIGURED),
+        (StoreRefused("READONLY"), Trouble.REFUSED),
+        (StoreError("strange"), Trouble.UNEXPECTED),
+    ],
+)
+async def test_each_read_that_the_store_does_not_answer_is_counted_by_what_is_wrong(
+    rig: Rig, error: StoreError, trouble: Trouble
+) -> None:
+    rig.store.away = error
+    assert await rig.read() is None
+    assert rig.troubles == [trouble]

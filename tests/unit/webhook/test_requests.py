@@ -1,14 +1,18 @@
 """Which questions a webhook asks again, and since when it says that a scan is under way."""
 
+import logging
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
 from services.webhook.catalogue import Image, Need
 from services.webhook.requests import Asked, Requests
 from services.webhook.timings import Timings
+from services.webhook.trouble import Trouble
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
-from shared.domain.errors import QueueUnconfirmed
+from shared.domain.errors import QueueUnconfirmed, StoreMisconfigured
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Rules
 from shared.domain.step import Lane, Step, StepKind
@@ -27,6 +31,13 @@ class Silent(MemoryQueue):
     async def publish(self, step: Step, *, delay: int = 0, expires_in: float | None = None) -> None:
         await super().publish(step, delay=delay, expires_in=expires_in)
         raise QueueUnconfirmed("no confirm")
+
+
+class Refusing(MemoryRequestClaims):
+    """Those of a store that does not take our password."""
+
+    async def claim(self, key: str, step: Step, *, life: int, scans: Sequence[str] = ()) -> Claim:
+        raise StoreMisconfigured("WRONGPASS: check the user, password and ACL of REDIS_URL")
 
 
 class Rig:
@@ -208,3 +219,20 @@ async def test_a_queue_that_confirms_nothing_is_one_line_in_the_log_and_not_one_
         "no confirm, the claim ends by itself, "
         f"request:ghcr.io/team/app:0|{IMAGE.question.label}: no confirm"
     )
+
+
+async def test_a_store_that_refuses_our_password_is_an_error_in_the_log_and_counted_as_that(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, troubles = FakeClock(), list[Trouble]()
+    requests = Requests(
+        claims=Refusing(clock=clock, leases=MemoryScanLeases(clock=clock)),
+        queue=MemoryQueue(clock=clock),
+        clock=clock,
+        on_trouble=troubles.append,
+    )
+    assert await requests.ask(IMAGE, Need.REQUEST) is Asked.STORE_DOWN
+    (line,) = caplog.records
+    assert line.levelno == logging.ERROR
+    assert line.getMessage().startswith("not asked for: WRONGPASS: check the user, password")
+    assert troubles == [Trouble.MISCONFIGURED]
