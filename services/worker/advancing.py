@@ -64,8 +64,14 @@ class Advancing:
 
         A failure is written down for those who wait, and ends the scan record with it: whoever
         asks meanwhile need not wait for this chain's next attempt. A scanner that was not asked
-        because it is taken for down is no failure: the chain goes on with its next check.
+        because it is taken for down is no failure: the chain goes on with its next check. Whoever
+        asked after a failure began another chain: the one that failed last goes on, or what fails
+        for an hour (an Anchore that is asked too often) would gather chains, and a dead letter of
+        each.
         """
+        if scanning.step.attempt and await self._tried_by_another(scanning):
+            await self._chains.end(scanning)
+            return
         looking = self._looking(scanning)
         try:
             async with asyncio.timeout(self._scanner_budget):
@@ -82,6 +88,10 @@ class Advancing:
         else:
             if not over:
                 await self._chains.go_on(looking.scanning, self._next_delay(looking))
+
+    async def _tried_by_another(self, scanning: Scanning) -> bool:
+        subject, question = scanning.subject, scanning.step.question
+        return await self._judging.tried_by_another(subject, question, chain=scanning.chain)
 
     def _looking(self, scanning: Scanning) -> Looking:
         return Looking(

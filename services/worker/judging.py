@@ -118,6 +118,14 @@ class Judging:
             return False
         return await self._is_of_today_s_policy(verdict)
 
+    async def tried_by_another(self, subject: Subject, question: Question, *, chain: str) -> bool:
+        """Whether it was another chain that failed with it last, a moment ago: that one tries it
+        again, or was the last to."""
+        error = await self._ledger.last_error(subject, question)
+        if error is None or error.stale(self._clock.now()):
+            return False
+        return error.scan_id not in ("", chain)
+
     async def judged_since(self, time: int, subject: Subject, question: Question) -> bool:
         """Whether a fresh verdict of today's policy was made at `time` (ms) or later."""
         verdict = await self._ledger.verdict(subject, question)

@@ -61,6 +61,11 @@ class Ledger:
         """The verdict of a manifest, if one that counts is there."""
         return await self._read(verdict_key(subject, question), Verdict)
 
+    async def last_error(self, subject: Subject, question: Question) -> Verdict | None:
+        """Why a manifest, or what could not be resolved, was not judged when that was last
+        tried."""
+        return await self._read(last_error_key(subject, question), Verdict)
+
     async def revision(self, question: Question) -> Revision | None:
         """Which policy the question is answered by, as far as anybody saw."""
         return await self._read(revision_key(question), Revision)

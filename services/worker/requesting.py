@@ -70,6 +70,9 @@ class Requesting:
                 return
             await self._keep(step, 0)
         reference = parse_reference(step.reference)
+        if step.attempt and await self._tried_by_another(step, reference):
+            await self._claims.free(step)
+            return
         subjects = await self._subjects(step, reference)
         if subjects is not None and step.hop:
             await self._chains.end(_sitting_out(step, reference))
@@ -102,6 +105,12 @@ class Requesting:
             return True
         key = request_claim(StepKind.REQUEST, parse_reference(step.reference), step.question)
         return await self._claims.keep(key, owner=first_id(step), life=life)
+
+    async def _tried_by_another(self, step: Step, reference: ImageReference) -> bool:
+        """As of a scan (`Advancing.advance`), where the registry is what fails."""
+        return await self._judging.tried_by_another(
+            unresolved(reference), step.question, chain=first_id(step)
+        )
 
     async def _subjects(self, step: Step, reference: ImageReference) -> Sequence[Subject] | None:
         """The manifests; None where there is no scan to begin, which is then written down."""
