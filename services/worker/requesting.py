@@ -13,7 +13,7 @@ from services.worker.scanning import Scanning, check_lane, first_id, put_off
 from services.worker.submitting import Submits, may_force
 from shared.domain.errors import NotAnImage, PermanentFailure, StepFailure, TakenForDown
 from shared.domain.reference import ImageReference, parse_reference
-from shared.domain.retry import MAX_POLL, RETRIES, fitting_delay, poll_delay
+from shared.domain.retry import MAX_POLL, RETRIES, fitting_delay, place_delay
 from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Subject, unresolved
 from shared.domain.why import Why
@@ -91,7 +91,7 @@ class Requesting:
         """Have the request come again when prewarm may have a place; that is no attempt of it. It
         claims its image until then: of all who ask meanwhile one comes again, else each push and
         each look at a workload would leave a message that goes round until there is a place."""
-        delay = poll_delay((self._clock.now() - step.first_seen) / 1000)
+        delay = place_delay((self._clock.now() - step.first_seen) / 1000)
         if not await self._keep(step, (delay + MARGIN) * 1000):
             log.debug("step %s ends: another request waits for a place", step.id)
             return

@@ -62,5 +62,12 @@ def poll_delay(age: float, *, share: float = 0.0, luck: float = 0.0) -> int:
     return spread_delay(stretched, luck=luck) if stretched > own else own
 
 
+def place_delay(waited: float) -> int:
+    """Seconds before a request that found no place for its analysis `waited` seconds after it was
+    wanted comes again: as a poll, and up to five minutes, since nobody waits for it and thousands
+    may go round."""
+    return _at_most(min(waited / POLL_SHARE, DELAYS[-1]))
+
+
 def _at_most(seconds: float) -> int:
     return max((delay for delay in DELAYS if delay <= seconds), default=DELAYS[0])

@@ -12,6 +12,7 @@ from shared.domain.retry import (
     MAX_POLL,
     fitting_delay,
     luck_of,
+    place_delay,
     poll_delay,
     retry_delay,
     spread_delay,
@@ -101,6 +102,13 @@ def test_retries_climb_the_ladder_and_end() -> None:
 @pytest.mark.parametrize(("asked", "delay"), [(0.5, 1), (3, 5), (45, 60), (90, 120), (9999, 300)])
 def test_what_the_other_side_asked_for_is_honoured(asked: float, delay: int) -> None:
     assert retry_delay(1, retry_after=asked) == delay
+
+
+@pytest.mark.parametrize(
+    ("waited", "delay"), [(-5, 1), (0, 1), (20, 2), (300, 30), (700, 60), (1200, 120), (9999, 300)]
+)
+def test_who_has_waited_long_for_a_place_comes_again_seldom(waited: float, delay: int) -> None:
+    assert place_delay(waited) == delay
 
 
 @pytest.mark.parametrize(
