@@ -122,3 +122,13 @@ async def test_what_was_begun_anew_a_moment_ago_has_not_run_for_too_long(rig: Ri
         rig.clock.advance(2 * MINUTE)
     assert rig.anchore.store.submits == {CONTENT.digest: 2}
     assert await _why_not(rig) == (None, "")
+
+
+async def test_one_that_ran_for_too_long_and_waits_again_is_not_forced(rig: Rig) -> None:
+    await rig.scan.request(rig.step())
+    await _runs(rig, 59)
+    rig.clock.advance(2 * MINUTE)
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged, status="not_analyzed")
+    await rig.scan.check(rig.next_check())
+    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+    assert not rig.next_check().freed
