@@ -54,7 +54,7 @@ def poll_delay(age: float, *, share: float = 0.0, luck: float = 0.0) -> int:
     """Seconds before an analysis that has taken `age` seconds is asked about again.
 
     One second at first, stretched up to 30 (behaviour.md 5); and to `share` seconds where so many
-    are under way that the polling budget carries no more (docs/adr/0019). A young one is looked at
+    are under way that the polling budget carries no more (docs/adr/0021). A young one is looked at
     sooner than that: it waits no longer than it has taken so far.
     """
     own = _at_most(min(age / POLL_SHARE, MAX_POLL))

@@ -47,7 +47,7 @@ TIMES = [
     ("immutable tag pattern {})", POINTER_MAX_AGE),
     ("older, up to `pointer_max_age` {} |", POINTER_MAX_AGE),
     ("old verdict served up to `policy_grace` ({};", WEBHOOK.imagegate_policy_grace * SECOND),
-    ("In use = looked up within {},", USED_FOR),
+    ("In use = looked up within {};", USED_FOR),
     ("an entry is re-checked after {} or", RECHECK * SECOND),
     ("then 1 s, up to {}, and longer where", MAX_POLL * SECOND),
 ]
