@@ -8,6 +8,7 @@ and the worker run in this process, over the real adapters.
 import asyncio
 import re
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,9 @@ from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.store import RedisVerdictStore
-from shared.domain.step import Lane
+from shared.domain.step import Lane, Step, StepKind
+from shared.domain.verdict import Question
+from shared.domain.why import Why
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
 from tests.fakes.json_patch import apply_patch
@@ -187,6 +190,32 @@ async def test_redis_emptied(home: House, redis: RedisServer) -> None:
 
     await eventually(written_again, within=20)
     assert all(home.anchore.store.submits[digest] == n for digest, n in submits.items())
+
+
+async def test_what_no_webhook_remembers_of_an_emptied_redis_is_judged_from_its_analysis(
+    home: House, redis: RedisServer
+) -> None:
+    image = Images(home).new()
+    await home.backends.queue.publish(
+        Step(
+            id=uuid.uuid4().hex,
+            kind=StepKind.REQUEST,
+            lane=Lane.ADMISSION,
+            reference=image,
+            question=Question(),
+            first_seen=SystemClock().now(),
+            why=Why.OPERATOR,
+        )
+    )
+
+    async def judged() -> bool:
+        return bool(await home.backends.store.keys("verdict:", limit=1))
+
+    await eventually(judged, within=30)
+    redis.command("FLUSHALL")
+    assert (await in_time(home, image)).code in (200, 429)
+    assert (await home.settled(image, within=30)).allowed
+    assert home.anchore.store.submits.total() == 1
 
 
 REFUSALS = {

@@ -20,7 +20,7 @@ MAX_RETRY_AFTER = 3600.0
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A status below 500, with the body decoded from JSON."""
+    """A status, with the body decoded from JSON."""
 
     status: int
     body: Any
