@@ -85,14 +85,14 @@ async def test_the_whole_answer_is_inside_the_api_servers_timeout(
 async def test_nobody_waits_beyond_the_places_and_a_review_takes_one_whatever_it_waits_for(
     tmp_path: Path,
 ) -> None:
-    async with house(tmp_path, analysis_seconds=None, wait=3.0, max_waiters=2) as home:
+    async with house(tmp_path, analysis_seconds=None, wait=8.0, max_waiters=2) as home:
         several = [push(home, f"team/app:{number}") for number in range(4)]
         first = asyncio.create_task(home.review(*several))
 
-        async def so_many() -> bool:
-            return sum(home.anchore.store.submits.values()) == len(several)
+        async def submitted(images: int) -> None:
+            await eventually(lambda: sum(home.anchore.store.submits.values()) == images, within=30)
 
-        await eventually(so_many)
+        await submitted(4)
         assert await waiting(home) == 1
         second = asyncio.create_task(home.review(push(home, "team/other:1")))
 
@@ -102,6 +102,7 @@ async def test_nobody_waits_beyond_the_places_and_a_review_takes_one_whatever_it
         await eventually(both)
         seconds, answer = await timed(home.review(push(home, "team/third:1")))
         assert (answer.code, seconds < 1.5) == (429, True)
+        await submitted(6)
         for digest in list(home.anchore.store.submits):
             home.anchore.store.finish(digest)
         assert (await first).allowed

@@ -189,7 +189,7 @@ def _in_hand(lane: Lane, seconds: float, number: int) -> int:
 
 
 def _delayed(seconds: float) -> dict[int, int]:
-    most = dict(zip(DELAYS, (3, 6, 9, 12, 5, 1, 0), strict=True))
+    most = dict(zip(DELAYS, (3, 6, 9, 12, 5, 1, 1, 0), strict=True))
     return {delay: round(top * _noise(seconds, delay)) for delay, top in most.items()}
 
 

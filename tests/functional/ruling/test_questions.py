@@ -175,7 +175,7 @@ async def test_mode_allow_asks_no_store_and_no_registry_and_pins_nothing(tmp_pat
         answer = await ask(home, image, namespace="own")
         assert (answer.allowed, warnings(answer)) == (True, [])
         assert not home.registry.requests
-        assert not home.anchore.store.calls
+        assert not home.asked_of_anchore
         text = await home.metrics()
         for layer in ("near_cache", "store", "queue"):
             assert f'\nimagegate_image_lookups_total{{layer="{layer}"}} 0.0\n' in text
