@@ -10,17 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from services.worker.ledger import Ledger
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import anchore as anchore_of
 from shared.domain.errors import PermanentFailure
+from shared.domain.pointer import MINUTE
+from shared.domain.reference import parse_reference
 from shared.domain.rules import Mode
-from shared.domain.verdict import Question, Subject
+from shared.domain.verdict import Outcome, Question, Subject, Verdict
+from shared.ports.usage import Use
+from shared.runtime.clock import SystemClock
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import Secret
 from tests.fakes.anchore import FakeAnchore
 from tests.fakes.images import tiny_image
+from tests.fakes.sealing import PlainSealer
 from tests.house import House, eventually, house
+
+TWO_TURNS = 5.0
+"""Seconds: at first one image is judged anew in two seconds."""
 
 WAITED_FOR = (
     'lane_wait_seconds_count{lane="admission"}',
@@ -124,6 +133,40 @@ async def test_a_from_that_nobody_checked_is_what_is_set(tmp_path: Path) -> None
         home.anchore.store.settle_after(0.0)
         answer = await home.settled(new(home), within=60.0)
         assert (answer.code, "FROM was not checked" in answer.message) == (403, True)
+
+
+async def test_no_more_is_judged_anew_in_a_second_than_is_set(tmp_path: Path) -> None:
+    async with told(tmp_path, WorkerSettings(imagegate_refresh_rate=0.25)) as home:
+        await eventually(lambda: counted(home, "refresh_rate") == 0.25, within=30.0)
+
+
+async def test_a_registry_is_asked_for_no_more_images_in_a_second_than_is_set(
+    tmp_path: Path,
+) -> None:
+    async with told(tmp_path, WorkerSettings(imagegate_refresh_heads=0.001)) as home:
+        await home.backends.usage.record(
+            {Use(await due(home, name), Question()): SystemClock().now() for name in "ab"}
+        )
+        asked = 'refreshes_total{outcome="asked",stand="due"}'
+        await eventually(lambda: counted(home, asked) >= 1, within=60.0)
+        await asyncio.sleep(TWO_TURNS)
+        assert counted(home, asked) == 1
+
+
+async def due(home: House, name: str) -> str:
+    """An image that passed fifty minutes ago."""
+    image = new(home, name)
+    reference = parse_reference(image)
+    subject = Subject(reference.repository, digest_of(image), reference.tag)
+    at = SystemClock().now() - 50 * MINUTE
+    sealer = PlainSealer()
+    store = home.backends.store
+    ledger = Ledger(store=store, sealer=sealer, unsealer=sealer, clock=SystemClock())
+    await ledger.write_verdict(
+        Verdict(subject, Question(), Outcome.PASS, evaluated_at=at), chain=""
+    )
+    home.anchore.store.know(digest_of(image), subject.scan_tag)
+    return image
 
 
 @pytest.fixture
