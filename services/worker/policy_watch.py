@@ -9,7 +9,7 @@ named (docs/design/protocol.md, "What orders evaluations").
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from enum import StrEnum
 
 import msgspec
@@ -87,7 +87,9 @@ class PolicyWatch:
 
     async def once(self) -> None:
         """Read each policy once; never raises for an Anchore or a store that is away."""
-        for (account, policy_id), questions in self._watched().items():
+        watched = self._watched()
+        self._forget_all_but(watched)
+        for (account, policy_id), questions in watched.items():
             try:
                 read = await self._read(account, policy_id, questions)
             except (StepFailure, StoreError) as error:
@@ -95,6 +97,13 @@ class PolicyWatch:
                 level = logging.WARNING if _may_pass(error) else logging.ERROR
                 self._say(account, policy_id, level, f"cannot be read: {error}")
             self._on_read(read)
+
+    def _forget_all_but(self, watched: Container[tuple[str, str]]) -> None:
+        """What is in use names policies that come and go, and whoever may record uses makes some
+        up."""
+        for kept in (self._seen, self._said):
+            for name in [name for name in kept if name not in watched]:
+                del kept[name]
 
     def _watched(self) -> dict[tuple[str, str], list[Question]]:
         """The questions by account and policy; an analysis is asked of none."""

@@ -36,6 +36,9 @@ class Rounds:
 
     def surveyed(self, found: Surveyed) -> None:
         """One more survey."""
+        for told in (self._under_way, self._alerted):
+            for question in [question for question in told if question not in found.rounds]:
+                del told[question]
         for question, kept in found.rounds.items():
             if found.at < kept.revision.since + LATELY:
                 self._policy(question, kept, found)

@@ -179,6 +179,18 @@ async def test_who_only_wants_an_analysis_asks_by_no_policy(rig: Rig) -> None:
     assert await rig.look() == []
 
 
+async def test_a_policy_that_nobody_asks_for_any_more_is_forgotten(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up = Question(policy="made-up")
+    for questions in ([made_up], [made_up], [QUESTION], [made_up]):
+        rig.questions = questions
+        await rig.look()
+    assert [one.levelno for one in caplog.records if one.levelno == logging.ERROR] == (
+        2 * [logging.ERROR]
+    )
+
+
 async def test_no_more_than_so_many_policies_are_watched_and_the_first_of_them(rig: Rig) -> None:
     made_up = [Question(policy=f"made-up-{number}") for number in range(2 * MAX_POLICIES)]
     rig.questions = [QUESTION, *made_up]

@@ -100,3 +100,13 @@ def test_usual_turns_are_nobodys_alarm(caplog: pytest.LogCaptureFixture) -> None
     rounds.surveyed(Surveyed(NOW, feed_kept=100, feed_turned=5))
     rounds.surveyed(surveyed(kept=100, turned=20))
     assert levels(caplog) == []
+
+
+def test_a_policy_that_nothing_in_use_asks_for_any_more_is_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rounds = Rounds()
+    rounds.surveyed(surveyed(left=10, kept=5, turned=5))
+    rounds.surveyed(Surveyed(NOW))
+    rounds.surveyed(surveyed(left=10, kept=5, turned=5))
+    assert levels(caplog) == 2 * [logging.INFO, logging.ERROR]
