@@ -23,6 +23,12 @@ waits for its follow-up's confirm is delivered again."""
 MESSAGES = 6
 """In flight for one image with one fault (protocol.md, S3)."""
 
+BAD = "sha256:" + "b" * 64
+"""What a tag moves to, and the policy stops."""
+
+LONG = 600_000
+"""Milliseconds: a pointer is believed for a minute, and each webhook's look renews it."""
+
 CROWD = 5
 """Images that are pushed at once."""
 
@@ -47,6 +53,26 @@ async def test_whoever_asks_gets_the_newest_verdict_and_few_submits(seed: int) -
     assert set(world.answers) == {State.PASS}
     twice = sum(fault not in KILLS for fault in world.faults)
     assert 1 <= world.anchore.submits.total() <= 1 + twice, "L3"
+    await world.end()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_nothing_runs_that_was_not_found_good_wherever_its_tag_moves(seed: int) -> None:
+    world = World(seed, faults=faults_of(seed), images=2)
+    good, other = world.images
+    world.anchore.refuses.add(BAD)
+    await world.live(MOVES)
+    world.registry.move(good, to=BAD)
+    world.registry.move(other, to=good.digest)
+    await world.live(MOVES)
+    elapsed = 0
+    while State.FAIL not in world.answers:
+        assert elapsed <= LONG, "L1: what it names now is never judged"
+        await world.pass_time(10_000, asking=True)
+        elapsed += 10_000
+    await world.pass_time(70_000, asking=True)
+    assert State.PASS in world.answers
+    assert world.unjudged == [], "S1"
     await world.end()
 
 

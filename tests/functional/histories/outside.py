@@ -122,6 +122,10 @@ class Anchore:
         self._clock = clock
         self._analysis = analysis
         self._dies = dies
+        self.refuses: set[str] = set()
+        """Digests that the policy stops."""
+        self.passed: set[str] = set()
+        """Digests that were evaluated as good."""
         self._done_at: dict[str, int] = {}
         self.submits: Counter[str] = Counter()
         self.forced = 0
@@ -172,9 +176,12 @@ class Anchore:
     async def evaluate(self, subject: Subject, question: Question) -> Evaluation:
         self._ask()
         assert self.is_done(subject.digest), "evaluated before it is analysed"
+        good = subject.digest not in self.refuses
+        if good:
+            self.passed.add(subject.digest)
         return Evaluation(
-            status="pass",
-            final_action="go",
+            status="pass" if good else "fail",
+            final_action="go" if good else "stop",
             digests=(subject.digest,),
             tag=subject.scan_tag,
             policy_id="p",
@@ -193,13 +200,18 @@ class Anchore:
 
 
 class Registry:
-    """A `DigestResolver` with one tag of each image."""
+    """A `DigestResolver` with one tag of each image, which may move."""
 
     def __init__(self, images: list[Known]) -> None:
         self._digests = {str(each.reference): each.digest for each in images}
 
+    def move(self, image: Known, *, to: str) -> None:
+        """Its tag names another digest from now on."""
+        self._digests[str(image.reference)] = to
+
     async def resolve(self, reference: ImageReference) -> Resolved:
-        return Resolved(self._digests[str(reference)], is_index=False)
+        named = reference.digest or self._digests[str(reference)]
+        return Resolved(named, is_index=False)
 
     async def index(self, reference: ImageReference, digest: str, *, asked_at: int) -> Index:
         raise NotImplementedError

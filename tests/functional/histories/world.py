@@ -94,11 +94,14 @@ class World:
         self.redis = Redis(self.clock)
         self.queue = Queue(self.clock, most=images * MOST_MESSAGES)
         self.anchore = Anchore(self.clock, analysis=analysis, dies=dies)
+        self.registry = Registry(self.images)
         self.sealer = PlainSealer()
         self.polls: Counter[Poll] = Counter()
         self.webhooks = [self.webhook(), self.webhook()]
         self.workers = [self.worker(), self.worker()]
         self.answers: list[State] = []
+        self.unjudged: list[str] = []
+        """Digests that were let run before anybody had found them good."""
         self.orders: dict[Known, list[int]] = {image: [] for image in self.images}
         """Of each image the times of its verdicts, as they were put."""
         self.woken = 0
@@ -141,7 +144,7 @@ class World:
             clock=self.clock,
         )
         pointing = Pointing(
-            resolver=process.calls(lambda: Registry(self.images)),
+            resolver=process.calls(lambda: self.registry),
             ledger=ledger,
             rules=Rules,
             clock=self.clock,
@@ -252,6 +255,8 @@ class World:
         image = self.dice.choice(self.images).image
         judgement = await knowledge.learn(image, patience)
         self.answers.append(judgement.state)
+        if judgement.state is State.PASS and judgement.digest not in self.anchore.passed:
+            self.unjudged.append(judgement.digest)
 
     def deliver(self) -> None:
         ready = self.queue.ready()
