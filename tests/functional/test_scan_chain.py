@@ -1,7 +1,9 @@
 """What befalls an analysis while somebody waits for it, told by what they read."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import pytest
 
 from shared.domain.step import Lane
 from tests.fakes.images import tiny_image
@@ -21,6 +23,16 @@ async def test_a_tag_that_moves_while_its_image_is_analysed_lets_run_what_was_an
         home.anchore.store.finish(first.digest)
         assert (await home.settled(f"{tag}@{first.digest}")).allowed
         assert (await home.review(f"{tag}@{second.digest}")).code == 429
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+async def test_anchore_is_asked_about_digests_and_never_what_a_tag_names(
+    tmp_path: Path, api: Literal["v1", "v2"]
+) -> None:
+    async with house(tmp_path, anchore_api=api) as home:
+        assert (await home.settled(str(home.registry.put(tiny_image(), "team/app:1")))).allowed
+        assert set(home.asked_of_anchore) == {"image_get", "image_add", "image_check"}
+        assert "unknown" not in home.anchore.store.calls
 
 
 async def test_why_an_analysis_failed_is_read_from_anchore_s_events(tmp_path: Path) -> None:

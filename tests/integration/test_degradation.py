@@ -313,6 +313,8 @@ async def test_what_was_claimed_while_rabbitmq_was_down_is_published_again_by_it
 
     await eventually(judged, within=60)
     assert (await in_time(home, unknown)).allowed
+    counted = home.worker_metrics.render().decode()
+    assert 'imagegate_reconciled_steps_total{kind="request",lane="admission"} ' in counted
 
 
 async def test_a_broker_that_hangs_holds_no_review(home: House, rabbit: RabbitServer) -> None:
