@@ -337,6 +337,7 @@ async def house(
     pin: Literal["pods", "all", "none"] = "pods",
     wait: float = 2.0,
     max_waiters: int = 200,
+    policy_grace: float = 3600.0,
     analysis_seconds: float | None = 0.0,
     registries: Sequence[str] = (),
     client_ca: Path | None = None,
@@ -410,6 +411,7 @@ async def house(
             imagegate_pin=pin,
             imagegate_wait=wait,
             imagegate_max_waiters=max_waiters,
+            imagegate_policy_grace=policy_grace,
             imagegate_client_ca=client_ca,
         )
         ports = WebhookPorts(

@@ -153,6 +153,29 @@ async def test_after_a_change_what_is_in_use_is_judged_anew_the_last_used_first(
         assert verdict.why is Why.REFRESH
 
 
+@pytest.mark.parametrize(("grace", "runs"), [(3600.0, True), (0.0, False)])
+async def test_a_verdict_of_a_replaced_policy_is_served_for_as_long_as_is_set(
+    tmp_path: Path, grace: float, runs: bool
+) -> None:
+    async with house(tmp_path, worker_settings=WATCHFUL, policy_grace=grace) as home:
+        image = await judged(home, 0)
+        home.anchore.store.fault("image_check", "500")
+        before = await revision(home)
+        await change_policy(home)
+
+        async def changed() -> bool:
+            now = await revision(home)
+            return before is not None and now is not None and now.revision != before.revision
+
+        await eventually(changed, within=30.0)
+
+        async def answered() -> bool:
+            return (await home.review(str(image))).allowed is runs
+
+        await eventually(answered, within=30.0)
+        assert await answered()
+
+
 @pytest.mark.parametrize("turn_grace", [0, DAY])
 async def test_a_pass_that_a_new_policy_turns_is_denied_unless_its_rule_has_a_grace(
     tmp_path: Path, turn_grace: int
