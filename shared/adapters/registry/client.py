@@ -23,6 +23,7 @@ from shared.adapters.registry.endpoints import Target
 from shared.adapters.registry.exchange import Exchange
 from shared.adapters.registry.failures import untrusted, within
 from shared.adapters.registry.limits import Timeouts
+from shared.adapters.registry.places import Places
 from shared.adapters.registry.token_service import TokenService
 from shared.adapters.registry.tokens import Authenticator
 from shared.adapters.registry.wire import Wire, host_of, media_type_of
@@ -60,6 +61,7 @@ class RegistryClient:
         self._rules = rules
         self._breakers = breakers
         self._timeouts = timeouts or Timeouts()
+        self._places = Places()
         self._wire = Wire(
             rules=rules,
             clock=clock,
@@ -165,10 +167,11 @@ class RegistryClient:
     @asynccontextmanager
     async def _whole(self, seconds: float, target: Target, url: URL) -> AsyncIterator[None]:
         """One question whole, in time, if its registry is asked anything now."""
-        asking = self._breakers.asking(target.reference.host) if self._breakers else nullcontext()
-        with asking:
-            async with within(seconds, target.name, host_of(url)):
-                yield
+        host = target.reference.host
+        async with self._places.at(host, within=seconds):
+            with self._breakers.asking(host) if self._breakers else nullcontext():
+                async with within(seconds, target.name, host_of(url)):
+                    yield
 
     async def _entries(self, reference: ImageReference, digest: str) -> list[manifests.Entry]:
         name = f"{reference.repository}@{digest}"

@@ -1,8 +1,10 @@
 """A registry that does not answer is left alone: what opens its breaker, and whom that concerns."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -10,7 +12,7 @@ from shared.adapters.breaker import FAILURES, LONGEST
 from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.registry.failures import NoAnswer
-from shared.adapters.registry.limits import Timeouts
+from shared.adapters.registry.limits import MAX_CONNECTIONS_PER_HOST, Timeouts
 from shared.domain.errors import PermanentFailure, StepFailure, TakenForDown, TransientFailure
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import RegistryRule, Rules
@@ -18,6 +20,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.images import index_of, tiny_image
 from tests.fakes.registry import FakeRegistry, Fault, Login, answer, hang
 from tests.functional.registry.conftest import rules_naming
+from tests.house import eventually
 
 HASTY = Timeouts(connect=0.5, head=0.3, manifest=0.3, index=1, token=0.3, idle=0.3, blob=1)
 MOST = 4
@@ -200,3 +203,34 @@ async def test_hosts_that_nobody_named_are_counted_apart(
         with pytest.raises(TransientFailure), rig.breakers.asking("gone.example"):
             raise NoAnswer("no connection")
     assert rig.breakers.down() == {True: 0, False: 1}
+
+
+async def test_to_wait_for_one_of_our_own_connections_is_not_the_registrys_silence(
+    registry: FakeRegistry, clock: FakeClock
+) -> None:
+    """All of them are taken by what is slow and answers in the end."""
+    slow, rules = asyncio.Event(), rules_naming(registry)
+    reference = registry.put(CONTENT, "team/app:1")
+
+    async def takes_its_time(_request: web.Request) -> web.StreamResponse:
+        await slow.wait()
+        return web.Response(body=CONTENT.manifest, headers={"Content-Type": CONTENT.media_type})
+
+    registry.fault(CONTENT.digest, takes_its_time)
+    breakers = RegistryBreakers(rules=lambda: rules, clock=clock)
+    timeouts = msgspec.structs.replace(HASTY, manifest=60.0, idle=60.0)
+    async with RegistryClient(
+        rules=lambda: rules, clock=clock, timeouts=timeouts, breakers=breakers
+    ) as client:
+        reading = [
+            asyncio.create_task(client.manifest(reference, CONTENT.digest))
+            for _ in range(MAX_CONNECTIONS_PER_HOST)
+        ]
+        await eventually(lambda: len(registry.requests) == MAX_CONNECTIONS_PER_HOST)
+        for _ in range(FAILURES):
+            with pytest.raises(TransientFailure, match="none of our 32 connections") as caught:
+                await client.resolve(reference)
+            assert not isinstance(caught.value, TakenForDown)
+        slow.set()
+        assert len(await asyncio.gather(*reading)) == MAX_CONNECTIONS_PER_HOST
+        assert (await client.resolve(reference)).digest == CONTENT.digest
