@@ -43,9 +43,10 @@ class Side(msgspec.Struct, frozen=True):
         return copy.deepcopy(self.baseline) | named | changes
 
     def wrong_gate(self, name: str) -> Bundle:
-        wrong: Any = self.bundle(name)
-        wrong[self.rules_key][0]["rules"][0]["gate"] = "nosuchgate"
-        return wrong  # type: ignore[no-any-return]
+        wrong = self.bundle(name)
+        rules: Any = wrong[self.rules_key]
+        rules[0]["rules"][0]["gate"] = "nosuchgate"
+        return wrong
 
     def record(self, policy_id: str, **fields: Any) -> dict[str, Any]:
         return {self.dialect.id_key: policy_id, "active": True, **fields}

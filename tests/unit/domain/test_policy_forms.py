@@ -328,8 +328,8 @@ def test_ids_and_names_that_v1_may_lack_are_made_and_are_the_same_each_time() ->
     bare = BASELINE
     for place in ("policies.0.rules.0.id", "whitelists.0.items.0.id", "mappings.0.id", "name"):
         bare = changed(place, ..., bare)
-    twice = copy.deepcopy(bare["policies"][0]["rules"][0])  # type: ignore[index]
-    bare["policies"][0]["rules"].append(twice)  # type: ignore[index]
+    policies: Any = bare["policies"]
+    policies[0]["rules"].append(copy.deepcopy(policies[0]["rules"][0]))
     policy = v2_of(bare)
     assert policy["name"] == "b"
     ids = [rule["id"] for rule in policy["rule_sets"][0]["rules"]]
