@@ -73,26 +73,36 @@ class NoLogin:
         return False
 
 
-class BasicLogin:
-    """A user and a password, or an API key in its stead."""
+class _OfASecret:
+    """A header that is made of a kept secret, as that is now."""
 
-    def __init__(self, *, user: str, password: Kept) -> None:
-        self._user = user
-        self._password = password
+    def __init__(self) -> None:
         self._sent = _Sent()
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The passwords sent lately, plain and as they stood in the header."""
+        """Those sent lately, plain and as they stood in the header."""
         return self._sent.secrets
 
     async def header(self, ask: Ask) -> str:
-        """With the password as it is now."""
+        """With the secret as it is now."""
         return self._header()
 
     def refused(self, header: str) -> bool:
-        """The password was changed since."""
+        """The secret was changed since."""
         return self._header() != header
+
+    def _header(self) -> str:
+        raise NotImplementedError
+
+
+class BasicLogin(_OfASecret):
+    """A user and a password, or an API key in its stead."""
+
+    def __init__(self, *, user: str, password: Kept) -> None:
+        super().__init__()
+        self._user = user
+        self._password = password
 
     def _header(self) -> str:
         password = self._password()
@@ -101,25 +111,12 @@ class BasicLogin:
         return f"Basic {token}"
 
 
-class TokenLogin:
+class TokenLogin(_OfASecret):
     """A bearer token that somebody else made and renews in its file."""
 
     def __init__(self, *, token: Kept) -> None:
+        super().__init__()
         self._token = token
-        self._sent = _Sent()
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The tokens sent lately."""
-        return self._sent.secrets
-
-    async def header(self, ask: Ask) -> str:
-        """With the token as it is now."""
-        return self._header()
-
-    def refused(self, header: str) -> bool:
-        """The token was renewed since."""
-        return self._header() != header
 
     def _header(self) -> str:
         token = self._token()

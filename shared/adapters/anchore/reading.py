@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.adapters.anchore.wording import one_line
+from shared.domain.verdict import MAX_MESSAGE, Action, Finding
 
 MAX_PROBLEMS = 10
 
@@ -55,6 +56,23 @@ def name_of(trigger_id: str) -> str:
         return trigger_id
     whole = hashlib.sha256(trigger_id.encode(errors="surrogatepass")).hexdigest()
     return f"{one_line(trigger_id)[:SHOWN]}... sha256:{whole}"
+
+
+def finding_of(
+    gate: str, trigger: str, trigger_id: str, action: str, message: str
+) -> Finding | None:
+    """A finding of these texts, each bounded; None where the action is none we know."""
+    try:
+        wanted = Action(action.lower())
+    except ValueError:
+        return None
+    return Finding(
+        gate=one_line(gate),
+        trigger=one_line(trigger),
+        trigger_id=name_of(trigger_id),
+        action=wanted,
+        message=one_line(message, limit=MAX_MESSAGE),
+    )
 
 
 def bounded(problems: list[str]) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from shared.adapters.anchore.reading import name_of
+from shared.adapters.anchore.reading import finding_of
 from shared.adapters.anchore.wording import one_line
-from shared.domain.verdict import MAX_MESSAGE, Action, Finding
+from shared.domain.verdict import Finding
 
 NAMES = ("Gate", "Trigger", "Trigger_Id", "Gate_Action", "Check_Output")
 
@@ -62,18 +62,7 @@ def _findings(table: dict[str, Any], problems: list[str]) -> Iterator[Finding]:
 def _finding(row: Any, columns: list[int], width: int) -> Finding | None:
     if not isinstance(row, list) or len(row) != width:
         return None
-    gate, trigger, trigger_id, action, output = (str(row[column]) for column in columns)
-    try:
-        wanted = Action(action.lower())
-    except ValueError:
-        return None
-    return Finding(
-        gate=one_line(gate),
-        trigger=one_line(trigger),
-        trigger_id=name_of(trigger_id),
-        action=wanted,
-        message=one_line(output, limit=MAX_MESSAGE),
-    )
+    return finding_of(*(str(row[column]) for column in columns))
 
 
 def _values(value: Any) -> list[Any]:

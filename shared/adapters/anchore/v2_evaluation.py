@@ -15,15 +15,15 @@ from shared.adapters.anchore.problems import read_problems
 from shared.adapters.anchore.reading import (
     UnreadableEvaluation,
     bounded,
+    finding_of,
     moment,
-    name_of,
     objects,
     part,
     texts,
 )
 from shared.adapters.anchore.wording import one_line
 from shared.domain.policy import bundle_revision
-from shared.domain.verdict import MAX_MESSAGE, Action, Evaluation, Finding
+from shared.domain.verdict import Action, Evaluation, Finding
 
 Json = dict[str, Any]
 
@@ -148,18 +148,7 @@ def _finding(each: Any) -> Finding | None:
     names = [fields.get(key) for key in ("gate", "trigger", "trigger_id", "action", "message")]
     if not all(isinstance(name, str) for name in names):
         return None
-    gate, trigger, trigger_id, action, message = map(str, names)
-    try:
-        wanted = Action(action.lower())
-    except ValueError:
-        return None
-    return Finding(
-        gate=one_line(gate),
-        trigger=one_line(trigger),
-        trigger_id=name_of(trigger_id),
-        action=wanted,
-        message=one_line(message, limit=MAX_MESSAGE),
-    )
+    return finding_of(*map(str, names))
 
 
 def _contradictions(
