@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from services.scanner.bundles.policy_book import PolicyBook, PolicyUpdate
 from services.scanner.catalogue import Catalogue
 from services.scanner.checks import Checks
-from services.scanner.feed import Feed
-from services.scanner.policy_book import PolicyBook, PolicyUpdate
+from services.scanner.feeds.feed import Feed
 from services.scanner.records import ACCOUNT
-from services.scanner.refusals import Malformed, Refusal
-from services.scanner.requests import (
+from services.scanner.v1.refusals import Malformed, Refusal
+from services.scanner.v1.requests import (
     analysis_status,
     basic_credentials,
     decode,
@@ -22,7 +22,7 @@ from services.scanner.requests import (
     number,
     read_submission,
 )
-from services.scanner.wire import SERVICE, events_page, feed_records, image_record, policy_record
+from services.scanner.v1.wire import SERVICE, events_page, feed_records, image_record, policy_record
 
 log = logging.getLogger(__name__)
 

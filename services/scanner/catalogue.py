@@ -9,12 +9,12 @@ import sqlite3
 
 import msgspec
 
-from services.scanner import images
-from services.scanner.analyses import Analyses
-from services.scanner.database import Database
-from services.scanner.manifest import is_index, read_manifest
+from services.scanner.analysis.analyses import Analyses
+from services.scanner.analysis.manifest import is_index, read_manifest
 from services.scanner.records import AnalysisFailed, AnalysisStatus, Failure, Image
-from services.scanner.refusals import Refusal, registry_refusal
+from services.scanner.store import images
+from services.scanner.store.database import Database
+from services.scanner.v1.refusals import Refusal, registry_refusal
 from shared.domain.errors import InvalidReference, StepFailure
 from shared.domain.reference import ImageReference, parse_reference
 from shared.ports.clock import Clock

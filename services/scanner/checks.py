@@ -4,16 +4,16 @@ from typing import Any
 
 import msgspec
 
-from services.scanner import images, policies
-from services.scanner.bundle import Problem
+from services.scanner.bundles.bundle import Problem
+from services.scanner.bundles.evaluation import Outcome, as_engine_result
 from services.scanner.catalogue import Catalogue
-from services.scanner.database import Database
-from services.scanner.evaluation import Outcome, as_engine_result
-from services.scanner.judges import Judges
-from services.scanner.judging import Evaluate, Evaluated, Failed
+from services.scanner.judging.judges import Judges
+from services.scanner.judging.questions import Evaluate, Evaluated, Failed
 from services.scanner.records import ACCOUNT, AnalysisStatus, Image, Policy
-from services.scanner.refusals import Refusal
-from services.scanner.wire import check_answer
+from services.scanner.store import images, policies
+from services.scanner.store.database import Database
+from services.scanner.v1.refusals import Refusal
+from services.scanner.v1.wire import check_answer
 from shared.ports.clock import Clock
 
 

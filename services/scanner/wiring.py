@@ -10,17 +10,17 @@ from typing import Protocol
 
 import msgspec
 
-from services.scanner.analyses import Analyses
-from services.scanner.analysis import AnalysisLimits, Analyst
+from services.scanner.analysis.analyses import Analyses
+from services.scanner.analysis.analyst import AnalysisLimits, Analyst
+from services.scanner.analysis.syft import SyftLimits, find_syft
 from services.scanner.app import ScannerApi
+from services.scanner.bundles.policy_book import PolicyBook
 from services.scanner.catalogue import Catalogue
 from services.scanner.checks import Checks
-from services.scanner.database import open_database
-from services.scanner.feed import Feed
-from services.scanner.judges import open_judges
-from services.scanner.policy_book import PolicyBook
+from services.scanner.feeds.feed import Feed
+from services.scanner.judging.judges import open_judges
 from services.scanner.settings import ScannerSettings
-from services.scanner.syft import SyftLimits, find_syft
+from services.scanner.store.database import open_database
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
 from shared.ports.clock import Clock

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.cli.policies.documents import NEEDS, baseline
-from services.scanner.bundle import read_bundle
+from services.scanner.bundles.bundle import read_bundle
 from shared.domain.policy_forms import Form, converted, form_of
 
 DATA = Path(__file__).parents[2] / "data"

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from services.scanner.bundle import Bundle, read_bundle
-from services.scanner.evaluation import Outcome, evaluate
-from services.scanner.feed import Advisory, Cvss, Feed, Release, ReleaseFeed
+from services.scanner.bundles.bundle import Bundle, read_bundle
+from services.scanner.bundles.evaluation import Outcome, evaluate
+from services.scanner.feeds.feed import Advisory, Cvss, Feed, Release, ReleaseFeed
 from services.scanner.records import ImageFacts, Package
 
 DATA = Path(__file__).parents[2] / "data"

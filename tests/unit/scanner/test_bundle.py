@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.scanner.bundle import InvalidBundle, NoBundle, read_bundle
+from services.scanner.bundles.bundle import InvalidBundle, NoBundle, read_bundle
 from services.scanner.wiring import DEFAULT_BUNDLE
 from tests.unit.scanner.samples import baseline, bundle_of, read, rule
 

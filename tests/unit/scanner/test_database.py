@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.scanner import images, policies
-from services.scanner.database import open_database
 from services.scanner.records import AnalysisStatus
+from services.scanner.store import images, policies
+from services.scanner.store.database import open_database
 from shared.domain.errors import InvalidSettings
 
 DIGEST = "sha256:" + "a" * 64

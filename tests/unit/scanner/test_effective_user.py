@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.scanner.effective_user import is_root, listed
+from services.scanner.gates.effective_user import is_root, listed
 from tests.unit.scanner.samples import evaluated, facts, messages, rule
 
 BASELINE = "root,0,root:root,0:0,root:0,0:root"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from services.scanner.bundles.evaluation import Outcome, as_engine_result
 from services.scanner.dockerfile import guess_dockerfile
-from services.scanner.evaluation import Outcome, as_engine_result
 from services.scanner.records import ImageFacts, Package
 from tests.unit.scanner.samples import DATA, TAG, baseline, bundle_of, evaluated, facts, rule
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.scanner.facts import read_facts
+from services.scanner.analysis.facts import read_facts
 from services.scanner.records import AnalysisFailed, ImageFacts, Package
 
 LISTING = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.scanner.judges import Judges, open_judges
-from services.scanner.judging import (
+from services.scanner.judging.judges import Judges, open_judges
+from services.scanner.judging.questions import (
     Accepted,
     Evaluate,
     Evaluated,
@@ -55,7 +55,7 @@ def children() -> set[int]:
                 command = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if f"PPid:\t{os.getpid()}\n" in status and b"services.scanner.judge" in command:
+            if f"PPid:\t{os.getpid()}\n" in status and b"services.scanner.judging.judge" in command:
                 found.add(int(entry.name))
     return found
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.scanner.manifest import is_index, read_manifest
+from services.scanner.analysis.manifest import is_index, read_manifest
 from services.scanner.records import AnalysisFailed
 from tests.fakes.images import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST, index_of, tiny_image
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from services.scanner.analysis.syft import find_syft
 from services.scanner.settings import ScannerSettings
-from services.scanner.syft import find_syft
 from shared.domain.errors import InvalidSettings
 from shared.runtime.settings import Secret, read_settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.scanner.feed import Feed, Severity
+from services.scanner.feeds.feed import Feed, Severity
 from services.scanner.records import Package
 from shared.domain.errors import InvalidSettings
 from tests.unit.scanner.samples import (

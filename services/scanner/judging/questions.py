@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from services.scanner.bundle import Problem
+from services.scanner.bundles.bundle import Problem
 from services.scanner.records import ImageFacts
 
 MAX_FRAME = 64 * 1024**2

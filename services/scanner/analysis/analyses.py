@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from services.scanner import images
-from services.scanner.analysis import Analyst
-from services.scanner.database import Database
+from services.scanner.analysis.analyst import Analyst
 from services.scanner.records import AnalysisFailed, Image
+from services.scanner.store import images
+from services.scanner.store.database import Database
 from shared.ports.clock import Clock
 
 log = logging.getLogger(__name__)

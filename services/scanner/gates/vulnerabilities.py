@@ -4,9 +4,8 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from services.scanner.feed import Severity, Vulnerability, os_packages
-from services.scanner.records import OS_PACKAGES, Package
-from services.scanner.trigger import (
+from services.scanner.feeds.feed import Severity, Vulnerability, os_packages
+from services.scanner.gates.trigger import (
     BOOLEAN,
     Hit,
     Param,
@@ -16,6 +15,7 @@ from services.scanner.trigger import (
     one_of,
     whole_number,
 )
+from services.scanner.records import OS_PACKAGES, Package
 
 _NAMED = 10
 

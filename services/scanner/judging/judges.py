@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from services.scanner.confined import Limits, kill_group, start_confined
-from services.scanner.judging import LENGTH, MAX_FRAME, Answer, Failed, Question
+from services.scanner.judging.confined import Limits, kill_group, start_confined
+from services.scanner.judging.questions import LENGTH, MAX_FRAME, Answer, Failed, Question
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Judges:
 
     def __init__(self, *, count: int, seconds: float, feed: Path | None) -> None:
         self._seconds = seconds
-        self._command = [sys.executable, "-P", "-m", "services.scanner.judge"]
+        self._command = [sys.executable, "-P", "-m", "services.scanner.judging.judge"]
         self._command += [str(feed)] if feed else []
         self._free: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
         for _ in range(count):

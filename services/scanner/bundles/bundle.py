@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from services.scanner.gates import TRIGGERS
-from services.scanner.trigger import Trigger
+from services.scanner.gates.table import TRIGGERS
+from services.scanner.gates.trigger import Trigger
 from shared.domain.errors import ImagegateError
 
 MAX_BUNDLE = 1024 * 1024

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from services.scanner.dockerfile import INSTRUCTIONS, read_dockerfile
-from services.scanner.effective_user import is_root, listed
-from services.scanner.trigger import (
+from services.scanner.gates.effective_user import is_root, listed
+from services.scanner.gates.trigger import (
     BOOLEAN,
     LIST_TYPE,
     CannotEvaluate,

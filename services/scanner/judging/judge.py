@@ -1,4 +1,4 @@
-"""The child process that matches and evaluates: `python -m services.scanner.judge [FEED]`.
+"""The child process that matches and evaluates: `python -m services.scanner.judging.judge [FEED]`.
 
 One question at a time from standard input, its answer to standard output. It may be killed at
 any moment, and is when a question takes too long: regular expressions of a policy and texts of
@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from services.scanner.bundle import InvalidBundle, NoBundle, read_bundle
-from services.scanner.evaluation import as_engine_result, evaluate
-from services.scanner.facts import read_facts
-from services.scanner.feed import Feed
-from services.scanner.judging import (
+from services.scanner.analysis.facts import read_facts
+from services.scanner.bundles.bundle import InvalidBundle, NoBundle, read_bundle
+from services.scanner.bundles.evaluation import as_engine_result, evaluate
+from services.scanner.feeds.feed import Feed
+from services.scanner.judging.questions import (
     LENGTH,
     MAX_FRAME,
     Accepted,

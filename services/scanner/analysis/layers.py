@@ -14,8 +14,8 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from services.scanner.layout import blob_path
-from services.scanner.manifest import Manifest
+from services.scanner.analysis.layout import blob_path
+from services.scanner.analysis.manifest import Manifest
 from services.scanner.records import AnalysisFailed
 
 _CHUNK = 2 * 1024**2

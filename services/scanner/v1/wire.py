@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from services.scanner.feed import ReleaseFeed
+from services.scanner.feeds.feed import ReleaseFeed
 from services.scanner.records import ACCOUNT, Failure, Image, Policy, Tag
 from shared.domain.reference import parse_reference
 

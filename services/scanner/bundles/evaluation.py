@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from services.scanner.bundle import Bundle, PolicyRule, Problem, Rules, Whitelist
-from services.scanner.feed import Feed
-from services.scanner.gates import TRIGGERS
+from services.scanner.bundles.bundle import Bundle, PolicyRule, Problem, Rules, Whitelist
+from services.scanner.feeds.feed import Feed
+from services.scanner.gates.table import TRIGGERS
+from services.scanner.gates.trigger import CannotEvaluate, Hit, Sight
 from services.scanner.records import ACCOUNT, ImageFacts
-from services.scanner.trigger import CannotEvaluate, Hit, Sight
 from shared.domain.reference import ImageReference, parse_reference
 
 HEADER = (

@@ -2,13 +2,13 @@
 
 import msgspec
 
-from services.scanner import policies
-from services.scanner.bundle import MAX_BUNDLE
-from services.scanner.database import Database
-from services.scanner.judges import Judges
-from services.scanner.judging import Accepted, Failed, Refused, Validate
+from services.scanner.bundles.bundle import MAX_BUNDLE
+from services.scanner.judging.judges import Judges
+from services.scanner.judging.questions import Accepted, Failed, Refused, Validate
 from services.scanner.records import Policy
-from services.scanner.refusals import Malformed, Refusal
+from services.scanner.store import policies
+from services.scanner.store.database import Database
+from services.scanner.v1.refusals import Malformed, Refusal
 from shared.ports.clock import Clock
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.scanner.confined import Limits, kill_group, start_confined
+from services.scanner.judging.confined import Limits, kill_group, start_confined
 from services.scanner.records import AnalysisFailed
 from shared.domain.errors import InvalidSettings
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import msgspec
 
-from services.scanner.feed import Feed
+from services.scanner.feeds.feed import Feed
 from services.scanner.records import ImageFacts
 from shared.domain.errors import ImagegateError
 

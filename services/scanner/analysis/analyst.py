@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from services.scanner.judges import Judges
-from services.scanner.judging import Facts, Failed, ReadFacts
-from services.scanner.layers import check_layers
-from services.scanner.layout import blob_path, pull_layout
-from services.scanner.manifest import Manifest
+from services.scanner.analysis.layers import check_layers
+from services.scanner.analysis.layout import blob_path, pull_layout
+from services.scanner.analysis.manifest import Manifest
+from services.scanner.analysis.syft import SyftLimits, run_syft
+from services.scanner.judging.judges import Judges
+from services.scanner.judging.questions import Facts, Failed, ReadFacts
 from services.scanner.records import AnalysisFailed, Image, ImageFacts
-from services.scanner.syft import SyftLimits, run_syft
 from shared.domain.reference import parse_reference
 from shared.ports.content import ImageContent
 

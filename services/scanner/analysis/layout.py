@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.scanner.manifest import Manifest, read_manifest
+from services.scanner.analysis.manifest import Manifest, read_manifest
 from services.scanner.records import AnalysisFailed
 from shared.domain.errors import StepFailure
 from shared.domain.reference import ImageReference

@@ -9,7 +9,7 @@ import msgspec
 
 from services.scanner.catalogue import Submission
 from services.scanner.records import AnalysisStatus
-from services.scanner.refusals import Malformed, Refusal
+from services.scanner.v1.refusals import Malformed, Refusal
 
 T = TypeVar("T")
 
