@@ -11,7 +11,7 @@ from aiohttp import web
 from services.scanner.bundles.policy_book import PolicyBook, PolicyUpdate
 from services.scanner.catalogue import Catalogue
 from services.scanner.checks import Checks
-from services.scanner.feeds.feed import Feed
+from services.scanner.matching.port import VulnerabilityData
 from services.scanner.records import ACCOUNT
 from services.scanner.v1.refusals import Malformed, Refusal
 from services.scanner.v1.requests import (
@@ -41,7 +41,7 @@ class ScannerApi:
         catalogue: Catalogue,
         checks: Checks,
         policies: PolicyBook,
-        feed: Feed,
+        data: VulnerabilityData,
         version: str,
         user: str,
         password: str,
@@ -49,7 +49,7 @@ class ScannerApi:
         self._catalogue = catalogue
         self._checks = checks
         self._policies = policies
-        self._feed = feed
+        self._data = data
         self._version = version
         self._credentials = f"{user}:{password}".encode() if user else b""
 
@@ -119,7 +119,7 @@ class ScannerApi:
         }
 
     async def _feeds(self, request: web.Request) -> web.Response:
-        return _json(feed_records(self._feed.releases))
+        return _json(feed_records(await self._data.state()))
 
     async def _events(self, request: web.Request) -> web.Response:
         query = request.query

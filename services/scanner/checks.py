@@ -8,7 +8,8 @@ from services.scanner.bundles.bundle import Problem
 from services.scanner.bundles.evaluation import Outcome, as_engine_result
 from services.scanner.catalogue import Catalogue
 from services.scanner.judging.judges import Judges
-from services.scanner.judging.questions import Evaluate, Evaluated, Failed
+from services.scanner.judging.questions import Answer, Evaluate, Evaluated, Failed
+from services.scanner.matching.port import MatchingFailed, VulnerabilityData
 from services.scanner.records import ACCOUNT, AnalysisStatus, Image, Policy
 from services.scanner.store import images, policies
 from services.scanner.store.database import Database
@@ -21,10 +22,17 @@ class Checks:
     """What a policy says of an image."""
 
     def __init__(
-        self, *, catalogue: Catalogue, database: Database, judges: Judges, clock: Clock
+        self,
+        *,
+        catalogue: Catalogue,
+        database: Database,
+        data: VulnerabilityData,
+        judges: Judges,
+        clock: Clock,
     ) -> None:
         self._catalogue = catalogue
         self._database = database
+        self._data = data
         self._judges = judges
         self._clock = clock
 
@@ -52,17 +60,7 @@ class Checks:
     async def _evaluate(
         self, image: Image, fulltag: str, policy: Policy, now: int
     ) -> tuple[str, msgspec.Raw | dict[str, Any]]:
-        facts = await self._database.run(images.facts, image.digest)
-        answer = await self._judges.ask(
-            Evaluate(
-                bundle=policy.bundle,
-                facts=facts or b"",
-                digest=image.digest,
-                image_id=image.image_id,
-                fulltag=fulltag,
-                now=now,
-            )
-        )
+        answer = await self._ask(image, fulltag, policy, now)
         if isinstance(answer, Evaluated):
             return answer.status, answer.result
         problem = (
@@ -81,6 +79,24 @@ class Checks:
             now=now,
         )
         return outcome.status, result
+
+    async def _ask(self, image: Image, fulltag: str, policy: Policy, now: int) -> Answer:
+        facts = await self._database.run(images.facts, image.digest) or b""
+        try:
+            matches = await self._data.match(facts)
+        except MatchingFailed as error:
+            return Failed("MatchingFailed", str(error))
+        return await self._judges.ask(
+            Evaluate(
+                bundle=policy.bundle,
+                facts=facts,
+                matches=matches,
+                digest=image.digest,
+                image_id=image.image_id,
+                fulltag=fulltag,
+                now=now,
+            )
+        )
 
     async def _policy(self, policy_id: str | None) -> Policy:
         if policy_id:

@@ -60,6 +60,11 @@ class ImageFacts(msgspec.Struct, frozen=True):
     """Bytes of the unpacked layers."""
 
 
+def os_packages(facts: ImageFacts) -> tuple[Package, ...]:
+    """The packages that a distribution's own database lists."""
+    return tuple(package for package in facts.packages if package.type in OS_PACKAGES)
+
+
 class Metadata(msgspec.Struct, frozen=True):
     """The part of `ImageFacts` that the image's own record shows."""
 

@@ -19,6 +19,7 @@ from services.scanner.catalogue import Catalogue
 from services.scanner.checks import Checks
 from services.scanner.feeds.feed import Feed
 from services.scanner.judging.judges import open_judges
+from services.scanner.matching.osv import OsvData
 from services.scanner.settings import ScannerSettings
 from services.scanner.store.database import open_database
 from shared.adapters.registry.client import RegistryClient
@@ -80,6 +81,7 @@ async def run_scanner(
             limits=_limits(settings),
         )
         analyses = Analyses(database=database, analyst=analyst, clock=clock)
+        data = OsvData(judges=judges, feed=feed)
         catalogue = Catalogue(
             database=database,
             analyses=analyses,
@@ -90,9 +92,11 @@ async def run_scanner(
         )
         api = ScannerApi(
             catalogue=catalogue,
-            checks=Checks(catalogue=catalogue, database=database, judges=judges, clock=clock),
+            checks=Checks(
+                catalogue=catalogue, database=database, data=data, judges=judges, clock=clock
+            ),
             policies=policies,
-            feed=feed,
+            data=data,
             version=version("imagegate"),
             user=settings.imagegate_scanner_user,
             password=settings.imagegate_scanner_password.value,

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from services.scanner.bundles.bundle import Bundle, PolicyRule, Problem, Rules, Whitelist
-from services.scanner.feeds.feed import Feed
 from services.scanner.gates.table import TRIGGERS
 from services.scanner.gates.trigger import CannotEvaluate, Hit, Sight
+from services.scanner.matching.finding import Matches
 from services.scanner.records import ACCOUNT, ImageFacts
 from shared.domain.reference import ImageReference, parse_reference
 
@@ -66,7 +66,9 @@ class Outcome(msgspec.Struct, frozen=True):
         return "fail" if self.final_action == "stop" else "pass"
 
 
-def evaluate(bundle: Bundle, facts: ImageFacts, *, fulltag: str, feed: Feed, now: int) -> Outcome:
+def evaluate(
+    bundle: Bundle, facts: ImageFacts, matches: Matches, *, fulltag: str, now: int
+) -> Outcome:
     """Apply the first mapping that matches `fulltag`. `now`: ms since the epoch."""
     position = find_mapping(bundle, parse_reference(fulltag))
     if position is None:
@@ -86,7 +88,7 @@ def evaluate(bundle: Bundle, facts: ImageFacts, *, fulltag: str, feed: Feed, now
     for policy in bundle.policies:
         if policy.id not in mapping.policies:
             continue
-        sight = Sight(facts, feed, today, _asks_about_all(policy))
+        sight = Sight(facts, matches, today, _asks_about_all(policy))
         for rule in _rules_with_silence_broken(policy):
             try:
                 rows += [_row(rule, hit, policy, whitelists) for hit in _fire(rule, sight)]

@@ -4,36 +4,20 @@ A folder of JSON files, one a release (docs/design/scanner.md, "The feed"). A pa
 file covers is not clean but unknown, and so is a vulnerability without a severity.
 """
 
+import hashlib
 from collections.abc import Iterator
-from datetime import date
-from enum import IntEnum
+from datetime import UTC, date, datetime, time
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 from univers.versions import DebianVersion, InvalidVersion
 
-from services.scanner.records import OS_PACKAGES, ImageFacts, Package
+from services.scanner.matching.finding import Finding, Matches, Score, Severity
+from services.scanner.records import ImageFacts, Package
 from shared.domain.errors import InvalidSettings
 
 PACKAGED = Path(str(files("services.scanner"))) / "data" / "feed"
-
-
-class Severity(IntEnum):
-    """Engine's levels, in their order."""
-
-    UNKNOWN = 0
-    NEGLIGIBLE = 1
-    LOW = 2
-    MEDIUM = 3
-    HIGH = 4
-    CRITICAL = 5
-
-    @classmethod
-    def of_score(cls, score: float) -> "Severity":
-        """By CVSS v3 base score."""
-        levels = ((9.0, cls.CRITICAL), (7.0, cls.HIGH), (4.0, cls.MEDIUM), (0.1, cls.LOW))
-        return next((level for least, level in levels if score >= least), cls.NEGLIGIBLE)
 
 
 class Cvss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,19 +73,12 @@ class ReleaseFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advisories: tuple[Advisory, ...]
 
 
-class Vulnerability(msgspec.Struct, frozen=True):
-    """An advisory that an installed package is subject to."""
-
-    package: Package
-    advisory: Advisory
-    url: str
-
-
 class Feed:
     """All releases of a folder."""
 
     def __init__(self, releases: tuple[ReleaseFeed, ...]) -> None:
         self.releases = releases
+        self.identity = hashlib.sha256(msgspec.json.encode(releases)).hexdigest()
         self._by_release = {(one.release.id, one.release.version): one for one in releases}
         self._covered = {key: frozenset(one.covers) for key, one in self._by_release.items()}
 
@@ -128,11 +105,27 @@ class Feed:
             and _version(package.source_version) is not None
         )
 
-    def vulnerabilities(self, facts: ImageFacts) -> Iterator[Vulnerability]:
-        """What the image's covered packages are subject to, in the order of its packages."""
+    def match(self, facts: ImageFacts) -> Matches:
+        """All that it says of an image."""
+        group = f"{facts.distro}:{facts.distro_version}"
         release = self.release_of(facts)
         if release is None:
-            return
+            return Matches(
+                data=self.identity,
+                group=group,
+                unavailable="there is no data about this release",
+                uncovered=facts.packages,
+            )
+        at = datetime.combine(release.as_of, time.min, UTC)
+        return Matches(
+            data=self.identity,
+            group=group,
+            as_of=int(at.timestamp() * 1000),
+            findings=tuple(self._findings(facts, release, group)),
+            uncovered=tuple(one for one in facts.packages if not self.covers(facts, one)),
+        )
+
+    def _findings(self, facts: ImageFacts, release: ReleaseFeed, group: str) -> Iterator[Finding]:
         by_source: dict[str, list[Advisory]] = {}
         for advisory in release.advisories:
             by_source.setdefault(advisory.source, []).append(advisory)
@@ -141,13 +134,17 @@ class Feed:
                 continue
             for advisory in by_source.get(package.source, ()):
                 if _affects(advisory, package):
-                    url = release.release.url.replace("{id}", advisory.id)
-                    yield Vulnerability(package, advisory, url)
-
-
-def os_packages(facts: ImageFacts) -> tuple[Package, ...]:
-    """The packages that a distribution's own database lists."""
-    return tuple(package for package in facts.packages if package.type in OS_PACKAGES)
+                    yield Finding(
+                        id=advisory.id,
+                        package=package,
+                        severity=advisory.severity,
+                        fixed=advisory.fixed,
+                        scores=(Score(advisory.cvss.score, advisory.cvss.vector),)
+                        if advisory.cvss
+                        else (),
+                        url=release.release.url.replace("{id}", advisory.id),
+                        group=group,
+                    )
 
 
 def _affects(advisory: Advisory, package: Package) -> bool:

@@ -6,10 +6,10 @@ docs/design/anchore-engine.md 5 and 7; where ours differ on purpose, docs/design
 
 from collections.abc import Iterator, Mapping
 
-from services.scanner.feeds.feed import os_packages
 from services.scanner.gates.dockerfile import DOCKERFILE
 from services.scanner.gates.trigger import Hit, Param, Params, Sight, Trigger
 from services.scanner.gates.vulnerabilities import VULNERABILITIES
+from services.scanner.records import os_packages
 
 
 def _blacklisted_package(sight: Sight, params: Params) -> Iterator[Hit]:

@@ -6,7 +6,7 @@ from datetime import date
 
 import msgspec
 
-from services.scanner.feeds.feed import Feed
+from services.scanner.matching.finding import Matches
 from services.scanner.records import ImageFacts
 from shared.domain.errors import ImagegateError
 
@@ -31,7 +31,7 @@ class Sight(msgspec.Struct, frozen=True):
     """What a trigger may look at."""
 
     facts: ImageFacts
-    feed: Feed
+    matches: Matches
     today: date
     all_packages: bool
     """Whether the policy asks about packages beyond the distribution's own."""

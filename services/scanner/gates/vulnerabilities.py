@@ -2,9 +2,9 @@
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from services.scanner.feeds.feed import Severity, Vulnerability, os_packages
 from services.scanner.gates.trigger import (
     BOOLEAN,
     Hit,
@@ -15,7 +15,8 @@ from services.scanner.gates.trigger import (
     one_of,
     whole_number,
 )
-from services.scanner.records import OS_PACKAGES, Package
+from services.scanner.matching.finding import Finding, Severity
+from services.scanner.records import OS_PACKAGES, Package, os_packages
 
 _NAMED = 10
 
@@ -32,22 +33,22 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 def _vulnerable_package(sight: Sight, params: Params) -> Iterator[Hit]:
     wanted = params.get("severity")
     compare = _COMPARISONS[params["severity_comparison"]] if wanted else None
-    for found in sight.feed.vulnerabilities(sight.facts):
-        severity = found.advisory.severity
+    for found in sight.matches.findings:
+        severity = found.severity
         if compare and wanted and not compare(severity, Severity[wanted.upper()]):
             continue
         if not _fix_fits(found, params.get("fix_available")):
             continue
-        fixed = f"(fixed in: {found.advisory.fixed})" if found.advisory.fixed else ""
+        fixed = f"(fixed in: {found.fixed})" if found.fixed else ""
         yield Hit(
             f"{severity.name} Vulnerability found in os package type (dpkg) - "
-            f"{found.package.name} {fixed}({found.advisory.id} - {found.url})",
-            trigger_id=f"{found.advisory.id}+{found.package.name}",
+            f"{found.package.name} {fixed}({found.id} - {found.url})",
+            trigger_id=f"{found.id}+{found.package.name}",
         )
 
 
-def _fix_fits(found: Vulnerability, wanted: str | None) -> bool:
-    return wanted is None or (found.advisory.fixed is not None) == (wanted == "true")
+def _fix_fits(found: Finding, wanted: str | None) -> bool:
+    return wanted is None or (found.fixed is not None) == (wanted == "true")
 
 
 def _severity_pair(params: Params) -> str:
@@ -61,9 +62,9 @@ def _data_unavailable(sight: Sight, params: Params) -> Iterator[Hit]:
 
     Engine's trigger knows the first only.
     """
-    facts, feed = sight.facts, sight.feed
-    release = f"{facts.distro}:{facts.distro_version}"
-    if feed.release_of(facts) is None:
+    facts, matches = sight.facts, sight.matches
+    release = matches.group
+    if matches.unavailable:
         yield Hit(
             f"Distro-specific feed data not found for distro namespace: {release}. "
             "Cannot perform CVE scan OS/distro packages"
@@ -76,9 +77,9 @@ def _data_unavailable(sight: Sight, params: Params) -> Iterator[Hit]:
     else:
         yield from _uncovered(sight, release)
     unscored = [
-        f"{found.advisory.id}+{found.package.name}"
-        for found in feed.vulnerabilities(facts)
-        if found.advisory.severity is Severity.UNKNOWN
+        f"{found.id}+{found.package.name}"
+        for found in matches.findings
+        if found.severity is Severity.UNKNOWN
     ]
     if unscored:
         yield _hit_naming("Vulnerabilities without a known severity", unscored)
@@ -86,7 +87,8 @@ def _data_unavailable(sight: Sight, params: Params) -> Iterator[Hit]:
 
 def _uncovered(sight: Sight, release: str) -> Iterator[Hit]:
     asked = [one for one in sight.facts.packages if sight.all_packages or one.type in OS_PACKAGES]
-    missing = [_label(one) for one in asked if not sight.feed.covers(sight.facts, one)]
+    uncovered = frozenset(sight.matches.uncovered)
+    missing = [_label(one) for one in asked if one in uncovered]
     if missing:
         yield _hit_naming(
             f"The vulnerability feed of {release} covers {len(asked) - len(missing)} of "
@@ -107,9 +109,11 @@ def _hit_naming(what: str, names: list[str]) -> Hit:
 
 
 def _stale_feed(sight: Sight, params: Params) -> Iterator[Hit]:
-    release = sight.feed.release_of(sight.facts)
-    days = int(params["max_days_since_sync"])
-    if release is None or (sight.today - release.as_of).days > days:
+    as_of, days = sight.matches.as_of, int(params["max_days_since_sync"])
+    if (
+        as_of is None
+        or (sight.today - datetime.fromtimestamp(as_of / 1000, UTC).date()).days > days
+    ):
         yield Hit(
             f"The vulnerability feed for this image distro is older than MAXAGE ({days}) days"
         )

@@ -25,6 +25,8 @@ from services.scanner.judging.questions import (
     Evaluated,
     Facts,
     Failed,
+    Match,
+    Matched,
     Question,
     ReadFacts,
     Refused,
@@ -40,7 +42,10 @@ def answer(question: Question, feed: Feed) -> Answer:
             return _validate(question)
         if isinstance(question, ReadFacts):
             return _read(question)
-        return _evaluate(question, feed)
+        if isinstance(question, Match):
+            facts = msgspec.json.decode(question.facts, type=ImageFacts)
+            return Matched(feed.match(facts))
+        return _evaluate(question)
     except Exception as error:
         return Failed(type(error).__name__, str(error)[:500])
 
@@ -68,10 +73,10 @@ def _read(question: ReadFacts) -> Answer:
     return Facts(facts)
 
 
-def _evaluate(question: Evaluate, feed: Feed) -> Answer:
+def _evaluate(question: Evaluate) -> Answer:
     facts = msgspec.json.decode(question.facts, type=ImageFacts)
     bundle = read_bundle(question.bundle)
-    outcome = evaluate(bundle, facts, fulltag=question.fulltag, feed=feed, now=question.now)
+    outcome = evaluate(bundle, facts, question.matches, fulltag=question.fulltag, now=question.now)
     written: dict[str, Any] = msgspec.json.decode(question.bundle)
     result = as_engine_result(
         outcome,

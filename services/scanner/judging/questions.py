@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from services.scanner.bundles.bundle import Problem
+from services.scanner.matching.finding import Matches
 from services.scanner.records import ImageFacts
 
 MAX_FRAME = 64 * 1024**2
@@ -16,14 +17,21 @@ LENGTH = struct.Struct(">I")
 
 
 class Evaluate(msgspec.Struct, frozen=True, tag="evaluate"):
-    """What does the bundle say of the facts?"""
+    """What does the bundle say of the facts, and of what is known against them?"""
 
     bundle: bytes
     facts: bytes
+    matches: Matches
     digest: str
     image_id: str
     fulltag: str
     now: int
+
+
+class Match(msgspec.Struct, frozen=True, tag="match"):
+    """What does the feed know of the facts?"""
+
+    facts: bytes
 
 
 class Validate(msgspec.Struct, frozen=True, tag="validate"):
@@ -41,7 +49,7 @@ class ReadFacts(msgspec.Struct, frozen=True, tag="read"):
     layers: int
 
 
-Question = Evaluate | Validate | ReadFacts
+Question = Evaluate | Match | Validate | ReadFacts
 
 
 class Evaluated(msgspec.Struct, frozen=True, tag="evaluated"):
@@ -49,6 +57,12 @@ class Evaluated(msgspec.Struct, frozen=True, tag="evaluated"):
 
     status: Literal["pass", "fail"]
     result: msgspec.Raw
+
+
+class Matched(msgspec.Struct, frozen=True, tag="matched"):
+    """What the feed knows."""
+
+    matches: Matches
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
@@ -78,4 +92,4 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     details: str
 
 
-Answer = Evaluated | Accepted | Refused | Facts | Failed
+Answer = Evaluated | Matched | Accepted | Refused | Facts | Failed

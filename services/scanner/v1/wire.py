@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from services.scanner.feeds.feed import ReleaseFeed
+from services.scanner.matching.port import DataState
 from services.scanner.records import ACCOUNT, Failure, Image, Policy, Tag
 from shared.domain.reference import parse_reference
 
@@ -150,16 +150,16 @@ def _event(failure: Failure, base_url: str) -> dict[str, Any]:
     }
 
 
-def feed_records(releases: Sequence[ReleaseFeed]) -> list[dict[str, Any]]:
-    """GET /v1/system/feeds: which releases there are advisories for, up to which day."""
+def feed_records(state: DataState) -> list[dict[str, Any]]:
+    """GET /v1/system/feeds: what there is data about, up to when."""
     groups = [
         {
             "enabled": True,
-            "last_sync": f"{one.as_of.isoformat()}T00:00:00Z",
-            "name": f"{one.release.id}:{one.release.version}",
-            "record_count": len(one.advisories),
-            "covered_packages": list(one.covers),
+            "last_sync": None if one.as_of is None else timestamp(one.as_of),
+            "name": one.name,
+            "record_count": one.records,
+            "covered_packages": one.covers,
         }
-        for one in releases
+        for one in state.groups
     ]
     return [{"enabled": True, "groups": groups, "name": "vulnerabilities"}]

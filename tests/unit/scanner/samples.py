@@ -88,7 +88,9 @@ def read(bundle: dict[str, Any]) -> Bundle:
 def evaluated(
     image: ImageFacts, *rules: dict[str, Any], bundle: dict[str, Any] | None = None, tag: str = TAG
 ) -> Outcome:
-    return evaluate(read(bundle or bundle_of(*rules)), image, fulltag=tag, feed=FEED, now=NOW)
+    return evaluate(
+        read(bundle or bundle_of(*rules)), image, FEED.match(image), fulltag=tag, now=NOW
+    )
 
 
 def messages(image: ImageFacts, *rules: dict[str, Any]) -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.scanner.feeds.feed import Feed, Severity
+from services.scanner.feeds.feed import Feed
+from services.scanner.matching.finding import Severity
 from services.scanner.records import Package
 from shared.domain.errors import InvalidSettings
 from tests.unit.scanner.samples import (
@@ -251,7 +252,7 @@ def test_the_packages_own_feed_knows_real_advisories(
 ) -> None:
     image = facts(packages=(Package("x", version, "deb", source, version),))
 
-    found = {one.advisory.id for one in Feed.read().vulnerabilities(image)}
+    found = {one.id for one in Feed.read().match(image).findings}
     assert (cve in found) is there
 
 
