@@ -13,6 +13,10 @@ ACCOUNT = "admin"
 OS_PACKAGES = frozenset({"deb", "rpm", "apk", "alpm"})
 """Package types, in Syft's words, that a distribution's own database lists."""
 
+FACTS_VERSION = 2
+"""Another one whenever `ImageFacts` gets a field whose absence would say something false: images
+that were analysed under an older one must be analysed again."""
+
 UNKNOWN_DISTRO = ("Unknown", "0")
 """What Engine calls an image without a distribution."""
 
@@ -31,13 +35,34 @@ class AnalysisFailed(ImagegateError):
 
 
 class Package(msgspec.Struct, frozen=True, array_like=True):
-    """An installed package; `source` and `source_version` are what advisories are about."""
+    """An installed package; `source` and `source_version` are what advisories are about.
+
+    Text that is not known is empty.
+    """
 
     name: str
     version: str
+    """As its database writes it, an epoch before it: `1:9.2p1-2`."""
     type: str
+    """In Syft's words: deb, rpm, apk, python, npm, go-module, java-archive, ..."""
     source: str
+    """deb: Source, apk: origin, rpm: by its source RPM, alpm: base; else the name."""
     source_version: str
+    """An RPM's is without epoch: the name of a source RPM has none."""
+    epoch: int | None = None
+    """An RPM's; None: it has none, which is compared as 0."""
+    module: str = ""
+    """An RPM's modularity label: `nodejs:18:8080020230718:63b34585`."""
+    architecture: str = ""
+    """As its database writes it: amd64, x86_64, noarch, all."""
+    purl: str = ""
+    location: str = ""
+    """The file in the image that says it: `/var/lib/dpkg/status`, `/app/lib/x.jar`."""
+    licences: tuple[str, ...] = ()
+    size: int = 0
+    """Installed bytes; 0: not known."""
+    origin: str = ""
+    """Maintainer or vendor."""
 
 
 class ImageFacts(msgspec.Struct, frozen=True):
@@ -58,6 +83,23 @@ class ImageFacts(msgspec.Struct, frozen=True):
     layers: int
     size: int
     """Bytes of the unpacked layers."""
+    distro_like: tuple[str, ...] = ()
+    """`ID_LIKE` of os-release."""
+    distro_codename: str = ""
+    """`VERSION_CODENAME` of os-release: all that Debian's testing and unstable have."""
+    distro_name: str = ""
+    """`PRETTY_NAME` of os-release."""
+    os_type: str = ""
+    """The config's `os`: linux."""
+    user_id: int | None = None
+    """Whom `user` is: its number, or what the image's own /etc/passwd says of the name; None:
+    nobody, see `user_problem`."""
+    user_problem: str = ""
+    """Why no container of this image would start as its user; empty: one would."""
+    databases: tuple[str, ...] = ()
+    """Package databases in the image: dpkg, apk, rpm, alpm, by name."""
+    contradictions: tuple[str, ...] = ()
+    """Sentences: why what is known of the distribution's packages is not to be believed."""
 
 
 def os_packages(facts: ImageFacts) -> tuple[Package, ...]:
