@@ -63,6 +63,11 @@ class Package(msgspec.Struct, frozen=True, array_like=True):
     """Installed bytes; 0: not known."""
     origin: str = ""
     """Maintainer or vendor."""
+    cpes: tuple[str, ...] = ()
+    """Names that NVD may know it by; kept of packages that some data is asked about by these:
+    all but deb and rpm."""
+    owner: str = ""
+    """The distribution's package whose list of files names `location`; empty: none does."""
 
 
 class ImageFacts(msgspec.Struct, frozen=True):
