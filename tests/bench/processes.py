@@ -10,7 +10,15 @@ def resident_mib(pid: int) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def cpu_seconds(pid: int) -> float:
-    """Seconds of CPU since it began, all its threads together."""
+def cpu_seconds(pid: int, *, buried: bool = False) -> float:
+    """Seconds of CPU since it began, all its threads together; `buried`: and of its children that
+    it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    times = fields[11:15] if buried else fields[11:13]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it has started, and that run."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]

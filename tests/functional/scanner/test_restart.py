@@ -1,100 +1,26 @@
 """The scanner as a process: killed, started again, refused with a reason."""
 
 import asyncio
-import json
-import os
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.fakes.images import index_of
 from tests.fakes.registry import FakeRegistry
-from tests.functional.scanner.conftest import LISTING, Client, opened_scanner
+from tests.functional.scanner.conftest import LISTING, opened_scanner
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
+from tests.functional.scanner.processes import (
+    analysing,
+    environment,
+    free_port,
+    process,
+    start,
+)
 
 GOOD = debian_image(BASE_FILES, NETBASE)
-
-
-def free_port() -> int:
-    """Below 32768, where no client's own port is."""
-    for port in range(20_000, 32_000):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port")
-
-
-def environment(folder: Path, **changes: str) -> dict[str, str]:
-    return {"IMAGEGATE_STATE": str(folder), "PATH": os.environ["PATH"], **changes}
-
-
-async def start(env: dict[str, str], **how: Any) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "services.scanner", env=env, stderr=PIPE, **how
-    )
-
-
-def write_rules(folder: Path, host: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    document = {
-        "apiVersion": "imagegate.dev/v1",
-        "registries": [{"host": host, "insecure": True}],
-    }
-    rules = folder / "rules.yaml"
-    rules.write_text(json.dumps(document))
-    return rules
-
-
-async def analysing(scanner: Client, count: int) -> None:
-    """Wait until so many images are being analysed."""
-    async with asyncio.timeout(30):
-        while True:
-            _, listed = await scanner.get("/v1/images", analysis_status="analyzing")
-            if len(listed) == count:
-                return
-            await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def process(
-    folder: Path, registry: FakeRegistry, path: str
-) -> AsyncIterator[tuple[Client, Process]]:
-    """A scanner in a process of its own, whose rules file names the registry."""
-    rules = write_rules(folder, registry.host)
-    port = free_port()
-    running = await start(
-        environment(
-            folder,
-            IMAGEGATE_RULES=str(rules),
-            IMAGEGATE_SCANNER_PORT=str(port),
-            PATH=f"{path}:{os.environ['PATH']}",
-        )
-    )
-    url = f"http://127.0.0.1:{port}"
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        client = Client(url, session, folder / "scanner")
-        try:
-            async with asyncio.timeout(30):
-                while True:
-                    with suppress(aiohttp.ClientError):
-                        await client.get("/health")
-                        break
-                    assert running.returncode is None
-                    await asyncio.sleep(0.05)
-            yield client, running
-        finally:
-            with suppress(ProcessLookupError):
-                running.kill()
-            await running.communicate()
 
 
 async def test_what_a_killed_scanner_was_at_goes_on_at_the_next_start(

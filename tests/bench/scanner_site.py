@@ -1,0 +1,133 @@
+"""The built-in scanner as a process, with a feed that was imported and images that it knows."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from services.scanner.records import ImageFacts
+from services.scanner.store import images
+from services.scanner.store.database import open_database
+from tests.bench.processes import children, cpu_seconds, resident_mib
+from tests.bench.site import Programs, ready
+from tests.servers.rabbitmq import free_ports
+
+HOST = "registry.example:5000"
+BATCH = 200
+
+
+class Known(msgspec.Struct, frozen=True):
+    """An image that the scanner has analysed."""
+
+    digest: str
+    tag: str
+
+
+class Scanner:
+    """One that answers; its client, and what it takes."""
+
+    def __init__(self, *, port: int, session: aiohttp.ClientSession, pid: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.pid = pid
+        self._session = session
+
+    async def get(self, path: str, **query: str) -> Any:
+        """What GET answers; an error is one."""
+        async with self._session.get(f"{self.url}{path}", params=query) as answer:
+            answer.raise_for_status()
+            return await answer.json()
+
+    async def check(self, image: Known) -> float:
+        """Milliseconds from the question that a worker asks to the whole answer."""
+        began = time.perf_counter()
+        path = f"{self.url}/v1/images/{image.digest}/check"
+        query = {"tag": image.tag, "detail": "true"}
+        async with self._session.get(path, params=query) as answer:
+            answer.raise_for_status()
+            await answer.read()
+        return (time.perf_counter() - began) * 1000
+
+    @property
+    def resident_mib(self) -> float:
+        """Of the server alone."""
+        return resident_mib(self.pid)
+
+    @property
+    def judges_mib(self) -> list[float]:
+        """Of each of its children."""
+        return [resident_mib(pid) for pid in children(self.pid)]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of the server, its children, and those that it has buried."""
+        alive = sum(cpu_seconds(pid) for pid in children(self.pid))
+        return alive + cpu_seconds(self.pid, buried=True)
+
+
+@asynccontextmanager
+async def scanner(state: Path, **environment: str) -> AsyncIterator[Scanner]:
+    """Start one on the files in `state`; ended by its own process id."""
+    port = free_ports("scanner")["scanner"]
+    programs = Programs(
+        {
+            "PATH": os.defpath,
+            "PYTHONPATH": str(Path.cwd()),
+            "IMAGEGATE_STATE": str(state),
+            "IMAGEGATE_SCANNER_PORT": str(port),
+            "IMAGEGATE_LOG_LEVEL": "WARNING",
+        }
+    )
+    try:
+        await programs.start("scanner", "services.scanner", **environment)
+        await ready(port, "health")
+        timeout = aiohttp.ClientTimeout(total=120)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            yield Scanner(port=port, session=session, pid=programs["scanner"].pid)
+    finally:
+        await programs.stop()
+
+
+async def remember(state: Path, fleet: Iterable[ImageFacts]) -> list[Known]:
+    """Have the scanner that will run on `state` know images, as if it had analysed them."""
+    folder = state / "scanner"
+    known: list[Known] = []
+    async with open_database(folder) as database:
+        for number, facts in enumerate(fleet):
+            image = Known(f"sha256:{number:064x}", f"{HOST}/team/app-{number}:1.0")
+            await database.run(_analysed, image, msgspec.json.encode(facts))
+            known.append(image)
+    return known
+
+
+def _analysed(connection: Any, image: Known, facts: bytes) -> None:
+    now = int(time.time() * 1000)
+    images.add(
+        connection,
+        digest=image.digest,
+        image_id=image.digest.removeprefix("sha256:"),
+        repository=image.tag.rpartition(":")[0],
+        dockerfile=None,
+        annotations={},
+        now=now,
+    )
+    images.add_tag(connection, digest=image.digest, fulltag=image.tag, now=now)
+    begun = images.claim(connection, now=now)
+    assert begun is not None
+    assert images.finish(connection, begun, facts=facts, now=now)
+
+
+async def checked(server: Scanner, known: Iterable[Known], *, at_a_time: int = 1) -> list[float]:
+    """Milliseconds of each check."""
+    places = asyncio.Semaphore(at_a_time)
+
+    async def one(image: Known) -> float:
+        async with places:
+            return await server.check(image)
+
+    return await asyncio.gather(*(one(image) for image in known))
