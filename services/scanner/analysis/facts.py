@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from services.scanner.analysis.packages import Artifact, Relationship, read_packages
 from services.scanner.dockerfile import guess_dockerfile
-from services.scanner.records import UNKNOWN_DISTRO, AnalysisFailed, ImageFacts, Package
+from services.scanner.records import UNKNOWN_DISTRO, AnalysisFailed, ImageFacts
 
 T = TypeVar("T")
 
@@ -24,21 +25,12 @@ _ROOTFS_NAMES = {name.casefold(): name for name in ("diff_ids", "type")}
 _INNER_NAMES = {"config": _RUN_AS_NAMES, "rootfs": _ROOTFS_NAMES}
 
 
-class _Metadata(msgspec.Struct):
-    source: Any = ""
-    source_version: Any = msgspec.field(default="", name="sourceVersion")
-
-
-class _Artifact(msgspec.Struct):
-    name: str
-    version: str = ""
-    type: str = ""
-    metadata: Any = None
-
-
 class _Distro(msgspec.Struct, frozen=True):
     id: str = ""
     version: str = msgspec.field(default="", name="versionID")
+    like: tuple[str, ...] = msgspec.field(default=(), name="idLike")
+    codename: str = msgspec.field(default="", name="versionCodename")
+    name: str = msgspec.field(default="", name="prettyName")
 
 
 class _Unpacked(msgspec.Struct, frozen=True):
@@ -50,7 +42,10 @@ class _Source(msgspec.Struct, frozen=True):
 
 
 class _Listing(msgspec.Struct):
-    artifacts: list[_Artifact]
+    artifacts: list[Artifact]
+    relationships: list[Relationship] = msgspec.field(
+        default_factory=list, name="artifactRelationships"
+    )
     distro: _Distro = _Distro()
     source: _Source = _Source()
 
@@ -72,6 +67,7 @@ class _Config(msgspec.Struct):
     config: _RunAs | None = None
     history: list[_Step] | None = None
     architecture: str = ""
+    os: str = ""
 
 
 def read_facts(
@@ -89,7 +85,7 @@ def read_facts(
     return ImageFacts(
         distro=distro or UNKNOWN_DISTRO[0],
         distro_version=version or UNKNOWN_DISTRO[1],
-        packages=tuple(dict.fromkeys(_package(artifact) for artifact in listed.artifacts)),
+        packages=read_packages(listed.artifacts, listed.relationships),
         user=run_as.user or "",
         history=history,
         exposed_ports=tuple(run_as.exposed_ports or ()),
@@ -100,22 +96,10 @@ def read_facts(
         architecture=described.architecture,
         layers=layers,
         size=listed.source.metadata.size,
-    )
-
-
-def _package(artifact: _Artifact) -> Package:
-    """A package's source is itself where Syft names none."""
-    try:
-        origin = msgspec.convert(artifact.metadata or {}, _Metadata)
-    except msgspec.ValidationError:
-        origin = _Metadata()
-    source, version = origin.source, origin.source_version
-    return Package(
-        name=artifact.name,
-        version=artifact.version,
-        type=artifact.type,
-        source=source if isinstance(source, str) and source else artifact.name,
-        source_version=version if isinstance(version, str) and version else artifact.version,
+        distro_like=listed.distro.like,
+        distro_codename=listed.distro.codename,
+        distro_name=listed.distro.name,
+        os_type=described.os,
     )
 
 
