@@ -49,7 +49,7 @@ def packages() -> tuple[Package, ...]:
                 location="/var/lib/dpkg/status",
                 licences=("GPL-2", "LGPL-2.1"),
                 size=100_000 + len(found),
-                origin=f"Debian {(source or name).title()} Maintainers <{name}@packages.debian.org>",
+                origin=f"Debian Maintainers of {source or name} <{name}@packages.debian.org>",
             )
         )
     return tuple(found)
