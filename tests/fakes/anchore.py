@@ -21,6 +21,7 @@ from tests.fakes.anchore_faults import misbehave
 from tests.fakes.anchore_images import ImageCalls, problem_response
 from tests.fakes.anchore_policies import PolicyCalls
 from tests.fakes.anchore_registries import RegistryCalls
+from tests.fakes.anchore_reports import ReportCalls
 from tests.fakes.anchore_store import AnchoreStore
 from tests.fakes.anchore_users import Users
 from tests.fakes.anchore_v2_policies import PolicyCallsV2
@@ -39,6 +40,7 @@ LEVERS = (
     "finish",
     "fail",
     "decide",
+    "holds",
     "registry_says",
     "takes_login",
     "index",
@@ -128,6 +130,7 @@ class FakeAnchore:
         app = web.Application(client_max_size=4 << 20)
         account, base, v2 = self.users.account, f"/{self.speech.api}", self.speech.api == "v2"
         images = ImageCalls(self.store, account, self.speech)
+        reports = ReportCalls(self.store, account, self.speech)
         policies = (PolicyCallsV2 if v2 else PolicyCalls)(self.store, account)
         registries = RegistryCalls(
             self.store, account, account_key="account_name" if v2 else "userId"
@@ -136,6 +139,15 @@ class FakeAnchore:
             ("image_get", "GET", f"{base}/images/{{digest}}", images.get),
             ("image_add", "POST", f"{base}/images", images.add),
             ("image_check", "GET", f"{base}/images/{{digest}}/check", images.check),
+            ("image_content", "GET", f"{base}/images/{{digest}}/content", reports.kinds),
+            ("image_content", "GET", f"{base}/images/{{digest}}/content/{{kind}}", reports.content),
+            (
+                "image_vulnerabilities",
+                "GET",
+                f"{base}/images/{{digest}}/vuln/{{kind}}",
+                reports.vulnerabilities,
+            ),
+            ("feeds", "GET", f"{base}/system/feeds", reports.feeds),
             ("events", "GET", f"{base}/events", images.events),
             ("policies", "GET", f"{base}/policies", policies.all),
             ("policy_get", "GET", f"{base}/policies/{{id}}", policies.get),

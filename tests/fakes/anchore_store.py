@@ -89,6 +89,12 @@ class AnchoreStore:
         self.decisions: dict[tuple[str, str], Decision] = {}
         """By digest and policy; an empty policy: what any says that is not told apart."""
         self.parents: dict[str, str] = {}
+        self.contents: dict[str, dict[str, list[Json]]] = {}
+        """By digest and kind of content: the packages in an image."""
+        self.vulnerable: dict[str, list[Json]] = {}
+        """By digest."""
+        self.feeds: dict[str, tuple[int, float]] = {"debian:12": (40_000, time.time())}
+        """Records of a group, and when it was synced (seconds since the epoch)."""
         self.registry: dict[str, str] = {}
         self.registries: dict[str, dict[str, Json]] = {}
         """By account and registry, with the passwords that nobody is told."""
@@ -157,6 +163,12 @@ class AnchoreStore:
         """What the policy (each, without an id) shall say: `go`, `warn` or `stop`, with the rows
         that fit it."""
         self.decisions[digest, policy] = Decision(final_action=final_action, rows=rows)
+
+    def holds(
+        self, digest: str, packages: dict[str, list[Json]], vulnerable: list[Json] | None = None
+    ) -> None:
+        """What is in the image, by kind of content, and what of it is vulnerable."""
+        self.contents[digest], self.vulnerable[digest] = packages, vulnerable or []
 
     def registry_says(self, what: str, code: str) -> None:
         """Anchore's error code for a full tag or a digest that its registry does not give."""
