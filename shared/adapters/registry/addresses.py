@@ -7,39 +7,17 @@ behind it: docs/design/field-notes.md 3b, row 15).
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Callable
+from ipaddress import ip_address
 
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from shared.adapters.addresses import Address, is_never_asked, is_public
 from shared.adapters.registry.endpoints import named_sockets
 from shared.domain.errors import ErrorKind, PermanentFailure
 from shared.domain.rules import Rules
-
-Address = IPv4Address | IPv6Address
-
-# Services that hand out a machine's own credentials at addresses outside 169.254.0.0/16:
-# AWS and Google over IPv6, Azure's wire server, Alibaba, Oracle.
-_METADATA = frozenset(
-    ip_address(text)
-    for text in (
-        "fd00:ec2::254",
-        "fd20:ce::254",
-        "168.63.129.16",
-        "100.100.100.200",
-        "192.0.0.192",
-    )
-)
-_TRANSLATED = (
-    IPv6Network("64:ff9b::/96"),
-    IPv6Network("64:ff9b:1::/48"),
-    IPv6Network("::/96"),
-)
-# Site-local, and translation prefixes whose place of the IPv4 address only their owner knows.
-_LOCAL = (IPv6Network("fec0::/10"), IPv6Network("64:ff9b:1::/48"))
-_UNSPECIFIED = (ip_network("0.0.0.0/8"), ip_network("::/128"))
 
 
 class AddressGuard(AbstractResolver):
@@ -97,10 +75,9 @@ class AddressGuard(AbstractResolver):
 
     def _forbidden(self, address: Address, host: str, port: int) -> str:
         """Why `address` may not be asked for `host`, or an empty text."""
-        forms = tuple(_forms(address))
-        if any(_never(form) for form in forms):
+        if is_never_asked(address):
             return "link-local, metadata and reserved addresses are never asked"
-        if all(_is_public(form) for form in forms) or (host, port) in named_sockets(self._rules()):
+        if is_public(address) or (host, port) in named_sockets(self._rules()):
             return ""
         return (
             "loopback and private addresses are asked only for hosts that the rules name: "
@@ -110,33 +87,3 @@ class AddressGuard(AbstractResolver):
 
 def _refused(host: str, port: int, reason: str) -> PermanentFailure:
     return PermanentFailure(f"{host}:{port} is not asked: {reason}", kind=ErrorKind.REFUSED)
-
-
-def _forms(address: Address) -> Iterator[Address]:
-    """The address, and the IPv4 addresses that an IPv6 one may be translated to."""
-    yield address
-    if isinstance(address, IPv4Address):
-        return
-    if address.ipv4_mapped:
-        yield address.ipv4_mapped
-    if address.sixtofour:
-        yield address.sixtofour
-    if address.teredo:
-        yield from address.teredo
-    if any(address in network for network in _TRANSLATED) and int(address) > 1:
-        yield IPv4Address(int(address) & 0xFFFFFFFF)
-
-
-def _is_public(address: Address) -> bool:
-    local = isinstance(address, IPv6Address) and any(address in network for network in _LOCAL)
-    return address.is_global and not local
-
-
-def _never(address: Address) -> bool:
-    return (
-        address.is_link_local
-        or address.is_multicast
-        or address in _METADATA
-        or any(address in network for network in _UNSPECIFIED if network.version == address.version)
-        or (isinstance(address, IPv4Address) and address.is_reserved)
-    )
