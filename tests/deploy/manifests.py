@@ -96,7 +96,7 @@ def _mounted(
     writable = []
     for mount in spec["containers"][0]["volumeMounts"]:
         volume, folder = volumes[mount["name"]], mount["mountPath"]
-        if "emptyDir" in volume:
+        if {"emptyDir", "persistentVolumeClaim"} & set(volume):
             writable.append(folder)
         else:
             held = _held(manifests.files, volume)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from services.scanner.settings import GIB, ScannerSettings
 from shared.adapters.kubernetes.failures import ROLE
 from shared.runtime.settings import Port
 from tests.deploy.manifests import (
@@ -331,7 +332,7 @@ def test_changed_keys_and_secrets_restart_whoever_reads_them(everything: Manifes
         else ("ConfigMap", volume["configMap"]["name"])
         for pod in pods(everything)
         for volume in pod["spec"]["volumes"]
-        if "emptyDir" not in volume and not optional(volume)
+        if not {"emptyDir", "persistentVolumeClaim"} & set(volume) and not optional(volume)
     }
     assert used == set(everything.files)
 
@@ -348,6 +349,31 @@ def test_changed_rules_restart_nobody_since_processes_follow_the_mounted_file(
             for mount in pod["spec"]["containers"][0]["volumeMounts"]
         ]
         assert not any("subPath" in mount for mount in mounts)
+
+
+def test_what_the_scanner_knows_outlives_its_pod_and_two_pods_never_have_it(
+    everything: Manifests,
+) -> None:
+    scanner = everything.one("Deployment", "imagegate-scanner")["spec"]
+    (claim,) = everything.all("PersistentVolumeClaim")
+    volumes = {volume["name"]: volume for volume in scanner["template"]["spec"]["volumes"]}
+    assert volumes["state"] == {
+        "name": "state",
+        "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]},
+    }
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert (scanner["replicas"], scanner["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_scanner_has_room_for_all_analyses_that_it_may_make_at_a_time(
+    everything: Manifests,
+) -> None:
+    (claim,) = everything.all("PersistentVolumeClaim")
+    size = claim["spec"]["resources"]["requests"]["storage"]
+    assert size.endswith("Gi")
+    told = ScannerSettings()
+    most = told.imagegate_scanner_analyses * told.imagegate_scanner_max_disk
+    assert int(size.removesuffix("Gi")) * GIB > most * 3 / 2
 
 
 def test_only_exceptions_are_made_when_they_are_needed(everything: Manifests) -> None:
