@@ -6,15 +6,18 @@ Differences from Engine are deliberate and listed in docs/design/scanner.md.
 import asyncio
 import re
 import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import msgspec
 
 from services.scanner.analysis.analyses import Analyses
 from services.scanner.analysis.manifest import is_index, read_manifest
-from services.scanner.records import AnalysisFailed, AnalysisStatus, Failure, Image
-from services.scanner.store import images
+from services.scanner.records import AnalysisFailed, AnalysisStatus, Event, EventType, Image
+from services.scanner.store import events, images
 from services.scanner.store.database import Database
 from services.scanner.v1.refusals import Refusal, registry_refusal
+from services.scanner.v1.wire import deletion
 from shared.domain.errors import InvalidReference, StepFailure
 from shared.domain.reference import ImageReference, parse_reference
 from shared.ports.clock import Clock
@@ -77,7 +80,7 @@ class Catalogue:
         return image
 
     async def image(self, digest: str) -> Image:
-        """The record of a digest. Raises Refusal (404)."""
+        """The record of a digest, which is used by this. Raises Refusal (404)."""
         image = await self._find(digest)
         if image is None:
             raise Refusal(404, "image not found in DB")
@@ -91,32 +94,55 @@ class Catalogue:
             raise Refusal(404, f"{digest} was not submitted under the tag {reference.tagged}")
         return image, reference.tagged
 
-    async def list_images(
-        self, *, fulltag: str | None, status: AnalysisStatus | None
-    ) -> list[Image]:
-        """All, or the newest of a tag. Raises Refusal (404) for a tag that is not known."""
-        if not fulltag:
-            return await self._database.run(images.every, status)
+    async def analysed(self, digest: str) -> Image:
+        """The record of an image of which something is known. Raises Refusal (404)."""
+        image = await self.image(digest)
+        if image.status is not AnalysisStatus.ANALYZED:
+            raise Refusal(404, f"image is not analyzed - analysis_status: {image.status}")
+        return image
+
+    async def of_id(self, image_id: str) -> list[Image]:
+        """The records of a config's digest, the newest first. Raises Refusal (404)."""
+        found = await self._database.run(images.of_id, image_id.removeprefix("sha256:"))
+        if not found:
+            raise Refusal(404, "image not found in DB")
+        return found
+
+    async def newest(self, fulltag: str) -> Image:
+        """The newest of a tag. Raises Refusal (404) for a tag that is not known."""
         newest = await self._database.run(images.newest_of_tag, read_tag(fulltag).tagged)
         if newest is None:
             raise Refusal(404, "image data not found in DB")
-        return [newest] if status in (None, newest.status) else []
+        return newest
 
-    async def failures(self, *, fulltag: str | None, page: int, limit: int) -> list[Failure]:
+    async def pages(self, status: AnalysisStatus | None) -> AsyncIterator[list[Image]]:
+        """All images, the newest first, never more than a page of them at once."""
+        last: Image | None = None
+        while page := await self._database.run(images.page, after=last, status=status):
+            last = page[-1]
+            yield page
+
+    async def delete(self, digest: str, *, force: bool) -> dict[str, Any]:
+        """Forget an image; what came of it, in Engine's shape. What is being analysed, or is the
+        newest of a tag, goes with `force` only."""
+        found, problem = await self._database.run(_delete, digest, force=force)
+        return deletion(digest, problem, found=found)
+
+    async def events(
+        self, *, kinds: Sequence[EventType], fulltag: str | None, page: int, limit: int
+    ) -> list[Event]:
         """One more than `limit` when there is a next page."""
         offset = (page - 1) * limit
-        return [
-            *await self._database.run(
-                images.failures, fulltag=fulltag, offset=offset, limit=limit + 1
-            )
-        ]
+        return await self._database.run(
+            events.page, kinds=kinds, fulltag=fulltag, offset=offset, limit=limit + 1
+        )
 
     async def counts(self) -> dict[str, int]:
         """How many images there are of each status."""
         return await self._database.run(images.counts)
 
     async def _find(self, digest: str) -> Image | None:
-        return await self._database.run(images.find, digest)
+        return await self._database.run(_used, digest, now=self._clock.now())
 
     async def _ask_registry(self, reference: ImageReference, digest: str | None) -> tuple[str, str]:
         """(digest, image id), as the registry has them; it must have the manifest."""
@@ -156,6 +182,30 @@ def _image_id(media_type: str, body: bytes, digest: str) -> str:
         except AnalysisFailed:
             pass
     return digest.removeprefix("sha256:")
+
+
+def _used(connection: sqlite3.Connection, digest: str, *, now: int) -> Image | None:
+    found = images.find(connection, digest)
+    if found is not None and found.last_used <= now - images.USED_TO:
+        images.use(connection, digest, now=now)
+    return found
+
+
+def _delete(connection: sqlite3.Connection, digest: str, *, force: bool) -> tuple[bool, str | None]:
+    """(whether it was there, why it stays)."""
+    image = images.find(connection, digest)
+    if image is None:
+        return False, "No image found with the digest"
+    if not force:
+        if image.status is AnalysisStatus.ANALYZING:
+            return True, "cannot delete image that is being analyzed"
+        newest = (images.newest_of_tag(connection, tag.fulltag) for tag in image.tags)
+        if any(one is not None and one.digest == digest for one in newest):
+            return True, (
+                "cannot delete image that is the latest of its tags, and has active subscription"
+            )
+    images.delete(connection, digest)
+    return True, None
 
 
 def _write(

@@ -9,9 +9,10 @@ from services.scanner.bundles.evaluation import Outcome, as_engine_result
 from services.scanner.catalogue import Catalogue
 from services.scanner.judging.judges import Judges
 from services.scanner.judging.questions import Answer, Evaluate, Evaluated, Failed
-from services.scanner.matching.port import MatchingFailed, VulnerabilityData
+from services.scanner.knowledge import Knowledge
+from services.scanner.matching.port import MatchingFailed
 from services.scanner.records import ACCOUNT, AnalysisStatus, Image, Policy
-from services.scanner.store import images, policies
+from services.scanner.store import policies
 from services.scanner.store.database import Database
 from services.scanner.v1.refusals import Refusal
 from services.scanner.v1.wire import check_answer
@@ -26,13 +27,13 @@ class Checks:
         *,
         catalogue: Catalogue,
         database: Database,
-        data: VulnerabilityData,
+        knowledge: Knowledge,
         judges: Judges,
         clock: Clock,
     ) -> None:
         self._catalogue = catalogue
         self._database = database
-        self._data = data
+        self._knowledge = knowledge
         self._judges = judges
         self._clock = clock
 
@@ -81,9 +82,9 @@ class Checks:
         return outcome.status, result
 
     async def _ask(self, image: Image, fulltag: str, policy: Policy, now: int) -> Answer:
-        facts = await self._database.run(images.facts, image.digest) or b""
+        facts = await self._knowledge.facts(image)
         try:
-            matches = await self._data.match(facts)
+            matches = await self._knowledge.matches(image, facts)
         except MatchingFailed as error:
             return Failed("MatchingFailed", str(error))
         return await self._judges.ask(

@@ -1,4 +1,4 @@
-"""What the scanner keeps of images, policies and failures. Times: ms since the epoch."""
+"""What the scanner keeps of images, policies and events. Times: ms since the epoch."""
 
 from enum import StrEnum
 from typing import Literal
@@ -146,6 +146,8 @@ class Image(msgspec.Struct, frozen=True):
     analyzed_at: int | None
     dockerfile: bytes | None
     """As given; None when it has to be guessed."""
+    last_used: int
+    """When somebody asked about it, to the hour."""
     annotations: dict[str, str]
     metadata: Metadata | None
     tags: tuple[Tag, ...]
@@ -162,11 +164,20 @@ class Policy(msgspec.Struct, frozen=True):
     last_updated: int
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """The event of an analysis that failed."""
+class EventType(StrEnum):
+    """Events in Engine's words."""
+
+    ANALYSIS_FAILED = "user.image.analysis.failed"
+    EVALUATION_TURNED = "user.checks.tag.policy_evaluation.update"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that befell an image under one of its tags."""
 
     id: str
+    type: EventType
     fulltag: str
     digest: str
-    reason: str
+    details: msgspec.Raw
+    """As Engine's record of the event has them."""
     at: int

@@ -29,7 +29,8 @@ class ScannerSettings(ProcessSettings, frozen=True, kw_only=True):
     """0 chooses a free one."""
     imagegate_scanner_user: str = ""
     imagegate_scanner_password: Secret = Secret("")
-    """Basic authentication of /v1; may be left out on a loopback address only."""
+    """Basic authentication of /v1; may be left out on a loopback address only. Several, one a line,
+    while it changes; its file is read again when it does."""
     imagegate_rules: Path | None = None
     """The rules file whose `registries` say how images are pulled; none: anonymous HTTPS."""
     imagegate_scanner_feed: Path | None = None
@@ -69,6 +70,11 @@ class ScannerSettings(ProcessSettings, frozen=True, kw_only=True):
                 "IMAGEGATE_SCANNER_USER and IMAGEGATE_SCANNER_PASSWORD must be set to listen on "
                 f"{self.imagegate_scanner_host}: only a loopback address may go without"
             )
+
+    def passwords(self) -> tuple[str, ...]:
+        """All that count at this moment; the first is the one to send."""
+        lines = self.imagegate_scanner_password.current().splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
 
     @property
     def folder(self) -> Path:

@@ -13,12 +13,14 @@ import msgspec
 from services.scanner.analysis.analyses import Analyses
 from services.scanner.analysis.analyst import AnalysisLimits, Analyst
 from services.scanner.analysis.syft import SyftLimits, find_syft
-from services.scanner.app import ScannerApi
+from services.scanner.app import scanner_app
 from services.scanner.bundles.policy_book import PolicyBook
 from services.scanner.catalogue import Catalogue
 from services.scanner.checks import Checks
 from services.scanner.feeds.feed import Feed
 from services.scanner.judging.judges import open_judges
+from services.scanner.knowledge import Knowledge
+from services.scanner.looking import Looking
 from services.scanner.matching.osv import OsvData
 from services.scanner.settings import ScannerSettings
 from services.scanner.store.database import open_database
@@ -90,21 +92,27 @@ async def run_scanner(
             clock=clock,
             registry_seconds=settings.imagegate_scanner_registry_seconds,
         )
-        api = ScannerApi(
+        knowledge = Knowledge(database=database, data=data)
+        app = scanner_app(
             catalogue=catalogue,
             checks=Checks(
-                catalogue=catalogue, database=database, data=data, judges=judges, clock=clock
+                catalogue=catalogue,
+                database=database,
+                knowledge=knowledge,
+                judges=judges,
+                clock=clock,
             ),
+            looking=Looking(catalogue=catalogue, knowledge=knowledge, data=data),
             policies=policies,
             data=data,
             version=version("imagegate"),
             user=settings.imagegate_scanner_user,
-            password=settings.imagegate_scanner_password.value,
+            passwords=settings.passwords,
         )
         await stack.enter_async_context(analyses.working(settings.imagegate_scanner_analyses))
         bound = await stack.enter_async_context(
             serve(
-                api.application(),
+                app,
                 host=settings.imagegate_scanner_host,
                 port=settings.imagegate_scanner_port,
             )

@@ -119,7 +119,7 @@ async def embedded(
             guarded_transport(
                 url=serving.url,
                 user=settings.scanner.imagegate_scanner_user,
-                password=settings.scanner.imagegate_scanner_password.value,
+                password=next(iter(settings.scanner.passwords()), ""),
                 metrics=counted,
             )
         )

@@ -39,7 +39,7 @@ class Analyses:
     async def working(self, count: int) -> AsyncIterator[None]:
         """Work from here to the end of the block; what is in flight then stays queued."""
         await self._analyst.clear()
-        waiting = await self._database.run(images.requeue_interrupted)
+        waiting = await self._database.run(images.requeue)
         if waiting:
             log.info("analyses resumed", extra={"waiting": waiting})
         workers = [

@@ -14,62 +14,34 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from shared.domain.errors import InvalidSettings
+from services.scanner.store.schema import add_functions, ensure_schema
+from shared.domain.errors import ImagegateError, InvalidSettings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
+MAX_WAL = 64 * 1024**2
+"""Bytes that the write-ahead log keeps of the disk after a checkpoint."""
 
-_SCHEMA = """
-CREATE TABLE images (
-    digest TEXT PRIMARY KEY,
-    image_id TEXT NOT NULL,
-    repository TEXT NOT NULL,
-    status TEXT NOT NULL,
-    attempt INTEGER NOT NULL,
-    queued_at INTEGER NOT NULL,
-    created_at INTEGER NOT NULL,
-    last_updated INTEGER NOT NULL,
-    analyzed_at INTEGER,
-    dockerfile BLOB,
-    annotations BLOB NOT NULL,
-    facts BLOB
-) STRICT;
-CREATE INDEX images_by_status ON images (status, queued_at);
-CREATE TABLE tags (
-    digest TEXT NOT NULL REFERENCES images (digest) ON DELETE CASCADE,
-    fulltag TEXT NOT NULL,
-    detected_at INTEGER NOT NULL,
-    PRIMARY KEY (digest, fulltag)
-) STRICT;
-CREATE INDEX tags_by_name ON tags (fulltag, detected_at);
-CREATE TABLE policies (
-    id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    bundle BLOB NOT NULL,
-    active INTEGER NOT NULL,
-    created_at INTEGER NOT NULL,
-    last_updated INTEGER NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX one_active_policy ON policies (active) WHERE active;
-CREATE TABLE failures (
-    id TEXT PRIMARY KEY,
-    fulltag TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX failures_by_tag ON failures (fulltag, at);
-"""
+_FULL = (sqlite3.SQLITE_FULL,)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRIMARY = 0xFF
+"""The part of an error's number that says what kind it is."""
+
+
+class StoreFailed(ImagegateError):
+    """The database could not do it, and nothing of it was done; the message says what to do."""
 
 
 class Database:
     """Runs functions of a connection, each in a transaction, one after the other."""
 
-    def __init__(self, *, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, *, connection: sqlite3.Connection, thread: ThreadPoolExecutor, file: Path
+    ) -> None:
         self._connection = connection
         self._thread = thread
+        self._file = file
 
     async def run(
         self,
@@ -77,13 +49,28 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """`work(connection, ...)`, committed when it returns, rolled back when it raises."""
+        """`work(connection, ...)`, committed when it returns, rolled back when it raises.
+
+        Raises StoreFailed when the disk is full, or the file damaged or out of reach.
+        """
 
         def transaction() -> T:
             with self._connection:
                 return work(self._connection, *args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+        return await self._in_thread(transaction)
+
+    async def tidy(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """`work(connection)` outside a transaction: what none may hold. Raises StoreFailed."""
+        return await self._in_thread(lambda: work(self._connection))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise StoreFailed(_trouble(error, self._file)) from error
 
 
 @asynccontextmanager
@@ -91,9 +78,10 @@ async def open_database(folder: Path) -> AsyncIterator[Database]:
     """Open `scanner.db` in `folder`, making both. Raises InvalidSettings when that cannot be."""
     loop = asyncio.get_running_loop()
     with _locked(folder), ThreadPoolExecutor(1, thread_name_prefix="scanner-db") as thread:
-        connection = await loop.run_in_executor(thread, _connect, folder / "scanner.db")
+        file = folder / "scanner.db"
+        connection = await loop.run_in_executor(thread, _connect, file)
         try:
-            yield Database(connection=connection, thread=thread)
+            yield Database(connection=connection, thread=thread, file=file)
         finally:
             await loop.run_in_executor(thread, connection.close)
 
@@ -126,27 +114,32 @@ def _connect(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=5.0)
     try:
         connection.row_factory = sqlite3.Row
+        # Before the journal's mode, which writes the file's first page.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
-        _ensure_schema(connection, file)
+        connection.execute(f"PRAGMA journal_size_limit = {MAX_WAL}")
+        add_functions(connection)
+        ensure_schema(connection, file)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise InvalidSettings(
-            f"{file} is not the scanner's database ({error}): move it away to begin anew"
-        ) from error
+        raise InvalidSettings(_trouble(error, file)) from error
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _ensure_schema(connection: sqlite3.Connection, file: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
-    elif version != SCHEMA_VERSION:
-        raise InvalidSettings(
-            f"{file} has schema version {version}, this scanner knows {SCHEMA_VERSION}: use the "
-            "newer imagegate, or move the file away to begin anew"
+def _trouble(error: sqlite3.DatabaseError, file: Path) -> str:
+    """What is wrong with the file, and what to do."""
+    kind = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+    if kind in _FULL:
+        return f"the disk is full: {file} cannot grow; make room there, and ask again"
+    if kind in _DAMAGED:
+        return (
+            f"{file} is damaged, or not the scanner's database ({error}): stop the scanner, move "
+            "the file away and start it again; images are analysed again when they are submitted, "
+            "policies of your own must be pushed again"
         )
+    return f"{file} cannot be used ({error}): look at its disk, its owner and its rights"

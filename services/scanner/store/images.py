@@ -1,26 +1,46 @@
 """Images in the database: the state machine not_analyzed -> analyzing -> analyzed | failed.
 
-The table is the queue: what is not_analyzed waits, oldest first. Each function is one
-transaction on the connection that `services.scanner.database.Database.run` gives it.
+The table is the queue: what is not_analyzed waits, oldest first, what nobody asked for behind all
+else. Each function is one transaction on the connection that `Database.run` gives it.
 """
 
 import sqlite3
-import uuid
-from collections.abc import Sequence
 
 import msgspec
 
-from services.scanner.records import AnalysisStatus, Failure, Image, Metadata, Tag
+from services.scanner.records import (
+    FACTS_VERSION,
+    AnalysisStatus,
+    EventType,
+    Image,
+    Metadata,
+    Tag,
+)
+from services.scanner.store import events
+from services.scanner.store.packed import pack, unpack
 
-KEPT_FAILURES = 1_000
+USED_TO = 3_600_000
+"""ms: so exactly is it kept when an image was used last. A check writes nothing otherwise."""
 
-_ALL = "SELECT * FROM images"
+_ALL = (
+    "SELECT digest, image_id, repository, status, attempt, created_at, last_updated, analyzed_at,"
+    " last_used, dockerfile, annotations, metadata FROM images"
+)
+"""Without the facts: they are large."""
 
 
 def find(connection: sqlite3.Connection, digest: str) -> Image | None:
     """The image of a digest."""
     row = connection.execute(f"{_ALL} WHERE digest = ?", (digest,)).fetchone()
     return _image(connection, row) if row else None
+
+
+def of_id(connection: sqlite3.Connection, image_id: str) -> list[Image]:
+    """The images with a config of this digest, the newest first; at most ten."""
+    rows = connection.execute(
+        f"{_ALL} WHERE image_id = ? ORDER BY created_at DESC, digest LIMIT 10", (image_id,)
+    ).fetchall()
+    return [_image(connection, row) for row in rows]
 
 
 def newest_of_tag(connection: sqlite3.Connection, fulltag: str) -> Image | None:
@@ -32,10 +52,19 @@ def newest_of_tag(connection: sqlite3.Connection, fulltag: str) -> Image | None:
     return _image(connection, row) if row else None
 
 
-def every(connection: sqlite3.Connection, status: AnalysisStatus | None = None) -> list[Image]:
-    """All images, newest first; of one status when it is given."""
+def page(
+    connection: sqlite3.Connection,
+    *,
+    after: Image | None = None,
+    status: AnalysisStatus | None = None,
+    limit: int = 100,
+) -> list[Image]:
+    """The newest images, or those behind `after`; of one status when it is given."""
+    place = (after.created_at, after.digest) if after else (2**62, "")
     rows = connection.execute(
-        f"{_ALL} WHERE status = coalesce(?, status) ORDER BY created_at DESC", (status,)
+        f"{_ALL} WHERE (created_at, digest) < (?, ?) AND status = coalesce(?, status)"
+        " ORDER BY created_at DESC, digest DESC LIMIT ?",
+        (*place, status, limit),
     ).fetchall()
     return [_image(connection, row) for row in rows]
 
@@ -49,7 +78,15 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
 def facts(connection: sqlite3.Connection, digest: str) -> bytes | None:
     """The facts of an analysed image, as JSON."""
     row = connection.execute("SELECT facts FROM images WHERE digest = ?", (digest,)).fetchone()
-    return row["facts"] if row else None
+    return unpack(row["facts"]) if row and row["facts"] else None
+
+
+def use(connection: sqlite3.Connection, digest: str, *, now: int) -> None:
+    """Somebody asked about it."""
+    connection.execute(
+        "UPDATE images SET last_used = ? WHERE digest = ? AND last_used <= ?",
+        (now, digest, now - USED_TO),
+    )
 
 
 def add(
@@ -65,16 +102,15 @@ def add(
     """A new image, waiting for its analysis."""
     connection.execute(
         "INSERT INTO images (digest, image_id, repository, status, attempt, queued_at, created_at,"
-        " last_updated, dockerfile, annotations) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?)"
+        " last_updated, last_used, dockerfile, annotations)"
+        " VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (digest) DO NOTHING",
         (
             digest,
             image_id,
             repository,
             AnalysisStatus.NOT_ANALYZED,
-            now,
-            now,
-            now,
+            *(now, now, now, now),
             dockerfile,
             msgspec.json.encode(annotations),
         ),
@@ -82,12 +118,13 @@ def add(
 
 
 def add_tag(connection: sqlite3.Connection, *, digest: str, fulltag: str, now: int) -> None:
-    """Note that a digest was submitted under a tag."""
+    """Note that a digest was submitted under a tag: from now on somebody waits for its analysis."""
     connection.execute(
         "INSERT INTO tags (digest, fulltag, detected_at) VALUES (?, ?, ?)"
         " ON CONFLICT (digest, fulltag) DO UPDATE SET detected_at = excluded.detected_at",
         (digest, fulltag, now),
     )
+    connection.execute("UPDATE images SET unasked = 0 WHERE digest = ? AND unasked", (digest,))
 
 
 def analyse_again(
@@ -110,7 +147,8 @@ def claim(connection: sqlite3.Connection, *, now: int) -> Image | None:
     """The image that waits longest, now analysing; None when none waits."""
     row = connection.execute(
         "UPDATE images SET status = ?, last_updated = ? WHERE digest ="
-        " (SELECT digest FROM images WHERE status = ? ORDER BY queued_at, rowid LIMIT 1)"
+        " (SELECT digest FROM images WHERE status = ?"
+        " ORDER BY unasked, queued_at, last_used DESC, rowid LIMIT 1)"
         " RETURNING *",
         (AnalysisStatus.ANALYZING, now, AnalysisStatus.NOT_ANALYZED),
     ).fetchone()
@@ -119,67 +157,77 @@ def claim(connection: sqlite3.Connection, *, now: int) -> Image | None:
 
 def finish(connection: sqlite3.Connection, image: Image, *, facts: bytes, now: int) -> bool:
     """The analysis of `image` ended well; False when it no longer counts."""
-    return bool(
-        connection.execute(
-            "UPDATE images SET status = ?, analyzed_at = ?, last_updated = ?, facts = ?"
-            " WHERE digest = ? AND attempt = ?",
-            (AnalysisStatus.ANALYZED, now, now, facts, image.digest, image.attempt),
-        ).rowcount
-    )
+    metadata = msgspec.json.decode(facts, type=Metadata)
+    done = connection.execute(
+        "UPDATE images SET status = ?, unasked = 0, analyzed_at = ?, last_updated = ?, facts = ?,"
+        " facts_version = ?, metadata = ?, judged_by = NULL WHERE digest = ? AND attempt = ?",
+        (
+            AnalysisStatus.ANALYZED,
+            *(now, now),
+            pack(facts),
+            FACTS_VERSION,
+            msgspec.json.encode(metadata),
+            *(image.digest, image.attempt),
+        ),
+    ).rowcount
+    if done:
+        connection.execute("DELETE FROM matches WHERE digest = ?", (image.digest,))
+    return bool(done)
 
 
 def fail(connection: sqlite3.Connection, image: Image, *, reason: str, now: int) -> bool:
     """The analysis of `image` failed; leaves one event a tag. False: it no longer counts."""
     done = connection.execute(
-        "UPDATE images SET status = ?, last_updated = ? WHERE digest = ? AND attempt = ?",
+        "UPDATE images SET status = ?, unasked = 0, last_updated = ?"
+        " WHERE digest = ? AND attempt = ?",
         (AnalysisStatus.FAILED, now, image.digest, image.attempt),
     ).rowcount
     if not done:
         return False
-    connection.executemany(
-        "INSERT INTO failures (id, fulltag, digest, reason, at)"
-        " SELECT ?, fulltag, digest, ?, ? FROM tags WHERE digest = ? AND fulltag = ?",
-        [(uuid.uuid4().hex, reason, now, image.digest, tag) for tag in _tags(connection, image)],
-    )
-    connection.execute(
-        "DELETE FROM failures WHERE id NOT IN"
-        " (SELECT id FROM failures ORDER BY at DESC, rowid DESC LIMIT ?)",
-        (KEPT_FAILURES,),
-    )
+    for tag in tags(connection, image.digest):
+        events.add(
+            connection,
+            kind=EventType.ANALYSIS_FAILED,
+            fulltag=tag.fulltag,
+            digest=image.digest,
+            details={"msg": reason},
+            now=now,
+        )
     return True
 
 
-def requeue_interrupted(connection: sqlite3.Connection) -> int:
-    """At the start: what a former process was analysing waits again; how many wait in all."""
+def requeue(connection: sqlite3.Connection) -> int:
+    """At the start: what a former process was analysing waits again, and behind all else what
+    was analysed for facts of an older version. How many wait in all."""
     connection.execute(
         "UPDATE images SET status = ? WHERE status = ?",
         (AnalysisStatus.NOT_ANALYZED, AnalysisStatus.ANALYZING),
     )
+    connection.execute(
+        "UPDATE images SET status = ?, unasked = 1, attempt = attempt + 1"
+        " WHERE status = ? AND facts_version < ?",
+        (AnalysisStatus.NOT_ANALYZED, AnalysisStatus.ANALYZED, FACTS_VERSION),
+    )
     return counts(connection).get(AnalysisStatus.NOT_ANALYZED, 0)
 
 
-def failures(
-    connection: sqlite3.Connection, *, fulltag: str | None, offset: int, limit: int
-) -> Sequence[Failure]:
-    """Events of failed analyses, newest first; of one tag when it is given."""
+def delete(connection: sqlite3.Connection, digest: str) -> bool:
+    """Forget an image with all that belongs to it, its events too."""
+    connection.execute("DELETE FROM events WHERE digest = ?", (digest,))
+    return bool(connection.execute("DELETE FROM images WHERE digest = ?", (digest,)).rowcount)
+
+
+def tags(connection: sqlite3.Connection, digest: str) -> tuple[Tag, ...]:
+    """The tags it was submitted under, the oldest first."""
     rows = connection.execute(
-        "SELECT * FROM failures WHERE fulltag = coalesce(?, fulltag)"
-        " ORDER BY at DESC, rowid DESC LIMIT ? OFFSET ?",
-        (fulltag, limit, offset),
+        "SELECT fulltag, detected_at FROM tags WHERE digest = ? ORDER BY detected_at, fulltag",
+        (digest,),
     ).fetchall()
-    return [Failure(**dict(row)) for row in rows]
-
-
-def _tags(connection: sqlite3.Connection, image: Image) -> list[str]:
-    rows = connection.execute("SELECT fulltag FROM tags WHERE digest = ?", (image.digest,))
-    return [row["fulltag"] for row in rows.fetchall()]
+    return tuple(Tag(row["fulltag"], row["detected_at"]) for row in rows)
 
 
 def _image(connection: sqlite3.Connection, row: sqlite3.Row) -> Image:
-    tags = connection.execute(
-        "SELECT fulltag, detected_at FROM tags WHERE digest = ? ORDER BY detected_at, fulltag",
-        (row["digest"],),
-    ).fetchall()
+    metadata = row["metadata"]
     return Image(
         digest=row["digest"],
         image_id=row["image_id"],
@@ -189,8 +237,9 @@ def _image(connection: sqlite3.Connection, row: sqlite3.Row) -> Image:
         created_at=row["created_at"],
         last_updated=row["last_updated"],
         analyzed_at=row["analyzed_at"],
+        last_used=row["last_used"],
         dockerfile=row["dockerfile"],
         annotations=msgspec.json.decode(row["annotations"], type=dict[str, str]),
-        metadata=msgspec.json.decode(row["facts"], type=Metadata) if row["facts"] else None,
-        tags=tuple(Tag(tag["fulltag"], tag["detected_at"]) for tag in tags),
+        metadata=msgspec.json.decode(metadata, type=Metadata) if metadata else None,
+        tags=tags(connection, row["digest"]),
     )

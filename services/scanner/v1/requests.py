@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 MAX_DOCKERFILE = 1024**2
 MAX_PAGE = 1_000
+MAX_NAMED = 100
 
 _BASE64 = re.compile(r"[a-zA-Z0-9+/=]+")
 
@@ -50,6 +51,14 @@ def analysis_status(text: str | None) -> AnalysisStatus | None:
     if text not in set(AnalysisStatus):
         raise Malformed(f"'{text}' is not one of {[str(one) for one in AnalysisStatus]}")
     return AnalysisStatus(text)
+
+
+def digests(text: str | None) -> list[str]:
+    """The images that a query names, separated by commas."""
+    named = [one for one in (text or "").split(",") if one]
+    if not 1 <= len(named) <= MAX_NAMED:
+        raise Malformed(f"'imageDigests' must name 1 to {MAX_NAMED} images")
+    return named
 
 
 def basic_credentials(header: str) -> bytes | None:

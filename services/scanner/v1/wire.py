@@ -3,21 +3,22 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from services.scanner.matching.port import DataState
-from services.scanner.records import ACCOUNT, Failure, Image, Policy, Tag
+from services.scanner.records import ACCOUNT, Event, EventType, Image, Policy, Tag
+from services.scanner.v1.timestamps import timestamp, timestamp_us
 from shared.domain.reference import parse_reference
 
 SERVICE = "imagegate-scanner"
 
-
-def timestamp(at: int) -> str:
-    """ISO 8601 in seconds, from ms since the epoch."""
-    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+EVENT_WORDS = {
+    EventType.ANALYSIS_FAILED: ("error", "Failed to analyze image"),
+    EventType.EVALUATION_TURNED: ("info", "Policy evaluation update detected for a tagged image"),
+}
+"""Level and message of events."""
 
 
 def image_record(image: Image) -> dict[str, Any]:
@@ -115,28 +116,27 @@ def check_answer(
     return [{digest: {fulltag: [entry]}}]
 
 
-def events_page(
-    failures: Sequence[Failure], *, base_url: str, page: int, limit: int
-) -> dict[str, Any]:
-    """GET /v1/events; `failures` holds one more than `limit` when there is a next page."""
-    shown = failures[:limit]
+def events_page(events: Sequence[Event], *, base_url: str, page: int, limit: int) -> dict[str, Any]:
+    """GET /v1/events; `events` holds one more than `limit` when there is a next page."""
+    shown = events[:limit]
     return {
         "item_count": len(shown),
-        "next_page": len(failures) > limit,
+        "next_page": len(events) > limit,
         "page": page,
-        "results": [_event(failure, base_url) for failure in shown],
+        "results": [_event(event, base_url) for event in shown],
     }
 
 
-def _event(failure: Failure, base_url: str) -> dict[str, Any]:
-    at = datetime.fromtimestamp(failure.at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _event(event: Event, base_url: str) -> dict[str, Any]:
+    at = timestamp_us(event.at)
+    level, message = EVENT_WORDS[event.type]
     return {
         "created_at": at,
         "event": {
-            "details": {"msg": failure.reason},
-            "level": "error",
-            "message": "Failed to analyze image",
-            "resource": {"id": failure.fulltag, "type": "image_tag", "user_id": ACCOUNT},
+            "details": event.details,
+            "level": level,
+            "message": message,
+            "resource": {"id": event.fulltag, "type": "image_tag", "user_id": ACCOUNT},
             "source": {
                 "base_url": base_url,
                 "hostid": SERVICE,
@@ -144,22 +144,52 @@ def _event(failure: Failure, base_url: str) -> dict[str, Any]:
                 "servicename": SERVICE,
             },
             "timestamp": at,
-            "type": "user.image.analysis.failed",
+            "type": event.type,
         },
-        "generated_uuid": failure.id,
+        "generated_uuid": event.id,
     }
 
 
 def feed_records(state: DataState) -> list[dict[str, Any]]:
-    """GET /v1/system/feeds: what there is data about, up to when."""
+    """GET /v1/system/feeds: what there is data about, up to when, and what is wrong with it."""
     groups = [
         {
+            "covered_packages": one.covers,
             "enabled": True,
-            "last_sync": None if one.as_of is None else timestamp(one.as_of),
+            "ended": one.ended or None,
+            "last_sync": _time(one.as_of),
             "name": one.name,
             "record_count": one.records,
-            "covered_packages": one.covers,
         }
         for one in state.groups
     ]
-    return [{"enabled": True, "groups": groups, "name": "vulnerabilities"}]
+    feed = {
+        "enabled": True,
+        "groups": groups,
+        "last_full_sync": _time(state.as_of),
+        "name": "vulnerabilities",
+        "problem": state.problem or None,
+        "source": state.source,
+    }
+    return [feed]
+
+
+def data_state(state: DataState) -> dict[str, Any]:
+    """What /v1/status says of the data."""
+    return {
+        "as_of": _time(state.as_of),
+        "identity": state.identity,
+        "problem": state.problem or None,
+        "records": sum(one.records for one in state.groups),
+        "source": state.source,
+    }
+
+
+def deletion(digest: str, problem: str | None, *, found: bool) -> dict[str, Any]:
+    """An answer of DELETE /v1/images: its status is 200 whatever came of it."""
+    status = "not_found" if not found else "delete_failed" if problem else "deleting"
+    return {"detail": problem, "digest": digest, "status": status}
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else timestamp(at)

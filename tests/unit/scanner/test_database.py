@@ -4,12 +4,14 @@ import sqlite3
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from services.scanner.records import AnalysisStatus
-from services.scanner.store import images, policies
+from services.scanner.records import AnalysisStatus, EventType
+from services.scanner.store import events, images, policies
 from services.scanner.store.database import open_database
 from shared.domain.errors import InvalidSettings
+from tests.unit.scanner.samples import FACTS
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -53,7 +55,7 @@ async def test_two_scanners_never_share_a_folder(tmp_path: Path) -> None:
 async def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scanner.db").write_bytes(b"not a database, by no means" * 100)
 
-    with pytest.raises(InvalidSettings, match="is not the scanner's database"):
+    with pytest.raises(InvalidSettings, match="not the scanner's database"):
         async with open_database(tmp_path):
             pass
 
@@ -110,7 +112,7 @@ async def test_the_end_of_an_analysis_that_was_asked_anew_does_not_count(tmp_pat
             images.analyse_again, digest=DIGEST, repository="r/a", dockerfile=None, now=3
         )
 
-        assert not await database.run(images.finish, first, facts=b"{}", now=4)
+        assert not await database.run(images.finish, first, facts=msgspec.json.encode(FACTS), now=4)
         assert not await database.run(images.fail, first, reason="late", now=4)
         found = await database.run(images.find, DIGEST)
         assert found is not None
@@ -120,17 +122,19 @@ async def test_the_end_of_an_analysis_that_was_asked_anew_does_not_count(tmp_pat
 async def test_kept_failures_are_bounded(tmp_path: Path) -> None:
     async with open_database(tmp_path) as database:
         await database.run(add)
-        for number in range(images.KEPT_FAILURES + 20):
+        for number in range(events.KEPT + 20):
             await database.run(
                 images.analyse_again, digest=DIGEST, repository="r/a", dockerfile=None, now=number
             )
             image = await database.run(images.claim, now=number)
             assert image is not None
             await database.run(images.fail, image, reason=f"reason {number}", now=number)
-        found = await database.run(images.failures, fulltag=None, offset=0, limit=10_000)
+        found = await database.run(
+            events.page, kinds=[*EventType], fulltag=None, offset=0, limit=10_000
+        )
 
-    assert len(found) == images.KEPT_FAILURES
-    assert found[0].reason == f"reason {images.KEPT_FAILURES + 19}"
+    assert len(found) == events.KEPT
+    assert msgspec.json.decode(found[0].details) == {"msg": f"reason {events.KEPT + 19}"}
 
 
 async def test_at_most_one_policy_is_active(tmp_path: Path) -> None:
