@@ -1,250 +1,135 @@
 """Policy bundles: checked whole when they are pushed, nothing of them ever half applied.
 
 Whatever the scanner does not know (gate, trigger, parameter, action, a form of mapping or
-whitelist, listed images) is refused by name. Shapes: docs/design/anchore-engine.md 7.
+whitelist) is refused by name.
 """
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
-from services.scanner.gates.table import TRIGGERS
-from services.scanner.gates.trigger import Trigger
-from shared.domain.errors import ImagegateError
+from services.scanner.bundles.problems import InvalidBundle, Problem
+from services.scanner.bundles.rules import Policy, read_policy
+from services.scanner.bundles.selection import selection_problems
+from services.scanner.bundles.shapes import (
+    VERSION,
+    WrittenBundle,
+    WrittenMapping,
+    WrittenSelection,
+    read_json,
+    read_shape,
+)
+from services.scanner.bundles.whitelists import Whitelist, item_problems
 
 MAX_BUNDLE = 1024 * 1024
-VERSION = "1_0"
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """One reason, in Engine's words: an entry of `validation_details`."""
+class Bundle(msgspec.Struct, frozen=True):
+    """A bundle that can be applied: its patterns compiled, its parameters read."""
 
-    problem_type: str
-    details: str
-    severity: Literal["error"] = "error"
-
-
-class InvalidBundle(ImagegateError):
-    """A bundle that is refused, with every reason found."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("; ".join(problem.details for problem in problems))
-        self.problems = problems
-
-
-class NoBundle(ImagegateError):
-    """JSON that is not even shaped as a bundle; the message says which key is missing."""
-
-
-class _Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of a bundle, all of whose keys are known."""
-
-
-class RuleParam(_Known, frozen=True):
-    """A parameter as written."""
-
+    id: str
     name: str
-    value: str
+    policies: tuple[Policy, ...]
+    whitelists: tuple[Whitelist, ...]
+    mappings: tuple[WrittenMapping, ...]
+    whitelisted_images: tuple[WrittenSelection, ...]
+    blacklisted_images: tuple[WrittenSelection, ...]
+    written: dict[str, Any]
+    """As it was pushed."""
 
 
-class PolicyRule(_Known, frozen=True):
-    """What must not be found, and what follows when it is."""
-
-    gate: str
-    trigger: str
-    action: Literal["STOP", "WARN", "GO"]
-    params: tuple[RuleParam, ...] = ()
-    id: str = ""
-
-    @property
-    def values(self) -> dict[str, str]:
-        """The parameters by name."""
-        return {param.name: param.value for param in self.params}
-
-
-class Rules(_Known, frozen=True):
-    """A bundle's policy: a list of rules."""
-
-    id: str
-    rules: tuple[PolicyRule, ...]
-    version: str = VERSION
-    name: str = ""
-    comment: str = ""
-
-
-class WhitelistItem(_Known, frozen=True):
-    """A finding that does not count; `*` may end the trigger id."""
-
-    gate: str
-    trigger_id: str
-    id: str = ""
-
-    def covers(self, gate: str, trigger_id: str) -> bool:
-        """Whether it is about this finding."""
-        if gate != self.gate:
-            return False
-        if self.trigger_id.endswith("*"):
-            return trigger_id.startswith(self.trigger_id[:-1])
-        return trigger_id == self.trigger_id
-
-
-class Whitelist(_Known, frozen=True):
-    """Findings that do not count."""
-
-    id: str
-    items: tuple[WhitelistItem, ...] = ()
-    version: str = VERSION
-    name: str = ""
-    comment: str = ""
-
-
-class MappedImage(_Known, frozen=True):
-    """The last part of a mapping: a tag pattern."""
-
-    type: str
-    value: str
-
-
-class Mapping(_Known, frozen=True):
-    """Which images the policies and whitelists are for; `*` matches anything."""
-
-    registry: str
-    repository: str
-    image: MappedImage
-    policy_id: str | None = None
-    policy_ids: tuple[str, ...] = ()
-    whitelist_ids: tuple[str, ...] = ()
-    id: str = ""
-    name: str = ""
-
-    @property
-    def policies(self) -> tuple[str, ...]:
-        """The ids of its policies."""
-        return self.policy_ids or ((self.policy_id,) if self.policy_id else ())
-
-
-class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole bundle."""
-
-    id: str
-    version: str
-    policies: tuple[Rules, ...]
-    mappings: tuple[Mapping, ...]
-    name: str = ""
-    comment: str = ""
-    description: str = ""
-    whitelists: tuple[Whitelist, ...] = ()
-    whitelisted_images: tuple[Any, ...] = ()
-    blacklisted_images: tuple[Any, ...] = ()
-    active: bool | None = None
-    """Written into the bundle by Engine itself, and its `last_updated` too: no part of it."""
-    last_updated: Any = None
-
-
+@lru_cache(maxsize=16)
 def read_bundle(text: bytes) -> Bundle:
-    """Raises NoBundle or InvalidBundle."""
-    try:
-        raw = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise NoBundle(f"Request body is not valid JSON: {error}") from error
-    if not isinstance(raw, dict):
-        raise NoBundle(f"{type(raw).__name__} is not of type 'object'")
-    for key in ("id", "version", "policies", "mappings"):
-        if key not in raw:
-            raise NoBundle(f"'{key}' is a required property")
-    try:
-        bundle = msgspec.convert(raw, Bundle)
-    except msgspec.ValidationError as error:
-        raise InvalidBundle([Problem("ValidationError", f"Not supported: {error}")]) from error
-    if problems := [*_problems(bundle)]:
+    """Raises NoBundle or InvalidBundle. One that was read before is not read again."""
+    raw = read_json(text)
+    written = read_shape(raw)
+    problems = [*_problems(written)]
+    policies: list[Policy] = []
+    for policy in written.policies:
+        read = read_policy(policy)
+        if isinstance(read, Policy):
+            policies.append(read)
+        else:
+            problems += read
+    if problems:
         raise InvalidBundle(problems)
-    return bundle
+    return Bundle(
+        id=written.id,
+        name=written.name,
+        policies=tuple(policies),
+        whitelists=tuple(map(Whitelist, written.whitelists)),
+        mappings=written.mappings,
+        whitelisted_images=written.whitelisted_images,
+        blacklisted_images=written.blacklisted_images,
+        written=raw,
+    )
 
 
-def _problems(bundle: Bundle) -> Iterator[Problem]:
-    if not bundle.id or bundle.version != VERSION:
-        yield Problem("ValidationError", f"a bundle needs an id and the version {VERSION}")
-    for key in ("whitelisted_images", "blacklisted_images"):
-        if getattr(bundle, key):
-            yield Problem("UnsupportedError", f"Not supported by this scanner: {key}")
+def _problems(bundle: WrittenBundle) -> Iterator[Problem]:
+    """All but those of rules."""
+    yield from _versions(bundle)
+    if not bundle.id:
+        yield Problem("ValidationError", "A bundle needs an id")
     yield from _duplicates("policy", [policy.id for policy in bundle.policies])
     yield from _duplicates("whitelist", [whitelist.id for whitelist in bundle.whitelists])
-    for policy in bundle.policies:
-        for rule in policy.rules:
-            yield from _rule_problems(rule)
     for whitelist in bundle.whitelists:
         for item in whitelist.items:
-            yield from _item_problems(item)
+            yield from item_problems(item)
     for mapping in bundle.mappings:
-        yield from _mapping_problems(mapping, bundle)
+        yield from selection_problems(mapping, f"(mapping_id={mapping.id})")
+        yield from _reference_problems(mapping, bundle)
+    for kind, entries in (
+        ("whitelisted_images", bundle.whitelisted_images),
+        ("blacklisted_images", bundle.blacklisted_images),
+    ):
+        for entry in entries:
+            yield from selection_problems(entry, f"({kind}={entry.id})")
+
+
+def _versions(bundle: WrittenBundle) -> Iterator[Problem]:
+    parts: Iterable[tuple[str, str]] = [
+        (f"bundle {bundle.id}", bundle.version),
+        *((f"policy {one.id}", one.version) for one in bundle.policies),
+        *((f"whitelist {one.id}", one.version) for one in bundle.whitelists),
+    ]
+    for what, version in parts:
+        if version != VERSION:
+            yield Problem(
+                "UnsupportedVersionError",
+                f"Found version {version} of the {what}, expected version {VERSION}",
+            )
 
 
 def _duplicates(what: str, ids: list[str]) -> Iterator[Problem]:
-    for one in sorted({one for one in ids if ids.count(one) > 1}):
-        yield Problem("DuplicateIdentifierFoundError", f"the {what} id {one!r} is there twice")
-
-
-def _rule_problems(rule: PolicyRule) -> Iterator[Problem]:
-    where = f"(gate={rule.gate},trigger={rule.trigger},rule_id={rule.id}"
-    triggers = TRIGGERS.get(rule.gate)
-    if triggers is None:
-        yield Problem("GateNotFoundError", f"Unknown gate {where},valid_gates={sorted(TRIGGERS)})")
-        return
-    trigger = triggers.get(rule.trigger)
-    if trigger is None:
-        yield Problem(
-            "TriggerNotFoundError", f"Unknown trigger {where},valid_triggers={sorted(triggers)})"
-        )
-        return
-    yield from _param_problems(rule, trigger, where)
-
-
-def _param_problems(rule: PolicyRule, trigger: Trigger, where: str) -> Iterator[Problem]:
-    values = rule.values
-    if len(values) < len(rule.params):
-        yield Problem("InvalidParameterError", f"A parameter is there twice {where})")
-    for name, value in values.items():
-        if name not in trigger.params:
-            valid = f"valid_parameters={sorted(trigger.params)}"
+    seen: set[str] = set()
+    for one in ids:
+        if one in seen:
             yield Problem(
-                "InvalidParameterError", f"Unknown parameter {where},parameter={name},{valid})"
+                "DuplicateIdentifierFoundError",
+                "Object identifier found multiple times, not unique "
+                f"(identifier={one},identifier_type={what})",
             )
-        elif wrong := trigger.params[name].check(value):
-            yield Problem("ParameterValueInvalidError", f"{name} {wrong} {where},value={value!r})")
-    for name, param in trigger.params.items():
-        if param.required and not values.get(name):
-            yield Problem("ParameterValueInvalidError", f"Required parameter {name} {where})")
-    if wrong := trigger.check(values):
-        yield Problem("ParameterValueInvalidError", f"{wrong} {where})")
+        seen.add(one)
 
 
-def _item_problems(item: WhitelistItem) -> Iterator[Problem]:
-    if item.gate not in TRIGGERS:
+def _reference_problems(mapping: WrittenMapping, bundle: WrittenBundle) -> Iterator[Problem]:
+    if mapping.policy_id and mapping.policy_ids:
         yield Problem(
-            "GateNotFoundError",
-            f"Unknown gate (whitelist_item={item.id},gate={item.gate},"
-            f"valid_gates={sorted(TRIGGERS)})",
-        )
-    if "*" in item.trigger_id[:-1] or not item.trigger_id:
-        yield Problem(
-            "UnsupportedError",
-            f"A whitelisted trigger_id may hold * at its end only (whitelist_item={item.id},"
-            f"trigger_id={item.trigger_id!r})",
-        )
-
-
-def _mapping_problems(mapping: Mapping, bundle: Bundle) -> Iterator[Problem]:
-    if mapping.image.type != "tag":
-        yield Problem(
-            "UnsupportedError",
-            f"Mappings by {mapping.image.type!r} are not supported by this scanner, only by tag "
-            f"(mapping_id={mapping.id})",
+            "ValidationError",
+            "Cannot specify both policy_id and policy_ids properties in mapping rule, must use one "
+            f"or the other (mapping_id={mapping.id})",
         )
     if not mapping.policies:
-        yield Problem("ValidationError", f"A mapping names no policy (mapping_id={mapping.id})")
-    known = {"policy": {one.id for one in bundle.policies}}
-    known["whitelist"] = {one.id for one in bundle.whitelists}
+        yield Problem(
+            "ValidationError",
+            f"No policy_id or policy_ids property found for mapping rule (mapping_id={mapping.id})",
+        )
+    known = {
+        "policy": {one.id for one in bundle.policies},
+        "whitelist": {one.id for one in bundle.whitelists},
+    }
     for kind, ids in (("policy", mapping.policies), ("whitelist", mapping.whitelist_ids)):
         for one in ids:
             if one not in known[kind]:

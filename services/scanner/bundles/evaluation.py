@@ -5,18 +5,19 @@ with an evaluation problem, which no client can take for a pass.
 """
 
 import hashlib
-import re
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from services.scanner.bundles.bundle import Bundle, PolicyRule, Problem, Rules, Whitelist
-from services.scanner.gates.table import TRIGGERS
+from services.scanner.bundles.bundle import Bundle
+from services.scanner.bundles.problems import Problem
+from services.scanner.bundles.rules import ACTIONS, Policy, Rule
+from services.scanner.bundles.selection import Subject, first_match
+from services.scanner.bundles.whitelists import Excuse, Whitelist
 from services.scanner.gates.trigger import CannotEvaluate, Hit, Sight
 from services.scanner.matching.finding import Matches
 from services.scanner.records import ACCOUNT, ImageFacts
-from shared.domain.reference import ImageReference, parse_reference
 
 HEADER = (
     "Image_Id",
@@ -29,8 +30,6 @@ HEADER = (
     "Whitelisted",
     "Policy_Id",
 )
-_ORDER = ("go", "warn", "stop")
-_DATA_RULE = ("vulnerabilities", "vulnerability_data_unavailable")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -41,7 +40,7 @@ class Row(msgspec.Struct, frozen=True):
     trigger: str
     message: str
     action: str
-    whitelisted: dict[str, str] | bool
+    whitelisted: Excuse | Literal[False]
     policy_id: str
 
 
@@ -49,16 +48,35 @@ class Outcome(msgspec.Struct, frozen=True):
     """What came of an evaluation, before it takes Engine's shape."""
 
     rows: tuple[Row, ...] = ()
-    mapping: int | None = None
-    """Which of the bundle's mappings matched."""
     problems: tuple[Problem, ...] = ()
+    mapping: dict[str, Any] | None = None
+    """The mapping that matched, as it was pushed."""
+    whitelisted: dict[str, Any] | None = None
+    """The entry of `whitelisted_images` that matched: the image passes whatever the rows say."""
+    blacklisted: dict[str, Any] | None = None
+    """The entry of `blacklisted_images` that matched: it fails, and this goes before all else."""
+
+    @property
+    def policy_action(self) -> str:
+        """The severest action of the rows; stop when anything could not be evaluated."""
+        if self.problems:
+            return "stop"
+        return max((row.action for row in self.rows), key=ACTIONS.index, default="go")
+
+    @property
+    def reason(self) -> Literal["blacklisted", "whitelisted", "policy_evaluation"]:
+        """What the final action rests on."""
+        if self.blacklisted:
+            return "blacklisted"
+        if self.whitelisted and not self.problems:
+            return "whitelisted"
+        return "policy_evaluation"
 
     @property
     def final_action(self) -> str:
-        """The severest action; stop when anything could not be evaluated."""
-        if self.problems:
-            return "stop"
-        return max((row.action for row in self.rows), key=_ORDER.index, default="go")
+        """The action that counts."""
+        listed = {"blacklisted": "stop", "whitelisted": "go"}
+        return listed.get(self.reason, self.policy_action)
 
     @property
     def status(self) -> Literal["pass", "fail"]:
@@ -67,69 +85,50 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def evaluate(
-    bundle: Bundle, facts: ImageFacts, matches: Matches, *, fulltag: str, now: int
+    bundle: Bundle, facts: ImageFacts, matches: Matches, *, subject: Subject, now: int
 ) -> Outcome:
-    """Apply the first mapping that matches `fulltag`. `now`: ms since the epoch."""
-    position = find_mapping(bundle, parse_reference(fulltag))
-    if position is None:
-        return Outcome(
-            problems=(
-                Problem(
-                    "NoMatchingMapping",
-                    f"no mapping of the bundle {bundle.id} matches {fulltag}: add one for it",
-                ),
-            )
-        )
-    mapping = bundle.mappings[position]
-    today = datetime.fromtimestamp(now / 1000, UTC).date()
-    whitelists = [one for one in bundle.whitelists if one.id in mapping.whitelist_ids]
+    """Apply the first mapping that matches. `now`: ms since the epoch."""
+    place = first_match(bundle.mappings, subject)
     rows: list[Row] = []
     problems: list[Problem] = []
-    for policy in bundle.policies:
-        if policy.id not in mapping.policies:
-            continue
-        sight = Sight(facts, matches, today, _asks_about_all(policy))
-        for rule in _rules_with_silence_broken(policy):
-            try:
-                rows += [_row(rule, hit, policy, whitelists) for hit in _fire(rule, sight)]
-            except CannotEvaluate as error:
-                problems.append(Problem("TriggerEvaluationError", f"rule {rule.id}: {error}"))
-    return Outcome(tuple(rows), position, tuple(problems))
-
-
-def find_mapping(bundle: Bundle, image: ImageReference) -> int | None:
-    """Which mapping is the first whose patterns fit registry, repository and tag."""
-    for position, mapping in enumerate(bundle.mappings):
-        parts = (
-            (mapping.registry, image.host),
-            (mapping.repository, image.path),
-            (mapping.image.value, image.tag or ""),
+    if place is not None:
+        mapping = bundle.mappings[place]
+        whitelists = [one for one in bundle.whitelists if one.id in mapping.whitelist_ids]
+        for policy in bundle.policies:
+            if policy.id in mapping.policies:
+                sight = Sight(facts, matches, now, policy.asked, policy.all_packages)
+                rows += _apply(policy, sight, whitelists, problems)
+    whitelisted = first_match(bundle.whitelisted_images, subject)
+    blacklisted = first_match(bundle.blacklisted_images, subject)
+    if place is None and whitelisted is None:
+        problems.append(
+            Problem(
+                "NoMatchingMapping",
+                f"no mapping of the bundle {bundle.id} matches {subject.fulltag}: add one for it",
+            )
         )
-        if all(_fits(pattern, text) for pattern, text in parts):
-            return position
-    return None
+    return Outcome(
+        rows=tuple(rows),
+        problems=tuple(problems),
+        mapping=_written(bundle, "mappings", place),
+        whitelisted=_written(bundle, "whitelisted_images", whitelisted),
+        blacklisted=_written(bundle, "blacklisted_images", blacklisted),
+    )
 
 
 def as_engine_result(
-    outcome: Outcome, *, bundle: dict[str, Any], digest: str, image_id: str, fulltag: str, now: int
+    outcome: Outcome,
+    *,
+    bundle: dict[str, Any] | msgspec.Raw,
+    digest: str,
+    image_id: str,
+    fulltag: str,
+    now: int,
 ) -> dict[str, Any]:
     """`detail.result` of a check, as recorded from Engine 1.1; `bundle` as it was pushed."""
-    rows = [
-        (
-            image_id,
-            fulltag,
-            row.trigger_id,
-            row.gate,
-            row.trigger,
-            row.message,
-            row.action,
-            row.whitelisted,
-            row.policy_id,
-        )
-        for row in outcome.rows
-    ]
+    rows = [(image_id, fulltag, *msgspec.structs.astuple(row)) for row in outcome.rows]
     table = {
-        "final_action": outcome.final_action,
+        "final_action": outcome.policy_action,
         "header": HEADER,
         "row_count": len(rows),
         "rows": rows,
@@ -139,15 +138,13 @@ def as_engine_result(
         "created_at": now // 1000,
         "evaluation_problems": outcome.problems,
         "final_action": outcome.final_action,
-        "final_action_reason": "policy_evaluation",
+        "final_action_reason": outcome.reason,
         "image_digest": digest,
         "image_id": image_id,
         "last_modified": now // 1000,
-        "matched_blacklisted_images_rule": False,
-        "matched_mapping_rule": (
-            False if outcome.mapping is None else bundle["mappings"][outcome.mapping]
-        ),
-        "matched_whitelisted_images_rule": False,
+        "matched_blacklisted_images_rule": outcome.blacklisted or False,
+        "matched_mapping_rule": outcome.mapping or False,
+        "matched_whitelisted_images_rule": outcome.whitelisted or False,
         "result": {
             image_id: {"result": table},
             "policy_data": [],
@@ -161,58 +158,43 @@ def as_engine_result(
     }
 
 
-def _asks_about_all(policy: Rules) -> bool:
-    return any(rule.values.get("package_type") == "all" for rule in policy.rules)
+def _apply(
+    policy: Policy, sight: Sight, whitelists: Sequence[Whitelist], problems: list[Problem]
+) -> Iterator[Row]:
+    """The policy's rows; a rule that cannot be applied becomes a problem."""
+    for rule in policy.rules:
+        try:
+            hits = dict.fromkeys(rule.trigger.fire(sight, rule.values))
+        except CannotEvaluate as error:
+            problems.append(Problem("TriggerEvaluationError", f"rule {rule.id}: {error}"))
+            continue
+        for hit in hits:
+            trigger_id = hit.trigger_id or _derived_id(rule, hit)
+            excuse = _excuse(rule.gate, trigger_id, whitelists, sight.now)
+            yield Row(
+                trigger_id=trigger_id,
+                gate=rule.gate,
+                trigger=rule.name,
+                message=hit.message,
+                action="go" if excuse else rule.action,
+                whitelisted=excuse or False,
+                policy_id=policy.id,
+            )
 
 
-def _rules_with_silence_broken(policy: Rules) -> list[PolicyRule]:
-    """The rules, and a warning of missing data where vulnerabilities are asked for without it.
-
-    Otherwise a package that the feed does not cover would look clean.
-    """
-    asked = {(rule.gate, rule.trigger) for rule in policy.rules}
-    rules = list(policy.rules)
-    if ("vulnerabilities", "package") in asked and _DATA_RULE not in asked:
-        rules.append(PolicyRule(*_DATA_RULE, action="WARN", id="imagegate-data-unavailable"))
-    return rules
-
-
-def _fire(rule: PolicyRule, sight: Sight) -> list[Hit]:
-    return [*TRIGGERS[rule.gate][rule.trigger].fire(sight, rule.values)]
-
-
-def _row(rule: PolicyRule, hit: Hit, policy: Rules, whitelists: list[Whitelist]) -> Row:
-    trigger_id = hit.trigger_id or _derived_id(rule, hit)
-    excused = _excuse(rule.gate, trigger_id, whitelists)
-    return Row(
-        trigger_id=trigger_id,
-        gate=rule.gate,
-        trigger=rule.trigger,
-        message=hit.message,
-        action="go" if excused else rule.action.lower(),
-        whitelisted=excused or False,
-        policy_id=policy.id,
-    )
-
-
-def _derived_id(rule: PolicyRule, hit: Hit) -> str:
+def _derived_id(rule: Rule, hit: Hit) -> str:
     """As Engine does, so that its whitelists fit."""
-    text = rule.gate + rule.trigger + (hit.identity or hit.message)
+    text = rule.gate + rule.name + (hit.identity or hit.message)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _excuse(gate: str, trigger_id: str, whitelists: list[Whitelist]) -> dict[str, str] | None:
-    for whitelist in whitelists:
-        for item in whitelist.items:
-            if item.covers(gate, trigger_id):
-                return {
-                    "matched_rule_id": item.id,
-                    "whitelist_id": whitelist.id,
-                    "whitelist_name": whitelist.name,
-                }
-    return None
+def _excuse(gate: str, trigger_id: str, whitelists: Sequence[Whitelist], now: int) -> Excuse | None:
+    found = (one.excuse(gate, trigger_id, now) for one in whitelists)
+    return next((excuse for excuse in found if excuse), None)
 
 
-def _fits(pattern: str, text: str) -> bool:
-    """`*` stands for anything, nothing included; all else for itself."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+def _written(bundle: Bundle, key: str, place: int | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    entry: dict[str, Any] = bundle.written[key][place]
+    return entry

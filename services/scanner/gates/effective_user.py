@@ -6,11 +6,29 @@ is the config's User (docs/design/scanner.md, "Differences from Engine").
 """
 
 import re
+from collections.abc import Iterator
+
+from services.scanner.gates.params import Values
+from services.scanner.gates.trigger import Hit, Sight
 
 # Runtimes read the part before the colon with Go's Atoi: signs and leading zeros are allowed,
 # and what does not fit 32 bits has become 0 in some of them (CVE-2024-40635).
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _LARGEST_ID = 2**31 - 1
+
+
+def effective_user(sight: Sight, values: Values) -> Iterator[Hit]:
+    """Fires for a user who is on a blacklist, or not on a whitelist."""
+    user = sight.facts.user.strip()
+    root = is_root(user) or sight.facts.user_id == 0
+    shown = user or "root"
+    if root and shown not in {*values["users"], "root"}:
+        shown = f"{shown} (root)"
+    listed = any(map(is_root, values["users"])) if root else user in values["users"]
+    if values["type"] == "blacklist" and listed:
+        yield Hit(f"User {shown} found as effective user, which is explicity not allowed")
+    if values["type"] == "whitelist" and not listed:
+        yield Hit(f"User {shown} found as effective user, which is not on the allowed list")
 
 
 def is_root(user: str) -> bool:
@@ -22,10 +40,3 @@ def is_root(user: str) -> bool:
     if not digits or name.startswith("-"):
         return True
     return len(digits) > len(str(_LARGEST_ID)) or int(digits) > _LARGEST_ID
-
-
-def listed(user: str, users: frozenset[str]) -> bool:
-    """Whether a list of a policy means `user`: any spelling of root means every one of them."""
-    if is_root(user):
-        return any(is_root(one) for one in users)
-    return user in users

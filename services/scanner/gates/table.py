@@ -7,31 +7,59 @@ docs/design/anchore-engine.md 5 and 7; where ours differ on purpose, docs/design
 from collections.abc import Iterator, Mapping
 
 from services.scanner.gates.dockerfile import DOCKERFILE
-from services.scanner.gates.trigger import Hit, Param, Params, Sight, Trigger
+from services.scanner.gates.metadata import METADATA
+from services.scanner.gates.packages import PACKAGES
+from services.scanner.gates.params import Values
+from services.scanner.gates.trigger import Hit, Sight, Trigger
 from services.scanner.gates.vulnerabilities import VULNERABILITIES
-from services.scanner.records import os_packages
 
 
-def _blacklisted_package(sight: Sight, params: Params) -> Iterator[Hit]:
-    name, version = params["name"], params.get("version")
-    for package in os_packages(sight.facts):
-        if package.name == name and version in (None, package.version):
-            yield Hit("Package is blacklisted: " + "-".join(filter(None, (name, version))))
-            return
-
-
-def _always(sight: Sight, params: Params) -> Iterator[Hit]:
+def _always(sight: Sight, values: Values) -> Iterator[Hit]:
+    """Fires for every image."""
     yield Hit("Unconditional trigger match")
 
 
 TRIGGERS: Mapping[str, Mapping[str, Trigger]] = {
     "always": {"always": Trigger(_always)},
     "dockerfile": DOCKERFILE,
-    "packages": {
-        "blacklist": Trigger(
-            _blacklisted_package, {"name": Param(required=True), "version": Param()}
-        ),
-    },
+    "metadata": METADATA,
+    "packages": PACKAGES,
     "vulnerabilities": VULNERABILITIES,
 }
 """Gate -> trigger -> what it takes and does."""
+
+ENDED: Mapping[str, str] = {
+    "anchoresec": "vulnerabilities",
+    "dockerfilecheck": "dockerfile",
+    "filecheck": "files",
+    "fileparse_passwd": "passwd_file",
+    "gemcheck": "gems",
+    "imagecheck": "",
+    "licblacklist": "licenses",
+    "metadatacheck": "metadata",
+    "npmcheck": "npms",
+    "pkgblacklist": "packages",
+    "pkgcheck": "packages",
+    "pkgdiff": "",
+    "secretcheck": "secret_scans",
+    "suiddiff": "",
+}
+"""Gates that Engine gave up (its `eol`), and what took their place; empty: nothing did."""
+
+_NO_FILES = "the scanner keeps packages and configuration of an image, none of its files"
+
+NOT_HERE: Mapping[tuple[str, str], str] = {
+    ("packages", "verify"): _NO_FILES,
+    ("files", ""): _NO_FILES,
+    ("licenses", ""): "there are no rules about licences here",
+    ("malware", ""): "nothing looks for malware here",
+    (
+        "npms",
+        "",
+    ): "there is no list of all npm packages here; packages/blacklist knows them by name",
+    ("passwd_file", ""): _NO_FILES,
+    ("retrieved_files", ""): _NO_FILES,
+    ("ruby_gems", ""): "there is no list of all gems here; packages/blacklist knows them by name",
+    ("secret_scans", ""): _NO_FILES,
+}
+"""What Engine has and the scanner has not: (gate, trigger; empty: the whole gate) -> why."""

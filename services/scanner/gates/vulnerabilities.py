@@ -1,137 +1,118 @@
-"""The gate `vulnerabilities`: what the feed knows of an image, and what it does not."""
+"""The gate `vulnerabilities`: what the data knows of an image, and what it does not."""
 
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from services.scanner.gates.trigger import (
-    BOOLEAN,
-    Hit,
+from services.scanner.gates.comparing import ORDERED
+from services.scanner.gates.params import (
     Param,
-    Params,
-    Sight,
-    Trigger,
+    Values,
+    boolean,
+    names,
     one_of,
+    pattern,
+    score,
     whole_number,
 )
+from services.scanner.gates.trigger import Hit, Sight, Trigger
+from services.scanner.gates.unavailable import data_unavailable, stale_feed
+from services.scanner.gates.vulnerable import (
+    PACKAGE_TYPES,
+    PUBLISHED_SCORES,
+    SCORES,
+    VENDOR_SCORES,
+    fits,
+    score_of,
+)
 from services.scanner.matching.finding import Finding, Severity
-from services.scanner.records import OS_PACKAGES, Package, os_packages
+from services.scanner.records import OS_PACKAGES
 
-_NAMED = 10
-
-_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    ">": operator.gt,
-    "<=": operator.le,
-    ">=": operator.ge,
-}
+_COMPARISON = Param(one_of(*ORDERED))
 
 
-def _vulnerable_package(sight: Sight, params: Params) -> Iterator[Hit]:
-    wanted = params.get("severity")
-    compare = _COMPARISONS[params["severity_comparison"]] if wanted else None
+def _vulnerable_package(sight: Sight, values: Values) -> Iterator[Hit]:
+    """Fires for each vulnerability of a package that all conditions of the rule fit."""
     for found in sight.matches.findings:
-        severity = found.severity
-        if compare and wanted and not compare(severity, Severity[wanted.upper()]):
-            continue
-        if not _fix_fits(found, params.get("fix_available")):
-            continue
-        fixed = f"(fixed in: {found.fixed})" if found.fixed else ""
-        yield Hit(
-            f"{severity.name} Vulnerability found in os package type (dpkg) - "
-            f"{found.package.name} {fixed}({found.id} - {found.url})",
-            trigger_id=f"{found.id}+{found.package.name}",
-        )
+        if fits(found, values, sight.now) is True:
+            yield Hit(_message(found, values), trigger_id=f"{found.id}+{found.package.name}")
 
 
-def _fix_fits(found: Finding, wanted: str | None) -> bool:
-    return wanted is None or (found.fixed is not None) == (wanted == "true")
+def _message(found: Finding, values: Values) -> str:
+    package = found.package
+    origin = "os" if package.type in OS_PACKAGES else "non-os"
+    kind = PACKAGE_TYPES.get(package.type, package.type)
+    fixed = f"(fixed in: {found.fixed})" if found.fixed else ""
+    return (
+        f"{found.severity.name} Vulnerability found in {origin} package type ({kind}) - "
+        f"{package.name} {fixed}{_scores(found, values, PUBLISHED_SCORES)}{_days(found, values)}"
+        f"{_scores(found, values, VENDOR_SCORES)}({found.id} - {found.url})"
+    )
 
 
-def _severity_pair(params: Params) -> str:
-    if ("severity" in params) == ("severity_comparison" in params):
-        return ""
-    return "severity and severity_comparison must be given together"
+def _scores(found: Finding, values: Values, kinds: tuple[str, ...]) -> str:
+    """The scores that the rule asks for."""
+    return _in_brackets({name: str(score_of(found, name)) for name in kinds if name in values})
 
 
-def _data_unavailable(sight: Sight, params: Params) -> Iterator[Hit]:
-    """What the feed cannot say: of an unknown release, packages it does not cover, severities.
-
-    Engine's trigger knows the first only.
-    """
-    facts, matches = sight.facts, sight.matches
-    release = matches.group
-    if matches.unavailable:
-        yield Hit(
-            f"Distro-specific feed data not found for distro namespace: {release}. "
-            "Cannot perform CVE scan OS/distro packages"
-        )
-    elif not os_packages(facts):
-        yield Hit(
-            f"The image says that it is {release} but lists no package of it. "
-            "Cannot perform CVE scan OS/distro packages"
-        )
-    else:
-        yield from _uncovered(sight, release)
-    unscored = [
-        f"{found.id}+{found.package.name}"
-        for found in matches.findings
-        if found.severity is Severity.UNKNOWN
-    ]
-    if unscored:
-        yield _hit_naming("Vulnerabilities without a known severity", unscored)
+def _days(found: Finding, values: Values) -> str:
+    """The days since which the rule counts, where they are known."""
+    dates = {"max_days_since_creation": found.published, "max_days_since_fix": found.fix_published}
+    return _in_brackets(
+        {
+            name: datetime.fromtimestamp(at / 1000, UTC).date().isoformat()
+            for name, at in dates.items()
+            if name in values and at is not None
+        }
+    )
 
 
-def _uncovered(sight: Sight, release: str) -> Iterator[Hit]:
-    asked = [one for one in sight.facts.packages if sight.all_packages or one.type in OS_PACKAGES]
-    uncovered = frozenset(sight.matches.uncovered)
-    missing = [_label(one) for one in asked if one in uncovered]
-    if missing:
-        yield _hit_naming(
-            f"The vulnerability feed of {release} covers {len(asked) - len(missing)} of "
-            f"{len(asked)} packages. It knows nothing of",
-            missing,
-        )
+def _in_brackets(shown: Mapping[str, str]) -> str:
+    return f"({' '.join(f'{name}={text}' for name, text in shown.items())})" if shown else ""
 
 
-def _label(package: Package) -> str:
-    return package.name if package.type in OS_PACKAGES else f"{package.name} ({package.type})"
+def _blacklist(sight: Sight, values: Values) -> Iterator[Hit]:
+    """Fires once, naming all of the listed vulnerabilities that were found, by any of their ids."""
+    there: set[str] = set()
+    for found in sight.matches.findings:
+        if not (values.get("vendor_only") and found.will_not_fix):
+            there.update(one.casefold() for one in (found.id, *found.advisories))
+    detected = [one for one in values["vulnerability_ids"] if one.casefold() in there]
+    if detected:
+        yield Hit(f"Blacklisted vulnerabilities detected: {detected}")
 
 
-def _hit_naming(what: str, names: list[str]) -> Hit:
-    """Shows the first names; the id depends on all of them, so that it accepts no others."""
-    every = sorted(set(names))
-    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
-    return Hit(f"{what}: {', '.join(every[:_NAMED])}{more}", identity=",".join(every))
-
-
-def _stale_feed(sight: Sight, params: Params) -> Iterator[Hit]:
-    as_of, days = sight.matches.as_of, int(params["max_days_since_sync"])
-    if (
-        as_of is None
-        or (sight.today - datetime.fromtimestamp(as_of / 1000, UTC).date()).days > days
-    ):
-        yield Hit(
-            f"The vulnerability feed for this image distro is older than MAXAGE ({days}) days"
-        )
+def _package_problem(values: Values) -> str:
+    for name in ("severity", *SCORES):
+        if (name in values) != (f"{name}_comparison" in values):
+            return f"{name} and {name}_comparison must be given together"
+    if "max_days_since_fix" in values and not values.get("fix_available"):
+        return "max_days_since_fix means something only with fix_available true"
+    return ""
 
 
 VULNERABILITIES: Mapping[str, Trigger] = {
     "package": Trigger(
         _vulnerable_package,
         {
-            "package_type": Param(required=True, check=one_of("os", "all")),
-            "severity_comparison": Param(check=one_of(*_COMPARISONS)),
-            "severity": Param(check=one_of(*(level.name.lower() for level in Severity))),
-            "fix_available": BOOLEAN,
+            "package_type": Param(one_of("all", "os", "non-os"), required=True),
+            "severity_comparison": _COMPARISON,
+            "severity": Param(one_of(*(level.name.lower() for level in Severity))),
+            **{name: Param(score) for name in SCORES},
+            **{f"{name}_comparison": _COMPARISON for name in SCORES},
+            "fix_available": Param(boolean),
+            "vendor_only": Param(boolean),
+            "max_days_since_creation": Param(whole_number),
+            "max_days_since_fix": Param(whole_number),
+            "package_path_exclude": Param(pattern),
         },
-        _severity_pair,
+        _package_problem,
     ),
     "stale_feed_data": Trigger(
-        _stale_feed, {"max_days_since_sync": Param(required=True, check=whole_number)}
+        stale_feed, {"max_days_since_sync": Param(whole_number, required=True)}
     ),
-    "vulnerability_data_unavailable": Trigger(_data_unavailable),
+    "vulnerability_data_unavailable": Trigger(data_unavailable),
+    "blacklist": Trigger(
+        _blacklist,
+        {"vulnerability_ids": Param(names, required=True), "vendor_only": Param(boolean)},
+    ),
 }

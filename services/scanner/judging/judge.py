@@ -8,13 +8,15 @@ an image run here, never in the server.
 import os
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
 from services.scanner.analysis.facts import read_facts
-from services.scanner.bundles.bundle import InvalidBundle, NoBundle, read_bundle
+from services.scanner.bundles.bundle import read_bundle
 from services.scanner.bundles.evaluation import as_engine_result, evaluate
+from services.scanner.bundles.problems import InvalidBundle, NoBundle
+from services.scanner.bundles.selection import Subject
 from services.scanner.feeds.feed import Feed
 from services.scanner.judging.questions import (
     LENGTH,
@@ -29,9 +31,14 @@ from services.scanner.judging.questions import (
     Matched,
     Question,
     ReadFacts,
+    ReadGrype,
     Refused,
     Validate,
+    WriteSbom,
+    Written,
 )
+from services.scanner.matching.grype_findings import read_findings
+from services.scanner.matching.grype_sbom import write_sbom
 from services.scanner.records import AnalysisFailed, ImageFacts
 
 
@@ -45,6 +52,8 @@ def answer(question: Question, feed: Feed) -> Answer:
         if isinstance(question, Match):
             facts = msgspec.json.decode(question.facts, type=ImageFacts)
             return Matched(feed.match(facts))
+        if isinstance(question, WriteSbom | ReadGrype):
+            return _about_grype(question)
         return _evaluate(question)
     except Exception as error:
         return Failed(type(error).__name__, str(error)[:500])
@@ -73,14 +82,33 @@ def _read(question: ReadFacts) -> Answer:
     return Facts(facts)
 
 
+def _about_grype(question: WriteSbom | ReadGrype) -> Answer:
+    facts = msgspec.json.decode(question.facts, type=ImageFacts)
+    if isinstance(question, WriteSbom):
+        Path(question.path).write_bytes(write_sbom(facts))
+        return Written()
+    answer = Path(question.answer).read_bytes()
+    matches = read_findings(
+        answer, facts, question.database, data=question.data, built=question.built
+    )
+    return Matched(matches)
+
+
 def _evaluate(question: Evaluate) -> Answer:
     facts = msgspec.json.decode(question.facts, type=ImageFacts)
-    bundle = read_bundle(question.bundle)
-    outcome = evaluate(bundle, facts, question.matches, fulltag=question.fulltag, now=question.now)
-    written: dict[str, Any] = msgspec.json.decode(question.bundle)
+    try:
+        bundle = read_bundle(question.bundle)
+    except (InvalidBundle, NoBundle) as error:
+        return Failed(
+            type(error).__name__,
+            "the policy bundle was stored by another version, and this one does not take it; "
+            f"change it and push it again: {error}"[:2_000],
+        )
+    subject = Subject(question.fulltag, question.digest, question.image_id)
+    outcome = evaluate(bundle, facts, question.matches, subject=subject, now=question.now)
     result = as_engine_result(
         outcome,
-        bundle=written,
+        bundle=msgspec.Raw(question.bundle),
         digest=question.digest,
         image_id=question.image_id,
         fulltag=question.fulltag,

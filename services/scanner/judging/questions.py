@@ -8,8 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from services.scanner.bundles.bundle import Problem
+from services.scanner.bundles.problems import Problem
 from services.scanner.matching.finding import Matches
+from services.scanner.matching.grype_database import GrypeDatabase
 from services.scanner.records import ImageFacts
 
 MAX_FRAME = 64 * 1024**2
@@ -49,7 +50,24 @@ class ReadFacts(msgspec.Struct, frozen=True, tag="read"):
     layers: int
 
 
-Question = Evaluate | Match | Validate | ReadFacts
+class WriteSbom(msgspec.Struct, frozen=True, tag="sbom"):
+    """Write the facts as an SBOM into this file."""
+
+    facts: bytes
+    path: str
+
+
+class ReadGrype(msgspec.Struct, frozen=True, tag="grype"):
+    """What does Grype's answer, a file, about the SBOM of the facts say of them?"""
+
+    facts: bytes
+    answer: str
+    database: GrypeDatabase
+    data: str
+    built: int
+
+
+Question = Evaluate | Match | Validate | ReadFacts | WriteSbom | ReadGrype
 
 
 class Evaluated(msgspec.Struct, frozen=True, tag="evaluated"):
@@ -60,7 +78,7 @@ class Evaluated(msgspec.Struct, frozen=True, tag="evaluated"):
 
 
 class Matched(msgspec.Struct, frozen=True, tag="matched"):
-    """What the feed knows."""
+    """What the data knows."""
 
     matches: Matches
 
@@ -85,6 +103,10 @@ class Facts(msgspec.Struct, frozen=True, tag="facts"):
     facts: ImageFacts
 
 
+class Written(msgspec.Struct, frozen=True, tag="written"):
+    """The file is there."""
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The question could not be answered."""
 
@@ -92,4 +114,4 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     details: str
 
 
-Answer = Evaluated | Matched | Accepted | Refused | Facts | Failed
+Answer = Evaluated | Matched | Accepted | Refused | Facts | Written | Failed

@@ -9,11 +9,14 @@ import msgspec
 
 from services.scanner.bundles.bundle import Bundle, read_bundle
 from services.scanner.bundles.evaluation import Outcome, evaluate
+from services.scanner.bundles.selection import Subject
 from services.scanner.feeds.feed import Advisory, Cvss, Feed, Release, ReleaseFeed
 from services.scanner.records import ImageFacts, Package
 
 DATA = Path(__file__).parents[2] / "data"
 TAG = "registry.example:5000/team/app:1.0"
+DIGEST = "sha256:" + "d" * 64
+IMAGE_ID = "1" * 64
 NOW = 1_795_000_000_000  # 2026-11-18
 
 GOOD = Package("good", "1.0-1", "deb", "good", "1.0-1")
@@ -89,7 +92,11 @@ def evaluated(
     image: ImageFacts, *rules: dict[str, Any], bundle: dict[str, Any] | None = None, tag: str = TAG
 ) -> Outcome:
     return evaluate(
-        read(bundle or bundle_of(*rules)), image, FEED.match(image), fulltag=tag, now=NOW
+        read(bundle or bundle_of(*rules)),
+        image,
+        FEED.match(image),
+        subject=Subject(tag, DIGEST, IMAGE_ID),
+        now=NOW,
     )
 
 

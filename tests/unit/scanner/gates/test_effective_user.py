@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.scanner.gates.effective_user import is_root, listed
+from services.scanner.gates.effective_user import is_root
 from tests.unit.scanner.samples import evaluated, facts, messages, rule
 
 BASELINE = "root,0,root:root,0:0,root:0,0:root"
@@ -46,15 +46,39 @@ def test_everybody_else_is_not(user: str) -> None:
     assert not is_root(user)
 
 
-def test_one_spelling_of_root_in_a_list_means_all_of_them() -> None:
-    assert listed("0:1000", frozenset({"root"}))
-    assert listed("", frozenset({"0:0"}))
-    assert not listed("", frozenset({"app"}))
+@pytest.mark.parametrize(
+    ("user", "users", "stopped"),
+    [
+        ("0:1000", "root", True),
+        ("", "0:0", True),
+        ("", "app", False),
+        ("app", "app,web", True),
+        ("app:app", "app", False),
+    ],
+)
+def test_one_spelling_of_root_means_all_of_them_and_others_are_compared_as_they_stand(
+    user: str, users: str, stopped: bool
+) -> None:
+    asked = rule("dockerfile", "effective_user", users=users, type="blacklist")
+
+    assert bool(messages(facts(user=user), asked)) is stopped
 
 
-def test_other_users_are_compared_as_they_stand() -> None:
-    assert listed("app", frozenset({"app", "web"}))
-    assert not listed("app:app", frozenset({"app"}))
+def test_a_name_that_the_images_passwd_makes_root_is_root() -> None:
+    asked = rule("dockerfile", "effective_user", users=BASELINE, type="blacklist")
+
+    assert messages(facts(user="toor", user_id=0), asked) == [
+        "User toor (root) found as effective user, which is explicity not allowed"
+    ]
+    assert messages(facts(user="app", user_id=1000), asked) == []
+
+
+def test_whitelisting_the_name_of_such_a_user_does_not_allow_root() -> None:
+    by_name = rule("dockerfile", "effective_user", users="toor", type="whitelist")
+    as_root = rule("dockerfile", "effective_user", users="toor,0", type="whitelist")
+
+    assert len(messages(facts(user="toor", user_id=0), by_name)) == 1
+    assert messages(facts(user="toor", user_id=0), as_root) == []
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """What is refused by name when a bundle is pushed."""
 
 import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
-from services.scanner.bundles.bundle import InvalidBundle, NoBundle, read_bundle
-from services.scanner.wiring import DEFAULT_BUNDLE
+from services.scanner.bundles.bundle import read_bundle
+from services.scanner.bundles.problems import InvalidBundle, NoBundle
 from tests.unit.scanner.samples import baseline, bundle_of, read, rule
 
+DEFAULT_BUNDLE = files("services.scanner") / "data" / "default-bundle.json"
 PACKAGE = {"package_type": "os", "severity_comparison": "=", "severity": "critical"}
 FROM = {"instruction": "FROM", "check": "like", "value": "scratch"}
 
@@ -62,19 +64,82 @@ def test_what_is_no_json_object_is_no_bundle(text: bytes) -> None:
     ("wrong", "kind", "said"),
     [
         (rule("nosuchgate", "x"), "GateNotFoundError", "gate=nosuchgate"),
-        (rule("metadata", "attribute"), "GateNotFoundError", "gate=metadata"),
-        (rule("dockerfile", "exposed_ports"), "TriggerNotFoundError", "trigger=exposed_ports"),
-        (rule("packages", "verify"), "TriggerNotFoundError", "trigger=verify"),
+        (rule("files", "name_match"), "GateNotFoundError", "none of its files"),
+        (rule("pkgcheck", "verify"), "EndOfLifedError", "replaced with 'packages'"),
+        (rule("imagecheck", "baseoutofdate"), "EndOfLifedError", "Gate imagecheck"),
+        (rule("dockerfile", "nosuch"), "TriggerNotFoundError", "trigger=nosuch"),
+        (rule("packages", "verify"), "TriggerNotFoundError", "none of its files"),
         (
-            rule("vulnerabilities", "package", **PACKAGE, vendor_only="true"),
-            "InvalidParameterError",
-            "parameter=vendor_only",
-        ),
-        (
-            rule("vulnerabilities", "package", **(PACKAGE | {"package_type": "non-os"})),
+            rule("vulnerabilities", "package", **PACKAGE, vendor_only="yes"),
             "ParameterValueInvalidError",
-            "package_type must be one of os, all",
+            "vendor_only must be one of true, false",
         ),
+        (
+            rule("vulnerabilities", "package", **PACKAGE, inherited_from_base="true"),
+            "InvalidParameterError",
+            "parameter=inherited_from_base",
+        ),
+        (
+            rule("vulnerabilities", "package", **(PACKAGE | {"package_type": "language"})),
+            "ParameterValueInvalidError",
+            "package_type must be one of all, os, non-os",
+        ),
+        (
+            rule("vulnerabilities", "package", package_type="os", cvss_v3_base_score="7"),
+            "ParameterValueInvalidError",
+            "cvss_v3_base_score and cvss_v3_base_score_comparison must be given together",
+        ),
+        (
+            rule("vulnerabilities", "package", package_type="os", max_days_since_fix="7"),
+            "ParameterValueInvalidError",
+            "only with fix_available true",
+        ),
+        (
+            rule("vulnerabilities", "package", package_type="os", package_path_exclude="("),
+            "ParameterValueInvalidError",
+            "package_path_exclude is no regular expression",
+        ),
+        (
+            rule("vulnerabilities", "blacklist", vulnerability_ids="CVE-1,,CVE-2"),
+            "ParameterValueInvalidError",
+            "none of them empty",
+        ),
+        (
+            rule("dockerfile", "exposed_ports", ports="22,ssh", type="blacklist"),
+            "ParameterValueInvalidError",
+            "port numbers",
+        ),
+        (
+            rule("dockerfile", "exposed_ports", ports="65536", type="blacklist"),
+            "ParameterValueInvalidError",
+            "up to 65535",
+        ),
+        (
+            rule("packages", "required_package", name="a", version_match_type="minimum"),
+            "ParameterValueInvalidError",
+            "needs a version",
+        ),
+        (
+            rule("metadata", "attribute", attribute="size", check=">", value="2 gb"),
+            "ParameterValueInvalidError",
+            "kb, mb, gb",
+        ),
+        (
+            rule("metadata", "attribute", attribute="layer_count", check="like", value="1"),
+            "ParameterValueInvalidError",
+            "layer_count is a number",
+        ),
+        (
+            rule("metadata", "attribute", attribute="distro", check="like", value="("),
+            "ParameterValueInvalidError",
+            "no regular expression",
+        ),
+        (
+            rule("metadata", "attribute", attribute="distro", check="="),
+            "ParameterValueInvalidError",
+            "needs a value",
+        ),
+        (rule("always", "always", "DENY"), "InvalidGateAction", "action=DENY"),
         (
             rule("vulnerabilities", "package", **(PACKAGE | {"severity": "Critical"})),
             "ParameterValueInvalidError",
@@ -106,9 +171,9 @@ def test_what_is_no_json_object_is_no_bundle(text: bytes) -> None:
             "check must be one of",
         ),
         (
-            rule("dockerfile", "instruction", **(FROM | {"instruction": "FORM"})),
+            rule("dockerfile", "instruction", **(FROM | {"instruction": "from"})),
             "ParameterValueInvalidError",
-            "Dockerfile instruction",
+            "instruction must be one of ADD",
         ),
         (
             rule("dockerfile", "instruction", **(FROM | {"value": "("})),
@@ -139,10 +204,24 @@ def test_a_parameter_that_is_there_twice_is_refused() -> None:
     assert refusals(bundle_of(wrong))[0][0] == "InvalidParameterError"
 
 
+def test_a_parameter_that_is_there_twice_in_other_capitals_is_refused() -> None:
+    wrong = rule("packages", "blacklist", name="a", NAME="b")
+
+    assert refusals(bundle_of(wrong))[0][0] == "InvalidParameterError"
+
+
 def test_every_reason_is_told_at_once() -> None:
     found = refusals(bundle_of(rule("nosuch", "a"), rule("dockerfile", "nosuch")))
 
     assert [kind for kind, _ in found] == ["GateNotFoundError", "TriggerNotFoundError"]
+
+
+def test_capitals_of_names_and_actions_do_not_count_as_with_engine() -> None:
+    bundle = bundle_of(rule("Packages", "Blacklist", "Stop", Name="sudo"))
+    (taken,) = read(bundle).policies[0].rules
+
+    assert (taken.gate, taken.name, taken.action) == ("packages", "blacklist", "stop")
+    assert taken.values == {"name": "sudo"}
 
 
 def changed(bundle: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -156,29 +235,43 @@ def changed(bundle: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 ITEM = {"id": "w1", "gate": "packages", "trigger_id": "x"}
+BY_ID = {"type": "id", "value": "1" * 64}
+IMAGE = {"id": "i1", "registry": "*", "repository": "*", "image": BY_ID}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
         ("version", "2_0", "version 1_0"),
+        ("policies.0.version", "2_0", "policy oci-baseline-policy"),
+        ("whitelists.0.version", "2_0", "whitelist oci-baseline-whitelist"),
         ("whitelisted_images", [{"name": "x"}], "whitelisted_images"),
         ("blacklisted_images", [{"name": "x"}], "blacklisted_images"),
+        ("blacklisted_images", [IMAGE | {"image": BY_ID | {"value": "*"}}], "64 hex digits"),
+        ("blacklisted_images", [IMAGE | {"image": {"type": "name", "value": "*"}}], "'name'"),
+        ("blacklisted_images", [IMAGE | {"repository": ""}], "empty repository"),
+        ("blacklisted_images", [IMAGE | {"registry": "regexp:.*"}], "regular expressions"),
+        ("whitelisted_images", [IMAGE | {"expires_on": "2030-01-01"}], "expires_on"),
+        ("whitelisted_images", [IMAGE | {"policy_id": "x"}], "policy_id"),
         ("trusted_images", [], "trusted_images"),
-        ("policies.0.rules.0.action", "DENY", "DENY"),
         ("policies.0.rules.0.recommendation", "none", "recommendation"),
         ("policies.0.rules.0.params", [{"name": "a", "value": 1}], "Expected `str`"),
-        ("mappings.0.image", {"type": "digest", "value": "*"}, "'digest'"),
-        ("mappings.0.image", {"type": "id", "value": "*"}, "'id'"),
+        ("mappings.0.image", {"type": "digest", "value": "sha256:*"}, "sha256: and 64 hex digits"),
+        ("mappings.0.image", {"type": "tag", "value": "*", "digest": "x"}, "`digest`"),
         ("mappings.0.policy_id", "nosuch", "reference_id=nosuch"),
-        ("mappings.0.policy_id", None, "names no policy"),
+        ("mappings.0.policy_id", None, "No policy_id or policy_ids"),
         ("mappings.0.policy_ids", ["oci-baseline-policy", "nosuch"], "reference_id=nosuch"),
+        ("mappings.0.policy_ids", ["oci-baseline-policy"], "both policy_id and policy_ids"),
         ("mappings.0.whitelist_ids", ["nosuch"], "reference_type=whitelist,reference_id=nosuch"),
         ("mappings.0.account", "x", "account"),
         ("whitelists.0.items", [ITEM | {"trigger_id": "a*b"}], "at its end only"),
         ("whitelists.0.items", [ITEM | {"trigger_id": ""}], "at its end only"),
+        ("whitelists.0.items", [ITEM | {"trigger_id": "regexp:.*x"}], "trigger_id"),
         ("whitelists.0.items", [ITEM | {"gate": "nosuch"}], "gate=nosuch"),
-        ("whitelists.0.items", [ITEM | {"expires_on": "2030-01-01"}], "expires_on"),
+        ("whitelists.0.items", [ITEM | {"gate": "anchoresec"}], "replaced with 'vulnerabilities'"),
+        ("whitelists.0.items", [ITEM | {"expires_on": "2030-01-01"}], "names no time zone"),
+        ("whitelists.0.items", [ITEM | {"expires_on": "soon"}], "expires_on='soon'"),
+        ("whitelists.0.items", [ITEM | {"expires": "never"}], "`expires`"),
     ],
 )
 def test_a_form_that_is_not_supported_is_refused_by_name(path: str, value: Any, said: str) -> None:
@@ -198,3 +291,27 @@ def test_what_engine_itself_writes_into_a_bundle_is_let_through() -> None:
     bundle = baseline() | {"active": False, "last_updated": 1_795_448_465}
 
     assert read(bundle).id == "oci-baseline"
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ('"id": "oci-baseline"', "id"),
+        ('"action": "STOP"', "action"),
+        ('"registry": "*"', "registry"),
+        ('"type": "tag"', "type"),
+        ('"value": "os"', "value"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(written: str, key: str) -> None:
+    text = json.dumps(baseline()).replace(written, f"{written}, {written}", 1)
+
+    with pytest.raises(InvalidBundle, match=f"The key '{key}' is there twice"):
+        read_bundle(text.encode())
+
+
+def test_a_bundle_is_read_once_and_another_text_anew() -> None:
+    text = json.dumps(baseline()).encode()
+
+    assert read_bundle(text) is read_bundle(text)
+    assert read_bundle(text) is not read_bundle(text + b" ")
