@@ -57,7 +57,7 @@ types: $(DEV_READY) ## mypy --strict over services, shared and tests
 imports: $(DEV_READY) ## the rules of the house as import contracts
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(DEV_READY) ## the figures the project promises, one line each (ARGS=admission, way, intake or workers)
+bench: $(DEV_READY) ## the figures the project promises, one line each (ARGS=admission, way, intake, scanner or workers)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 screenshots: $(DEV_READY) servers ## the README's pictures of the console, from a real one in a real browser

@@ -2,12 +2,13 @@
 
 import sys
 
-from tests.bench import admission, intake, way, workers
+from tests.bench import admission, intake, scanner, way, workers
 
 BENCHES = {
     "admission": admission.main,
     "way": way.main,
     "intake": intake.main,
+    "scanner": scanner.main,
     "workers": workers.main,
 }
 

@@ -6,8 +6,12 @@ from pathlib import Path
 
 def resident_mib(pid: int) -> float:
     """Memory that is resident now."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    return _status_mib(pid, "VmRSS:")
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that was resident at a time."""
+    return _status_mib(pid, "VmHWM:")
 
 
 def cpu_seconds(pid: int, *, buried: bool = False) -> float:
@@ -22,3 +26,8 @@ def children(pid: int) -> list[int]:
     """The processes that it has started, and that run."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def _status_mib(pid: int, key: str) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(key)[2].split()[0]) / 1024

@@ -26,6 +26,11 @@ VECTORS = (
     "CVSS:3.1/AV:L/AC:L/PR:N/UI:R/S:U/C:N/I:N/A:H",
     "CVSS:3.1/AV:L/AC:H/PR:L/UI:N/S:U/C:L/I:N/A:N",
 )
+ADVISORIES = 20
+"""One record of so many is an advisory (DSA) about CVEs that have records of their own."""
+
+SCORED = 0.85
+URGENCIES = ("not yet assigned",) * 9 + ("unimportant",)
 BASE = 60
 """Packages that every image has."""
 
@@ -33,7 +38,7 @@ BASE = 60
 @cache
 def packages() -> tuple[Package, ...]:
     """Every package of the list: name, version, source and its version (empty: the same)."""
-    found = []
+    found: list[Package] = []
     for line in LISTED.read_text().splitlines():
         name, version, source, source_version = line.split("\t")
         source_version = source_version or version
@@ -87,19 +92,51 @@ def write_dump(path: Path, *, count: int, round_: int = 1) -> Path:
     return path
 
 
+def write_scores(path: Path, *, count: int) -> Path:
+    """Records of the CVEs themselves, as far as somebody has scored them: Debian does not."""
+    rng = random.Random(2)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for number in range(count - count // ADVISORIES):
+            if rng.random() < SCORED:
+                record = {
+                    "schema_version": "1.7.0",
+                    "id": _cve(number),
+                    "published": "2023-05-01T12:00:00Z",
+                    "modified": "2026-11-20T09:00:00Z",
+                    "details": "A flaw allows attackers to do what they should not.",
+                    "severity": [{"type": "CVSS_V3", "score": rng.choice(VECTORS)}],
+                    "affected": [
+                        {
+                            "ranges": [
+                                {
+                                    "type": "GIT",
+                                    "repo": "https://git.example/x",
+                                    "events": [{"introduced": "0"}],
+                                }
+                            ]
+                        }
+                    ],
+                }
+                archive.writestr(f"{record['id']}.json", json.dumps(record))
+    return path
+
+
+def _cve(number: int) -> str:
+    return f"CVE-{2015 + number % 11}-{10_000 + number}"
+
+
 def _records(count: int, round_: int) -> Iterator[dict[str, Any]]:
     rng = random.Random(1)
     sources = _sources(rng)
     weights = [1 / (rank + 8) for rank in range(len(sources))]
-    advisories = count // 20
+    advisories = count // ADVISORIES
     chosen = rng.choices(sources, weights, k=count - advisories)
     for number, (source, version) in enumerate(chosen):
-        year = 2015 + number % 11
-        cve = f"CVE-{year}-{10_000 + number}"
+        cve = _cve(number)
         events = [list(_events(rng, version, round_)) for _ in RELEASES]
         yield _record(f"DEBIAN-{cve}", [cve], source, version, events, rng=rng)
         if number < advisories:
-            more = f"CVE-{year}-{10_000 + number + 11}"
+            more = _cve(number + 11)
             fixed = [{"introduced": "0"}, {"fixed": f"{version}~"}]
             advisory = f"DSA-{number + 1_000}-1"
             yield _record(advisory, [cve, more], source, version, [fixed] * 3, rng=rng)
@@ -135,7 +172,7 @@ def _record(
     *,
     rng: random.Random,
 ) -> dict[str, Any]:
-    record: dict[str, Any] = {
+    return {
         "schema_version": "1.7.0",
         "id": record_id,
         "published": "2023-05-01T12:00:00Z",
@@ -151,11 +188,8 @@ def _record(
                 },
                 "ranges": [{"type": "ECOSYSTEM", "events": list(of)}],
                 "versions": [f"{version}~rc{number}" for number in range(8)],
-                "ecosystem_specific": {"urgency": rng.choice(("not yet assigned", "unimportant"))},
+                "ecosystem_specific": {"urgency": rng.choice(URGENCIES)},
             }
             for release, of in zip(RELEASES, events, strict=True)
         ],
     }
-    if rng.random() < 0.6:
-        record["severity"] = [{"type": "CVSS_V3", "score": rng.choice(VECTORS)}]
-    return record

@@ -2,24 +2,31 @@
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 
+from services.scanner.feeds.folder import FeedFolder
+from services.scanner.feeds.importing import import_records
+from services.scanner.feeds.state import Imported
 from services.scanner.records import ImageFacts
 from services.scanner.store import images
 from services.scanner.store.database import open_database
-from tests.bench.processes import children, cpu_seconds, resident_mib
+from shared.domain.reference import ImageReference
+from tests.bench.processes import children, cpu_seconds, peak_mib, resident_mib
 from tests.bench.site import Programs, ready
+from tests.house import eventually
 from tests.servers.rabbitmq import free_ports
 
 HOST = "registry.example:5000"
-BATCH = 200
+PATIENCE = 180.0
+"""Seconds for what a figure waits for."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -53,13 +60,25 @@ class Scanner:
             await answer.read()
         return (time.perf_counter() - began) * 1000
 
+    async def submit(self, reference: ImageReference, digest: str, *, force: bool) -> None:
+        """Have an image analysed."""
+        body = {"tag": reference.tagged, "digest": digest}
+        query = {"force": str(force).lower()}
+        async with self._session.post(f"{self.url}/v1/images", json=body, params=query) as answer:
+            answer.raise_for_status()
+
     @property
     def resident_mib(self) -> float:
         """Of the server alone."""
         return resident_mib(self.pid)
 
     @property
-    def judges_mib(self) -> list[float]:
+    def peak_mib(self) -> float:
+        """The most that it had."""
+        return peak_mib(self.pid)
+
+    @property
+    def children_mib(self) -> list[float]:
         """Of each of its children."""
         return [resident_mib(pid) for pid in children(self.pid)]
 
@@ -71,8 +90,10 @@ class Scanner:
 
 
 @asynccontextmanager
-async def scanner(state: Path, **environment: str) -> AsyncIterator[Scanner]:
-    """Start one on the files in `state`; ended by its own process id."""
+async def scanner(state: Path, *, registry: str = "") -> AsyncIterator[Scanner]:
+    """Start one on the files in `state`; ended by its own process id. `registry`: a host that
+    speaks plain HTTP."""
+    rules = await asyncio.to_thread(_rules, state, registry)
     port = free_ports("scanner")["scanner"]
     programs = Programs(
         {
@@ -80,17 +101,66 @@ async def scanner(state: Path, **environment: str) -> AsyncIterator[Scanner]:
             "PYTHONPATH": str(Path.cwd()),
             "IMAGEGATE_STATE": str(state),
             "IMAGEGATE_SCANNER_PORT": str(port),
+            "IMAGEGATE_RULES": str(rules),
             "IMAGEGATE_LOG_LEVEL": "WARNING",
         }
     )
     try:
-        await programs.start("scanner", "services.scanner", **environment)
+        await programs.start("scanner", "services.scanner")
         await ready(port, "health")
         timeout = aiohttp.ClientTimeout(total=120)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             yield Scanner(port=port, session=session, pid=programs["scanner"].pid)
     finally:
         await programs.stop()
+
+
+async def import_dump(state: Path, dump: Path, *more: Path) -> Imported:
+    """Have the feed of the scanner on `state` say what a dump of Debian's records says, and
+    `more` of scores."""
+    folder = FeedFolder(state / "scanner" / "feeds")
+    return await asyncio.to_thread(import_records, folder, [dump, *more], whole=["Debian"])
+
+
+async def judged_anew(state: Path, count: int, *, by: str) -> None:
+    """Wait until so many images have been judged by the data of that identity."""
+    await eventually(lambda: _judged_by(state, by) >= count, within=PATIENCE)
+
+
+async def analysed(
+    server: Scanner, reference: ImageReference, digest: str, *, force: bool
+) -> float:
+    """Seconds from the submission of an image to the end of its analysis."""
+    began = time.perf_counter()
+    await server.submit(reference, digest, force=force)
+
+    async def done() -> bool:
+        (image,) = await server.get(f"/v1/images/{digest}")
+        assert image["analysis_status"] != "analysis_failed", image
+        return bool(image["analysis_status"] == "analyzed")
+
+    await eventually(done, within=PATIENCE)
+    return time.perf_counter() - began
+
+
+def database_bytes(state: Path) -> int:
+    """All files of the database."""
+    return sum(path.stat().st_size for path in (state / "scanner").glob("scanner.db*"))
+
+
+def _judged_by(state: Path, identity: str) -> int:
+    with closing(sqlite3.connect(f"file:{state}/scanner/scanner.db?mode=ro", uri=True)) as database:
+        asked = "SELECT count(*) FROM images WHERE judged_by = ?"
+        return int(database.execute(asked, (identity,)).fetchone()[0])
+
+
+def _rules(state: Path, registry: str) -> Path:
+    """A rules file that names the registry, if there is one."""
+    state.mkdir(parents=True, exist_ok=True)
+    rules = state / "rules.yaml"
+    hosts = f"registries: [{{host: '{registry}', insecure: true}}]\n" if registry else ""
+    rules.write_text(f"apiVersion: imagegate.dev/v1\n{hosts}")
+    return rules
 
 
 async def remember(state: Path, fleet: Iterable[ImageFacts]) -> list[Known]:
