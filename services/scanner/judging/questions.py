@@ -10,7 +10,7 @@ import msgspec
 
 from services.scanner.bundles.problems import Problem
 from services.scanner.matching.finding import Matches
-from services.scanner.matching.grype_database import GrypeDatabase
+from services.scanner.matching.grype_releases import GrypeDatabase
 from services.scanner.records import ImageFacts
 
 MAX_FRAME = 64 * 1024**2

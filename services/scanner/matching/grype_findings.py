@@ -1,0 +1,176 @@
+"""Grype's JSON about an image, in the shape that all vulnerability data has.
+
+Runs in a judge: descriptions and links come from outside, and there may be many.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+
+from services.scanner.matching.finding import Finding, Matches, Score, Severity
+from services.scanner.matching.grype_answer import Answer, Fix, Match, Vulnerability
+from services.scanner.matching.grype_releases import GrypeDatabase, Release
+from services.scanner.records import OS_PACKAGES, ImageFacts, Package
+
+NVD = "nvd"
+_UNTOLD_VERSIONS = ("", "unknown", "(devel)")
+"""Grype passes over a package of such a version, or compares it with nothing."""
+
+
+class OtherDatabase(ValueError):
+    """The answer comes from another database than was asked about: it was replaced meanwhile."""
+
+
+def read_findings(
+    answer: bytes, facts: ImageFacts, database: GrypeDatabase, *, data: str, built: int
+) -> Matches:
+    """Grype's answer about the SBOM of `facts`; `data` and `built` (ms since the epoch) are the
+    identity and the age of its database.
+
+    Raises OtherDatabase, ValueError (about other packages), msgspec.DecodeError.
+    """
+    told = msgspec.json.decode(answer, type=Answer)
+    used = told.descriptor.db.status.built
+    if used is None or int(used.timestamp() * 1000) != built:
+        raise OtherDatabase(f"built at {used}")
+    release = database.release_of(facts) if told.distro.name else None
+    covered = _Coverage(database, release)
+    as_of = min(built, built if release is None else release.as_of or built)
+    return Matches(
+        data=data,
+        group=f"{facts.distro}:{facts.distro_version}",
+        as_of=None if release is None else as_of,
+        unavailable="" if release else "Grype's database has no records of this release",
+        findings=tuple(_findings(told.matches, facts, release)),
+        uncovered=tuple(one for one in facts.packages if not covered.holds(one)),
+    )
+
+
+class _Coverage:
+    """Whether Grype's silence about a package means that nothing is known against it."""
+
+    def __init__(self, database: GrypeDatabase, release: Release | None) -> None:
+        self._kinds = frozenset(release.kinds) if release else frozenset()
+        self._ecosystems = frozenset(one.type for one in database.ecosystems)
+        self._renamed = database.renamed
+        self._by_cpe = database.by_cpe
+
+    def holds(self, package: Package) -> bool:
+        if package.version.casefold() in _UNTOLD_VERSIONS:
+            return False
+        if package.type in OS_PACKAGES:
+            return package.type in self._kinds
+        if self._renamed.get(package.type, package.type) in self._ecosystems:
+            return True
+        # Of a program without a package Syft knows the name that NVD uses; else it guesses.
+        return package.type == "binary" and self._by_cpe and bool(package.cpes)
+
+
+def _findings(
+    matches: Iterable[Match], facts: ImageFacts, release: Release | None
+) -> Iterator[Finding]:
+    """One for each package and CVE, whatever number of records names it."""
+    found: dict[tuple[int, str], Finding] = {}
+    for match in matches:
+        number = int(match.artifact.id)
+        if not 0 <= number < len(facts.packages):
+            raise ValueError(f"an answer about package {number} of {len(facts.packages)}")
+        package = facts.packages[number]
+        if package.type in OS_PACKAGES and release is None:
+            continue  # by the records of another release, whose fixed versions are not this one's
+        for name in _names(match):
+            finding = _finding(match, name, package)
+            known = found.get((number, name))
+            found[number, name] = finding if known is None else _merged(known, finding)
+    return iter(found.values())
+
+
+def _names(match: Match) -> tuple[str, ...]:
+    """The CVEs that it stands for; itself where it names none."""
+    ids = (match.vulnerability.id, *(one.id for one in match.related))
+    cves = dict.fromkeys(one for one in ids if one.startswith("CVE-"))
+    return tuple(cves) or (match.vulnerability.id,)
+
+
+def _finding(match: Match, name: str, package: Package) -> Finding:
+    vulnerability, fixed = match.vulnerability, match.fixed
+    related = [one for one in match.related if one.id == name]
+    aliases = (one.id for one in match.related if not one.id.startswith("CVE-"))
+    others = (*(one.id for one in vulnerability.advisories or ()), vulnerability.id, *aliases)
+    return Finding(
+        id=name,
+        package=package,
+        severity=_severity(vulnerability, related, name),
+        fixed=fixed,
+        will_not_fix=vulnerability.fix.state == "wont-fix",
+        scores=tuple(dict.fromkeys(_scores(vulnerability, related))),
+        advisories=tuple(
+            dict.fromkeys(one for one in (*others, *aliases) if one not in ("", name))
+        ),
+        url=vulnerability.url,
+        group=_group(vulnerability.namespace),
+        fix_published=_fix_published(vulnerability.fix, fixed),
+    )
+
+
+def _severity(
+    vulnerability: Vulnerability, related: Iterable[Vulnerability], name: str
+) -> Severity:
+    """The distributor's word; else the CVE's. Of an advisory with several CVEs each has its own."""
+    own = _level(vulnerability.severity)
+    published = max((_level(one.severity) for one in related), default=Severity.UNKNOWN)
+    if vulnerability.id == name:
+        return own or published
+    return max(own, published)
+
+
+def _level(word: str) -> Severity:
+    return Severity.__members__.get(word.upper(), Severity.UNKNOWN)
+
+
+def _scores(vulnerability: Vulnerability, related: Iterable[Vulnerability]) -> Iterator[Score]:
+    for record in (vulnerability, *related):
+        vendors = not record.namespace.startswith(NVD)
+        for cvss in record.cvss or ():
+            if cvss.version.startswith("3"):
+                yield Score(
+                    base=cvss.metrics.base_score,
+                    vector=cvss.vector,
+                    exploitability=cvss.metrics.exploitability_score,
+                    impact=cvss.metrics.impact_score,
+                    vendor=vendors and not cvss.source.startswith(NVD),
+                )
+
+
+def _group(namespace: str) -> str:
+    """`debian:distro:debian:12` in Engine's words."""
+    source, _, rest = namespace.partition(":")
+    kind, _, name = rest.partition(":")
+    if kind == "distro":
+        return name.replace("redhat:", "rhel:", 1)
+    return f"{source}:{name}" if kind == "language" else "nvdv2:cves"
+
+
+def _fix_published(fix: Fix, fixed: str | None) -> int | None:
+    day = next((one.date for one in fix.available or () if one.version == fixed and one.date), "")
+    if not day:
+        return None
+    try:
+        return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError:
+        return None
+
+
+def _merged(one: Finding, other: Finding) -> Finding:
+    """Two records of one CVE: the worse severity, and all that either knows."""
+    fixed = one.fixed or other.fixed
+    return msgspec.structs.replace(
+        one,
+        severity=max(one.severity, other.severity),
+        fixed=fixed,
+        will_not_fix=not fixed and (one.will_not_fix or other.will_not_fix),
+        scores=tuple(dict.fromkeys((*one.scores, *other.scores))),
+        advisories=tuple(dict.fromkeys((*one.advisories, *other.advisories))),
+        fix_published=one.fix_published or other.fix_published,
+    )
