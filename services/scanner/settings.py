@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -21,7 +21,29 @@ Memory = Annotated[int, msgspec.Meta(ge=GIB)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
-class ScannerSettings(ProcessSettings, frozen=True, kw_only=True):
+class GrypeSettings(ProcessSettings, frozen=True, kw_only=True):
+    """Where what is known about vulnerabilities comes from, and what Grype can be told."""
+
+    imagegate_scanner_vulnerabilities: Literal["osv", "grype"] = "osv"
+    """Imagegate's own feed of OSV records, or Grype with its own database."""
+    imagegate_scanner_grype_cache: Path | None = None
+    """Grype's folder of databases (its GRYPE_DB_CACHE_DIR); none: grype/ in the scanner's part of
+    the state folder."""
+    imagegate_scanner_grype_seconds: Seconds = 60.0
+    """One run of Grype about one image."""
+    imagegate_scanner_grype_update_hours: Annotated[float, msgspec.Meta(ge=0, le=168)] = 0.0
+    """Between two looks for a newer database; 0: it is brought by somebody else. Off by itself:
+    a scanner asks nobody on the internet that it was not told to."""
+    path: str = os.defpath
+    """Where a `syft` of your own, and `grype`, are looked for: PATH."""
+
+    @property
+    def grype_cache(self) -> Path:
+        """Grype's folder of databases."""
+        return self.imagegate_scanner_grype_cache or self.state_folder / "scanner" / "grype"
+
+
+class ScannerSettings(GrypeSettings, frozen=True, kw_only=True):
     """Everything the scanner can be told. Sizes in bytes, times in seconds."""
 
     imagegate_scanner_host: str = "127.0.0.1"
@@ -53,8 +75,6 @@ class ScannerSettings(ProcessSettings, frozen=True, kw_only=True):
     imagegate_scanner_analysis_seconds: Seconds = 120.0
     """One run of Syft."""
     imagegate_scanner_evaluation_seconds: Seconds = 10.0
-    path: str = os.defpath
-    """Where a `syft` of your own is looked for: PATH."""
 
     def __post_init__(self) -> None:
         user, password = self.imagegate_scanner_user, self.imagegate_scanner_password

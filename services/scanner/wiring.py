@@ -18,10 +18,12 @@ from services.scanner.bundles.policy_book import PolicyBook
 from services.scanner.catalogue import Catalogue
 from services.scanner.checks import Checks
 from services.scanner.feeds.feed import Feed
-from services.scanner.judging.judges import open_judges
+from services.scanner.judging.judges import Judges, open_judges
 from services.scanner.knowledge import Knowledge
 from services.scanner.looking import Looking
+from services.scanner.matching.grype_configured import open_grype
 from services.scanner.matching.osv import OsvData
+from services.scanner.matching.port import VulnerabilityData
 from services.scanner.settings import ScannerSettings
 from services.scanner.store.database import open_database
 from shared.adapters.registry.client import RegistryClient
@@ -59,7 +61,8 @@ async def run_scanner(
 ) -> AsyncIterator[RunningScanner]:
     """Serve until the block ends; what is being analysed then goes on at the next start.
 
-    Raises InvalidSettings when syft, the feed, the state folder or the port cannot be had.
+    Raises InvalidSettings when syft, the feed or grype, the state folder or the port cannot be
+    had.
     """
     clock = clock or SystemClock()
     syft = await asyncio.to_thread(find_syft, settings.path)
@@ -83,7 +86,9 @@ async def run_scanner(
             limits=_limits(settings),
         )
         analyses = Analyses(database=database, analyst=analyst, clock=clock)
-        data = OsvData(judges=judges, feed=feed)
+        data = await stack.enter_async_context(
+            _open_data(settings, judges=judges, feed=feed, clock=clock)
+        )
         catalogue = Catalogue(
             database=database,
             analyses=analyses,
@@ -118,6 +123,24 @@ async def run_scanner(
             )
         )
         yield RunningScanner(bound.url)
+
+
+@asynccontextmanager
+async def _open_data(
+    settings: ScannerSettings, *, judges: Judges, feed: Feed, clock: Clock
+) -> AsyncIterator[VulnerabilityData]:
+    if settings.imagegate_scanner_vulnerabilities == "osv":
+        yield OsvData(judges=judges, feed=feed)
+        return
+    async with open_grype(
+        settings,
+        judges=judges,
+        clock=clock,
+        scratch=settings.folder / "grype-scratch",
+        at_once=settings.imagegate_scanner_judges,
+        environ=environ_of_others(),
+    ) as data:
+        yield data
 
 
 async def serve_scanner(settings: ScannerSettings, life: Lifecycle) -> int:
