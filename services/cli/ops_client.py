@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import msgspec
 
+from services.cli.reports.report import ImageReport
 from services.cli.scans import ImageState, ScanStarted
 from services.console.exception_rows import ExceptionRow
 from services.console.rows import VerdictRow
@@ -164,6 +165,12 @@ class OpsClient:
         chosen = policy or PolicyChoice()
         return await self.ask(
             "GET", "/api/scans", ImageState, image=image, account=chosen.account, policy=chosen.id
+        )
+
+    async def report(self, digest: str, *, account: str = "") -> ImageReport:
+        """See `ScansView`."""
+        return await self.ask(
+            "GET", "/api/scans/report", ImageReport, digest=digest, account=account
         )
 
     async def ask(

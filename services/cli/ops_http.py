@@ -48,6 +48,10 @@ def ops_app(
         chosen = PolicyChoice(account=account, id=policy) if account or policy else None
         return await scans.state(image, policy=chosen)
 
+    async def report(request: web.Request) -> object:
+        digest, account = (request.query.get(name, "") for name in ("digest", "account"))
+        return await scans.report(digest, account=account)
+
     def ending(act: Callable[[Collection[str]], Awaitable[Ended]]) -> Ask:
         async def end(request: web.Request) -> object:
             return await act(msgspec.json.decode(await request.read(), type=LettersMeant).ids)
@@ -71,6 +75,7 @@ def ops_app(
     app.router.add_routes(policy_routes(policies))
     app.router.add_post("/api/scans", answered(start))
     app.router.add_get("/api/scans", answered(state))
+    app.router.add_get("/api/scans/report", answered(report))
     app.router.add_post("/api/dead/requeue", answered(ending(letters.requeue)))
     app.router.add_post("/api/dead/drop", answered(ending(letters.drop)))
     app.router.add_get("/api/exceptions/sealed", answered(sealed))

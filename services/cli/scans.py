@@ -11,6 +11,8 @@ from typing import Protocol
 
 import msgspec
 
+from services.cli.reports.reading import read_image
+from services.cli.reports.report import ImageReport
 from services.webhook.catalogue import Image, Need
 from services.webhook.knowledge import Knowledge, Patience
 from services.webhook.near_cache import NearCache
@@ -21,9 +23,10 @@ from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import PolicyChoice, Requirement, Rule, Rules
 from shared.domain.step import Lane
-from shared.domain.verdict import Question, Subject
+from shared.domain.verdict import Question, Subject, Verdict
 from shared.domain.why import Why
 from shared.ports.clock import Clock
+from shared.ports.reports import ImageReports
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
 
@@ -57,6 +60,8 @@ class ImageState(msgspec.Struct, frozen=True):
     """When the oldest verdict it rests on was made, or the registry was asked (ms)."""
     answers: tuple[str, ...] = ()
     """Where several questions were asked: the state by each, the worst first."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Those that it rests on, of all questions."""
 
 
 class ScansView(Protocol):
@@ -76,6 +81,9 @@ class ScansView(Protocol):
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """What is known of it; asks for nothing."""
 
+    async def report(self, digest: str, *, account: str = "") -> ImageReport:
+        """What the scanner found in a manifest that was judged; what cannot be read is a gap."""
+
 
 class Scans:
     """`ScansView` on the ports."""
@@ -88,6 +96,7 @@ class Scans:
         requests: Requests,
         resolver: DigestResolver,
         scanner: Scanner,
+        reports: ImageReports,
         rules: Callable[[], Rules],
         clock: Clock,
         scanner_name: str = "anchore",
@@ -97,6 +106,7 @@ class Scans:
         self._requests = requests
         self._resolver = resolver
         self._scanner = scanner
+        self._reports = reports
         self._rules = rules
         self._clock = clock
         self._scanner_name = scanner_name
@@ -139,7 +149,12 @@ class Scans:
             digests=tuple(dict.fromkeys(digest for each in states for digest in each.digests)),
             known_at=min(each.known_at for each in states),
             answers=tuple(f"{each.state}: {name_of(by.question)}" for each, by in told),
+            verdicts=tuple(dict.fromkeys(one for each in states for one in each.verdicts)),
         )
+
+    async def report(self, digest: str, *, account: str = "") -> ImageReport:
+        """Read in the scanner at this moment."""
+        return await read_image(self._reports, digest, account=account, now=self._clock.now())
 
     async def _ask(self, image: Image, *, force: bool) -> Asked:
         return await self._requests.ask(
@@ -233,6 +248,7 @@ def _state_of(judgement: Judgement, known_at: int) -> ImageState:
             for finding in (*verdict.stops, *verdict.warns)
         ),
         known_at=known_at,
+        verdicts=verdicts,
     )
 
 

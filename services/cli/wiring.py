@@ -15,12 +15,16 @@ from services.webhook.knowledge import Knowledge
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
 from services.webhook.waiters import Waiters
+from shared.adapters.anchore.configured import detection_of, transport_of
+from shared.adapters.anchore.either import ReportsOfEither
+from shared.adapters.anchore.reports import REPORT_LIMITS
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.loading import load_rules
 from shared.adapters.rules_file.schema import rules_schema
 from shared.adapters.signatures import KeyFiles, load_ring, new_keys
 from shared.domain.rules import Rules
 from shared.domain.signing import Role
+from shared.ports.reports import ImageReports
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
 from shared.ports.steps import DeadLetters
@@ -36,6 +40,7 @@ class ScanTools(msgspec.Struct, frozen=True):
 
     resolver: DigestResolver
     scanner: Scanner
+    reports: ImageReports
     name: str
     """What questions call the scanner."""
 
@@ -84,8 +89,15 @@ async def direct_scans(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]
             rules=lambda: rules, clock=SystemClock(), helper_environ=environ_of_others()
         ) as registry,
         anchore_of(settings) as scanner,
+        transport_of(settings, clock=SystemClock(), limits=REPORT_LIMITS) as transport,
     ):
-        tools = ScanTools(resolver=registry, scanner=scanner, name=settings.imagegate_scanner)
+        detection = detection_of(settings, transport)
+        tools = ScanTools(
+            resolver=registry,
+            scanner=scanner,
+            reports=ReportsOfEither(detection=detection, transport=transport),
+            name=settings.imagegate_scanner,
+        )
         yield ops_of(ports), scans_on(ports, tools, lambda: rules)
 
 
@@ -123,6 +135,7 @@ def scans_on(ports: ConsolePorts, tools: ScanTools, rules: Callable[[], Rules]) 
         requests=requests,
         resolver=tools.resolver,
         scanner=tools.scanner,
+        reports=tools.reports,
         rules=rules,
         clock=clock,
         scanner_name=tools.name,

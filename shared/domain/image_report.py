@@ -84,8 +84,14 @@ class Vulnerability(msgspec.Struct, frozen=True):
 class Coverage(msgspec.Struct, frozen=True):
     """What the silence of the data is worth for one image; the built-in scanner alone tells it."""
 
+    release: str = ""
+    """Which data was asked: `debian:12`."""
     unavailable: str = ""
     """Why nothing can be said of the distribution's packages; empty: something can."""
+    problem: str = ""
+    """Why the data should not be trusted at this moment; empty: all is well."""
+    contradictions: tuple[str, ...] = ()
+    """Where the image tells two things of itself."""
     as_of: int | None = None
     """Up to when the release's data is (ms since the epoch); None: there is none."""
     uncovered: tuple[ImagePackage, ...] = ()

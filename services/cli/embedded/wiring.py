@@ -26,8 +26,11 @@ from services.worker.parts import WorkerPorts, run_worker
 from services.worker.settings import WorkerSettings
 from services.worker.wiring import guarded_transport, registry_breakers
 from shared.adapters.anchore.policies import AnchorePolicies
+from shared.adapters.anchore.reports import REPORT_LIMITS, AnchoreReports
+from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
 from shared.adapters.anchore.v1_policies import V1_POLICIES
+from shared.adapters.anchore.v1_reports import V1_REPORTS
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
@@ -213,8 +216,19 @@ async def embedded(
         console = await stack.enter_async_context(
             run_console(settings.console, life, ops=ops, metrics=metrics)
         )
+        asked = await stack.enter_async_context(
+            AnchoreTransport(
+                url=serving.url,
+                user=settings.scanner.imagegate_scanner_user,
+                password=settings.scanner.imagegate_scanner_password.value,
+                limits=REPORT_LIMITS,
+            )
+        )
         tools = ScanTools(
-            resolver=registry, scanner=scanner, name=settings.webhook.imagegate_scanner
+            resolver=registry,
+            scanner=scanner,
+            reports=AnchoreReports(transport=asked, dialect=V1_REPORTS),
+            name=settings.webhook.imagegate_scanner,
         )
         yield Embedded(
             webhook=webhook,

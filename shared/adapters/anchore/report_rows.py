@@ -58,12 +58,21 @@ class PackageRow(
     implementation_version: str | None = None
 
 
-class CoverageRow(msgspec.Struct):
-    """What the built-in scanner alone tells."""
+class _Uncovered(msgspec.Struct):
+    name: str
+    type: str = ""
+    version: str = ""
+
+
+class UnknownRow(msgspec.Struct):
+    """What the built-in scanner alone tells, beside the vulnerabilities."""
 
     as_of: str | None = None
+    feed_group: str = ""
     unavailable: str = ""
-    uncovered: list[PackageRow] = []
+    problem: str = ""
+    contradictions: list[str] = []
+    packages: list[_Uncovered] = []
 
 
 def vulnerability_of(row: VulnerabilityRow) -> Vulnerability:
@@ -100,14 +109,20 @@ def package_of(row: PackageRow, *, kind: str) -> ImagePackage:
     )
 
 
-def coverage_of(row: CoverageRow | None) -> Coverage | None:
+def coverage_of(row: UnknownRow | None) -> Coverage | None:
     """None where the server does not tell."""
     if row is None:
         return None
     return Coverage(
+        release=row.feed_group,
         unavailable=row.unavailable,
+        problem=row.problem,
+        contradictions=tuple(row.contradictions),
         as_of=moment(row.as_of),
-        uncovered=tuple(package_of(one, kind="") for one in row.uncovered),
+        uncovered=tuple(
+            ImagePackage(name=one.name, version=one.version, type=one.type.lower())
+            for one in row.packages
+        ),
     )
 
 

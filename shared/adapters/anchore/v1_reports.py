@@ -4,7 +4,7 @@
     GET /v1/images/{digest}/content       ["os", "files", "npm", ...]
     GET /v1/images/{digest}/content/os    {"imageDigest", "content_type", "content"}
 
-The built-in scanner adds `coverage` to the first.
+The built-in scanner adds `imagegate_unknown` to the first.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from shared.adapters.anchore.report_rows import (
-    CoverageRow,
     PackageRow,
+    UnknownRow,
     VulnerabilityRow,
     coverage_of,
     data_groups,
@@ -43,7 +43,7 @@ class _Record(msgspec.Struct):
 
 class _Vulnerabilities(msgspec.Struct):
     vulnerabilities: list[VulnerabilityRow]
-    coverage: CoverageRow | None = None
+    imagegate_unknown: UnknownRow | None = None
 
 
 class _Packages(msgspec.Struct):
@@ -75,7 +75,7 @@ def read_vulnerabilities(body: Any) -> Vulnerabilities:
     """Alike in both APIs but for the digest's key."""
     told = msgspec.convert(body, _Vulnerabilities)
     found = tuple(vulnerability_of(row) for row in told.vulnerabilities)
-    return Vulnerabilities(found, coverage_of(told.coverage))
+    return Vulnerabilities(found, coverage_of(told.imagegate_unknown))
 
 
 V1_REPORTS = ReportDialect(

@@ -19,16 +19,16 @@ from shared.domain.image_report import DataGroup, ImageAbout, Severity, Vulnerab
 from tests.fakes.anchore import FakeAnchore
 from tests.fakes.anchore_replay import Recording, Replay, recording
 from tests.fakes.anchore_reports import package, vulnerability
-from tests.functional.anchore.conftest import QUICK
 
 GOOD = "sha256:c3795674e1858a2e7d6bc935597afb531899e4deec8bf6d1beee3ffbcbe1b0c2"
 BAD = "sha256:569f5fd19889e9ad5bed24cbefc42500b9d139a62f2ff3403679570c9879e6c1"
 OTHER = "sha256:" + "0" * 64
+PATIENT = Limits()
 
 
 @asynccontextmanager
 async def replayed(
-    recordings: Sequence[Recording], *, api: str = "v1", limits: Limits = QUICK
+    recordings: Sequence[Recording], *, api: str = "v1", limits: Limits = PATIENT
 ) -> AsyncIterator[tuple[Replay, AnchoreReports]]:
     async with (
         Replay(recordings) as replay,
@@ -175,7 +175,7 @@ async def test_a_record_that_is_none_is_about_another_image(body: Any) -> None:
 
 
 async def test_an_answer_that_is_too_large_is_not_read() -> None:
-    small = msgspec.structs.replace(QUICK, max_bytes=1_000, attempts=1)
+    small = msgspec.structs.replace(PATIENT, max_bytes=1_000, attempts=1)
     async with replayed([recording("vuln-while-analyzed-bad")], limits=small) as (_, reports):
         with pytest.raises(TransientFailure, match="longer than 1000 bytes"):
             await reports.vulnerabilities(BAD)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from services.cli.break_glass.desk import Desk
 from services.cli.ops_http import SOCKET, ops_app
+from services.cli.reports.report import ImageReport
 from services.cli.scans import ImageState, ScanStarted
 from services.console.wiring import ConsolePorts, ops_of
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
@@ -78,6 +79,9 @@ class NoScans:
         raise NotImplementedError
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
+        raise NotImplementedError
+
+    async def report(self, digest: str, *, account: str = "") -> ImageReport:
         raise NotImplementedError
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from services.cli.ops_client import OpsClient, OpsUnavailable, socket_client
 from services.cli.ops_http import ops_app
+from services.cli.reports.report import ImageReport
 from services.cli.scans import ImageState, ScanStarted
 from services.console.exception_rows import ExceptionRow, ExceptionState
 from services.console.rows import VerdictRow
@@ -100,6 +101,9 @@ class Told:
 
     async def processes(self) -> tuple[Alive, ...]:
         return (Alive(BEAT, 12),)
+
+    async def report(self, digest: str, *, account: str = "") -> ImageReport:
+        return ImageReport(digest, gaps=(f"asked in {account or 'our own account'}",))
 
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         return (EXCEPTION,)
@@ -232,6 +236,12 @@ async def test_a_bad_question_is_refused(
     ):
         assert answer.status == 400
         assert "bad request" in (await answer.json())["error"]
+
+
+async def test_what_was_found_in_an_image_travels_with_all_its_parts(tmp_path: Path) -> None:
+    async with socket_of(Told(), tmp_path) as client:
+        report = await client.report("sha256:a", account="a&b")
+    assert report == ImageReport("sha256:a", gaps=("asked in a&b",))
 
 
 async def test_the_limit_is_bounded(tmp_path: Path) -> None:

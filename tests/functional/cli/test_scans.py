@@ -12,8 +12,10 @@ from services.webhook.knowledge import Knowledge
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
 from services.webhook.waiters import Waiters
+from shared.adapters.anchore.reports import AnchoreReports
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.anchore.v1 import AnchoreV1
+from shared.adapters.anchore.v1_reports import V1_REPORTS
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.queue import MemoryQueue
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -106,6 +108,7 @@ class World:
             requests=requests,
             resolver=self.resolver,
             scanner=AnchoreV1(transport=self.transport, clock=self.clock),
+            reports=AnchoreReports(transport=self.transport, dialect=V1_REPORTS),
             rules=lambda: self.rules,
             clock=self.clock,
         )
