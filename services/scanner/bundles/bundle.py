@@ -4,7 +4,7 @@ Whatever the scanner does not know (gate, trigger, parameter, action, a form of 
 whitelist) is refused by name.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -31,8 +31,8 @@ class Bundle(msgspec.Struct, frozen=True):
 
     id: str
     name: str
-    policies: tuple[Policy, ...]
-    whitelists: tuple[Whitelist, ...]
+    policies: Mapping[str, Policy]
+    whitelists: Mapping[str, Whitelist]
     mappings: tuple[WrittenMapping, ...]
     whitelisted_images: tuple[WrittenSelection, ...]
     blacklisted_images: tuple[WrittenSelection, ...]
@@ -58,8 +58,8 @@ def read_bundle(text: bytes) -> Bundle:
     return Bundle(
         id=written.id,
         name=written.name,
-        policies=tuple(policies),
-        whitelists=tuple(map(Whitelist, written.whitelists)),
+        policies={policy.id: policy for policy in policies},
+        whitelists={one.id: Whitelist(one) for one in written.whitelists},
         mappings=written.mappings,
         whitelisted_images=written.whitelisted_images,
         blacklisted_images=written.blacklisted_images,

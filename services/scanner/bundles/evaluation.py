@@ -93,11 +93,10 @@ def evaluate(
     problems: list[Problem] = []
     if place is not None:
         mapping = bundle.mappings[place]
-        whitelists = [one for one in bundle.whitelists if one.id in mapping.whitelist_ids]
-        for policy in bundle.policies:
-            if policy.id in mapping.policies:
-                sight = Sight(facts, matches, now, policy.asked, policy.all_packages)
-                rows += _apply(policy, sight, whitelists, problems)
+        whitelists = [bundle.whitelists[one] for one in mapping.whitelist_ids]
+        for policy in map(bundle.policies.__getitem__, dict.fromkeys(mapping.policies)):
+            sight = Sight(facts, matches, now, policy.asked, policy.all_packages)
+            rows += _apply(policy, sight, whitelists, problems)
     whitelisted = first_match(bundle.whitelisted_images, subject)
     blacklisted = first_match(bundle.blacklisted_images, subject)
     if place is None and whitelisted is None:

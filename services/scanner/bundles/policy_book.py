@@ -52,19 +52,25 @@ class PolicyBook:
         return await self._put(accepted, bundle, active=None)
 
     async def update(self, policy_id: str, update: PolicyUpdate, *, active: bool) -> Policy:
-        """Replace a bundle and say whether it is the active one. Raises Refusal (400, 404)."""
+        """Replace a bundle and activate it, or leave it inactive; the active one stays active.
+        Raises Refusal (400, 404)."""
         if update.policy_id != policy_id:
             raise Refusal(
                 400,
                 "policyId in route is different from policyId in payload: "
                 f"{policy_id} != {update.policy_id}",
             )
-        await self.get(policy_id)
+        known = await self.get(policy_id)
+        activate = active or update.active
+        if known.active and not activate:
+            raise Refusal(
+                400, "cannot deactivate an active policy - can only activate an inactive policy"
+            )
         bundle = bytes(update.policybundle)
         accepted = await self._accept(bundle)
         if accepted.id != policy_id:
             raise Refusal(400, f"the bundle's id is {accepted.id}, not {policy_id}")
-        return await self._put(accepted, bundle, active=active or update.active)
+        return await self._put(accepted, bundle, active=activate)
 
     async def delete(self, policy_id: str) -> None:
         """Raises Refusal (400, 404); the active bundle stays."""

@@ -1,7 +1,6 @@
 """Facts and bundles that tests change in one place."""
 
 import json
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import msgspec
 from services.scanner.bundles.bundle import Bundle, read_bundle
 from services.scanner.bundles.evaluation import Outcome, evaluate
 from services.scanner.bundles.selection import Subject
-from services.scanner.feeds.feed import Advisory, Cvss, Feed, Release, ReleaseFeed
+from services.scanner.matching.finding import Finding, Matches, Score, Severity
 from services.scanner.records import ImageFacts, Package
 
 DATA = Path(__file__).parents[2] / "data"
@@ -37,28 +36,41 @@ FACTS = ImageFacts(
     size=10_240,
 )
 
-FEED = Feed(
-    (
-        ReleaseFeed(
-            schema=1,
-            release=Release("debian", "12", "bookworm", "deb", "https://tracker.example/{id}"),
-            as_of=date(2026, 11, 11),
-            about=(),
-            sources=(),
-            covers=("bad", "good", "vague"),
-            advisories=(
-                Advisory("CVE-2099-0001", "bad", fixed="2.0-2", cvss=Cvss(9.8)),
-                Advisory("CVE-2099-0002", "bad", cvss=Cvss(7.5)),
-                Advisory("CVE-2099-0003", "vague", fixed="2:1.0"),
-                Advisory("CVE-2099-0004", "good", cvss=Cvss(9.8), distributor="unimportant"),
-            ),
-        ),
-    )
-)
+AS_OF = 1_794_355_200_000  # 2026-11-11
+COVERED = ("bad", "good", "vague")
+KNOWN = {
+    "bad": (
+        Finding("CVE-2099-0001", CRITICAL, Severity.CRITICAL, "2.0-2", scores=(Score(9.8),)),
+        Finding("CVE-2099-0002", CRITICAL, Severity.HIGH, scores=(Score(7.5),)),
+    ),
+    "vague": (Finding("CVE-2099-0003", CRITICAL, Severity.UNKNOWN, "2:1.0"),),
+    "good": (Finding("CVE-2099-0004", CRITICAL, Severity.NEGLIGIBLE, scores=(Score(9.8),)),),
+}
+"""Source package -> what is known of it, whatever its version."""
 
 
 def facts(**changes: Any) -> ImageFacts:
     return msgspec.structs.replace(FACTS, **changes)
+
+
+def known_of(image: ImageFacts) -> Matches:
+    """What data would say that knows Debian 12's packages of these sources, and no others."""
+    group = f"{image.distro}:{image.distro_version}"
+    if group != "debian:12":
+        return Matches("samples", group, unavailable="no data", uncovered=image.packages)
+    return Matches(
+        "samples",
+        group,
+        AS_OF,
+        findings=tuple(
+            msgspec.structs.replace(
+                found, package=package, group=group, url=f"https://tracker.example/{found.id}"
+            )
+            for package in image.packages
+            for found in KNOWN.get(package.source, ())
+        ),
+        uncovered=tuple(one for one in image.packages if one.source not in COVERED),
+    )
 
 
 def baseline() -> dict[str, Any]:
@@ -89,16 +101,20 @@ def read(bundle: dict[str, Any]) -> Bundle:
 
 
 def evaluated(
-    image: ImageFacts, *rules: dict[str, Any], bundle: dict[str, Any] | None = None, tag: str = TAG
+    image: ImageFacts,
+    *rules: dict[str, Any],
+    bundle: dict[str, Any] | None = None,
+    tag: str = TAG,
+    known: Matches | None = None,
 ) -> Outcome:
     return evaluate(
         read(bundle or bundle_of(*rules)),
         image,
-        FEED.match(image),
+        known or known_of(image),
         subject=Subject(tag, DIGEST, IMAGE_ID),
         now=NOW,
     )
 
 
-def messages(image: ImageFacts, *rules: dict[str, Any]) -> list[str]:
-    return [row.message for row in evaluated(image, *rules).rows]
+def messages(image: ImageFacts, *rules: dict[str, Any], known: Matches | None = None) -> list[str]:
+    return [row.message for row in evaluated(image, *rules, known=known).rows]

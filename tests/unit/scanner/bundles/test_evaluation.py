@@ -140,21 +140,6 @@ def test_a_whitelist_that_the_mapping_does_not_name_changes_nothing() -> None:
     assert evaluated(facts(packages=(OPENSSH,)), bundle=bundle).final_action == "stop"
 
 
-@pytest.mark.parametrize(
-    ("params", "stopped"),
-    [
-        ({"name": "openssh-server"}, True),
-        ({"name": "openssh-server", "version": "1:9.2p1-2"}, True),
-        ({"name": "openssh-server", "version": "1:9.2p1-3"}, False),
-        ({"name": "openssh"}, False),
-    ],
-)
-def test_a_package_is_forbidden_by_name_and_version(params: dict[str, str], stopped: bool) -> None:
-    outcome = evaluated(facts(packages=(OPENSSH,)), rule("packages", "blacklist", **params))
-
-    assert (outcome.final_action == "stop") is stopped
-
-
 def test_the_result_has_the_keys_of_a_recorded_one() -> None:
     path = DATA / "anchore" / "check-baseline-active-bad.json"
     body = json.loads(path.read_bytes())["response"]["body"]

@@ -218,7 +218,7 @@ def test_every_reason_is_told_at_once() -> None:
 
 def test_capitals_of_names_and_actions_do_not_count_as_with_engine() -> None:
     bundle = bundle_of(rule("Packages", "Blacklist", "Stop", Name="sudo"))
-    (taken,) = read(bundle).policies[0].rules
+    (taken,) = read(bundle).policies["oci-baseline-policy"].rules
 
     assert (taken.gate, taken.name, taken.action) == ("packages", "blacklist", "stop")
     assert taken.values == {"name": "sudo"}
