@@ -76,6 +76,21 @@ class ScannerSettings(GrypeSettings, frozen=True, kw_only=True):
     """One run of Syft."""
     imagegate_scanner_evaluation_seconds: Seconds = 10.0
 
+    imagegate_scanner_keep_days: Annotated[float, msgspec.Meta(ge=0)] = 90.0
+    """Images that nobody asked about for so long are forgotten; 0: none for that reason."""
+    imagegate_scanner_max_store: Bytes = 4 * GIB
+    """The database: above it those go that were used least recently."""
+    imagegate_scanner_notify_url: str = ""
+    """The intake's `http://intake:8088/events/anchore`: it hears of what turned; none: nobody."""
+    imagegate_scanner_notify_user: str = "anchore"
+    imagegate_scanner_notify_password: Secret = Secret("")
+    """The intake's IMAGEGATE_EVENTS_USER and IMAGEGATE_EVENTS_PASSWORD. Of several, one a line, the
+    first is sent."""
+    imagegate_scanner_notify_ca: Path | None = None
+    """CA file of the intake's certificate; none: those that this machine trusts."""
+    imagegate_health_host: str = "127.0.0.1"
+    imagegate_health_port: Port = 8085
+
     def __post_init__(self) -> None:
         user, password = self.imagegate_scanner_user, self.imagegate_scanner_password
         if bool(user) != bool(password):
@@ -90,13 +105,27 @@ class ScannerSettings(GrypeSettings, frozen=True, kw_only=True):
                 "IMAGEGATE_SCANNER_USER and IMAGEGATE_SCANNER_PASSWORD must be set to listen on "
                 f"{self.imagegate_scanner_host}: only a loopback address may go without"
             )
+        notify = self.imagegate_scanner_notify_url
+        if notify and not notify.startswith(("http://", "https://")):
+            raise InvalidSettings(
+                "IMAGEGATE_SCANNER_NOTIFY_URL must be the intake's address with its path, such as "
+                "http://intake:8088/events/anchore"
+            )
 
     def passwords(self) -> tuple[str, ...]:
         """All that count at this moment; the first is the one to send."""
-        lines = self.imagegate_scanner_password.current().splitlines()
-        return tuple(line.strip() for line in lines if line.strip())
+        return _lines(self.imagegate_scanner_password)
+
+    def notify_password(self) -> str:
+        """The one to send to the intake at this moment."""
+        return next(iter(_lines(self.imagegate_scanner_notify_password)), "")
 
     @property
     def folder(self) -> Path:
         """The scanner's own part of the state folder."""
         return self.state_folder / "scanner"
+
+
+def _lines(secret: Secret) -> tuple[str, ...]:
+    lines = secret.current().splitlines()
+    return tuple(line.strip() for line in lines if line.strip())

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -13,18 +14,29 @@ import msgspec
 from services.scanner.analysis.analyses import Analyses
 from services.scanner.analysis.analyst import AnalysisLimits, Analyst
 from services.scanner.analysis.syft import SyftLimits, find_syft
+from services.scanner.announcing import Announcements
 from services.scanner.app import scanner_app
+from services.scanner.background import going_on
 from services.scanner.bundles.policy_book import PolicyBook
 from services.scanner.catalogue import Catalogue
 from services.scanner.checks import Checks
+from services.scanner.edge.posting import open_post
+from services.scanner.evaluating import Evaluating
 from services.scanner.feeds.feed import Feed
+from services.scanner.forgetting import Forgetting, Keep
 from services.scanner.judging.judges import Judges, open_judges
 from services.scanner.knowledge import Knowledge
 from services.scanner.looking import Looking
 from services.scanner.matching.grype_configured import open_grype
 from services.scanner.matching.osv import OsvData
 from services.scanner.matching.port import VulnerabilityData
+from services.scanner.measuring import Measuring
+from services.scanner.metrics import ScannerMetrics
+from services.scanner.notifying import NoticePost, Notifying
+from services.scanner.precedence import Precedence
+from services.scanner.renewal import Renewal
 from services.scanner.settings import ScannerSettings
+from services.scanner.store import images
 from services.scanner.store.database import open_database
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
@@ -32,9 +44,12 @@ from shared.ports.clock import Clock
 from shared.ports.content import ImageContent
 from shared.ports.resolver import DigestResolver
 from shared.runtime.clock import SystemClock
+from shared.runtime.health import Check, health_app
 from shared.runtime.http import serve
 from shared.runtime.lifecycle import Lifecycle
+from shared.runtime.metrics import Metrics
 from shared.runtime.settings import environ_of_others
+from shared.runtime.tls import client_context
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +65,8 @@ class RunningScanner(msgspec.Struct, frozen=True):
 
     url: str
     """`http://127.0.0.1:8228`, what ANCHORE_URL wants."""
+    ping: Check
+    """A real question to the database."""
 
 
 @asynccontextmanager
@@ -58,13 +75,17 @@ async def run_scanner(
     *,
     registry: Registry,
     clock: Clock | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[RunningScanner]:
     """Serve until the block ends; what is being analysed then goes on at the next start.
+
+    Counted in `metrics`, which whoever runs it shows.
 
     Raises InvalidSettings when syft, the feed or grype, the state folder or the port cannot be
     had.
     """
     clock = clock or SystemClock()
+    counted = ScannerMetrics(metrics or Metrics())
     syft = await asyncio.to_thread(find_syft, settings.path)
     feed = await asyncio.to_thread(Feed.read, settings.imagegate_scanner_feed)
     async with AsyncExitStack() as stack:
@@ -74,6 +95,7 @@ async def run_scanner(
                 count=settings.imagegate_scanner_judges,
                 seconds=settings.imagegate_scanner_evaluation_seconds,
                 feed=settings.imagegate_scanner_feed,
+                replaced=counted.judge_replaced,
             )
         )
         policies = PolicyBook(database=database, judges=judges, clock=clock)
@@ -85,7 +107,14 @@ async def run_scanner(
             scratch=settings.folder / "scratch",
             limits=_limits(settings),
         )
-        analyses = Analyses(database=database, analyst=analyst, clock=clock)
+        announcements = Announcements(notices=bool(settings.imagegate_scanner_notify_url))
+        analyses = Analyses(
+            database=database,
+            analyst=analyst,
+            announcements=announcements,
+            metrics=counted,
+            clock=clock,
+        )
         data = await stack.enter_async_context(
             _open_data(settings, judges=judges, feed=feed, clock=clock)
         )
@@ -98,16 +127,26 @@ async def run_scanner(
             registry_seconds=settings.imagegate_scanner_registry_seconds,
         )
         knowledge = Knowledge(database=database, data=data)
+        precedence = Precedence()
+        evaluating = Evaluating(
+            database=database,
+            knowledge=knowledge,
+            judges=judges,
+            announcements=announcements,
+            metrics=counted,
+            clock=clock,
+        )
         app = scanner_app(
             catalogue=catalogue,
             checks=Checks(
                 catalogue=catalogue,
                 database=database,
-                knowledge=knowledge,
-                judges=judges,
-                clock=clock,
+                evaluating=evaluating,
+                precedence=precedence,
             ),
-            looking=Looking(catalogue=catalogue, knowledge=knowledge, data=data),
+            looking=Looking(
+                catalogue=catalogue, knowledge=knowledge, data=data, precedence=precedence
+            ),
             policies=policies,
             data=data,
             version=version("imagegate"),
@@ -122,7 +161,46 @@ async def run_scanner(
                 port=settings.imagegate_scanner_port,
             )
         )
-        yield RunningScanner(bound.url)
+        renewal = Renewal(
+            database=database,
+            data=data,
+            knowledge=knowledge,
+            evaluating=evaluating,
+            precedence=precedence,
+            metrics=counted,
+            width=max(1, settings.imagegate_scanner_judges - 1),
+        )
+        works = {
+            "evaluate anew": renewal.run(),
+            "forget": Forgetting(
+                database=database, keep=_keep(settings), metrics=counted, clock=clock
+            ).run(),
+            "measure": Measuring(database=database, data=data, metrics=counted, clock=clock).run(),
+        }
+        if settings.imagegate_scanner_notify_url:
+            post = await stack.enter_async_context(_open_post(settings))
+            works["notify"] = Notifying(
+                database=database, post=post, metrics=counted, clock=clock
+            ).run()
+        await stack.enter_async_context(going_on(works))
+        yield RunningScanner(bound.url, partial(database.run, images.counts))
+
+
+def _keep(settings: ScannerSettings) -> Keep:
+    return Keep(
+        days=settings.imagegate_scanner_keep_days, most=settings.imagegate_scanner_max_store
+    )
+
+
+def _open_post(settings: ScannerSettings) -> AbstractAsyncContextManager[NoticePost]:
+    """Raises InvalidSettings for a CA file that is none."""
+    ca = settings.imagegate_scanner_notify_ca
+    return open_post(
+        url=settings.imagegate_scanner_notify_url,
+        user=settings.imagegate_scanner_notify_user,
+        password=settings.notify_password,
+        tls=client_context(ca) if ca else None,
+    )
 
 
 @asynccontextmanager
@@ -145,15 +223,21 @@ async def _open_data(
 
 async def serve_scanner(settings: ScannerSettings, life: Lifecycle) -> int:
     """A scanner process, which reads images as the rules file says; its exit code."""
+    metrics = Metrics()
     rules = RulesFile(settings.imagegate_rules)
     life.watch(rules.run(), name="watch the rules")
     async with (
         RegistryClient(
             rules=lambda: rules.rules, clock=SystemClock(), helper_environ=environ_of_others()
         ) as registry,
-        run_scanner(settings, registry=registry) as scanner,
+        run_scanner(settings, registry=registry, metrics=metrics) as scanner,
+        serve(
+            health_app(ready={"store": scanner.ping}, metrics=metrics, stopping=life.stopping),
+            host=settings.imagegate_health_host,
+            port=settings.imagegate_health_port,
+        ) as health,
     ):
-        log.info("scanner answers", extra={"url": scanner.url})
+        log.info("scanner answers", extra={"url": scanner.url, "health": health.url})
         return await life.until_stopped()
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,8 +30,17 @@ class _JudgeDied(Exception):
 class Judges:
     """At most `count` child processes, started when they are needed."""
 
-    def __init__(self, *, count: int, seconds: float, feed: Path | None) -> None:
+    def __init__(
+        self,
+        *,
+        count: int,
+        seconds: float,
+        feed: Path | None,
+        replaced: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`replaced` hears of each judge that hung or died over a question."""
         self._seconds = seconds
+        self._replaced = replaced
         self._command = [sys.executable, "-P", "-m", "services.scanner.judging.judge"]
         self._command += [str(feed)] if feed else []
         self._free: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
@@ -48,11 +57,14 @@ class Judges:
             try:
                 return await self._ask(frame)
             except _JudgeDied:
+                self._replaced()
                 return await self._ask(frame)
         except _JudgeDied:
+            self._replaced()
             log.warning("judge died twice over one question")
             return Failed("EvaluationCrashed", "the evaluating process died twice over it")
         except TimeoutError:
+            self._replaced()
             log.warning("judge killed: no answer in time", extra={"seconds": self._seconds})
             return Failed("EvaluationTimeout", f"no result in {self._seconds:g} s")
 
@@ -95,9 +107,15 @@ class Judges:
 
 
 @asynccontextmanager
-async def open_judges(*, count: int, seconds: float, feed: Path | None) -> AsyncIterator[Judges]:
+async def open_judges(
+    *,
+    count: int,
+    seconds: float,
+    feed: Path | None,
+    replaced: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Judges]:
     """Judges that are gone at the end."""
-    judges = Judges(count=count, seconds=seconds, feed=feed)
+    judges = Judges(count=count, seconds=seconds, feed=feed, replaced=replaced)
     try:
         yield judges
     finally:
