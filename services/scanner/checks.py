@@ -2,21 +2,14 @@
 
 from typing import Any
 
-import msgspec
-
-from services.scanner.bundles.bundle import Problem
-from services.scanner.bundles.evaluation import Outcome, as_engine_result
 from services.scanner.catalogue import Catalogue
-from services.scanner.judging.judges import Judges
-from services.scanner.judging.questions import Answer, Evaluate, Evaluated, Failed
-from services.scanner.knowledge import Knowledge
-from services.scanner.matching.port import MatchingFailed
-from services.scanner.records import ACCOUNT, AnalysisStatus, Image, Policy
+from services.scanner.evaluating import Evaluating
+from services.scanner.precedence import Precedence
+from services.scanner.records import ACCOUNT, AnalysisStatus, Policy
 from services.scanner.store import policies
 from services.scanner.store.database import Database
 from services.scanner.v1.refusals import Refusal
 from services.scanner.v1.wire import check_answer
-from shared.ports.clock import Clock
 
 
 class Checks:
@@ -27,15 +20,13 @@ class Checks:
         *,
         catalogue: Catalogue,
         database: Database,
-        knowledge: Knowledge,
-        judges: Judges,
-        clock: Clock,
+        evaluating: Evaluating,
+        precedence: Precedence,
     ) -> None:
         self._catalogue = catalogue
         self._database = database
-        self._knowledge = knowledge
-        self._judges = judges
-        self._clock = clock
+        self._evaluating = evaluating
+        self._precedence = precedence
 
     async def check(
         self, *, digest: str, tag: str, policy_id: str | None, detail: bool
@@ -46,57 +37,16 @@ class Checks:
         if image.status is not AnalysisStatus.ANALYZED:
             raise Refusal(404, f"image is not analyzed - analysis_status: {image.status}")
         policy = await self._policy(policy_id)
-        now = self._clock.now()
-        status, result = await self._evaluate(image, fulltag, policy, now)
+        with self._precedence.asked():
+            evaluation = await self._evaluating.evaluate(image, fulltag, policy)
         return check_answer(
             digest=digest,
             fulltag=fulltag,
             policy=policy,
-            status=status,
-            result=result,
-            now=now,
+            status=evaluation.status,
+            result=evaluation.result,
+            now=evaluation.at,
             detail=detail,
-        )
-
-    async def _evaluate(
-        self, image: Image, fulltag: str, policy: Policy, now: int
-    ) -> tuple[str, msgspec.Raw | dict[str, Any]]:
-        answer = await self._ask(image, fulltag, policy, now)
-        if isinstance(answer, Evaluated):
-            return answer.status, answer.result
-        problem = (
-            Problem(answer.problem_type, answer.details)
-            if isinstance(answer, Failed)
-            else Problem("EvaluationFailed", type(answer).__name__)
-        )
-        outcome = Outcome(problems=(problem,))
-        bundle: dict[str, Any] = msgspec.json.decode(policy.bundle)
-        result = as_engine_result(
-            outcome,
-            bundle=bundle,
-            digest=image.digest,
-            image_id=image.image_id,
-            fulltag=fulltag,
-            now=now,
-        )
-        return outcome.status, result
-
-    async def _ask(self, image: Image, fulltag: str, policy: Policy, now: int) -> Answer:
-        facts = await self._knowledge.facts(image)
-        try:
-            matches = await self._knowledge.matches(image, facts)
-        except MatchingFailed as error:
-            return Failed("MatchingFailed", str(error))
-        return await self._judges.ask(
-            Evaluate(
-                bundle=policy.bundle,
-                facts=facts,
-                matches=matches,
-                digest=image.digest,
-                image_id=image.image_id,
-                fulltag=fulltag,
-                now=now,
-            )
         )
 
     async def _policy(self, policy_id: str | None) -> Policy:

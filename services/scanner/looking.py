@@ -6,6 +6,7 @@ from services.scanner.catalogue import Catalogue
 from services.scanner.knowledge import Knowledge
 from services.scanner.matching.finding import Matches
 from services.scanner.matching.port import MatchingFailed, VulnerabilityData
+from services.scanner.precedence import Precedence
 from services.scanner.records import Image, ImageFacts
 from services.scanner.v1.refusals import Refusal
 
@@ -24,8 +25,14 @@ class Looking:
     """Answers about images that were analysed."""
 
     def __init__(
-        self, *, catalogue: Catalogue, knowledge: Knowledge, data: VulnerabilityData
+        self,
+        *,
+        catalogue: Catalogue,
+        knowledge: Knowledge,
+        data: VulnerabilityData,
+        precedence: Precedence,
     ) -> None:
+        self._precedence = precedence
         self._catalogue = catalogue
         self._knowledge = knowledge
         self._data = data
@@ -40,7 +47,8 @@ class Looking:
         image = await self._catalogue.analysed(digest)
         facts = await self._facts(image)
         try:
-            matches = await self._knowledge.matches(image, facts)
+            with self._precedence.asked():
+                matches = await self._knowledge.matches(image, facts)
         except MatchingFailed as error:
             raise Refusal(503, f"the vulnerability data cannot be asked: {error}") from error
         problem = (await self._data.state()).problem

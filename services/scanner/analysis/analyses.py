@@ -5,15 +5,19 @@ What was waiting or being analysed when a process ended is analysed again by the
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 
 from services.scanner.analysis.analyst import Analyst
-from services.scanner.records import AnalysisFailed, Image
+from services.scanner.announcing import Announcements
+from services.scanner.metrics import Analysed, ScannerMetrics
+from services.scanner.records import AnalysisFailed, AnalysisStatus, Image, ImageFacts
 from services.scanner.store import images
-from services.scanner.store.database import Database
+from services.scanner.store.database import Database, StoreFailed
 from shared.ports.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -25,9 +29,19 @@ _LOOK_AGAIN = 5.0
 class Analyses:
     """Works the queue off, `count` images at a time."""
 
-    def __init__(self, *, database: Database, analyst: Analyst, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        analyst: Analyst,
+        announcements: Announcements,
+        metrics: ScannerMetrics,
+        clock: Clock,
+    ) -> None:
         self._database = database
         self._analyst = analyst
+        self._announcements = announcements
+        self._metrics = metrics
         self._clock = clock
         self._waiting = asyncio.Event()
 
@@ -70,28 +84,55 @@ class Analyses:
                 continue
 
     async def _analyse(self, image: Image) -> None:
-        started = self._clock.monotonic()
+        began = self._clock.monotonic()
+        facts, reason = await self._outcome(image)
+        counts = await self._write_down(image, facts, reason)
+        seconds = self._clock.monotonic() - began
+        ended = Analysed.FAILED if facts is None else Analysed.DONE
+        self._metrics.analysis(ended if counts else Analysed.OUTDATED, seconds)
+        said: dict[str, Any] = {"digest": image.digest, "seconds": round(seconds, 2)}
+        if facts is None:
+            log.warning("analysis failed", extra=said | {"reason": reason})
+        else:
+            log.info("analysed", extra=said | {"packages": len(facts.packages)})
+
+    async def _outcome(self, image: Image) -> tuple[ImageFacts | None, str]:
+        """The facts, or why there are none."""
         try:
-            facts = await self._analyst.analyse(image)
+            return await self._analyst.analyse(image), ""
         except AnalysisFailed as error:
-            await self._fail(image, str(error))
+            return None, str(error)
         except Exception as error:
             log.exception("analysis broke off", extra={"digest": image.digest})
-            await self._fail(image, f"the scanner failed: {type(error).__name__}")
-        else:
-            text = msgspec.json.encode(facts)
-            await self._database.run(images.finish, image, facts=text, now=self._clock.now())
-            log.info(
-                "analysed",
-                extra={
-                    "digest": image.digest,
-                    "packages": len(facts.packages),
-                    "seconds": round(self._clock.monotonic() - started, 2),
-                },
-            )
+            return None, f"the scanner failed: {type(error).__name__}"
 
-    async def _fail(self, image: Image, reason: str) -> None:
-        log.warning("analysis failed", extra={"digest": image.digest, "reason": reason})
-        await self._database.run(
-            images.fail, image, reason=reason[:MAX_REASON], now=self._clock.now()
-        )
+    async def _write_down(self, image: Image, facts: ImageFacts | None, reason: str) -> bool:
+        """Whether it counts. Until it is written: an image must not be left as being analysed
+        because the disk was full for a moment."""
+        text = None if facts is None else msgspec.json.encode(facts)
+        while True:
+            try:
+                return await self._database.run(
+                    self._end, image, facts=text, reason=reason[:MAX_REASON], now=self._clock.now()
+                )
+            except StoreFailed as error:
+                log.error("the end of an analysis cannot be written: %s", error)
+                await asyncio.sleep(_LOOK_AGAIN)
+
+    def _end(
+        self,
+        connection: sqlite3.Connection,
+        image: Image,
+        *,
+        facts: bytes | None,
+        reason: str,
+        now: int,
+    ) -> bool:
+        if facts is None:
+            counts = images.fail(connection, image, reason=reason, now=now)
+        else:
+            counts = images.finish(connection, image, facts=facts, now=now)
+        if counts:
+            status = AnalysisStatus.FAILED if facts is None else AnalysisStatus.ANALYZED
+            self._announcements.analysed(connection, image, status=status, now=now)
+        return counts

@@ -217,6 +217,48 @@ def delete(connection: sqlite3.Connection, digest: str) -> bool:
     return bool(connection.execute("DELETE FROM images WHERE digest = ?", (digest,)).rowcount)
 
 
+def outdated(
+    connection: sqlite3.Connection, *, data: str, after: Image | None = None, limit: int = 50
+) -> list[Image]:
+    """Analysed images whose evaluations were not looked at by `data`, those used last first, or
+    those behind `after`."""
+    place = (after.last_used, after.digest) if after else (2**62, "")
+    rows = connection.execute(
+        f"{_ALL} WHERE (last_used, digest) < (?, ?) AND status = ? AND judged_by IS NOT ?"
+        " ORDER BY last_used DESC, digest DESC LIMIT ?",
+        (*place, AnalysisStatus.ANALYZED, data, limit),
+    ).fetchall()
+    return [_image(connection, row) for row in rows]
+
+
+def judged(connection: sqlite3.Connection, image: Image, *, data: str) -> None:
+    """All evaluations of this analysis were looked at by `data`."""
+    connection.execute(
+        "UPDATE images SET judged_by = ? WHERE digest = ? AND attempt = ?",
+        (data, image.digest, image.attempt),
+    )
+
+
+def forget_unused(connection: sqlite3.Connection, *, before: int | None, limit: int) -> int:
+    """Remove the images that were used least recently, before a time (ms since the epoch) if one
+    is given; none that waits or is being analysed. How many."""
+    rows = connection.execute(
+        "SELECT digest FROM images WHERE status IN (?, ?) AND last_used < ?"
+        " ORDER BY last_used, digest LIMIT ?",
+        (AnalysisStatus.ANALYZED, AnalysisStatus.FAILED, before or 2**62, limit),
+    ).fetchall()
+    return sum(delete(connection, row["digest"]) for row in rows)
+
+
+def oldest_wait(connection: sqlite3.Connection) -> int | None:
+    """Since when the image waits that somebody submitted first (ms since the epoch)."""
+    (queued,) = connection.execute(
+        "SELECT min(queued_at) FROM images WHERE status = ? AND NOT unasked",
+        (AnalysisStatus.NOT_ANALYZED,),
+    ).fetchone()
+    return None if queued is None else int(queued)
+
+
 def tags(connection: sqlite3.Connection, digest: str) -> tuple[Tag, ...]:
     """The tags it was submitted under, the oldest first."""
     rows = connection.execute(

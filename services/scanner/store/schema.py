@@ -83,11 +83,9 @@ CREATE TABLE outbox (
     id TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
     body BLOB NOT NULL,
-    created_at INTEGER NOT NULL,
-    tries INTEGER NOT NULL,
-    due_at INTEGER NOT NULL
+    urgent INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX outbox_by_time ON outbox (due_at);
 """
 """`unasked`: nobody waits for this analysis. `judged_by`: the data by which all that is kept of
 the image's evaluations was looked at; `last_used`: when somebody asked about it, to the hour."""

@@ -55,9 +55,22 @@ async def test_another_bundle_is_activated_by_record_or_by_query(scanner: Client
     assert (status, body[0]["active"]) == (200, True)
     assert body[0].keys() == recording("policy-put-activate-minimal-record").body[0].keys()
     assert await active_ids(scanner) == ["oci-baseline"]
-    await scanner.call("PUT", path, json=record_of(baseline(), active=False))
-    assert await active_ids(scanner) == []
-    await scanner.call("PUT", f"{path}?active=true", json=record_of(baseline(), active=False))
+    _, ((other),) = await scanner.get("/v1/policies/imagegate-default")
+    default = "/v1/policies/imagegate-default?active=true"
+    await scanner.call("PUT", default, json=record_of(other["policybundle"], active=False))
+    assert await active_ids(scanner) == ["imagegate-default"]
+    status, body = await scanner.call("PUT", path, json=record_of(baseline(), active=False))
+    assert (status, body[0]["active"]) == (200, False)
+
+
+async def test_the_active_bundle_is_not_left_without_another_in_its_place(scanner: Client) -> None:
+    await scanner.call("POST", "/v1/policies", json=baseline())
+    path = "/v1/policies/oci-baseline"
+    await scanner.call("PUT", path, json=record_of(baseline(), active=True))
+
+    status, body = await scanner.call("PUT", path, json=record_of(baseline(), active=False))
+    assert status == 400
+    assert body["message"].startswith("cannot deactivate an active policy")
     assert await active_ids(scanner) == ["oci-baseline"]
 
 
