@@ -43,7 +43,39 @@ class GrypeSettings(ProcessSettings, frozen=True, kw_only=True):
         return self.imagegate_scanner_grype_cache or self.state_folder / "scanner" / "grype"
 
 
-class ScannerSettings(GrypeSettings, frozen=True, kw_only=True):
+class FeedSettings(GrypeSettings, frozen=True, kw_only=True):
+    """Where the vulnerability records are, and where they come from: the scanner's, and the
+    `imagegate feeds` commands' on the same machine."""
+
+    imagegate_scanner_feed: Path | None = None
+    """Folder of the feed; none: feeds/ in the scanner's part of the state folder."""
+    imagegate_scanner_sync: tuple[str, ...] = ()
+    """Ecosystems of OSV whose dumps the scanner keeps its feed up to date with, by itself;
+    `default` stands for the distributions and the scores. None: it asks nobody."""
+    imagegate_scanner_sync_hours: Annotated[float, msgspec.Meta(ge=0.1, le=168)] = 6.0
+    """Between two syncs; a tenth more or less, so that many scanners do not come together."""
+    imagegate_scanner_sync_url: str = "https://osv-vulnerabilities.storage.googleapis.com"
+    """Where the dumps are: OSV's own, or a mirror's (`URL/Debian/all.zip`)."""
+    imagegate_scanner_sync_proxy: Secret = Secret("")
+    """`http://[USER:PASSWORD@]HOST:PORT`, for the dumps alone; what `https_proxy` says is not
+    used."""
+    imagegate_scanner_sync_ca: Path | None = None
+    """CA file of a mirror's certificate; none: those that this machine trusts."""
+    imagegate_scanner_import_memory: Memory = 2 * GIB
+    """Address space of the process that reads dumps, beside the server."""
+
+    @property
+    def folder(self) -> Path:
+        """The scanner's own part of the state folder."""
+        return self.state_folder / "scanner"
+
+    @property
+    def feeds(self) -> Path:
+        """The folder of the feed."""
+        return self.imagegate_scanner_feed or self.folder / "feeds"
+
+
+class ScannerSettings(FeedSettings, frozen=True, kw_only=True):
     """Everything the scanner can be told. Sizes in bytes, times in seconds."""
 
     imagegate_scanner_host: str = "127.0.0.1"
@@ -55,8 +87,6 @@ class ScannerSettings(GrypeSettings, frozen=True, kw_only=True):
     while it changes; its file is read again when it does."""
     imagegate_rules: Path | None = None
     """The rules file whose `registries` say how images are pulled; none: anonymous HTTPS."""
-    imagegate_scanner_feed: Path | None = None
-    """Folder of advisory files; none: the demonstration feed of the package."""
     imagegate_scanner_analyses: Few = 2
     """Analyses at a time."""
     imagegate_scanner_judges: Few = 2
@@ -119,11 +149,6 @@ class ScannerSettings(GrypeSettings, frozen=True, kw_only=True):
     def notify_password(self) -> str:
         """The one to send to the intake at this moment."""
         return next(iter(_lines(self.imagegate_scanner_notify_password)), "")
-
-    @property
-    def folder(self) -> Path:
-        """The scanner's own part of the state folder."""
-        return self.state_folder / "scanner"
 
 
 def _lines(secret: Secret) -> tuple[str, ...]:

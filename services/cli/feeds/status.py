@@ -1,0 +1,115 @@
+"""What a feed is worth now: how old, of what, and what is wrong with it.
+
+Read from the folder of the scanner on this machine, or asked of a running server, which may be a
+real Anchore: that tells names, counts and ages.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.scanner.feeds.state import FeedState, ReleaseState
+from shared.domain.image_report import DataGroup
+
+HOUR = 3_600_000
+
+
+class ReleaseRow(msgspec.Struct, frozen=True):
+    """One release, or one language. None: whoever was asked does not tell."""
+
+    name: str
+    records: int
+    as_of: int | None
+    packages: int | None = None
+    whole: bool | None = None
+    covered: int = 0
+    """Packages that it is about, where it is not whole."""
+    doubtful: int = 0
+    ended: str = ""
+    stale: bool = False
+
+
+class FeedReport(msgspec.Struct, frozen=True):
+    """What `imagegate feeds status` tells."""
+
+    place: str
+    """The folder, or the server's address."""
+    source: str
+    now: int
+    releases: tuple[ReleaseRow, ...] = ()
+    scores: int | None = None
+    identity: str = ""
+    problems: tuple[str, ...] = ()
+    """What a person should do something about; each is a reason for exit code 1."""
+
+
+def report_of_folder(
+    state: FeedState | None, *, folder: str, now: int, max_age: float | None
+) -> FeedReport:
+    """`max_age` in hours; None: no age is too much."""
+    if state is None:
+        return FeedReport(
+            place=f"the folder {folder}",
+            source="no",
+            now=now,
+            problems=(
+                f"there is no feed in {folder}: the scanner knows no vulnerabilities but those of "
+                "its demonstration feed; `imagegate feeds sync` downloads one, `imagegate feeds "
+                "import FILE` reads one",
+            ),
+        )
+    rows = tuple(_row(one, now, max_age) for one in state.releases)
+    return FeedReport(
+        place=f"the folder {folder}",
+        source="demonstration" if state.demonstration else "OSV",
+        now=now,
+        releases=rows,
+        scores=state.scores,
+        identity=state.identity,
+        problems=tuple(_problems(rows, max_age)),
+    )
+
+
+def report_of_server(
+    groups: Sequence[DataGroup], *, url: str, now: int, max_age: float | None
+) -> FeedReport:
+    """As a running server tells it."""
+    rows = tuple(
+        ReleaseRow(one.name, one.records, one.as_of, stale=_stale(one.as_of, now, max_age))
+        for one in groups
+    )
+    nothing = () if rows else (f"{url} has no vulnerability data: its checks find nothing",)
+    return FeedReport(
+        place=url,
+        source="the server's",
+        now=now,
+        releases=rows,
+        problems=(*nothing, *_problems(rows, max_age)),
+    )
+
+
+def _problems(rows: Sequence[ReleaseRow], max_age: float | None) -> list[str]:
+    stale = [row.name for row in rows if row.stale]
+    if not stale:
+        return []
+    return [
+        f"older than {max_age:g} h: {', '.join(stale)}; does the sync run, and does the mirror?"
+    ]
+
+
+def _row(one: ReleaseState, now: int, max_age: float | None) -> ReleaseRow:
+    return ReleaseRow(
+        name=one.name,
+        records=one.records,
+        as_of=one.as_of,
+        packages=one.packages,
+        whole=one.whole,
+        covered=len(one.covers),
+        doubtful=one.doubtful,
+        ended=one.ended,
+        stale=_stale(one.as_of, now, max_age),
+    )
+
+
+def _stale(as_of: int | None, now: int, max_age: float | None) -> bool:
+    return max_age is not None and (as_of is None or now - as_of > max_age * HOUR)
