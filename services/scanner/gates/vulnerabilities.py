@@ -81,6 +81,10 @@ def _blacklist(sight: Sight, values: Values) -> Iterator[Hit]:
         yield Hit(f"Blacklisted vulnerabilities detected: {detected}")
 
 
+def _severity(text: str) -> Severity:
+    return Severity[one_of(*(level.name.lower() for level in Severity))(text).upper()]
+
+
 def _package_problem(values: Values) -> str:
     for name in ("severity", *SCORES):
         if (name in values) != (f"{name}_comparison" in values):
@@ -96,7 +100,7 @@ VULNERABILITIES: Mapping[str, Trigger] = {
         {
             "package_type": Param(one_of("all", "os", "non-os"), required=True),
             "severity_comparison": _COMPARISON,
-            "severity": Param(one_of(*(level.name.lower() for level in Severity))),
+            "severity": Param(_severity),
             **{name: Param(score) for name in SCORES},
             **{f"{name}_comparison": _COMPARISON for name in SCORES},
             "fix_available": Param(boolean),

@@ -89,7 +89,7 @@ def _is_of_type(found: Finding, wanted: str) -> bool:
 def _is_severe(found: Finding, values: Values) -> Answer:
     if "severity" not in values:
         return True
-    wanted = Severity[values["severity"].upper()]
+    wanted = values["severity"]
     if ORDERED[values["severity_comparison"]](found.severity, wanted):
         return True
     undecided = found.severity is Severity.UNKNOWN is not wanted
