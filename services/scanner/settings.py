@@ -95,6 +95,8 @@ class ScannerSettings(FeedSettings, frozen=True, kw_only=True):
     """One image's compressed layers and config together."""
     imagegate_scanner_max_disk: Bytes = 8 * GIB
     """One analysis: the layers as pulled, and what Syft unpacks of them."""
+    imagegate_scanner_max_files: Annotated[int, msgspec.Meta(ge=1)] = 500_000
+    """Entries of all layers of one image together."""
     imagegate_scanner_max_memory: Memory = 4 * GIB
     """Address space of one Syft. It uses 0.2 GiB for a Debian image, and Go reserves more than
     it uses: below 1 GB it dies at its start (docs/design/scanner-facts.md). 4 GiB leaves a
@@ -103,7 +105,7 @@ class ScannerSettings(FeedSettings, frozen=True, kw_only=True):
     """The registry's answer while a client waits for POST /v1/images."""
     imagegate_scanner_pull_seconds: Seconds = 600.0
     imagegate_scanner_analysis_seconds: Seconds = 120.0
-    """One run of Syft."""
+    """Reading the layers, and then one run of Syft: each."""
     imagegate_scanner_evaluation_seconds: Seconds = 10.0
 
     imagegate_scanner_keep_days: Annotated[float, msgspec.Meta(ge=0)] = 90.0

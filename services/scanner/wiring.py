@@ -13,7 +13,7 @@ import msgspec
 
 from services.scanner.analysis.analyses import Analyses
 from services.scanner.analysis.analyst import AnalysisLimits, Analyst
-from services.scanner.analysis.syft import SyftLimits, find_syft
+from services.scanner.analysis.syft import find_syft
 from services.scanner.announcing import Announcements
 from services.scanner.app import scanner_app
 from services.scanner.background import going_on
@@ -245,9 +245,8 @@ def _limits(settings: ScannerSettings) -> AnalysisLimits:
     return AnalysisLimits(
         image_bytes=settings.imagegate_scanner_max_image,
         pull_seconds=settings.imagegate_scanner_pull_seconds,
-        syft=SyftLimits(
-            seconds=settings.imagegate_scanner_analysis_seconds,
-            memory=settings.imagegate_scanner_max_memory,
-            disk=settings.imagegate_scanner_max_disk,
-        ),
+        seconds=settings.imagegate_scanner_analysis_seconds,
+        memory=settings.imagegate_scanner_max_memory,
+        disk=settings.imagegate_scanner_max_disk,
+        files=settings.imagegate_scanner_max_files,
     )

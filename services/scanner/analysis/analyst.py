@@ -1,4 +1,5 @@
-"""One analysis: pull the image, list its packages, read its config; then everything is removed."""
+"""One analysis: pull the image, look at its layers, list its packages, read its config; then
+everything is removed."""
 
 import asyncio
 import shutil
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from services.scanner.analysis.layers import check_layers
-from services.scanner.analysis.layout import blob_path, pull_layout
+from services.scanner.analysis.blobs import Blobs
+from services.scanner.analysis.layers import LayerLimits, look_at_layers
+from services.scanner.analysis.layout import Layouts, blob_path
 from services.scanner.analysis.manifest import Manifest
 from services.scanner.analysis.syft import SyftLimits, run_syft
 from services.scanner.judging.judges import Judges
@@ -21,11 +23,15 @@ from shared.ports.content import ImageContent
 
 
 class AnalysisLimits(msgspec.Struct, frozen=True):
-    """Bytes of an image as pulled, seconds that pulling may take, and what Syft may take."""
+    """Bytes of an image as pulled, seconds that pulling may take, and what one analysis may
+    take: seconds of each of its children, their memory, bytes unpacked, files in all layers."""
 
     image_bytes: int
     pull_seconds: float
-    syft: SyftLimits
+    seconds: float
+    memory: int
+    disk: int
+    files: int
 
 
 class Analyst:
@@ -40,11 +46,17 @@ class Analyst:
         scratch: Path,
         limits: AnalysisLimits,
     ) -> None:
-        self._content = content
         self._judges = judges
         self._syft = syft
         self._scratch = scratch
-        self._limits = limits
+        self._layers = LayerLimits(limits.seconds, limits.memory, limits.disk, limits.files)
+        self._limits = SyftLimits(limits.seconds, limits.memory, limits.disk)
+        self._layouts = Layouts(
+            content=content,
+            blobs=Blobs(content=content, folder=scratch),
+            max_bytes=limits.image_bytes,
+            seconds=limits.pull_seconds,
+        )
 
     async def clear(self) -> None:
         """Remove what a killed process left, and make the scratch folder."""
@@ -53,51 +65,29 @@ class Analyst:
 
     async def analyse(self, image: Image) -> ImageFacts:
         """Raises AnalysisFailed with the reason."""
-        async with self._folder() as folder:
-            layout = folder / "layout"
-            reference = parse_reference(f"{image.repository}@{image.digest}")
-            try:
-                async with asyncio.timeout(self._limits.pull_seconds):
-                    manifest = await pull_layout(
-                        self._content,
-                        reference,
-                        image.digest,
-                        folder=layout,
-                        max_bytes=self._limits.image_bytes,
-                    )
-            except TimeoutError as error:
-                raise AnalysisFailed(
-                    f"the image could not be pulled in {self._limits.pull_seconds:g} s: raise "
-                    "IMAGEGATE_SCANNER_PULL_SECONDS if it must be scanned"
-                ) from error
-            listing = await run_syft(
-                self._syft, layout=layout, scratch=folder, limits=self._limits.syft
-            )
-            await self._check_layers(layout, manifest)
-            answer = await self._judges.ask(
-                ReadFacts(
-                    listing=str(listing),
-                    config=str(blob_path(layout, manifest.config.digest)),
-                    dockerfile=image.dockerfile,
-                    layers=len(manifest.layers),
-                )
-            )
+        reference = parse_reference(f"{image.repository}@{image.digest}")
+        async with (
+            self._folder() as folder,
+            self._layouts.pulled(reference, image.digest, folder=folder / "layout") as manifest,
+        ):
+            answer = await self._judges.ask(await self._read(image, folder, manifest))
         if isinstance(answer, Facts):
             return answer.facts
         reason = answer.details if isinstance(answer, Failed) else type(answer).__name__
         raise AnalysisFailed(f"the results could not be read: {reason}")
 
-    async def _check_layers(self, layout: Path, manifest: Manifest) -> None:
-        """After Syft, which has unpacked them within its limits."""
-        limits = self._limits.syft
-        try:
-            async with asyncio.timeout(limits.seconds):
-                await check_layers(layout, manifest, max_bytes=limits.disk)
-        except TimeoutError as error:
-            raise AnalysisFailed(
-                f"the layers could not be read in {limits.seconds:g} s: raise "
-                "IMAGEGATE_SCANNER_ANALYSIS_SECONDS if the image must be scanned"
-            ) from error
+    async def _read(self, image: Image, folder: Path, manifest: Manifest) -> ReadFacts:
+        """Everything that the facts are made of, in files of `folder`."""
+        layout = folder / "layout"
+        contents = await look_at_layers(layout, manifest, scratch=folder, limits=self._layers)
+        listing = await run_syft(self._syft, layout=layout, scratch=folder, limits=self._limits)
+        return ReadFacts(
+            listing=str(listing),
+            contents=str(contents),
+            config=str(blob_path(layout, manifest.config.digest)),
+            dockerfile=image.dockerfile,
+            layers=len(manifest.layers),
+        )
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:

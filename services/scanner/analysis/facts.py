@@ -9,13 +9,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from services.scanner.analysis.contents import Contents
+from services.scanner.analysis.contradictions import Distribution, contradictions
 from services.scanner.analysis.packages import Artifact, Relationship, read_packages
+from services.scanner.analysis.users import user_of
 from services.scanner.dockerfile import guess_dockerfile
 from services.scanner.records import UNKNOWN_DISTRO, AnalysisFailed, ImageFacts
 
 T = TypeVar("T")
 
 MAX_PACKAGES = 100_000
+MAX_HISTORY = 10_000
 
 _CONFIG_NAMES = {
     name.casefold(): name for name in ("architecture", "config", "history", "os", "rootfs")
@@ -23,14 +27,6 @@ _CONFIG_NAMES = {
 _RUN_AS_NAMES = {name.casefold(): name for name in ("User", "ExposedPorts")}
 _ROOTFS_NAMES = {name.casefold(): name for name in ("diff_ids", "type")}
 _INNER_NAMES = {"config": _RUN_AS_NAMES, "rootfs": _ROOTFS_NAMES}
-
-
-class _Distro(msgspec.Struct, frozen=True):
-    id: str = ""
-    version: str = msgspec.field(default="", name="versionID")
-    like: tuple[str, ...] = msgspec.field(default=(), name="idLike")
-    codename: str = msgspec.field(default="", name="versionCodename")
-    name: str = msgspec.field(default="", name="prettyName")
 
 
 class _Unpacked(msgspec.Struct, frozen=True):
@@ -46,7 +42,7 @@ class _Listing(msgspec.Struct):
     relationships: list[Relationship] = msgspec.field(
         default_factory=list, name="artifactRelationships"
     )
-    distro: _Distro = _Distro()
+    distro: Distribution = Distribution()
     source: _Source = _Source()
 
 
@@ -71,7 +67,7 @@ class _Config(msgspec.Struct):
 
 
 def read_facts(
-    *, listing: bytes, config: bytes, dockerfile: bytes | None, layers: int
+    *, listing: bytes, contents: Contents, config: bytes, dockerfile: bytes | None, layers: int
 ) -> ImageFacts:
     """Raises AnalysisFailed when one of the texts is not what it should be."""
     listed = _decode(listing, _Listing, "syft's output")
@@ -79,14 +75,19 @@ def read_facts(
     described = _decode(config, _Config, "the image's config")
     if len(listed.artifacts) > MAX_PACKAGES:
         raise AnalysisFailed(f"the image has more than {MAX_PACKAGES} packages")
+    if len(described.history or ()) > MAX_HISTORY:
+        raise AnalysisFailed(f"the image's config has a history of more than {MAX_HISTORY} steps")
     run_as = described.config or _RunAs()
+    user = run_as.user or ""
+    user_id, user_problem = user_of(user, contents.passwd, contents.passwd_problem)
+    packages = read_packages(listed.artifacts, listed.relationships)
     history = tuple(step.created_by for step in described.history or () if step.created_by)
     distro, version = listed.distro.id, listed.distro.version
     return ImageFacts(
         distro=distro or UNKNOWN_DISTRO[0],
         distro_version=version or UNKNOWN_DISTRO[1],
-        packages=read_packages(listed.artifacts, listed.relationships),
-        user=run_as.user or "",
+        packages=packages,
+        user=user,
         history=history,
         exposed_ports=tuple(run_as.exposed_ports or ()),
         dockerfile=(
@@ -100,6 +101,10 @@ def read_facts(
         distro_codename=listed.distro.codename,
         distro_name=listed.distro.name,
         os_type=described.os,
+        user_id=user_id,
+        user_problem=user_problem,
+        databases=tuple(sorted({one.kind for one in contents.databases})),
+        contradictions=contradictions(contents, listed.artifacts, packages, listed.distro),
     )
 
 

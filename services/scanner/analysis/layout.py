@@ -1,15 +1,18 @@
 """An image pulled into an OCI layout folder, for Syft to read.
 
 File names come from digests that `manifest` has checked, never from what is in a layer; the
-layers stay packed here.
+layers stay packed here. Its blobs are links to those that `Blobs` keeps.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
+from services.scanner.analysis.blobs import Blobs
 from services.scanner.analysis.manifest import Manifest, read_manifest
 from services.scanner.records import AnalysisFailed
 from shared.domain.errors import StepFailure
@@ -17,36 +20,48 @@ from shared.domain.reference import ImageReference
 from shared.ports.content import ImageContent
 
 MAX_CONFIG = 8 * 1024**2
-_WRITE_AT = 1024**2
 
 
-async def pull_layout(
-    content: ImageContent,
-    reference: ImageReference,
-    digest: str,
-    *,
-    folder: Path,
-    max_bytes: int,
-) -> Manifest:
-    """Write the image into `folder`; of its blobs at most `max_bytes` together.
+class Layouts:
+    """Pulls images of at most `max_bytes`, in at most `seconds`."""
 
-    Raises AnalysisFailed with the reason; what was written so far stays for the caller to
-    remove.
-    """
-    try:
-        media_type, body = await content.manifest(reference, digest)
+    def __init__(
+        self, *, content: ImageContent, blobs: Blobs, max_bytes: int, seconds: float
+    ) -> None:
+        self._content = content
+        self._blobs = blobs
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def pulled(
+        self, reference: ImageReference, digest: str, *, folder: Path
+    ) -> AsyncIterator[Manifest]:
+        """The image in `folder` until the block ends. Raises AnalysisFailed with the reason."""
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    manifest = await self._pull(held, reference, digest, folder)
+            except TimeoutError as error:
+                raise AnalysisFailed(
+                    f"the image could not be pulled in {self._seconds:g} s: raise "
+                    "IMAGEGATE_SCANNER_PULL_SECONDS if it must be scanned"
+                ) from error
+            except StepFailure as error:
+                raise AnalysisFailed(f"the image could not be pulled: {error}") from error
+            yield manifest
+
+    async def _pull(
+        self, held: AsyncExitStack, reference: ImageReference, digest: str, folder: Path
+    ) -> Manifest:
+        media_type, body = await self._content.manifest(reference, digest)
         manifest = read_manifest(media_type, body)
-        _check_sizes(manifest, max_bytes)
-        blobs = folder / "blobs" / "sha256"
-        await asyncio.to_thread(blobs.mkdir, parents=True)
-        await asyncio.to_thread((blobs / digest.removeprefix("sha256:")).write_bytes, body)
+        _check_sizes(manifest, self._max_bytes)
+        await asyncio.to_thread(_write_index, folder, manifest, digest, body)
         for blob in manifest.blobs:
-            chunks = content.blob(reference, blob.digest, max_bytes=blob.size)
-            await _write(blobs / blob.digest.removeprefix("sha256:"), chunks)
-    except StepFailure as error:
-        raise AnalysisFailed(f"the image could not be pulled: {error}") from error
-    await asyncio.to_thread(_write_index, folder, manifest, digest, len(body))
-    return manifest
+            path = await held.enter_async_context(self._blobs.held(reference, blob))
+            await asyncio.to_thread(os.link, path, blob_path(folder, blob.digest))
+        return manifest
 
 
 def blob_path(folder: Path, digest: str) -> Path:
@@ -66,24 +81,10 @@ def _check_sizes(manifest: Manifest, max_bytes: int) -> None:
         )
 
 
-async def _write(path: Path, chunks: AsyncIterator[bytes]) -> None:
-    """Write in pieces large enough to be worth a thread's time."""
-    buffered = bytearray()
-    try:
-        with path.open("wb") as file:
-            async for chunk in chunks:
-                buffered += chunk
-                if len(buffered) >= _WRITE_AT:
-                    await asyncio.to_thread(file.write, bytes(buffered))
-                    buffered.clear()
-            await asyncio.to_thread(file.write, bytes(buffered))
-    finally:
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
-
-
-def _write_index(folder: Path, manifest: Manifest, digest: str, size: int) -> None:
-    entry = {"mediaType": manifest.media_type, "digest": digest, "size": size}
+def _write_index(folder: Path, manifest: Manifest, digest: str, body: bytes) -> None:
+    blob_path(folder, digest).parent.mkdir(parents=True)
+    blob_path(folder, digest).write_bytes(body)
+    entry = {"mediaType": manifest.media_type, "digest": digest, "size": len(body)}
     index = {"schemaVersion": 2, "manifests": [entry]}
     (folder / "index.json").write_bytes(msgspec.json.encode(index))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from services.scanner.analysis.contents import Contents
 from services.scanner.analysis.facts import read_facts
 from services.scanner.bundles.bundle import read_bundle
 from services.scanner.bundles.evaluation import as_engine_result, evaluate
@@ -73,6 +74,7 @@ def _read(question: ReadFacts) -> Answer:
     try:
         facts = read_facts(
             listing=Path(question.listing).read_bytes(),
+            contents=msgspec.json.decode(Path(question.contents).read_bytes(), type=Contents),
             config=Path(question.config).read_bytes(),
             dockerfile=question.dockerfile,
             layers=question.layers,

@@ -42,9 +42,10 @@ class Validate(msgspec.Struct, frozen=True, tag="validate"):
 
 
 class ReadFacts(msgspec.Struct, frozen=True, tag="read"):
-    """What do Syft's output and the config, both files, say of the image?"""
+    """What do Syft's output, the layers' contents and the config, all files, say of the image?"""
 
     listing: str
+    contents: str
     config: str
     dockerfile: bytes | None
     layers: int

@@ -21,17 +21,27 @@ from tests.fakes.images import Content
 from tests.fakes.registry import FakeRegistry
 
 DONE = ("analyzed", "analysis_failed")
+STATUS = {"path": "/var/lib/dpkg/status", "layerID": "@LAYER@"}
 LISTING = json.dumps(
     {
         "artifacts": [
-            {"name": "base-files", "version": "12.4+deb12u15", "type": "deb"},
-            {"name": "netbase", "version": "6.4", "type": "deb"},
+            {
+                "name": name,
+                "version": version,
+                "type": "deb",
+                "locations": [STATUS | {"annotations": {"evidence": "primary"}}],
+            }
+            for name, version in (("base-files", "12.4+deb12u15"), ("netbase", "6.4"))
         ],
         "distro": {"id": "debian", "versionID": "12"},
         "source": {"metadata": {"imageSize": 1024}},
     }
 )
-"""Syft about the image GOOD of test_images.py."""
+LISTED = (
+    """layer=$(grep -aohr 'ids": ."sha256:[0-9a-f]*' "${1#oci-dir:}" | grep -o 'sha256.*')\n"""
+    f"""echo '{LISTING}' | sed "s/@LAYER@/$layer/g" """
+)
+"""Syft about the image GOOD of test_images.py; its one layer is that of whatever it is asked."""
 
 
 class Client:
@@ -185,7 +195,7 @@ def fake_syft(tmp_path: Path) -> Callable[[str], str]:
 @pytest.fixture
 async def scanner(open_scanner: Open, fake_syft: Callable[[str], str]) -> Client:
     """With a syft that finds the packages of GOOD in every image, at once."""
-    return await open_scanner(path=fake_syft(f"echo '{LISTING}'"))
+    return await open_scanner(path=fake_syft(LISTED))
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def made_of(config: bytes, *layers: bytes, media_type: str = OCI_LAYER) -> Conte
     [
         (made_of(config_of(BAD), layer_of(GOOD)), "unpacks to something else"),
         (made_of(config_of(GOOD), layer_of(GOOD), layer_of(GOOD)), "1 layers and its manifest 2"),
-        (made_of(config_of(GOOD), layer_of(GOOD), media_type=PLAIN), "unpacks to something else"),
+        (made_of(config_of(GOOD), layer_of(GOOD), media_type=PLAIN), "layer 1 of the image"),
         (made_of(config_of(GOOD), layer_of(GOOD) + b"more"), ""),
         (made_of(config_of(GOOD), layer_of(GOOD)[:-9]), ""),
         (made_of(config_of(GOOD), ZSTD), ""),

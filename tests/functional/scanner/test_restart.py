@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.images import index_of
 from tests.fakes.registry import FakeRegistry
-from tests.functional.scanner.conftest import LISTING, opened_scanner
+from tests.functional.scanner.conftest import LISTED, opened_scanner
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
 from tests.functional.scanner.processes import (
     analysing,
@@ -36,7 +36,7 @@ async def test_what_a_killed_scanner_was_at_goes_on_at_the_next_start(
         await running.wait()
 
     assert len(list((tmp_path / "state" / "scanner" / "scratch").iterdir())) == 2
-    fake_syft(f"echo '{LISTING}'")
+    fake_syft(LISTED)
     async with opened_scanner(registry, tmp_path / "state", path=path) as scanner:
         for image in waiting:
             assert (await scanner.finished(image.digest))["analysis_status"] == "analyzed"
@@ -46,7 +46,7 @@ async def test_what_a_killed_scanner_was_at_goes_on_at_the_next_start(
 async def test_results_policies_and_failures_outlive_a_restart(
     registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
 ) -> None:
-    path = fake_syft(f"echo '{LISTING}'")
+    path = fake_syft(LISTED)
     index = index_of((GOOD, "linux/amd64"))
     async with opened_scanner(registry, tmp_path, path=path) as scanner:
         reference = await scanner.analysed(registry, GOOD)

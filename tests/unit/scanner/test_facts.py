@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.scanner.analysis.facts import read_facts
+from services.scanner.analysis.contents import Contents
+from services.scanner.analysis.facts import MAX_HISTORY, read_facts
 from services.scanner.records import AnalysisFailed, ImageFacts, Package
 
 LISTING = {
@@ -34,11 +35,18 @@ CONFIG = {
 }
 
 
+PASSWD = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/app:/bin/false\n"
+CONTENTS = Contents(
+    passwd=PASSWD, passwd_problem="", os_releases={}, databases=(), doubts=("a doubt",)
+)
+
+
 def read(
     listing: Any = LISTING, config: Any = CONFIG, dockerfile: bytes | None = None
 ) -> ImageFacts:
     return read_facts(
         listing=json.dumps(listing).encode(),
+        contents=CONTENTS,
         config=json.dumps(config).encode(),
         dockerfile=dockerfile,
         layers=3,
@@ -61,7 +69,7 @@ def read(
 def test_a_config_that_a_runtime_reads_otherwise_fails_the_analysis(config: bytes) -> None:
     listing = json.dumps(LISTING).encode()
     with pytest.raises(AnalysisFailed, match="config"):
-        read_facts(listing=listing, config=config, dockerfile=None, layers=1)
+        read_facts(listing=listing, contents=CONTENTS, config=config, dockerfile=None, layers=1)
 
 
 def test_labels_may_be_named_as_fields_of_the_config_are() -> None:
@@ -81,6 +89,28 @@ def test_all_that_evaluation_needs_is_there() -> None:
     assert (found.user, found.history, found.exposed_ports) == ("app", ("USER app",), ("22/tcp",))
     assert (found.dockerfile, found.dockerfile_mode) == ("FROM scratch\nUSER app\n", "Guessed")
     assert (found.layers, found.size) == (3, 4711)
+    assert (found.user_id, found.user_problem) == (1000, "")
+    assert "a doubt" in found.contradictions
+
+
+def test_what_os_release_says_beyond_its_name_is_kept() -> None:
+    distro = {
+        "id": "raspbian",
+        "versionID": "12",
+        "idLike": ["debian"],
+        "versionCodename": "bookworm",
+        "prettyName": "Raspbian GNU/Linux 12",
+    }
+    found = read(LISTING | {"distro": distro}, CONFIG | {"os": "linux"})
+
+    assert found.distro_like == ("debian",)
+    assert (found.distro_codename, found.distro_name) == ("bookworm", "Raspbian GNU/Linux 12")
+    assert found.os_type == "linux"
+
+
+def test_a_history_without_end_fails_the_analysis() -> None:
+    with pytest.raises(AnalysisFailed, match="history of more than"):
+        read(config={"history": [{}] * (MAX_HISTORY + 1)})
 
 
 def test_a_given_dockerfile_is_the_actual_one() -> None:
