@@ -131,7 +131,13 @@ async def test_an_input_that_breaks_the_reading_is_told(judges: Judges, tmp_path
     config.write_bytes(b"{}")
 
     missing = await judges.ask(
-        ReadFacts(listing=str(tmp_path / "no"), config=str(config), dockerfile=None, layers=1)
+        ReadFacts(
+            listing=str(tmp_path / "no"),
+            contents=str(config),
+            config=str(config),
+            dockerfile=None,
+            layers=1,
+        )
     )
     assert isinstance(missing, Failed)
     assert missing.problem_type == "FileNotFoundError"
