@@ -14,7 +14,7 @@ from services.scanner.bundles.bundle import Bundle
 from services.scanner.bundles.problems import Problem
 from services.scanner.bundles.rules import ACTIONS, Policy, Rule
 from services.scanner.bundles.selection import Subject, first_match
-from services.scanner.bundles.whitelists import Excuse, Whitelist
+from services.scanner.bundles.whitelists import Whitelist, WhitelistEntry
 from services.scanner.gates.trigger import CannotEvaluate, Hit, Sight
 from services.scanner.matching.finding import Matches
 from services.scanner.records import ACCOUNT, ImageFacts
@@ -40,7 +40,7 @@ class Row(msgspec.Struct, frozen=True):
     trigger: str
     message: str
     action: str
-    whitelisted: Excuse | Literal[False]
+    whitelisted: WhitelistEntry | Literal[False]
     policy_id: str
 
 
@@ -169,14 +169,14 @@ def _apply(
             continue
         for hit in hits:
             trigger_id = hit.trigger_id or _derived_id(rule, hit)
-            excuse = _excuse(rule.gate, trigger_id, whitelists, sight.now)
+            entry = _covering(rule.gate, trigger_id, whitelists, sight.now)
             yield Row(
                 trigger_id=trigger_id,
                 gate=rule.gate,
                 trigger=rule.name,
                 message=hit.message,
-                action="go" if excuse else rule.action,
-                whitelisted=excuse or False,
+                action="go" if entry else rule.action,
+                whitelisted=entry or False,
                 policy_id=policy.id,
             )
 
@@ -187,9 +187,11 @@ def _derived_id(rule: Rule, hit: Hit) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _excuse(gate: str, trigger_id: str, whitelists: Sequence[Whitelist], now: int) -> Excuse | None:
-    found = (one.excuse(gate, trigger_id, now) for one in whitelists)
-    return next((excuse for excuse in found if excuse), None)
+def _covering(
+    gate: str, trigger_id: str, whitelists: Sequence[Whitelist], now: int
+) -> WhitelistEntry | None:
+    found = (one.covering(gate, trigger_id, now) for one in whitelists)
+    return next((entry for entry in found if entry), None)
 
 
 def _written(bundle: Bundle, key: str, place: int | None) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from services.scanner.bundles.rules import unknown_gate
 from services.scanner.bundles.shapes import WrittenItem, WrittenWhitelist
 
 
-class Excuse(msgspec.Struct, frozen=True):
+class WhitelistEntry(msgspec.Struct, frozen=True):
     """An entry of a whitelist, in the shape of Engine's column `Whitelisted`."""
 
     matched_rule_id: str
@@ -20,7 +20,7 @@ class Excuse(msgspec.Struct, frozen=True):
 
 class _Item(msgspec.Struct, frozen=True):
     place: int
-    excuse: Excuse
+    entry: WhitelistEntry
     until: float | None
     """ms since the epoch; None: for ever."""
 
@@ -36,16 +36,16 @@ class Whitelist:
             text = item.trigger_id
             index, key = (self._begins, text[:-1]) if text.endswith("*") else (self._exact, text)
             index.setdefault((item.gate.lower(), key), []).append(
-                _Item(place, Excuse(item.id, written.id, written.name), _until(item))
+                _Item(place, WhitelistEntry(item.id, written.id, written.name), _until(item))
             )
         self._lengths = sorted({len(begin) for _, begin in self._begins})
 
-    def excuse(self, gate: str, trigger_id: str, now: int) -> Excuse | None:
+    def covering(self, gate: str, trigger_id: str, now: int) -> WhitelistEntry | None:
         """The first item that is about a finding and has not ended. `now`: ms since the epoch."""
         found = [
             item for item in self._about(gate, trigger_id) if item.until is None or now < item.until
         ]
-        return min(found, key=lambda item: item.place).excuse if found else None
+        return min(found, key=lambda item: item.place).entry if found else None
 
     def _about(self, gate: str, trigger_id: str) -> Iterator[_Item]:
         yield from self._exact.get((gate, trigger_id), ())

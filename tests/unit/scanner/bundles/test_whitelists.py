@@ -49,7 +49,7 @@ def test_the_index_finds_what_comparing_one_by_one_would(
         None,
     )
 
-    found = Whitelist(WrittenWhitelist("w", written)).excuse(gate, trigger_id, NOW)
+    found = Whitelist(WrittenWhitelist("w", written)).covering(gate, trigger_id, NOW)
     assert (found and found.matched_rule_id) == first
 
 
