@@ -18,7 +18,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 RUN_READY := $(VENV)/.stamp-run
 DEV_READY := $(VENV)/.stamp-dev
 
-.PHONY: help setup run run-real test lint format types imports bench screenshots lock clean servers
+.PHONY: help setup run run-real test lint format types imports bench screenshots record-grype lock clean servers
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ bench: $(DEV_READY) ## the figures the project promises, one line each (ARGS=adm
 
 screenshots: $(DEV_READY) servers ## the README's pictures of the console, from a real one in a real browser
 	@$(BIN)/python -m tests.functional.console_page.screenshots $(ARGS)
+
+record-grype: $(DEV_READY) ## ask a real Grype again what the tests' fake one replays (tests/data/grype/README.md)
+	@$(BIN)/python -m tests.recording.grype $(ARGS)
 
 lock: $(DEV_READY) ## pin every dependency with hashes again, from requirements/*.in
 	@echo "lock: requirements/{runtime,build,dev}.txt"

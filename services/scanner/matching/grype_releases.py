@@ -91,6 +91,7 @@ class _Wanted(msgspec.Struct):
     major: str
     minor: str
     label: str
+    rolling: bool = False
 
     @classmethod
     def of(cls, name: str, version: str, codename: str, aliases: Iterable[Alias]) -> "_Wanted":
@@ -110,7 +111,7 @@ class _Wanted(msgspec.Struct):
     def _take(self, alias: Alias) -> None:
         self.name = self.name if alias.replacement is None else alias.replacement
         if alias.rolling:
-            self.major = self.minor = ""
+            self.rolling, self.major, self.minor = True, "", ""
         self.major = self.major if alias.major is None else alias.major
         self.minor = self.minor if alias.minor is None else alias.minor
         self.label = self.label if alias.label is None else alias.label
@@ -122,9 +123,10 @@ class _Wanted(msgspec.Struct):
         called = (release.label.casefold(), release.codename.casefold())
         if self.label and self.label.casefold() not in called:
             return False
-        # Red Hat's records are about 9 and hold for 9.4; those of 3.20 do not for 3.24.
-        named = self.major == release.major and release.minor in ("", self.minor)
-        return named if self.major or not self.label else True
+        if self.major:
+            # Red Hat's records are about 9 and hold for 9.4; those of 3.20 do not for 3.24.
+            return self.major == release.major and release.minor in ("", self.minor)
+        return bool(self.label) or (self.rolling and not release.major)
 
 
 def _means(alias: Alias, name: str, version: str, codename: str) -> bool:
