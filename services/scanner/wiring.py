@@ -22,7 +22,9 @@ from services.scanner.catalogue import Catalogue
 from services.scanner.checks import Checks
 from services.scanner.edge.posting import open_post
 from services.scanner.evaluating import Evaluating
-from services.scanner.feeds.feed import Feed
+from services.scanner.feeds import demonstration
+from services.scanner.feeds.folder import FeedFolder
+from services.scanner.feeds.state import FeedError
 from services.scanner.forgetting import Forgetting, Keep
 from services.scanner.judging.judges import Judges, open_judges
 from services.scanner.knowledge import Knowledge
@@ -40,6 +42,7 @@ from services.scanner.store import images
 from services.scanner.store.database import open_database
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
+from shared.domain.errors import InvalidSettings
 from shared.ports.clock import Clock
 from shared.ports.content import ImageContent
 from shared.ports.resolver import DigestResolver
@@ -87,14 +90,13 @@ async def run_scanner(
     clock = clock or SystemClock()
     counted = ScannerMetrics(metrics or Metrics())
     syft = await asyncio.to_thread(find_syft, settings.path)
-    feed = await asyncio.to_thread(Feed.read, settings.imagegate_scanner_feed)
+    feeds = await asyncio.to_thread(_feeds, settings.feeds)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.folder))
         judges = await stack.enter_async_context(
             open_judges(
                 count=settings.imagegate_scanner_judges,
                 seconds=settings.imagegate_scanner_evaluation_seconds,
-                feed=settings.imagegate_scanner_feed,
                 replaced=counted.judge_replaced,
             )
         )
@@ -116,7 +118,7 @@ async def run_scanner(
             clock=clock,
         )
         data = await stack.enter_async_context(
-            _open_data(settings, judges=judges, feed=feed, clock=clock)
+            _open_data(settings, judges=judges, feeds=feeds, clock=clock)
         )
         catalogue = Catalogue(
             database=database,
@@ -205,10 +207,10 @@ def _open_post(settings: ScannerSettings) -> AbstractAsyncContextManager[NoticeP
 
 @asynccontextmanager
 async def _open_data(
-    settings: ScannerSettings, *, judges: Judges, feed: Feed, clock: Clock
+    settings: ScannerSettings, *, judges: Judges, feeds: FeedFolder, clock: Clock
 ) -> AsyncIterator[VulnerabilityData]:
     if settings.imagegate_scanner_vulnerabilities == "osv":
-        yield OsvData(judges=judges, feed=feed)
+        yield OsvData(judges=judges, folder=feeds)
         return
     async with open_grype(
         settings,
@@ -239,6 +241,16 @@ async def serve_scanner(settings: ScannerSettings, life: Lifecycle) -> int:
     ):
         log.info("scanner answers", extra={"url": scanner.url, "health": health.url})
         return await life.until_stopped()
+
+
+def _feeds(path: Path) -> FeedFolder:
+    """The folder of feeds, with one in it. Raises InvalidSettings."""
+    folder = FeedFolder(path)
+    try:
+        demonstration.begin(folder)
+    except FeedError as error:
+        raise InvalidSettings(str(error)) from error
+    return folder
 
 
 def _limits(settings: ScannerSettings) -> AnalysisLimits:

@@ -1,180 +1,216 @@
-"""Advisories of distributions, and which packages they say anything about.
+"""A built feed, asked about images.
 
-A folder of JSON files, one a release (docs/design/scanner.md, "The feed"). A package that no
-file covers is not clean but unknown, and so is a vulnerability without a severity.
+What is known of a package in one version is kept: images share most of theirs. Nothing is kept
+across feeds.
 """
 
-import hashlib
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, time
-from importlib.resources import files
+import sqlite3
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
-from univers.versions import DebianVersion, InvalidVersion
 
-from services.scanner.matching.finding import Finding, Matches, Score, Severity
+from services.scanner.feeds.ecosystems import Group, group_of_image, languages, normal_name
+from services.scanner.feeds.known import (
+    OPEN,
+    PLAIN,
+    SOME_MODULE,
+    Known,
+    Span,
+    Vulnerability,
+    decode_known,
+)
+from services.scanner.feeds.lifecycle import ended_before
+from services.scanner.feeds.links import link_to
+from services.scanner.feeds.schema import open_read
+from services.scanner.feeds.scoring import severity_of
+from services.scanner.feeds.state import FeedError
+from services.scanner.feeds.versions import BadVersion
+from services.scanner.matching.finding import Finding, Matches, Score
 from services.scanner.records import ImageFacts, Package
-from shared.domain.errors import InvalidSettings
 
-PACKAGED = Path(str(files("services.scanner"))) / "data" / "feed"
+_scores = msgspec.msgpack.Decoder(tuple[Score, ...]).decode
 
-
-class Cvss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A CVSS 3.x base score, and its vector where it is known."""
-
-    score: float
-    vector: str = ""
+Hit = tuple[Vulnerability, str | None]
+"""What a version is subject to, and the version without it."""
 
 
-class Advisory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One vulnerability of one source package in one release."""
-
-    id: str
-    source: str
-    fixed: str | None = None
-    """The first version of the release without it; None: there is none yet."""
-    cvss: Cvss | None = None
-    distributor: str = ""
-    """The distributor's own judgement where it counts instead: `unimportant`."""
-    advisory: str = ""
-    note: str = ""
-
-    @property
-    def severity(self) -> Severity:
-        """Unknown where neither the distributor nor a score says it."""
-        if self.distributor == "unimportant":
-            return Severity.NEGLIGIBLE
-        return Severity.of_score(self.cvss.score) if self.cvss else Severity.UNKNOWN
-
-
-class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A distribution's release, by the ids of its os-release."""
-
-    id: str
-    version: str
-    codename: str
-    package_type: str
-    url: str
-    """Of an advisory; `{id}` is its id."""
-
-
-class ReleaseFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole file."""
-
-    schema: int
-    release: Release
-    as_of: date
-    """Up to this day the advisories of what is covered are in it."""
-    about: tuple[str, ...]
-    sources: tuple[str, ...]
-    covers: tuple[str, ...]
-    """Source packages."""
-    advisories: tuple[Advisory, ...]
+class _Release(msgspec.Struct, frozen=True):
+    id: int
+    as_of: int
+    whole: bool
 
 
 class Feed:
-    """All releases of a folder."""
+    """One file, open for reading. Not for several threads."""
 
-    def __init__(self, releases: tuple[ReleaseFeed, ...]) -> None:
-        self.releases = releases
-        self.identity = hashlib.sha256(msgspec.json.encode(releases)).hexdigest()
-        self._by_release = {(one.release.id, one.release.version): one for one in releases}
-        self._covered = {key: frozenset(one.covers) for key, one in self._by_release.items()}
+    def __init__(self, connection: sqlite3.Connection, identity: str) -> None:
+        self.identity = identity
+        self._db = connection
+        self._releases = {
+            name: _Release(id_, as_of, bool(whole))
+            for id_, name, as_of, whole in connection.execute(
+                "SELECT id, name, as_of, whole FROM releases"
+            )
+        }
+        self._hits = lru_cache(maxsize=100_000)(self._look_up)
+        self._score = lru_cache(maxsize=20_000)(self._score_of)
 
     @classmethod
-    def read(cls, folder: Path | None = None) -> "Feed":
-        """Read every `*.json`. Raises InvalidSettings, which names the file."""
-        place = folder or PACKAGED
-        paths = sorted(place.glob("*.json"))
-        if not paths:
-            raise InvalidSettings(f"no advisory files (*.json) in the feed folder {place}")
-        return cls(tuple(_read(path) for path in paths))
+    def open(cls, file: Path) -> "Feed":
+        """Raises FeedError."""
+        connection = open_read(file)
+        try:
+            row = connection.execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
+            return cls(connection, row[0])
+        except (sqlite3.Error, TypeError) as error:
+            raise FeedError(f"the feed {file} cannot be read: {error}; import again") from error
 
-    def release_of(self, facts: ImageFacts) -> ReleaseFeed | None:
-        """The advisories of the image's release."""
-        return self._by_release.get((facts.distro, facts.distro_version))
-
-    def covers(self, facts: ImageFacts, package: Package) -> bool:
-        """Whether silence about `package` means that nothing is known against it."""
-        release = self.release_of(facts)
-        return (
-            release is not None
-            and package.type == release.release.package_type
-            and package.source in self._covered[facts.distro, facts.distro_version]
-            and _version(package.source_version) is not None
-        )
+    def close(self) -> None:
+        """Of no use afterwards."""
+        self._db.close()
 
     def match(self, facts: ImageFacts) -> Matches:
         """All that it says of an image."""
-        group = f"{facts.distro}:{facts.distro_version}"
-        release = self.release_of(facts)
-        if release is None:
-            return Matches(
-                data=self.identity,
-                group=group,
-                unavailable="there is no data about this release",
-                uncovered=facts.packages,
-            )
-        at = datetime.combine(release.as_of, time.min, UTC)
+        group = group_of_image(facts)
+        release = self._releases.get(group.name) if group else None
+        asked = {one.ecosystem.package_type: one for one in languages()}
+        if group is not None:
+            asked[group.ecosystem.package_type] = group
+        findings: list[Finding] = []
+        uncovered: list[Package] = []
+        for package in facts.packages:
+            hits = self._of(package, asked.get(package.type))
+            if hits is None:
+                uncovered.append(package)
+            else:
+                findings += self._findings(package, asked[package.type], hits)
         return Matches(
             data=self.identity,
-            group=group,
-            as_of=int(at.timestamp() * 1000),
-            findings=tuple(self._findings(facts, release, group)),
-            uncovered=tuple(one for one in facts.packages if not self.covers(facts, one)),
+            group=group.name if group else f"{facts.distro}:{facts.distro_version}",
+            as_of=release.as_of if release else None,
+            unavailable=_unavailable(group, release),
+            findings=tuple(findings),
+            uncovered=tuple(uncovered),
         )
 
-    def _findings(self, facts: ImageFacts, release: ReleaseFeed, group: str) -> Iterator[Finding]:
-        by_source: dict[str, list[Advisory]] = {}
-        for advisory in release.advisories:
-            by_source.setdefault(advisory.source, []).append(advisory)
-        for package in facts.packages:
-            if not self.covers(facts, package):
-                continue
-            for advisory in by_source.get(package.source, ()):
-                if _affects(advisory, package):
-                    yield Finding(
-                        id=advisory.id,
-                        package=package,
-                        severity=advisory.severity,
-                        fixed=advisory.fixed,
-                        scores=(Score(advisory.cvss.score, advisory.cvss.vector),)
-                        if advisory.cvss
-                        else (),
-                        url=release.release.url.replace("{id}", advisory.id),
-                        group=group,
-                    )
+    def _of(self, package: Package, group: Group | None) -> tuple[Hit, ...] | None:
+        """None: its silence means nothing."""
+        if group is None or group.name not in self._releases:
+            return None
+        name, version = _asked_as(package, group)
+        return self._hits(group, normal_name(group.ecosystem, name), version, _stream(package))
 
+    def _look_up(
+        self, group: Group, name: str, version: str, stream: str
+    ) -> tuple[Hit, ...] | None:
+        release = self._releases[group.name]
+        row = self._db.execute(
+            "SELECT doubt, known FROM packages WHERE release = ? AND name = ?", (release.id, name)
+        ).fetchone()
+        if row is None and not release.whole:
+            return None
+        doubt, packed = row or (None, None)
+        known = decode_known(packed) if packed else Known()
+        try:
+            place = known.place(group.ecosystem.scheme, version)
+        except BadVersion:
+            return None
+        return None if doubt else tuple(_hits(known, place, stream))
 
-def _affects(advisory: Advisory, package: Package) -> bool:
-    """Versions are the distribution's: upstream's fixed version says nothing of a backport."""
-    if advisory.fixed is None:
-        return True
-    installed, fixed = _version(package.source_version), _version(advisory.fixed)
-    return installed is not None and fixed is not None and bool(installed < fixed)
-
-
-def _version(text: str) -> DebianVersion | None:
-    try:
-        return DebianVersion(text)
-    except (InvalidVersion, ValueError, TypeError):
-        return None
-
-
-def _read(path: Path) -> ReleaseFeed:
-    try:
-        feed = msgspec.json.decode(path.read_bytes(), type=ReleaseFeed)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidSettings(f"the advisory file {path} cannot be used: {error}") from error
-    if feed.schema != 1 or feed.release.package_type != "deb":
-        raise InvalidSettings(f"the advisory file {path} is not of schema 1 about deb packages")
-    for advisory in feed.advisories:
-        if advisory.source not in feed.covers:
-            raise InvalidSettings(
-                f"the advisory file {path}: {advisory.id} is about {advisory.source}, which "
-                "`covers` does not name"
+    def _findings(self, package: Package, group: Group, hits: Iterable[Hit]) -> Iterator[Finding]:
+        for found, fixed in hits:
+            scores, severity = found.scores, found.severity
+            if found.ask and (own := self._score(found.id)):
+                scores, severity = own, severity_of(own)
+            yield Finding(
+                id=found.id,
+                package=package,
+                severity=severity,
+                fixed=fixed,
+                scores=scores,
+                advisories=found.advisories,
+                url=link_to(group, found.id),
+                group=group.name,
+                published=found.published,
+                fix_published=found.fix_published if fixed else None,
             )
-        if advisory.fixed is not None and _version(advisory.fixed) is None:
-            raise InvalidSettings(f"the advisory file {path}: {advisory.id} has no valid version")
-    return feed
+
+    def _score_of(self, cve: str) -> tuple[Score, ...]:
+        row = self._db.execute("SELECT scores FROM scores WHERE id = ?", (cve,)).fetchone()
+        return _scores(row[0]) if row else ()
+
+
+class OpenFeed:
+    """The feed that was asked last: a question of another one opens that."""
+
+    def __init__(self) -> None:
+        self._file: Path | None = None
+        self._feed: Feed | None = None
+
+    def at(self, file: Path) -> Feed:
+        """Raises FeedError."""
+        if self._feed is None or self._file != file:
+            feed = Feed.open(file)
+            if self._feed is not None:
+                self._feed.close()
+            self._file, self._feed = file, feed
+        return self._feed
+
+
+def _unavailable(group: Group | None, release: _Release | None) -> str:
+    if group is None or release is None:
+        return "there is no data about this release"
+    if ended := ended_before(group.name, release.as_of):
+        return (
+            f"support of this release ended on {ended}: nobody looks any more whether new "
+            "vulnerabilities concern it"
+        )
+    return ""
+
+
+def _asked_as(package: Package, group: Group) -> tuple[str, str]:
+    """The name and version that the records of its ecosystem are about."""
+    rpm = group.ecosystem.scheme == "rpm"
+    if not group.ecosystem.by_source:
+        return package.name, _with_epoch(package, package.version) if rpm else package.version
+    version = package.source_version or package.version
+    return package.source or package.name, _with_epoch(package, version) if rpm else version
+
+
+def _with_epoch(package: Package, version: str) -> str:
+    """The name of a source RPM has no epoch: it is that of what was built of it."""
+    return f"{package.epoch}:{version}" if package.epoch and ":" not in version else version
+
+
+def _stream(package: Package) -> str:
+    """The module's stream that a package is of: `nodejs:18`."""
+    if package.module:
+        return ":".join(package.module.split(":")[:2])
+    return (
+        SOME_MODULE if ".module+el" in package.version or ".module_el" in package.version else PLAIN
+    )
+
+
+def _hits(known: Known, place: int, stream: str) -> Iterator[Hit]:
+    for one in known.vulnerabilities:
+        spans = [span for span in one.spans if _concerns(span, stream)]
+        if any(span.holds(place) for span in spans):
+            yield one, _fix(known, spans, place)
+
+
+def _concerns(span: Span, stream: str) -> bool:
+    """Streams of a module have versions of their own; a stream that is not said may be any."""
+    if PLAIN in (span.module, stream) or SOME_MODULE in (span.module, stream):
+        return (span.module == PLAIN) == (stream == PLAIN)
+    return span.module == stream
+
+
+def _fix(known: Known, spans: list[Span], place: int) -> str | None:
+    """The first version from here on that is in none of the spans."""
+    while holding := [span.high for span in spans if span.holds(place)]:
+        if OPEN in holding:
+            return None
+        place = max(holding)
+    return known.version_at(place)

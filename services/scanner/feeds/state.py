@@ -54,8 +54,9 @@ class FeedState(msgspec.Struct, frozen=True):
     releases: tuple[ReleaseState, ...]
     scores: int = 0
     """CVEs whose scores it has for records that have none."""
-    demonstration: bool = False
-    """The handful of records that comes with the package: no substitute for a feed."""
+    demonstration: str = ""
+    """Not empty: it is made of the handful of records that come with the package (of these ones,
+    by their digest), and no substitute for a feed."""
 
     @property
     def as_of(self) -> int | None:

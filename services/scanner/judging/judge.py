@@ -1,4 +1,4 @@
-"""The child process that matches and evaluates: `python -m services.scanner.judging.judge [FEED]`.
+"""The child process that matches and evaluates: `python -m services.scanner.judging.judge`.
 
 One question at a time from standard input, its answer to standard output. It may be killed at
 any moment, and is when a question takes too long: regular expressions of a policy and texts of
@@ -18,7 +18,7 @@ from services.scanner.bundles.bundle import read_bundle
 from services.scanner.bundles.evaluation import as_engine_result, evaluate
 from services.scanner.bundles.problems import InvalidBundle, NoBundle
 from services.scanner.bundles.selection import Subject
-from services.scanner.feeds.feed import Feed
+from services.scanner.feeds.feed import OpenFeed
 from services.scanner.judging.questions import (
     LENGTH,
     MAX_FRAME,
@@ -43,7 +43,7 @@ from services.scanner.matching.grype_sbom import write_sbom
 from services.scanner.records import AnalysisFailed, ImageFacts
 
 
-def answer(question: Question, feed: Feed) -> Answer:
+def answer(question: Question, feed: OpenFeed) -> Answer:
     """Never raises: whatever a text of the outside sets off becomes `Failed`."""
     try:
         if isinstance(question, Validate):
@@ -52,7 +52,7 @@ def answer(question: Question, feed: Feed) -> Answer:
             return _read(question)
         if isinstance(question, Match):
             facts = msgspec.json.decode(question.facts, type=ImageFacts)
-            return Matched(feed.match(facts))
+            return Matched(feed.at(Path(question.feed)).match(facts))
         if isinstance(question, WriteSbom | ReadGrype):
             return _about_grype(question)
         return _evaluate(question)
@@ -127,11 +127,11 @@ def _read_frame(stream: BinaryIO) -> bytes | None:
     return stream.read(length)
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Answer until standard input ends."""
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print must not stand between two answers
-    feed = Feed.read(Path(arguments[0]) if arguments else None)
+    feed = OpenFeed()
     decoder = msgspec.json.Decoder(Question)
     while (frame := _read_frame(questions)) is not None:
         text = msgspec.json.encode(answer(decoder.decode(frame), feed))
@@ -142,4 +142,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

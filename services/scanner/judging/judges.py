@@ -10,7 +10,6 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 
@@ -35,14 +34,12 @@ class Judges:
         *,
         count: int,
         seconds: float,
-        feed: Path | None,
         replaced: Callable[[], None] = lambda: None,
     ) -> None:
         """`replaced` hears of each judge that hung or died over a question."""
         self._seconds = seconds
         self._replaced = replaced
         self._command = [sys.executable, "-P", "-m", "services.scanner.judging.judge"]
-        self._command += [str(feed)] if feed else []
         self._free: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
         for _ in range(count):
             self._free.put_nowait(None)
@@ -111,11 +108,10 @@ async def open_judges(
     *,
     count: int,
     seconds: float,
-    feed: Path | None,
     replaced: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Judges]:
     """Judges that are gone at the end."""
-    judges = Judges(count=count, seconds=seconds, feed=feed, replaced=replaced)
+    judges = Judges(count=count, seconds=seconds, replaced=replaced)
     try:
         yield judges
     finally:

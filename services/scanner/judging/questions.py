@@ -30,9 +30,10 @@ class Evaluate(msgspec.Struct, frozen=True, tag="evaluate"):
 
 
 class Match(msgspec.Struct, frozen=True, tag="match"):
-    """What does the feed know of the facts?"""
+    """What does the feed, a file, know of the facts?"""
 
     facts: bytes
+    feed: str
 
 
 class Validate(msgspec.Struct, frozen=True, tag="validate"):

@@ -1,30 +1,45 @@
 """Imported OSV records, asked in a judge: versions from outside are not read in the server."""
 
-from datetime import UTC, datetime, time
+import asyncio
+from pathlib import Path
 
-from services.scanner.feeds.feed import Feed, ReleaseFeed
+from services.scanner.feeds.folder import FeedFolder
+from services.scanner.feeds.state import FeedError, FeedState, ReleaseState
 from services.scanner.judging.judges import Judges
-from services.scanner.judging.questions import Failed, Match, Matched
+from services.scanner.judging.questions import Answer, Failed, Match, Matched
 from services.scanner.matching.finding import Matches
 from services.scanner.matching.port import DataGroup, DataState, MatchingFailed
 
+ADVICE = "run `imagegate feeds sync`, or `imagegate feeds import` where there is no internet"
+
 
 class OsvData:
-    """`VulnerabilityData` over a feed."""
+    """`VulnerabilityData` over the current feed of a folder."""
 
-    def __init__(self, *, judges: Judges, feed: Feed) -> None:
+    def __init__(self, *, judges: Judges, folder: FeedFolder) -> None:
         self._judges = judges
-        self._feed = feed
+        self._folder = folder
 
     async def state(self) -> DataState:
-        """Which releases there are."""
-        groups = tuple(_group(one) for one in self._feed.releases)
-        known = [one.as_of for one in groups if one.as_of is not None]
-        return DataState(self._feed.identity, "osv", min(known, default=None), groups)
+        """Of the feed that counts at this moment; one system call while it stays the same."""
+        try:
+            state = self._folder.known() or await asyncio.to_thread(self._folder.state)
+        except FeedError as error:
+            return DataState("unreadable", "osv", None, problem=str(error))
+        if state is None:
+            return DataState("none", "osv", None, problem=f"there is no feed: {ADVICE}")
+        problem = (
+            f"demonstration feed of a few packages only, every other one is unknown: {ADVICE}"
+            if state.demonstration
+            else ""
+        )
+        return DataState(state.identity, "osv", state.as_of, _groups(state), problem)
 
     async def match(self, facts: bytes) -> Matches:
-        """Raises MatchingFailed."""
-        answer = await self._judges.ask(Match(facts))
+        """By the feed that counts at this moment. Raises MatchingFailed."""
+        answer, file = await self._ask(facts)
+        if not isinstance(answer, Matched) and self._current() != file:
+            answer, file = await self._ask(facts)  # it was removed before the judge had opened it
         if isinstance(answer, Matched):
             return answer.matches
         raise MatchingFailed(
@@ -33,12 +48,29 @@ class OsvData:
             else type(answer).__name__
         )
 
+    async def _ask(self, facts: bytes) -> tuple[Answer, Path]:
+        file = self._current()
+        return await self._judges.ask(Match(facts, str(file))), file
 
-def _group(release: ReleaseFeed) -> DataGroup:
-    at = datetime.combine(release.as_of, time.min, UTC)
+    def _current(self) -> Path:
+        try:
+            file = self._folder.current()
+        except FeedError as error:
+            raise MatchingFailed(str(error)) from error
+        if file is None:
+            raise MatchingFailed(f"there is no feed in {self._folder.path}: {ADVICE}")
+        return file
+
+
+def _groups(state: FeedState) -> tuple[DataGroup, ...]:
+    return tuple(_group(one) for one in state.releases)
+
+
+def _group(release: ReleaseState) -> DataGroup:
     return DataGroup(
-        name=f"{release.release.id}:{release.release.version}",
-        records=len(release.advisories),
-        as_of=int(at.timestamp() * 1000),
-        covers=release.covers,
+        name=release.name,
+        records=release.records,
+        as_of=release.as_of,
+        covers=None if release.whole else release.covers,
+        ended=release.ended,
     )

@@ -28,7 +28,7 @@ GOOD = Validate(json.dumps(baseline()).encode())
 
 @pytest.fixture
 async def judges() -> AsyncIterator[Judges]:
-    async with open_judges(count=1, seconds=20.0, feed=None) as opened:
+    async with open_judges(count=1, seconds=20.0) as opened:
         yield opened
 
 
@@ -82,7 +82,7 @@ async def test_an_evaluation_is_answered_with_engines_result(judges: Judges) -> 
 
 
 async def test_a_question_that_takes_too_long_fails_and_the_next_one_is_answered() -> None:
-    async with open_judges(count=1, seconds=1.5, feed=None) as judges:
+    async with open_judges(count=1, seconds=1.5) as judges:
         await judges.ask(GOOD)
         before = children()
         answer = await judges.ask(endless())
@@ -144,7 +144,7 @@ async def test_an_input_that_breaks_the_reading_is_told(judges: Judges, tmp_path
 
 
 async def test_no_judge_outlives_the_block() -> None:
-    async with open_judges(count=2, seconds=20.0, feed=None) as judges:
+    async with open_judges(count=2, seconds=20.0) as judges:
         await asyncio.gather(judges.ask(GOOD), judges.ask(GOOD))
         assert len(children()) == 2
 

@@ -1,0 +1,101 @@
+"""What a built feed keeps of one package: only what matching needs.
+
+The versions that a package's records name are sorted once, when the feed is built. An installed
+version then needs one *place* among them, and every record is a comparison of whole numbers.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from services.scanner.feeds.ecosystems import Scheme
+from services.scanner.feeds.versions import parse_version
+from services.scanner.matching.finding import Score, Severity
+
+OPEN = -1
+"""The end of a span that has none."""
+
+PLAIN = ""
+SOME_MODULE = "?"
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """Versions that are affected, by places: `low` is in it, `high` is not."""
+
+    low: int
+    high: int
+    module: str = PLAIN
+    """RPM: the module's stream that it is about (`nodejs:22`), SOME_MODULE where it is not said;
+    PLAIN: packages of no module."""
+
+    def holds(self, place: int) -> bool:
+        """Whether a version at `place` is affected."""
+        return self.low <= place and (self.high == OPEN or place < self.high)
+
+
+class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
+    """One CVE of one package in one release, whoever named it."""
+
+    id: str
+    spans: tuple[Span, ...]
+    severity: Severity
+    ask: bool
+    """The CVE's own score counts before `scores`, if the feed has one."""
+    scores: tuple[Score, ...] = ()
+    advisories: tuple[str, ...] = ()
+    published: int | None = None
+    fix_published: int | None = None
+
+
+class Known(msgspec.Struct, frozen=True, array_like=True):
+    """All of one package."""
+
+    versions: tuple[str, ...] = ()
+    """Sorted; one spelling of each."""
+    vulnerabilities: tuple[Vulnerability, ...] = ()
+
+    def place(self, scheme: Scheme, version: str) -> int:
+        """Raises BadVersion. Odd: it is `versions[place // 2]`; even: it is before that one."""
+        return place_among(
+            self.versions, parse_version(scheme, version), lambda text: parse_version(scheme, text)
+        )
+
+    def version_at(self, place: int) -> str | None:
+        """The version that stands at an odd place."""
+        return self.versions[place // 2] if place % 2 else None
+
+
+def place_among(versions: Sequence[Any], version: Any, parsed: Callable[[Any], Any]) -> int:
+    """Where `version` stands among sorted `versions`, by as few comparisons as it takes."""
+    low, high = 0, len(versions)
+    while low < high:
+        middle = (low + high) // 2
+        if parsed(versions[middle]) < version:
+            low = middle + 1
+        else:
+            high = middle
+    equal = low < len(versions) and not version < parsed(versions[low])
+    return 2 * low + 1 if equal else 2 * low
+
+
+def sort_versions(scheme: Scheme, texts: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Sorted, each once; and the place of every text. Raises BadVersion."""
+    parsed = sorted(((parse_version(scheme, text), text) for text in set(texts)), key=_first)
+    versions: list[str] = []
+    places: dict[str, int] = {}
+    former: Any = None
+    for version, text in parsed:
+        if not versions or former < version:
+            versions.append(text)
+        places[text] = 2 * len(versions) - 1
+        former = version
+    return tuple(versions), places
+
+
+def _first(pair: tuple[Any, str]) -> Any:
+    return pair[0]
+
+
+encode_known = msgspec.msgpack.Encoder().encode
+decode_known = msgspec.msgpack.Decoder(Known).decode
