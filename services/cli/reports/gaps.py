@@ -66,8 +66,9 @@ def _of_coverage(
 def _of_severities(found: Sequence[Vulnerability]) -> Iterator[str]:
     unknown = [one for one in found if one.severity is Severity.UNKNOWN]
     if unknown:
+        many = f"{len(unknown)} vulnerabilities have" if len(unknown) > 1 else "1 vulnerability has"
         yield (
-            f"{len(unknown)} vulnerabilities have no known severity, and may be anything: "
+            f"{many} no known severity, and may be anything: "
             f"{_named(f'{one.id} in {one.package}' for one in unknown)}"
         )
 

@@ -157,14 +157,15 @@ def _table(found: Sequence[Vulnerability], look: Look) -> Table:
 
 
 def _list(found: Sequence[Vulnerability]) -> Table:
+    """Each in three lines, for a narrow terminal."""
     grid = Table.grid()
     grid.add_column(overflow="fold")
     for one in found:
         first = Text(f"{one.severity} ", style=SEVERITY_STYLES[one.severity])
         grid.add_row(first.append_text(_linked(one)))
-        second = plain(f"  {one.package} {one.version}, ")
-        second.append_text(Text("fixed in ") if one.fixed else Text())
-        grid.add_row(second.append_text(_fixed(one)))
+        grid.add_row(Padding(plain(f"{one.package} {one.version}"), (0, 0, 0, 2)))
+        fixed = Text("fixed in " if one.fixed else "").append_text(_fixed(one))
+        grid.add_row(Padding(fixed, (0, 0, 0, 2)))
     return grid
 
 

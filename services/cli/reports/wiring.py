@@ -90,16 +90,19 @@ def rules_for(image: str, file: Path | None, *, login: Path | None, plain: bool)
 
 
 def _own(settings: ScannerSettings, folder: Path) -> ScannerSettings:
-    """As the environment tells a scanner, but reached by nobody else, and for one image."""
+    """As the environment tells a scanner, with the vulnerability data of the scanner that has this
+    state folder; but reached by nobody else, for one image, and telling nobody of it."""
     return msgspec.structs.replace(
         settings,
         imagegate_state=folder,
+        imagegate_scanner_feed=settings.feeds,
+        imagegate_scanner_grype_cache=settings.grype_cache,
         imagegate_scanner_host="127.0.0.1",
         imagegate_scanner_port=0,
         imagegate_scanner_user="",
         imagegate_scanner_password=Secret(""),
+        imagegate_scanner_notify_url="",
         imagegate_scanner_analyses=1,
-        imagegate_scanner_judges=1,
     )
 
 
