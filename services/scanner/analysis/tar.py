@@ -41,7 +41,6 @@ class Kind(Enum):
 
 
 _KINDS = {kind.value: kind for kind in Kind} | {b"S": Kind.FILE, b"\0": Kind.FILE}
-_WITH_DATA = frozenset({Kind.FILE, Kind.GLOBAL})
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -96,10 +95,10 @@ def entries(tape: Tape) -> Iterator[Entry]:
 
 
 def _entry(tape: Tape, header: _Header, pending: _Pending) -> Iterator[Entry]:
-    if header.kind == b"g":
-        yield Entry(header.name, Kind.GLOBAL, "", 0, tape.position)
-        return
     pax = pending.pax
+    if header.kind == b"g":
+        yield Entry(pax.get("path") or header.name, Kind.GLOBAL, "", 0, tape.position)
+        return
     kind = _KINDS.get(header.kind)
     if kind is None:
         raise AnalysisFailed(f"it has an entry of the unknown type {header.kind!r}")
@@ -115,7 +114,7 @@ def _entry(tape: Tape, header: _Header, pending: _Pending) -> Iterator[Entry]:
     name, size, sparse = _sparse(tape, header, pax, name, stored)
     link = pending.link or pax.get("linkpath") or header.link
     yield Entry(name, kind, link, size if kind is Kind.FILE else 0, tape.position, sparse)
-    if kind in _WITH_DATA:
+    if kind is Kind.FILE:
         _pass_over(tape, stored)
 
 

@@ -18,8 +18,14 @@ _LARGEST_ID = 2**31 - 1
 
 
 def effective_user(sight: Sight, values: Values) -> Iterator[Hit]:
-    """Fires for a user who is on a blacklist, or not on a whitelist."""
+    """Fires for a user who is on a blacklist, or not on a whitelist, and for one who is nobody."""
     user = sight.facts.user.strip()
+    if sight.facts.user_problem and not is_root(user):
+        yield Hit(
+            f"User {user} found as effective user, of whom nobody can say that it is not root: "
+            f"{sight.facts.user_problem}. No container of it would start"
+        )
+        return
     root = is_root(user) or sight.facts.user_id == 0
     shown = user or "root"
     if root and shown not in {*values["users"], "root"}:

@@ -73,6 +73,17 @@ def test_a_name_that_the_images_passwd_makes_root_is_root() -> None:
     assert messages(facts(user="app", user_id=1000), asked) == []
 
 
+@pytest.mark.parametrize("kind", ["blacklist", "whitelist"])
+def test_a_name_that_nobody_has_is_not_taken_for_somebody_harmless(kind: str) -> None:
+    asked = rule("dockerfile", "effective_user", users="app,root", type=kind)
+    image = facts(user="app", user_problem="/etc/passwd of the image has no user 'app'")
+
+    assert messages(image, asked) == [
+        "User app found as effective user, of whom nobody can say that it is not root: "
+        "/etc/passwd of the image has no user 'app'. No container of it would start"
+    ]
+
+
 def test_whitelisting_the_name_of_such_a_user_does_not_allow_root() -> None:
     by_name = rule("dockerfile", "effective_user", users="toor", type="whitelist")
     as_root = rule("dockerfile", "effective_user", users="toor,0", type="whitelist")
