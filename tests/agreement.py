@@ -1,30 +1,35 @@
 """Whether the built-in scanner says of an image what a real Engine said (tests/data/agreement).
 
-Images, feed and bundles are rebuilt from recordings, every recorded check is evaluated again,
-and the answers are compared whole: final action and what it rests on, which entries of the
-bundle matched, and every row. Where ours differs on purpose `NAMED` says why, and each reason
-is the exact difference that it makes: what Engine said and the reasons give what we say.
+Images, feed (out of OSV records) and bundles are rebuilt from recordings, every recorded check
+is matched and evaluated again, and the answers are compared whole: final action and what it
+rests on, which entries of the bundle matched, and every row. Where ours differs on purpose
+`NAMED` says why, and each reason is the exact difference that it makes: what Engine said and
+the reasons give what we say.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from univers.versions import DebianVersion
 
 from services.scanner.bundles.bundle import read_bundle
 from services.scanner.bundles.evaluation import as_engine_result, evaluate
 from services.scanner.bundles.rules import ACTIONS
 from services.scanner.bundles.selection import Subject
-from services.scanner.matching.finding import Finding, Matches, Severity
+from services.scanner.feeds.feed import Feed
+from services.scanner.feeds.folder import FeedFolder
+from services.scanner.feeds.importing import import_records
+from services.scanner.gates.vulnerable import PACKAGE_TYPES
+from services.scanner.matching.finding import Matches
 from services.scanner.records import ImageFacts, Package
 
 FOLDER = Path(__file__).parent / "data" / "agreement"
-TRACKER = "https://security-tracker.debian.org/tracker/"
 
 T = TypeVar("T")
 
@@ -89,17 +94,40 @@ class _Image(msgspec.Struct, frozen=True):
     size: int
 
 
-class _Advisory(msgspec.Struct, frozen=True):
-    id: str
-    source: str
-    fixed: str | None
-    severity: str
-
-
 class _FeedState(msgspec.Struct, frozen=True):
     since: datetime = msgspec.field(name="from")
     records: tuple[str, ...]
     told_by: str
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A recorded listing of vulnerabilities."""
+
+    name: str
+    at: datetime
+    digest: str
+    found: tuple[tuple[Any, ...], ...]
+    """Id, package, its version and type, severity, fixed version, link, group, will not fix."""
+
+    @property
+    def ours(self) -> tuple[tuple[Any, ...], ...]:
+        """The same of what the built-in scanner finds."""
+        return tuple(
+            sorted(
+                (
+                    one.id,
+                    one.package.name,
+                    one.package.version,
+                    PACKAGE_TYPES[one.package.type],
+                    one.severity.name.capitalize(),
+                    str(one.fixed),
+                    one.url,
+                    one.group,
+                    one.will_not_fix,
+                )
+                for one in matches(self.digest, self.at).findings
+            )
+        )
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -138,6 +166,12 @@ def checks() -> tuple[Check, ...]:
 
 
 @cache
+def listings() -> tuple[Listing, ...]:
+    """All recorded listings of vulnerabilities."""
+    return _read("vulnerabilities", tuple[Listing, ...])
+
+
+@cache
 def bundles() -> Mapping[str, dict[str, Any]]:
     """The bundles by their ids, as they were pushed."""
     return {bundle["id"]: bundle for bundle in _read("bundles", list[dict[str, Any]])}
@@ -149,11 +183,10 @@ def ours(check: Check) -> Answer:
     if image is None or check.fulltag not in image.tags:
         return Answer("404")
     now = int(check.at.timestamp() * 1000)
-    facts = _facts(image)
     outcome = evaluate(
         read_bundle(json.dumps(bundles()[check.bundle]).encode()),
-        facts,
-        _matches(facts, check.at),
+        _facts(image),
+        matches(image.digest, check.at),
         subject=Subject(check.fulltag, image.digest, image.image_id),
         now=now,
     )
@@ -171,6 +204,12 @@ def ours(check: Check) -> Answer:
         plain | {"policy_action": table["final_action"]}, [row[2:] for row in table["rows"]]
     )
     return Answer(plain["status"], told)
+
+
+def matches(digest: str, at: datetime) -> Matches:
+    """What the feed of that moment knows of an image."""
+    since = max(one.since for one in _read("feed", tuple[_FeedState, ...]) if one.since <= at)
+    return _known()[digest, since]
 
 
 def _told(result: dict[str, Any], rows: list[list[Any]]) -> Told:
@@ -209,33 +248,34 @@ def _facts(image: _Image) -> ImageFacts:
     )
 
 
-def _matches(facts: ImageFacts, at: datetime) -> Matches:
-    """What the feed of that moment knows of an image."""
-    group = f"{facts.distro}:{facts.distro_version}"
-    if facts.distro != "debian":
-        return Matches("recorded", group, unavailable="there is no data about this release")
-    state = [one for one in _read("feed", list[_FeedState]) if one.since <= at][-1]
-    advisories = [one for one in _read("advisories", list[_Advisory]) if one.id in state.records]
-    findings = tuple(
-        Finding(
-            advisory.id,
-            package,
-            Severity[advisory.severity],
-            advisory.fixed,
-            url=TRACKER + advisory.id,
-            group=group,
-        )
-        for package in facts.packages
-        for advisory in advisories
-        if advisory.source == package.source and _is_affected(advisory, package)
+@cache
+def _known() -> Mapping[tuple[str, datetime], Matches]:
+    """What the feed of each time knows of each image."""
+    known: dict[tuple[str, datetime], Matches] = {}
+    for state in _read("feed", tuple[_FeedState, ...]):
+        with tempfile.TemporaryDirectory() as name, _feed(Path(name), state) as feed:
+            for image in _images():
+                known[image.digest, state.since] = feed.match(_facts(image))
+    return known
+
+
+@contextmanager
+def _feed(folder: Path, state: _FeedState) -> Iterator[Feed]:
+    for record in _read("advisories", list[dict[str, Any]]):
+        if record["id"] in state.records:
+            (folder / f"{record['id']}.json").write_text(json.dumps(record))
+    built = FeedFolder(folder / "feed")
+    import_records(
+        built,
+        sorted(folder.glob("*.json")),
+        whole=["Debian"],
+        as_of=int(state.since.timestamp() * 1000),
     )
-    return Matches("recorded", group, int(state.since.timestamp() * 1000), findings=findings)
-
-
-def _is_affected(advisory: _Advisory, package: Package) -> bool:
-    if advisory.fixed is None:
-        return True
-    return bool(DebianVersion(package.source_version) < DebianVersion(advisory.fixed))
+    file = built.current()
+    if file is None:
+        raise LookupError(folder)
+    with closing(Feed.open(file)) as feed:
+        yield feed
 
 
 @cache

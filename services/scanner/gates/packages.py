@@ -6,25 +6,13 @@ says of them, and the scanner keeps no file of an image.
 
 from collections.abc import Iterator, Mapping
 
-from univers.versions import (
-    AlpineLinuxVersion,
-    ArchLinuxVersion,
-    DebianVersion,
-    InvalidVersion,
-    RpmVersion,
-    Version,
-)
-
+from services.scanner.feeds.ecosystems import Scheme
+from services.scanner.feeds.versions import BadVersion, parse_version
 from services.scanner.gates.params import Param, Values, one_of
 from services.scanner.gates.trigger import CannotEvaluate, Hit, Sight, Trigger
 from services.scanner.records import Package, os_packages
 
-_VERSIONS: Mapping[str, type[Version]] = {
-    "alpm": ArchLinuxVersion,
-    "apk": AlpineLinuxVersion,
-    "deb": DebianVersion,
-    "rpm": RpmVersion,
-}
+_SCHEMES: Mapping[str, Scheme] = {"apk": "apk", "deb": "deb", "rpm": "rpm"}
 
 
 def _blacklist(sight: Sight, values: Values) -> Iterator[Hit]:
@@ -63,10 +51,10 @@ def _other(package: Package, version: str) -> Hit:
 
 
 def _older(package: Package, version: str) -> Iterator[Hit]:
-    kind = _VERSIONS[package.type]
     try:
-        older = bool(kind(package.version) < kind(version))
-    except (InvalidVersion, ValueError, TypeError, AttributeError) as error:
+        scheme = _SCHEMES[package.type]
+        older = bool(parse_version(scheme, package.version) < parse_version(scheme, version))
+    except (KeyError, BadVersion) as error:
         raise CannotEvaluate(
             f"the versions {package.version!r} (installed) and {version!r} (policy) of "
             f"{package.name} cannot be compared as {package.type} does"

@@ -4,7 +4,18 @@ import itertools
 
 import pytest
 
-from tests.agreement import NAMED, Answer, Change, Check, agreement, agrees, checks, ours
+from tests.agreement import (
+    NAMED,
+    Answer,
+    Change,
+    Check,
+    Listing,
+    agreement,
+    agrees,
+    checks,
+    listings,
+    ours,
+)
 
 SAME = [check for check in checks() if check.name not in NAMED]
 OTHER = [check for check in checks() if check.name in NAMED]
@@ -45,6 +56,11 @@ def test_every_named_recording_is_there_and_all_others_agree() -> None:
     assert set(found.named) == set(NAMED)
     assert len(found.counted) + len(found.named) == len(checks()) == 55
     assert found.percent == 100
+
+
+@pytest.mark.parametrize("listing", listings(), ids=lambda listing: str(listing.name))
+def test_the_same_vulnerabilities_are_found(listing: Listing) -> None:
+    assert listing.ours == listing.found
 
 
 def test_what_is_compared_has_every_kind_of_outcome() -> None:
