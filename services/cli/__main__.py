@@ -7,6 +7,7 @@ import typer
 from services.cli import dead, keys, looks, processes, review, scan, up
 from services.cli.break_glass import commands as break_glass
 from services.cli.explain.commands import explain
+from services.cli.feeds import commands as feeds
 from services.cli.policies import commands as policies
 from services.cli.registries import commands as registries
 from services.cli.rules import commands as rules
@@ -35,6 +36,7 @@ app.command()(looks.status)
 app.command()(break_glass.allow)
 app.add_typer(break_glass.app, name="exceptions")
 app.add_typer(dead.app, name="dead")
+app.add_typer(feeds.app, name="feeds")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policies.app, name="policies")
 app.add_typer(registries.app, name="registries")

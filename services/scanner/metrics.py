@@ -92,6 +92,11 @@ class ScannerMetrics:
         self._notices = metrics.counter(
             "imagegate_scanner_notices_total", "Notices tried to send.", ("kind", "outcome")
         )
+        self._syncs = metrics.counter(
+            "imagegate_scanner_feed_syncs_total",
+            "Dumps of OSV looked at by the scanner's own sync.",
+            ("ecosystem", "outcome"),
+        )
         self._gauges(metrics)
 
     def measured(self, measured: Measured) -> None:
@@ -126,6 +131,10 @@ class ScannerMetrics:
     def told(self, kind: str, outcome: Told, count: int = 1) -> None:
         """A notice was sent, or not."""
         self._notices.add(kind, str(outcome), by=count)
+
+    def feed_synced(self, ecosystem: str, outcome: str) -> None:
+        """A dump was looked at; `all`: none could be."""
+        self._syncs.add(ecosystem, outcome)
 
     def _gauges(self, metrics: Metrics) -> None:
         metrics.gauges(

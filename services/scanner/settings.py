@@ -124,6 +124,11 @@ class ScannerSettings(FeedSettings, frozen=True, kw_only=True):
     imagegate_health_port: Port = 8085
 
     def __post_init__(self) -> None:
+        if self.imagegate_scanner_sync and self.imagegate_scanner_vulnerabilities == "grype":
+            raise InvalidSettings(
+                "IMAGEGATE_SCANNER_SYNC is set, and IMAGEGATE_SCANNER_VULNERABILITIES is grype, "
+                "which has a database of its own: unset one of them"
+            )
         user, password = self.imagegate_scanner_user, self.imagegate_scanner_password
         if bool(user) != bool(password):
             missing = "PASSWORD" if user else "USER"

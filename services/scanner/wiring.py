@@ -24,7 +24,10 @@ from services.scanner.edge.posting import open_post
 from services.scanner.evaluating import Evaluating
 from services.scanner.feeds import demonstration
 from services.scanner.feeds.folder import FeedFolder
+from services.scanner.feeds.imports import Imports
+from services.scanner.feeds.regular import RegularSync
 from services.scanner.feeds.state import FeedError
+from services.scanner.feeds.syncing import Syncing, checked_ecosystems
 from services.scanner.forgetting import Forgetting, Keep
 from services.scanner.judging.judges import Judges, open_judges
 from services.scanner.knowledge import Knowledge
@@ -40,6 +43,7 @@ from services.scanner.renewal import Renewal
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import images
 from services.scanner.store.database import open_database
+from shared.adapters.downloads.configured import downloads_of
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
 from shared.domain.errors import InvalidSettings
@@ -55,6 +59,9 @@ from shared.runtime.settings import environ_of_others
 from shared.runtime.tls import client_context
 
 log = logging.getLogger(__name__)
+
+LESS_URGENT = 10
+"""Nice: an import takes a core for minutes, and nobody waits for it."""
 
 DEFAULT_BUNDLE = Path(__file__).parent / "data" / "default-bundle.json"
 
@@ -90,7 +97,6 @@ async def run_scanner(
     clock = clock or SystemClock()
     counted = ScannerMetrics(metrics or Metrics())
     syft = await asyncio.to_thread(find_syft, settings.path)
-    feeds = await asyncio.to_thread(_feeds, settings.feeds)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.folder))
         judges = await stack.enter_async_context(
@@ -184,8 +190,34 @@ async def run_scanner(
             works["notify"] = Notifying(
                 database=database, post=post, metrics=counted, clock=clock
             ).run()
+        if settings.imagegate_scanner_sync:
+            works["sync"] = _regular_sync(settings, metrics=counted, clock=clock).run()
         await stack.enter_async_context(going_on(works))
         yield RunningScanner(bound.url, partial(database.run, images.counts))
+
+
+def _regular_sync(
+    settings: ScannerSettings, *, metrics: ScannerMetrics, clock: Clock
+) -> RegularSync:
+    """Raises InvalidSettings for an ecosystem, a URL or a CA file that is none."""
+    ecosystems = checked_ecosystems(settings.imagegate_scanner_sync)
+    syncing = Syncing(
+        downloads=downloads_of(
+            proxy=settings.imagegate_scanner_sync_proxy.current(),
+            ca_file=settings.imagegate_scanner_sync_ca,
+            clock=clock,
+        ),
+        imports=Imports(
+            settings.feeds, memory=settings.imagegate_scanner_import_memory, nice=LESS_URGENT
+        ),
+        clock=clock,
+        base=settings.imagegate_scanner_sync_url,
+    )
+    return RegularSync(
+        sync=partial(syncing.sync, ecosystems),
+        every=settings.imagegate_scanner_sync_hours * 3600,
+        noted=metrics.feed_synced,
+    )
 
 
 def _keep(settings: ScannerSettings) -> Keep:

@@ -1,6 +1,7 @@
 """`imagegate feeds`: what the built-in scanner knows of vulnerabilities."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -200,5 +201,5 @@ def _print(imported: Imported, output: Output) -> None:
 def _print_all(synced: Sequence[Synced], output: Output) -> None:
     if output is Output.JSON:
         print_json(console(), synced)
-    else:
-        print_synced(console(), synced)
+    elif not (sys.stdout.isatty() and sys.stderr.isatty()):
+        print_synced(console(), synced)  # at a terminal the bars have left the same behind

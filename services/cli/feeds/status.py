@@ -13,6 +13,11 @@ from shared.domain.image_report import DataGroup
 
 HOUR = 3_600_000
 
+_DEMONSTRATION = (
+    "this is the feed that comes with imagegate to show the rules at work: it knows of a few "
+    "vulnerabilities only; `imagegate feeds sync` replaces it",
+)
+
 
 class ReleaseRow(msgspec.Struct, frozen=True):
     """One release, or one language. None: whoever was asked does not tell."""
@@ -66,7 +71,7 @@ def report_of_folder(
         releases=rows,
         scores=state.scores,
         identity=state.identity,
-        problems=tuple(_problems(rows, max_age)),
+        problems=(*(_DEMONSTRATION if state.demonstration else ()), *_problems(rows, max_age)),
     )
 
 

@@ -59,7 +59,7 @@ class Imports:
         try:
             return await _followed(process, order, progress)
         finally:
-            await kill_group(process)
+            await asyncio.shield(_gone(process))
 
 
 async def _followed(process: Process, order: Order, progress: Progress) -> Imported:
@@ -89,6 +89,13 @@ async def _followed(process: Process, order: Order, progress: Progress) -> Impor
         f"the import ended by {_how(code)} before it was done: the feed is what it was before. "
         "Was there enough memory and room on the disk? Run it again"
     )
+
+
+async def _gone(process: Process) -> None:
+    """Killed, and its pipe read to the end: else it would stay open."""
+    await kill_group(process)
+    while process.stdout is not None and await process.stdout.read(_CHUNK):
+        pass
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -1,0 +1,311 @@
+"""`imagegate feeds`, a process of its own beside a server of dumps that may do anything."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.files import START, FakeFiles, cut_after, file_server, status
+from tests.fakes.osv import alpine, cve, debian, dump
+from tests.functional.cli.commands import Ran, Running, imagegate, started
+from tests.house import eventually
+
+ALL = ("-e", "Debian", "-e", "Alpine", "-e", "GIT")
+
+
+class Desk:
+    """The command beside one mirror and one state folder."""
+
+    def __init__(self, server: FakeFiles, state: Path) -> None:
+        self.server = server
+        self.state = state
+        self.feeds = state / "scanner" / "feeds"
+        server.files = {
+            "/Debian/all.zip": dump(*map(debian, range(30))),
+            "/Alpine/all.zip": dump(*map(alpine, range(20))),
+            "/GIT/all.zip": dump(*map(cve, range(10))),
+        }
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"IMAGEGATE_SCANNER_SYNC_URL": self.server.url, "COLUMNS": "160"}
+
+    async def __call__(self, *arguments: str, **environ: str) -> Ran:
+        return await imagegate("feeds", *arguments, state=self.state, **(self.environ | environ))
+
+    def running(
+        self, *arguments: str, terminal: bool = False
+    ) -> AbstractAsyncContextManager[Running]:
+        """A sync that can be watched, stopped and killed."""
+        wanted = arguments or ALL
+        return started(
+            "feeds", "sync", *wanted, state=self.state, terminal=terminal, **self.environ
+        )
+
+    async def synced(self, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+        """The exit code, and what became of each ecosystem."""
+        ran = await self("sync", "-o", "json", *(arguments or ALL))
+        assert ran.out, ran.err
+        return ran.code, {row["ecosystem"]: row for row in json.loads(ran.out)}
+
+    async def status(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        ran = await self("status", "-o", "json", *arguments)
+        report: dict[str, Any] = json.loads(ran.out)
+        return ran.code, report
+
+    async def releases(self) -> dict[str, dict[str, Any]]:
+        _, report = await self.status()
+        return {row["name"]: row for row in report["releases"]}
+
+    def outcomes(self, rows: dict[str, dict[str, Any]]) -> dict[str, str]:
+        return {name: row["outcome"] for name, row in rows.items()}
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with file_server() as server:
+        yield Desk(server, tmp_path)
+
+
+async def test_a_sync_makes_a_feed_and_the_next_downloads_nothing(desk: Desk) -> None:
+    code, rows = await desk.synced()
+    assert (code, desk.outcomes(rows)) == (0, dict.fromkeys(rows, "imported"))
+    assert [row["records"] for row in rows.values()] == [30, 20, 10]
+    assert {row["as_of"] for row in rows.values()} == {START * 1000}
+    code, report = await desk.status()
+    assert code == 0
+    assert report["scores"] == 10
+    assert {one["name"]: one["whole"] for one in report["releases"]} == {
+        "alpine:3.22": True,
+        "debian:12": True,
+    }
+    assert {one["as_of"] for one in report["releases"]} == {START * 1000}
+    desk.server.asked.clear()
+    code, rows = await desk.synced()
+    assert (code, desk.outcomes(rows)) == (0, dict.fromkeys(rows, "unchanged"))
+    assert all("If-None-Match" in headers for _, headers in desk.server.asked)
+
+
+async def test_only_what_changed_is_imported_again(desk: Desk) -> None:
+    await desk.synced()
+    desk.server.files["/Alpine/all.zip"] = dump(*map(alpine, range(25)))
+    desk.server.made["/Alpine/all.zip"] = START + 3600
+    _, rows = await desk.synced()
+    assert desk.outcomes(rows) == {"Debian": "unchanged", "Alpine": "imported", "GIT": "unchanged"}
+    releases = await desk.releases()
+    assert releases["alpine:3.22"]["records"] == 25
+    assert releases["alpine:3.22"]["as_of"] == (START + 3600) * 1000
+    assert releases["debian:12"]["as_of"] == START * 1000
+
+
+async def test_one_that_fails_does_not_lose_the_others_nor_what_was_known_of_it(
+    desk: Desk,
+) -> None:
+    await desk.synced()
+    desk.server.files["/Debian/all.zip"] = b"no archive"
+    desk.server.files["/Alpine/all.zip"] = dump(*map(alpine, range(21)))
+    code, rows = await desk.synced()
+    assert code == 1
+    assert desk.outcomes(rows) == {"Debian": "failed", "Alpine": "imported", "GIT": "unchanged"}
+    assert "Debian.zip" in rows["Debian"]["reason"]
+    releases = await desk.releases()
+    assert releases["debian:12"]["records"] == 30
+    assert releases["alpine:3.22"]["records"] == 21
+
+
+async def test_a_mirror_that_lacks_one_says_so(desk: Desk) -> None:
+    del desk.server.files["/Alpine/all.zip"]
+    ran = await desk("sync", *ALL)
+    assert ran.code == 1
+    assert "it has no such file" in ran.out
+    assert f"the feed in {desk.feeds}" in ran.err
+    assert "Debian: 30 records imported, as of 2025-10-09" in ran.err
+    assert "Alpine: failed:" in ran.err
+
+
+async def test_a_dump_older_than_the_feed_does_not_replace_it(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "all.zip"
+    file.write_bytes(desk.server.files["/Debian/all.zip"])
+    assert (await desk("import", str(file), "--whole", "Debian", "--as-of", "2025-11-01")).code == 0
+    _, rows = await desk.synced("-e", "Debian")
+    assert rows["Debian"]["outcome"] == "unchanged"
+    assert "newer than this dump" in rows["Debian"]["reason"]
+
+
+async def test_a_feed_that_was_taken_away_is_made_again_without_a_download(desk: Desk) -> None:
+    await desk.synced()
+    for path in desk.feeds.glob("*"):
+        if path.name == "current" or path.suffix == ".sqlite":
+            path.unlink()
+    desk.server.asked.clear()
+    code, rows = await desk.synced()
+    assert (code, desk.outcomes(rows)) == (0, dict.fromkeys(rows, "imported"))
+    assert all("If-None-Match" in headers for _, headers in desk.server.asked)
+    assert len(await desk.releases()) == 2
+
+
+@pytest.mark.parametrize("name", ["Debian:12", "debian", "../etc", ""])
+async def test_an_ecosystem_that_there_is_none_of_is_refused_by_name(desk: Desk, name: str) -> None:
+    ran = await desk("sync", "-e", name)
+    assert ran.code == 2
+    assert f"there is no ecosystem {name!r}" in ran.err
+    assert not desk.server.asked
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ftp://host", "must be https://HOST/PATH"),
+        ("https://user:hunter2@host", "must not hold credentials"),
+        ("https://host/?x=1", "must be https://HOST/PATH"),
+    ],
+)
+async def test_an_address_that_is_none_is_refused(desk: Desk, url: str, said: str) -> None:
+    ran = await desk("sync", "--url", url)
+    assert (ran.code, said in ran.err, "hunter2" in ran.err) == (2, True, False)
+
+
+async def killed_when(desk: Desk, text: str) -> None:
+    """A sync that is killed, with no time to tidy up, when it has printed `text`."""
+    async with desk.running() as running:
+        await running.printed(text)
+
+
+async def test_a_kill_in_the_middle_of_a_download_costs_only_what_had_not_come(desk: Desk) -> None:
+    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000))) + b""
+    whole = len(desk.server.files["/Debian/all.zip"])
+    desk.server.pace = 0.05
+    part = desk.feeds / "downloads" / "Debian.zip.part"
+
+    async def has_begun() -> bool:
+        return part.exists() and part.stat().st_size > 0
+
+    async with desk.running():
+        await eventually(has_begun, within=60)
+    size = part.stat().st_size
+    assert 0 < size < whole
+    assert not (desk.feeds / "current").is_symlink()
+    desk.server.pace = 0.0
+    desk.server.asked.clear()
+    code, rows = await desk.synced()
+    assert (code, desk.outcomes(rows)) == (0, dict.fromkeys(rows, "imported"))
+    assert desk.server.ranges[0] == f"bytes={size}-"
+    assert (await desk.releases())["debian:12"]["records"] == 3000
+
+
+async def test_a_kill_in_the_middle_of_an_import_leaves_the_feed_that_was_there(
+    desk: Desk,
+) -> None:
+    await desk.synced()
+    before = os.readlink(desk.feeds / "current")
+    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(8000)))
+    desk.server.made["/Debian/all.zip"] = START + 60
+    await killed_when(desk, "Debian: reads records")
+    assert os.readlink(desk.feeds / "current") == before
+    assert (await desk.releases())["debian:12"]["records"] == 30
+
+    async def goes_on() -> bool:
+        code, _ = await desk.synced()
+        return code == 0
+
+    await eventually(goes_on, within=60)
+    assert (await desk.releases())["debian:12"]["records"] == 8000
+    assert len(list(desk.feeds.glob("*.sqlite"))) == 1
+
+
+async def test_ctrl_c_says_what_it_left(desk: Desk) -> None:
+    desk.server.pace = 0.2
+    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
+    async with desk.running() as running:
+        await running.printed("Debian: downloads")
+        running.interrupt()
+        assert await running.ended() == 130
+        await running.printed("stopped: what came is kept: run it again")
+    assert "Traceback" not in running.out
+
+
+async def test_of_two_at_once_the_second_is_told(desk: Desk) -> None:
+    desk.server.pace = 0.2
+    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
+    async with desk.running() as running:
+        await running.printed("Debian: downloads")
+        ran = await desk("sync", *ALL)
+        assert ran.code == 2
+        assert f"another sync into {desk.feeds} is under way" in ran.err
+        desk.server.pace = 0.0
+        assert await running.ended() == 0
+
+
+async def test_a_terminal_gets_a_bar(desk: Desk) -> None:
+    desk.server.pace = 0.02
+    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
+    async with desk.running(terminal=True) as running:
+        assert await running.ended() == 0
+        await running.printed("GIT: 10 records imported")
+    assert "Debian downloads" in running.out
+    assert "━" in running.out
+
+
+async def test_a_server_that_is_away_for_a_moment_is_no_failure(desk: Desk) -> None:
+    desk.server.faults = [status(503), cut_after(100)]
+    code, rows = await desk.synced("-e", "Debian")
+    assert (code, rows["Debian"]["outcome"]) == (0, "imported")
+
+
+async def test_import_says_what_it_read(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "all.zip"
+    file.write_bytes(dump(*map(debian, range(5))))
+    ran = await desk("import", str(file), "--whole", "Debian", "--as-of", "2025-11-25")
+    assert ran.code == 0, ran.err
+    assert "5 records read: a new feed" in ran.out
+    code, report = await desk.status()
+    assert (code, report["releases"][0]["as_of"]) == (0, 1_764_028_800_000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("missing.zip",), "missing.zip"),
+        (("FILE", "--as-of", "yesterday"), "is no time"),
+        (("FILE", "--whole", "Debiann"), "did you mean 'Debian'"),
+    ],
+)
+async def test_what_cannot_be_imported_is_said_with_exit_code_2(
+    desk: Desk, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    file = tmp_path / "all.zip"
+    file.write_bytes(dump(debian(1)))
+    told = [str(file) if one == "FILE" else one for one in arguments]
+    ran = await desk("import", *told)
+    assert (ran.code, said in ran.err) == (2, True), ran.err
+    assert "Traceback" not in ran.err
+
+
+async def test_status_without_a_feed_says_what_to_do(desk: Desk) -> None:
+    ran = await desk("status")
+    assert ran.code == 1
+    assert "imagegate feeds sync" in ran.out
+
+
+async def test_status_is_for_monitoring(desk: Desk) -> None:
+    desk.server.made = dict.fromkeys(desk.server.files, 1)
+    await desk.synced()
+    ran = await desk("status", "--max-age", "2d")
+    assert ran.code == 1
+    assert "older than 48 h: " in ran.out
+    assert (await desk("status")).code == 0
+    assert (await desk("status", "--max-age", "2 weeks")).code == 2
+
+
+async def test_the_folder_may_be_another(desk: Desk, tmp_path: Path) -> None:
+    other = tmp_path / "usb"
+    ran = await desk("sync", "-e", "Alpine", "--folder", str(other))
+    assert (ran.code, f"the feed in {other}" in ran.err) == (0, True)
+    ran = await desk("status", "--folder", str(other))
+    assert (ran.code, "alpine:3.22" in ran.out) == (0, True)
+    ran = await desk("status", IMAGEGATE_SCANNER_FEED=str(other))
+    assert "alpine:3.22" in ran.out
