@@ -97,6 +97,11 @@ class ScannerMetrics:
             "Dumps of OSV looked at by the scanner's own sync.",
             ("ecosystem", "outcome"),
         )
+        self._grype_updates = metrics.counter(
+            "imagegate_scanner_grype_updates_total",
+            "Runs of `grype db update`, by what became of them.",
+            ("outcome",),
+        )
         self._gauges(metrics)
 
     def measured(self, measured: Measured) -> None:
@@ -135,6 +140,10 @@ class ScannerMetrics:
     def feed_synced(self, ecosystem: str, outcome: str) -> None:
         """A dump was looked at; `all`: none could be."""
         self._syncs.add(ecosystem, outcome)
+
+    def grype_updated(self, outcome: str) -> None:
+        """Grype looked for a newer database."""
+        self._grype_updates.add(outcome)
 
     def _gauges(self, metrics: Metrics) -> None:
         metrics.gauges(

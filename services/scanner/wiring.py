@@ -124,7 +124,7 @@ async def run_scanner(
             clock=clock,
         )
         data = await stack.enter_async_context(
-            _open_data(settings, judges=judges, feeds=feeds, clock=clock)
+            _open_data(settings, judges=judges, metrics=counted, clock=clock)
         )
         catalogue = Catalogue(
             database=database,
@@ -239,9 +239,14 @@ def _open_post(settings: ScannerSettings) -> AbstractAsyncContextManager[NoticeP
 
 @asynccontextmanager
 async def _open_data(
-    settings: ScannerSettings, *, judges: Judges, feeds: FeedFolder, clock: Clock
+    settings: ScannerSettings,
+    *,
+    judges: Judges,
+    metrics: ScannerMetrics,
+    clock: Clock,
 ) -> AsyncIterator[VulnerabilityData]:
     if settings.imagegate_scanner_vulnerabilities == "osv":
+        feeds = await asyncio.to_thread(_feeds, settings.feeds)
         yield OsvData(judges=judges, folder=feeds)
         return
     async with open_grype(
@@ -251,6 +256,7 @@ async def _open_data(
         scratch=settings.folder / "grype-scratch",
         at_once=settings.imagegate_scanner_judges,
         environ=environ_of_others(),
+        updated=metrics.grype_updated,
     ) as data:
         yield data
 

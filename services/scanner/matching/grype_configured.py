@@ -1,7 +1,7 @@
 """Grype as the settings say: for the server, and for commands that only look."""
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from services.scanner.matching.grype_updates import GrypeUpdates
 from services.scanner.matching.port import DataState
 from services.scanner.settings import GIB, GrypeSettings
 from shared.ports.clock import Clock
-from shared.runtime.metrics import Metrics
 
 MEMORY = 4 * GIB
 """Address space of one Grype. It uses 0.1 GiB for a small image, and Go reserves more than it
@@ -37,10 +36,11 @@ async def open_grype(
     scratch: Path,
     at_once: int,
     environ: Mapping[str, str],
-    metrics: Metrics | None = None,
+    updated: Callable[[str], None] = lambda outcome: None,
 ) -> AsyncIterator[GrypeData]:
     """`VulnerabilityData`; Grype's database is kept up to date meanwhile where that is wanted, with
-    what `environ` says of proxies and mirrors. Raises InvalidSettings without a `grype`."""
+    what `environ` says of proxies and mirrors; `updated` hears `done` or `failed` of each look.
+    Raises InvalidSettings without a `grype`."""
     grype = _program(settings, scratch, at_once=at_once)
     await grype.clear()
     data = GrypeData(grype=grype, current=CurrentDatabase(grype=grype, clock=clock), judges=judges)
@@ -48,7 +48,7 @@ async def open_grype(
     if not hours:
         yield data
         return
-    updates = GrypeUpdates(grype=grype, seconds=hours * 3600, environ=environ, metrics=metrics)
+    updates = GrypeUpdates(grype=grype, seconds=hours * 3600, environ=environ, updated=updated)
     async with updates.running():
         yield data
 

@@ -6,12 +6,11 @@ Grype replaces the database when the new one is whole; what fails leaves the old
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from services.scanner.matching.grype_program import GrypeProgram
 from services.scanner.matching.port import MatchingFailed
-from shared.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -28,17 +27,14 @@ class GrypeUpdates:
         grype: GrypeProgram,
         seconds: float,
         environ: Mapping[str, str],
-        metrics: Metrics | None = None,
+        updated: Callable[[str], None],
     ) -> None:
-        """`environ` is what it may know of proxies and mirrors."""
+        """`environ` is what it may know of proxies and mirrors; `updated` is told how each look
+        ended: done, failed."""
         self._grype = grype
         self._seconds = seconds
         self._environ = environ
-        self._runs = (metrics or Metrics()).counter(
-            "imagegate_scanner_grype_updates_total",
-            "Runs of `grype db update`, by what became of them.",
-            ("outcome",),
-        )
+        self._updated = updated
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -61,8 +57,8 @@ class GrypeUpdates:
             await self._grype.update(self._environ)
         except (MatchingFailed, OSError) as error:
             log.warning("Grype's database could not be updated", extra={"reason": str(error)})
-            self._runs.add("failed")
+            self._updated("failed")
             return False
         log.info("Grype looked for a newer database")
-        self._runs.add("done")
+        self._updated("done")
         return True

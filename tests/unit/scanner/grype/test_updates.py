@@ -9,7 +9,6 @@ import pytest
 from services.scanner.judging.judges import Judges, open_judges
 from services.scanner.matching.grype_configured import grype_state, open_grype
 from services.scanner.settings import GrypeSettings
-from shared.runtime.metrics import Metrics
 from tests.fakes.clock import FakeClock
 from tests.fakes.grype import FakeGrype, make_database
 from tests.house import eventually
@@ -49,17 +48,17 @@ async def test_a_database_is_had_where_updates_are_wanted(
     made = make_database(tmp_path / "newer")
     (fake.folder / "newer.db").write_bytes(made.read_bytes())
     fake.does("update")
-    metrics, clock = Metrics(), FakeClock(now=BUILT)
+    noted: list[str] = []
     async with open_grype(
         told,
         judges=judges,
-        clock=clock,
+        clock=FakeClock(now=BUILT),
         scratch=tmp_path / "scratch",
         at_once=1,
         environ=MIRROR,
-        metrics=metrics,
+        updated=noted.append,
     ) as data:
-        await eventually(lambda: b'outcome="done"} 1.0' in metrics.render())
+        await eventually(lambda: noted == ["done"])
         assert not (await data.state()).problem
     (environ,) = updates(fake)
     assert environ["GRYPE_DB_UPDATE_URL"] == "https://mirror.example"
@@ -72,7 +71,7 @@ async def test_an_update_that_fails_is_logged_and_counted_and_the_old_one_stays(
 ) -> None:
     told = settings(fake, tmp_path, hours=6)
     make_database(told.grype_cache)
-    metrics = Metrics()
+    noted: list[str] = []
     with caplog.at_level(logging.WARNING):
         async with open_grype(
             told,
@@ -81,9 +80,9 @@ async def test_an_update_that_fails_is_logged_and_counted_and_the_old_one_stays(
             scratch=tmp_path / "scratch",
             at_once=1,
             environ={},
-            metrics=metrics,
+            updated=noted.append,
         ) as data:
-            await eventually(lambda: b'outcome="failed"} 1.0' in metrics.render())
+            await eventually(lambda: noted == ["failed"])
             assert (await data.state()).as_of == BUILT
     (record,) = caplog.records
     assert record.message == "Grype's database could not be updated"
@@ -93,6 +92,7 @@ async def test_an_update_that_fails_is_logged_and_counted_and_the_old_one_stays(
 async def test_nobody_is_asked_unless_it_is_wanted(
     fake: FakeGrype, tmp_path: Path, judges: Judges
 ) -> None:
+    noted: list[str] = []
     async with open_grype(
         settings(fake, tmp_path),
         judges=judges,
@@ -100,9 +100,11 @@ async def test_nobody_is_asked_unless_it_is_wanted(
         scratch=tmp_path / "scratch",
         at_once=1,
         environ={},
+        updated=noted.append,
     ) as data:
         assert "Grype has no database" in (await data.state()).problem
     assert updates(fake) == []
+    assert noted == []
 
 
 async def test_a_command_that_only_looks_leaves_the_servers_scratch_alone(
