@@ -14,6 +14,10 @@ from services.intake.metrics import IntakeMetrics
 from services.intake.notices import Heard
 from services.intake.notices import Kind as NoticeKind
 from services.intake.pushes import Ignored, Source, Taken
+from services.scanner.feeds.ecosystems import NAMES
+from services.scanner.metrics import Analysed, Measured, Removed, Renewed, ScannerMetrics, Told
+from services.scanner.records import AnalysisStatus
+from services.scanner.v1.notices import ANALYSIS, POLICY
 from services.webhook.believed import Source as ExceptionSource
 from services.webhook.catalogue import Need
 from services.webhook.decisions import LeftOut
@@ -51,8 +55,7 @@ from shared.runtime.rules_metrics import RulesMetrics
 from tests.fakes.clock import FakeClock
 
 ROOT = Path(__file__).parents[3]
-SERVICES = ("webhook", "worker", "intake", "console")
-"""Those that export something: the scanner does not."""
+SERVICES = ("webhook", "worker", "intake", "console", "scanner")
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -120,6 +123,10 @@ def _console(metrics: Metrics) -> None:
     ConsoleMetrics(metrics, clock=FakeClock())
 
 
+def _scanner(metrics: Metrics) -> None:
+    ScannerMetrics(metrics).measured(Measured(feed_seconds=0.0))
+
+
 def _pulse(metrics: Metrics) -> None:
     beat = Beat(name="", service="", version="", started=0)
     Pulse(presence=MemoryPresence(clock=FakeClock()), beat=lambda: beat, checks={}, metrics=metrics)
@@ -132,7 +139,16 @@ def _rules(metrics: Metrics) -> None:
 RULED = ("webhook", "worker", "intake")
 """Those that follow the rules file."""
 
-_OWN = {"webhook": _webhook, "worker": _worker, "intake": _intake, "console": _console}
+BEATING = ("webhook", "worker", "intake", "console")
+"""Those that others see in the store; the scanner knows of no store."""
+
+_OWN = {
+    "webhook": _webhook,
+    "worker": _worker,
+    "intake": _intake,
+    "console": _console,
+    "scanner": _scanner,
+}
 
 
 def metrics_of(service: str) -> NotedMetrics:
@@ -141,12 +157,13 @@ def metrics_of(service: str) -> NotedMetrics:
     _OWN[service](metrics)
     if service in RULED:
         _rules(metrics)
-    _pulse(metrics)
+    if service in BEATING:
+        _pulse(metrics)
     return metrics
 
 
-NO_METRICS = {"imagegate_session"}
-"""What is spelt alike: the console's cookie."""
+NO_METRICS = {"imagegate_session", "imagegate_unknown"}
+"""What is spelt alike: the console's cookie, and a key of the scanner's answers."""
 
 
 def names_in_the_code() -> set[str]:
@@ -245,6 +262,19 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_push_requests_total": {
         "source": set(Source),
         "status": _statuses("services/intake"),
+    },
+    "imagegate_scanner_analyses_total": {"outcome": set(Analysed)},
+    "imagegate_scanner_reevaluations_total": {"outcome": set(Renewed)},
+    "imagegate_scanner_feed_syncs_total": {
+        "ecosystem": {"all", *NAMES},
+        "outcome": {"imported", "unchanged", "failed"},
+    },
+    "imagegate_scanner_grype_updates_total": {"outcome": {"done", "failed"}},
+    "imagegate_scanner_images": {"status": set(AnalysisStatus)},
+    "imagegate_scanner_removed_images_total": {"reason": set(Removed)},
+    "imagegate_scanner_notices_total": {
+        "kind": {"any", ANALYSIS, POLICY},
+        "outcome": set(Told),
     },
     "imagegate_notices_total": {"kind": set(NoticeKind), "outcome": set(Heard)},
     "imagegate_notice_requests_total": {"status": _statuses("services/intake")},
