@@ -44,6 +44,3 @@ class Downloads(Protocol):
     async def fetch(self, url: str, into: Path, *, max_bytes: int, told: Told = nobody) -> Download:
         """Have what `url` names in the file `into`, which is replaced at once and only by a whole
         one. Nothing is sent again that is there already. Raises DownloadFailed."""
-
-    def kept(self, url: str, into: Path) -> Download | None:
-        """What an earlier call left in `into`; None: nothing whole of this URL."""

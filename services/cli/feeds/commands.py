@@ -13,9 +13,9 @@ from rich.console import Console
 from services.cli.command import Exit, OutputOption, console, run
 from services.cli.command import settings as cli_settings
 from services.cli.feeds.progress import watching
-from services.cli.feeds.status import FeedReport, report_of_folder, report_of_server
+from services.cli.feeds.status import FeedReport, report_of_data, report_of_folder, report_of_server
 from services.cli.feeds.table import print_imported, print_report, print_synced
-from services.cli.feeds.wiring import data_of_server, imports_of, syncing_of
+from services.cli.feeds.wiring import data_of_grype, data_of_server, imports_of, syncing_of
 from services.cli.feeds.wording import hours, milliseconds
 from services.cli.tables import Output, plain, print_json
 from services.scanner.feeds.folder import FeedFolder
@@ -138,7 +138,7 @@ def status(
 
     async def look() -> Exit:
         limit = hours(max_age) if max_age else None
-        report = await (_of_server(limit) if server else _of_folder(_settings(folder), limit))
+        report = await (_of_server(limit) if server else _of_this_machine(folder, limit))
         if output is Output.JSON:
             print_json(console(), report)
         else:
@@ -148,9 +148,13 @@ def status(
     run(look())
 
 
-async def _of_folder(settings: FeedSettings, max_age: float | None) -> FeedReport:
+async def _of_this_machine(folder: Path | None, max_age: float | None) -> FeedReport:
+    settings, now = _settings(folder), SystemClock().now()
+    if folder is None and settings.imagegate_scanner_vulnerabilities == "grype":
+        grype = await data_of_grype(settings)
+        place = f"the folder {settings.grype_cache}"
+        return report_of_data(grype, place=place, now=now, max_age=max_age)
     state = await asyncio.to_thread(FeedFolder(settings.feeds).state)
-    now = SystemClock().now()
     return report_of_folder(state, folder=str(settings.feeds), now=now, max_age=max_age)
 
 

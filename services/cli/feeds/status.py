@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from services.scanner.feeds.state import FeedState, ReleaseState
+from services.scanner.matching.port import DataState
 from shared.domain.image_report import DataGroup
 
 HOUR = 3_600_000
@@ -41,6 +42,8 @@ class FeedReport(msgspec.Struct, frozen=True):
     """The folder, or the server's address."""
     source: str
     now: int
+    as_of: int | None = None
+    """The oldest of it; None: it is not known."""
     releases: tuple[ReleaseRow, ...] = ()
     scores: int | None = None
     identity: str = ""
@@ -68,10 +71,38 @@ def report_of_folder(
         place=f"the folder {folder}",
         source="demonstration" if state.demonstration else "OSV",
         now=now,
+        as_of=state.as_of,
         releases=rows,
         scores=state.scores,
         identity=state.identity,
         problems=(*(_DEMONSTRATION if state.demonstration else ()), *_problems(rows, max_age)),
+    )
+
+
+def report_of_data(state: DataState, *, place: str, now: int, max_age: float | None) -> FeedReport:
+    """Of data that is no feed of ours: Grype's database."""
+    rows = tuple(
+        ReleaseRow(
+            name=one.name,
+            records=one.records,
+            as_of=one.as_of,
+            whole=one.covers is None,
+            covered=len(one.covers or ()),
+            ended=one.ended,
+            stale=_stale(one.as_of, now, max_age),
+        )
+        for one in state.groups
+    )
+    old = _stale(state.as_of, now, max_age) and not rows
+    wrong = (state.problem, f"older than {max_age:g} h: the whole database" if old else "")
+    return FeedReport(
+        place=place,
+        source=state.source,
+        now=now,
+        as_of=state.as_of,
+        releases=rows,
+        identity=state.identity,
+        problems=(*(one for one in wrong if one), *_problems(rows, max_age)),
     )
 
 
@@ -88,6 +119,7 @@ def report_of_server(
         place=url,
         source="the server's",
         now=now,
+        as_of=min((one.as_of for one in rows if one.as_of is not None), default=None),
         releases=rows,
         problems=(*nothing, *_problems(rows, max_age)),
     )

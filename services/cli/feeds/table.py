@@ -18,6 +18,8 @@ MAX_BAD = 10
 def print_report(console: Console, report: FeedReport) -> None:
     """Where it is, the releases, then what is wrong."""
     console.print(plain(f"{report.source} data of {report.place}", limit=1000), soft_wrap=True)
+    if report.as_of is not None and not report.releases:
+        console.print(f"as of {moment(report.as_of)}, {how_old(report.as_of, now=report.now)} old")
     if report.releases:
         console.print(_releases(report.releases, report.now))
     if report.scores:

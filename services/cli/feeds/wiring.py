@@ -3,6 +3,8 @@
 from services.cli.settings import CliSettings
 from services.scanner.feeds.imports import Imports
 from services.scanner.feeds.syncing import Syncing
+from services.scanner.matching.grype_configured import grype_state
+from services.scanner.matching.port import DataState
 from services.scanner.settings import FeedSettings
 from shared.adapters.anchore.configured import detection_of, transport_of
 from shared.adapters.anchore.either import ReportsOfEither
@@ -36,3 +38,8 @@ async def data_of_server(settings: CliSettings) -> tuple[DataGroup, ...]:
     async with transport_of(settings, clock=SystemClock()) as transport:
         detection = detection_of(settings, transport)
         return await ReportsOfEither(detection=detection, transport=transport).data()
+
+
+async def data_of_grype(settings: FeedSettings) -> DataState:
+    """Of the database that the `grype` on PATH has. Raises InvalidSettings without one."""
+    return await grype_state(settings, clock=SystemClock())

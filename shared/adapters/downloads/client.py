@@ -48,11 +48,6 @@ class HttpDownloads:
         self._ssl = ssl_context
         self._resolver = resolver
 
-    def kept(self, url: str, into: Path) -> Download | None:
-        """See the port."""
-        whole = Partial(into, url=url).whole()
-        return whole[1] if whole else None
-
     async def fetch(self, url: str, into: Path, *, max_bytes: int, told: Told = nobody) -> Download:
         """See the port."""
         one = OneFile(URL(url), Partial(into, url=url), max_bytes=max_bytes, told=told)
