@@ -10,7 +10,7 @@ from services.scanner.bundles.evaluation import Outcome, as_engine_result
 from services.scanner.bundles.problems import Problem
 from services.scanner.judging.judges import Judges
 from services.scanner.judging.questions import Answer, Evaluate, Evaluated, Failed
-from services.scanner.knowledge import Knowledge
+from services.scanner.knowledge import Knowledge, Known
 from services.scanner.matching.port import MatchingFailed
 from services.scanner.metrics import ScannerMetrics
 from services.scanner.records import Image, Policy
@@ -57,10 +57,13 @@ class Evaluating:
         self._metrics = metrics
         self._clock = clock
 
-    async def evaluate(self, image: Image, fulltag: str, policy: Policy) -> Evaluation:
-        """With the data of this moment; what cannot be evaluated is a fail with its reason."""
+    async def evaluate(
+        self, image: Image, fulltag: str, policy: Policy, *, known: Known | None = None
+    ) -> Evaluation:
+        """With the data of this moment, or by what is `known` of the image already; what cannot be
+        evaluated is a fail with its reason."""
         now, began = self._clock.now(), self._clock.monotonic()
-        answer = await self._ask(image, fulltag, policy, now)
+        answer = await self._ask(image, fulltag, policy, now, known)
         self._metrics.evaluated(self._clock.monotonic() - began)
         if not isinstance(answer, Evaluated):
             return _failed(answer, image, fulltag, policy, now)
@@ -69,18 +72,19 @@ class Evaluating:
         )
         return Evaluation(answer.status, answer.result, now, turned=turned)
 
-    async def _ask(self, image: Image, fulltag: str, policy: Policy, now: int) -> Answer:
-        facts = await self._knowledge.facts(image)
+    async def _ask(
+        self, image: Image, fulltag: str, policy: Policy, now: int, known: Known | None
+    ) -> Answer:
         try:
-            matches = await self._knowledge.matches(image, facts)
+            known = known or await self._knowledge.of(image)
         except MatchingFailed as error:
             self._metrics.matching_failed()
             return Failed("MatchingFailed", str(error))
         return await self._judges.ask(
             Evaluate(
                 bundle=policy.bundle,
-                facts=facts,
-                matches=matches,
+                facts=known.facts,
+                matches=known.matches,
                 digest=image.digest,
                 image_id=image.image_id,
                 fulltag=fulltag,

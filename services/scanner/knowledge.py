@@ -8,12 +8,22 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from services.scanner.matching.finding import Matches
 from services.scanner.matching.port import MatchingFailed, VulnerabilityData
 from services.scanner.records import Image
 from services.scanner.store import images
 from services.scanner.store import matches as kept
 from services.scanner.store.database import Database
+
+
+class Known(msgspec.Struct, frozen=True):
+    """All that an evaluation of an image stands on."""
+
+    facts: bytes
+    """`records.ImageFacts` as JSON."""
+    matches: Matches
 
 
 class Knowledge:
@@ -24,6 +34,11 @@ class Knowledge:
         self._data = data
         self._locks: dict[str, asyncio.Lock] = {}
         self._wanted: Counter[str] = Counter()
+
+    async def of(self, image: Image) -> Known:
+        """Raises MatchingFailed."""
+        facts = await self.facts(image)
+        return Known(facts, await self.matches(image, facts))
 
     async def facts(self, image: Image) -> bytes:
         """`records.ImageFacts` as JSON; empty where the image was forgotten meanwhile."""

@@ -98,9 +98,8 @@ class Renewal:
         return [task.result() for task in tasks]
 
     async def _renew(self, image: Image, data: str) -> Renewed:
-        facts = await self._knowledge.facts(image)
         try:
-            matches = await self._knowledge.matches(image, facts)
+            known = await self._knowledge.of(image)
         except MatchingFailed as error:
             self._metrics.matching_failed()
             extra = {"digest": image.digest, "reason": str(error)}
@@ -108,11 +107,11 @@ class Renewal:
             return Renewed.FAILED
         turned = False
         for fulltag, policy in await self._asked(image):
-            evaluation = await self._evaluating.evaluate(image, fulltag, policy)
+            evaluation = await self._evaluating.evaluate(image, fulltag, policy, known=known)
             if evaluation.failed:
                 return Renewed.FAILED
             turned = turned or evaluation.turned
-        if matches.data == data:
+        if known.matches.data == data:
             await self._database.run(images.judged, image, data=data)
         return Renewed.TURNED if turned else Renewed.SAME
 

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from services.scanner.feeds.ecosystems import Group, group_of_image, languages, normal_name
+from services.scanner.feeds.ecosystems import (
+    Group,
+    asked_as,
+    group_of_image,
+    languages,
+    normal_name,
+)
 from services.scanner.feeds.known import (
     OPEN,
     PLAIN,
@@ -27,13 +33,23 @@ from services.scanner.feeds.schema import open_read
 from services.scanner.feeds.scoring import severity_of
 from services.scanner.feeds.state import FeedError
 from services.scanner.feeds.versions import BadVersion
-from services.scanner.matching.finding import Finding, Matches, Score
-from services.scanner.records import ImageFacts, Package
+from services.scanner.matching.finding import Finding, Matches, Score, Severity
+from services.scanner.records import OS_PACKAGES, ImageFacts, Package
 
 _scores = msgspec.msgpack.Decoder(tuple[Score, ...]).decode
 
-Hit = tuple[Vulnerability, str | None]
-"""What a version is subject to, and the version without it."""
+
+class _Hit(msgspec.Struct, frozen=True, gc=False):
+    """What a version is subject to: all of a finding but the package."""
+
+    id: str
+    severity: Severity
+    fixed: str | None
+    scores: tuple[Score, ...]
+    advisories: tuple[str, ...]
+    url: str
+    published: int | None
+    fix_published: int | None
 
 
 class _Release(msgspec.Struct, frozen=True):
@@ -81,11 +97,13 @@ class Feed:
         findings: list[Finding] = []
         uncovered: list[Package] = []
         for package in facts.packages:
+            if release and package.owner and package.type not in OS_PACKAGES:
+                continue  # its fixes are the distributor's: what owns it is asked about
             hits = self._of(package, asked.get(package.type))
             if hits is None:
                 uncovered.append(package)
             else:
-                findings += self._findings(package, asked[package.type], hits)
+                findings += _findings(package, asked[package.type], hits)
         return Matches(
             data=self.identity,
             group=group.name if group else f"{facts.distro}:{facts.distro_version}",
@@ -95,16 +113,18 @@ class Feed:
             uncovered=tuple(uncovered),
         )
 
-    def _of(self, package: Package, group: Group | None) -> tuple[Hit, ...] | None:
+    def _of(self, package: Package, group: Group | None) -> tuple[_Hit, ...] | None:
         """None: its silence means nothing."""
         if group is None or group.name not in self._releases:
             return None
-        name, version = _asked_as(package, group)
+        name, version = asked_as(package, group.ecosystem)
+        if not name:
+            return None
         return self._hits(group, normal_name(group.ecosystem, name), version, _stream(package))
 
     def _look_up(
         self, group: Group, name: str, version: str, stream: str
-    ) -> tuple[Hit, ...] | None:
+    ) -> tuple[_Hit, ...] | None:
         release = self._releases[group.name]
         row = self._db.execute(
             "SELECT doubt, known FROM packages WHERE release = ? AND name = ?", (release.id, name)
@@ -117,25 +137,24 @@ class Feed:
             place = known.place(group.ecosystem.scheme, version)
         except BadVersion:
             return None
-        return None if doubt else tuple(_hits(known, place, stream))
+        if doubt:
+            return None
+        return tuple(self._hit(group, *one) for one in _subject_to(known, place, stream))
 
-    def _findings(self, package: Package, group: Group, hits: Iterable[Hit]) -> Iterator[Finding]:
-        for found, fixed in hits:
-            scores, severity = found.scores, found.severity
-            if found.ask and (own := self._score(found.id)):
-                scores, severity = own, severity_of(own)
-            yield Finding(
-                id=found.id,
-                package=package,
-                severity=severity,
-                fixed=fixed,
-                scores=scores,
-                advisories=found.advisories,
-                url=link_to(group, found.id),
-                group=group.name,
-                published=found.published,
-                fix_published=found.fix_published if fixed else None,
-            )
+    def _hit(self, group: Group, found: Vulnerability, fixed: str | None) -> _Hit:
+        scores, severity = found.scores, found.severity
+        if found.ask and (own := self._score(found.id)):
+            scores, severity = own, severity_of(own)
+        return _Hit(
+            id=found.id,
+            severity=severity,
+            fixed=fixed,
+            scores=scores,
+            advisories=found.advisories,
+            url=link_to(group, found.id),
+            published=found.published,
+            fix_published=found.fix_published if fixed else None,
+        )
 
     def _score_of(self, cve: str) -> tuple[Score, ...]:
         row = self._db.execute("SELECT scores FROM scores WHERE id = ?", (cve,)).fetchone()
@@ -170,20 +189,6 @@ def _unavailable(group: Group | None, release: _Release | None) -> str:
     return ""
 
 
-def _asked_as(package: Package, group: Group) -> tuple[str, str]:
-    """The name and version that the records of its ecosystem are about."""
-    rpm = group.ecosystem.scheme == "rpm"
-    if not group.ecosystem.by_source:
-        return package.name, _with_epoch(package, package.version) if rpm else package.version
-    version = package.source_version or package.version
-    return package.source or package.name, _with_epoch(package, version) if rpm else version
-
-
-def _with_epoch(package: Package, version: str) -> str:
-    """The name of a source RPM has no epoch: it is that of what was built of it."""
-    return f"{package.epoch}:{version}" if package.epoch and ":" not in version else version
-
-
 def _stream(package: Package) -> str:
     """The module's stream that a package is of: `nodejs:18`."""
     if package.module:
@@ -193,7 +198,26 @@ def _stream(package: Package) -> str:
     )
 
 
-def _hits(known: Known, place: int, stream: str) -> Iterator[Hit]:
+def _findings(package: Package, group: Group, hits: Iterable[_Hit]) -> Iterator[Finding]:
+    for hit in hits:
+        yield Finding(
+            id=hit.id,
+            package=package,
+            severity=hit.severity,
+            fixed=hit.fixed,
+            scores=hit.scores,
+            advisories=hit.advisories,
+            url=hit.url,
+            group=group.name,
+            published=hit.published,
+            fix_published=hit.fix_published,
+        )
+
+
+def _subject_to(
+    known: Known, place: int, stream: str
+) -> Iterator[tuple[Vulnerability, str | None]]:
+    """Each, and the version without it."""
     for one in known.vulnerabilities:
         spans = [span for span in one.spans if _concerns(span, stream)]
         if any(span.holds(place) for span in spans):

@@ -39,8 +39,12 @@ Answer = bool | str
 
 
 def fits(found: Finding, values: Values, now: int) -> Answer:
-    """Whether a rule is about `found`. False as soon as one condition is."""
-    lacking = ""
+    """Whether a rule is about `found`. False as soon as one condition is, the severity first: most
+    of an image's hundreds of findings end there."""
+    severe = _is_severe(found, values)
+    if severe is False:
+        return False
+    lacking = severe if isinstance(severe, str) else ""
     for answer in _conditions(found, values, now):
         if answer is False:
             return False
@@ -65,13 +69,12 @@ def _is_v3(score: Score) -> bool:
 
 
 def _conditions(found: Finding, values: Values, now: int) -> Iterator[Answer]:
-    """One after the other, the cheap ones first."""
+    """All but the severity, one after the other, the cheap ones first."""
     yield _is_of_type(found, values["package_type"])
     if "fix_available" in values:
         yield (found.fixed is not None) == values["fix_available"]
     if values.get("vendor_only"):
         yield not found.will_not_fix
-    yield _is_severe(found, values)
     yield _is_older(found.published, values.get("max_days_since_creation"), now)
     if values.get("fix_available"):
         yield _is_older(found.fix_published, values.get("max_days_since_fix"), now)

@@ -27,7 +27,7 @@ class Severity(IntEnum):
         return next((level for least, level in levels if score >= least), cls.NEGLIGIBLE)
 
 
-class Score(msgspec.Struct, frozen=True):
+class Score(msgspec.Struct, frozen=True, array_like=True):
     """A CVSS score, 0.0 to 10.0 each."""
 
     base: float
@@ -38,7 +38,7 @@ class Score(msgspec.Struct, frozen=True):
     """The distributor's own, not the one that was published with the CVE."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, array_like=True):
     """A vulnerability that an installed package is subject to."""
 
     id: str

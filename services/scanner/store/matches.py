@@ -9,7 +9,7 @@ import msgspec
 
 from services.scanner.matching.finding import Matches
 from services.scanner.records import AnalysisStatus
-from services.scanner.store.packed import pack, unpack
+from services.scanner.store.packed import QUICK, pack, unpack
 
 _decode = msgspec.json.Decoder(Matches).decode
 
@@ -30,5 +30,5 @@ def keep(
         "INSERT INTO matches (digest, data, matches)"
         " SELECT digest, ?, ? FROM images WHERE digest = ? AND attempt = ? AND status = ?"
         " ON CONFLICT (digest) DO UPDATE SET data = excluded.data, matches = excluded.matches",
-        (data, pack(msgspec.json.encode(matches)), digest, attempt, AnalysisStatus.ANALYZED),
+        (data, pack(msgspec.json.encode(matches), QUICK), digest, attempt, AnalysisStatus.ANALYZED),
     )
