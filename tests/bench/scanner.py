@@ -14,8 +14,8 @@ reevaluations_per_wall_second  the same, a second of the clock, with two judges
 scanner_rss_mib_10000_images   the most memory resident of the server, without its children, with
                                10 000 analysed images, while they are listed, some hundreds checked,
                                and these judged anew by another feed
-engine_agreement               policies of Anchore Engine's recordings by which the scanner comes to
-                               the same final action, of all for whose difference no reason is named
+engine_agreement               recorded checks of a real Engine that the scanner answers with the same
+                               rows and final action, of all for whose difference no reason is named
 database_bytes_an_image        of these
 analysis_seconds               a small Debian image out of a registry, by the real Syft
 """
@@ -27,6 +27,7 @@ from pathlib import Path
 
 import uvloop
 
+from tests.agreement import agreement
 from tests.bench.figures import figure, remark
 from tests.bench.scanner_records import image_of, write_dump, write_scores
 from tests.bench.scanner_site import (
@@ -54,6 +55,7 @@ AT_A_TIME = 4
 
 def main() -> None:
     """Print the figures."""
+    _agreement()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scores = write_scores(folder / "scores.zip", count=RECORDS)
@@ -64,6 +66,13 @@ def main() -> None:
         uvloop.run(_evaluated(folder / "evaluated", scores, *dumps))
         uvloop.run(_held(folder / "held", scores, *dumps))
         uvloop.run(_analysed(folder / "analysed"))
+
+
+def _agreement() -> None:
+    found = agreement()
+    figure("engine_agreement", found.percent, "%", goal=">= 100")
+    named = len(found.named)
+    remark(f"{len(found.counted)} recorded checks; of {named} more the reason to differ is named")
 
 
 async def _evaluated(state: Path, scores: Path, earlier: Path, later: Path) -> None:
