@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.files import START, FakeFiles, cut_after, file_server, status
+from tests.fakes.grype import FakeGrype, make_database
 from tests.fakes.osv import alpine, cve, debian, dump
 from tests.functional.cli.commands import Ran, Running, imagegate, started
 from tests.house import eventually
@@ -309,3 +310,29 @@ async def test_the_folder_may_be_another(desk: Desk, tmp_path: Path) -> None:
     assert (ran.code, "alpine:3.22" in ran.out) == (0, True)
     ran = await desk("status", IMAGEGATE_SCANNER_FEED=str(other))
     assert "alpine:3.22" in ran.out
+
+
+async def test_status_tells_of_grype_where_the_scanner_asks_grype(
+    desk: Desk, tmp_path: Path
+) -> None:
+    fake, cache = FakeGrype(tmp_path / "bin"), tmp_path / "cache"
+    told = {
+        "IMAGEGATE_SCANNER_VULNERABILITIES": "grype",
+        "IMAGEGATE_SCANNER_GRYPE_CACHE": str(cache),
+        "PATH": f"{fake.folder}:{os.environ['PATH']}",
+    }
+    ran = await desk("status", **told)
+    assert (ran.code, f"grype data of the folder {cache}" in ran.out) == (1, True), ran.err
+    make_database(cache)
+    ran = await desk("status", "-o", "json", **told)
+    report = json.loads(ran.out)
+    assert report["source"] == "grype"
+    assert report["as_of"] == 1_795_586_400_000
+    assert "debian:12" in {one["name"] for one in report["releases"]}
+    ran = await desk("status", "--max-age", "1h", **told)
+    assert (ran.code, "older than 1 h: " in ran.out) == (1, True)
+
+
+async def test_without_the_grype_that_was_named_status_says_so(desk: Desk, tmp_path: Path) -> None:
+    ran = await desk("status", IMAGEGATE_SCANNER_VULNERABILITIES="grype", PATH=str(tmp_path))
+    assert (ran.code, "grype" in ran.err) == (2, True)

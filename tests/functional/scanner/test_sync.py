@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.files import FakeFiles, file_server, status
 from tests.fakes.osv import cve, debian, dump
 from tests.fakes.registry import FakeRegistry
+from tests.functional.cli.commands import imagegate
 from tests.functional.scanner.conftest import Client, Open, opened_scanner
 from tests.house import eventually
 
@@ -41,7 +42,7 @@ def synced(scanner: Client, records: int) -> Any:
 
 
 async def test_a_scanner_fetches_its_feed_and_answers_meanwhile(
-    open_scanner: Open, mirror: FakeFiles
+    open_scanner: Open, mirror: FakeFiles, tmp_path: Path
 ) -> None:
     mirror.pace = 0.1
     scanner = await open_scanner(imagegate_scanner_sync=SYNC, imagegate_scanner_sync_url=mirror.url)
@@ -50,6 +51,11 @@ async def test_a_scanner_fetches_its_feed_and_answers_meanwhile(
     found = (await groups(scanner))["debian:12"]
     assert found["last_sync"].startswith("2025-10-09")
     assert found["covered_packages"] is None
+    told = {"ANCHORE_URL": scanner.url, "COLUMNS": "160"}
+    ran = await imagegate("feeds", "status", "--server", state=tmp_path, **told)
+    assert (ran.code, "debian:12" in ran.out, scanner.url in ran.out) == (0, True, True), ran.err
+    ran = await imagegate("feeds", "status", "--server", "--max-age", "1d", state=tmp_path, **told)
+    assert (ran.code, "older than 24 h: debian:12" in ran.out) == (1, True), ran.err
 
 
 async def test_a_mirror_that_is_away_stops_nothing(
