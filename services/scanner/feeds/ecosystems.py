@@ -7,10 +7,11 @@ How each is written: docs/design/scanner-facts.md. A *group* is a release in Eng
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
+from urllib.parse import unquote
 
 import msgspec
 
-from services.scanner.records import ImageFacts
+from services.scanner.records import ImageFacts, Package
 
 Scheme = Literal[
     "deb", "rpm", "apk", "pypi", "semver", "golang", "gem", "maven", "composer", "nuget"
@@ -134,3 +135,24 @@ def normal_name(ecosystem: Ecosystem, name: str) -> str:
     """One spelling of a package's name, where an ecosystem has several."""
     normal = _NORMAL.get(ecosystem.name)
     return normal(name) if normal else name
+
+
+def asked_as(package: Package, ecosystem: Ecosystem) -> tuple[str, str]:
+    """The name and version that an ecosystem's records are about; a name of none is empty."""
+    if ecosystem.name == "Maven":
+        return _maven_name(package.purl), package.version
+    if not ecosystem.by_source:
+        return package.name, _with_epoch(package, package.version)
+    name, version = package.source or package.name, package.source_version or package.version
+    return name, _with_epoch(package, version) if ecosystem.scheme == "rpm" else version
+
+
+def _with_epoch(package: Package, version: str) -> str:
+    """The name of a source RPM has no epoch: it is that of what was built of it."""
+    return f"{package.epoch}:{version}" if package.epoch and ":" not in version else version
+
+
+def _maven_name(purl: str) -> str:
+    """`group:artifact`; a file's name alone says no group: `pkg:maven/org.x/y@1.0`."""
+    group, _, artifact = purl.removeprefix("pkg:maven/").partition("@")[0].partition("/")
+    return f"{unquote(group)}:{unquote(artifact)}" if artifact and "/" not in artifact else ""

@@ -99,7 +99,7 @@ async def ended(env: dict[str, str]) -> tuple[int | None, str]:
     [
         ({"IMAGEGATE_SCANNER_PORT": "x"}, "IMAGEGATE_SCANNER_PORT must be a whole number"),
         ({"IMAGEGATE_SCANNER_HOST": "0.0.0.0"}, "IMAGEGATE_SCANNER_PASSWORD must be set"),
-        ({"IMAGEGATE_SCANNER_FEED": "/nonexistent"}, "no advisory files"),
+        ({"IMAGEGATE_SCANNER_FEED": "/proc/no"}, "the feed folder /proc/no cannot be written"),
         ({"IMAGEGATE_STATE": "/proc/no"}, "the scanner's state folder"),
         ({"IMAGEGATE_RULES": "/nonexistent.yaml"}, "/nonexistent.yaml"),
     ],
