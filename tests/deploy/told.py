@@ -34,8 +34,6 @@ SETTINGS: dict[str, type[ProcessSettings]] = {
     "console": ConsoleSettings,
     "scanner": ScannerSettings,
 }
-SCANNER_HEALTH = "/health"
-"""The scanner has one port, and Engine's path for this (services/scanner/app.py)."""
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -145,8 +143,7 @@ def _as_read(told: Told, settings: type[ProcessSettings]) -> Iterator[str]:
         yield str(error)
         return
     serves = _served(read)
-    health = serves.get("imagegate_health_port", serves.get("imagegate_scanner_port"))
-    paths = _health_paths() if "imagegate_health_port" in serves else {SCANNER_HEALTH}
+    health, paths = serves["imagegate_health_port"], _health_paths()
     if not told.probes:
         yield "nobody asks whether it is well"
     for probe in told.probes:
@@ -173,9 +170,7 @@ def _served(read: ProcessSettings) -> Mapping[str, int]:
 
 
 def _host(read: ProcessSettings, port: str) -> str:
-    # The scanner answers for its health where it answers for everything.
-    name = port if hasattr(read, port) else "imagegate_scanner_port"
-    return str(getattr(read, name.removesuffix("_port") + "_host"))
+    return str(getattr(read, port.removesuffix("_port") + "_host"))
 
 
 def _health_paths() -> set[str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -28,6 +29,8 @@ from tests.deploy.told import SETTINGS, fields, mistakes
 VERSIONS = ("1.30", "1.37")
 """Of Kubernetes: the oldest that we name, the newest that there is a schema of."""
 
+NOTICES = "/events/anchore"
+COMPONENT = {"app.kubernetes.io/component": "intake"}
 DEPLOYMENTS = [f"imagegate-{service}" for service in SETTINGS]
 VALIDATE = str(Path(sys.executable).with_name("kubernetes-validate"))
 
@@ -306,7 +309,7 @@ def test_every_deployment_has_a_policy_that_opens_what_is_called_and_no_more(
         "imagegate-worker": {"health"},
         "imagegate-intake": {"events", "health"},
         "imagegate-console": {"health"},
-        "imagegate-scanner": {"anchore"},
+        "imagegate-scanner": {"anchore", "health"},
     }
     for pod in pods(everything):
         (container,) = pod["spec"]["containers"]
@@ -363,6 +366,23 @@ def test_what_the_scanner_knows_outlives_its_pod_and_two_pods_never_have_it(
     }
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
     assert (scanner["replicas"], scanner["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_scanner_tells_the_intake_that_is_there_with_the_password_that_it_takes(
+    everything: Manifests, tmp_path: Path
+) -> None:
+    scanner = told_by(everything, "imagegate-scanner", root=tmp_path / "scanner")
+    intake = told_by(everything, "imagegate-intake", root=tmp_path / "intake")
+    url = urlsplit(scanner.environ["IMAGEGATE_SCANNER_NOTIFY_URL"])
+    service = everything.one("Service", str(url.hostname))
+    assert selects(service["spec"]["selector"], {"app.kubernetes.io/name": "imagegate"} | COMPONENT)
+    assert url.port in {port["port"] for port in service["spec"]["ports"]}
+    assert url.path == NOTICES
+    sent = scanner.here(scanner.environ["IMAGEGATE_SCANNER_NOTIFY_PASSWORD_FILE"])
+    taken = intake.here(intake.environ["IMAGEGATE_EVENTS_PASSWORD_FILE"])
+    assert sent is not None
+    assert taken is not None
+    assert sent.read_text() == taken.read_text() != ""
 
 
 def test_the_scanner_has_room_for_all_analyses_that_it_may_make_at_a_time(

@@ -14,7 +14,7 @@ from services.intake.metrics import IntakeMetrics
 from services.intake.notices import Heard
 from services.intake.notices import Kind as NoticeKind
 from services.intake.pushes import Ignored, Source, Taken
-from services.scanner.feeds.ecosystems import NAMES
+from services.scanner.feeds.ecosystems import NAMES, SCORES_ONLY
 from services.scanner.metrics import Analysed, Measured, Removed, Renewed, ScannerMetrics, Told
 from services.scanner.records import AnalysisStatus
 from services.scanner.v1.notices import ANALYSIS, POLICY
@@ -266,7 +266,7 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_scanner_analyses_total": {"outcome": set(Analysed)},
     "imagegate_scanner_reevaluations_total": {"outcome": set(Renewed)},
     "imagegate_scanner_feed_syncs_total": {
-        "ecosystem": {"all", *NAMES},
+        "ecosystem": {"all", SCORES_ONLY, *NAMES},
         "outcome": {"imported", "unchanged", "failed"},
     },
     "imagegate_scanner_grype_updates_total": {"outcome": {"done", "failed"}},

@@ -23,7 +23,7 @@ PATH = ROOT / "docs" / "operations.md"
 RUN = ("imagegate ", "docker compose exec ", "kubectl ")
 """How a command in running text begins."""
 
-BEFORE = ("--", "console", "webhook")
+BEFORE = ("--", "console", "scanner", "webhook")
 """What stands before `imagegate` where it is run in a container."""
 
 TEXT = PATH.read_text()
