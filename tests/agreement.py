@@ -9,7 +9,7 @@ the reasons give what we say.
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
@@ -49,7 +49,7 @@ class Told(msgspec.Struct, frozen=True):
     matched_whitelisted_images_rule: Any
     matched_blacklisted_images_rule: Any
     rows: tuple[Row, ...]
-    """In the order of their texts: Engine's own is the database's."""
+    """Gate by gate, in one by their texts: Engine's own order is its database's there."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -287,8 +287,10 @@ def _read(name: str, kind: type[T]) -> T:
     return msgspec.json.decode((FOLDER / f"{name}.json").read_bytes(), type=kind)
 
 
-def _in_order(rows: Any) -> tuple[Row, ...]:
-    return tuple(sorted(rows, key=repr))
+def _in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
+    known = list(rows)
+    gates = list(dict.fromkeys(row[1] for row in known))
+    return tuple(sorted(known, key=lambda row: (gates.index(row[1]), repr(row))))
 
 
 Change = Callable[[Check, Answer], Answer]

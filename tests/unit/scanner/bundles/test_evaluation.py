@@ -140,6 +140,17 @@ def test_a_whitelist_that_the_mapping_does_not_name_changes_nothing() -> None:
     assert evaluated(facts(packages=(OPENSSH,)), bundle=bundle).final_action == "stop"
 
 
+def test_rules_are_applied_gate_by_gate_as_engine_does() -> None:
+    rules = [
+        rule("packages", "blacklist", "WARN", name="openssh-server"),
+        rule("always", "always"),
+        rule("packages", "required_package", "WARN", name="nosuch"),
+    ]
+
+    rows = evaluated(facts(packages=(OPENSSH,)), *rules).rows
+    assert [row.trigger for row in rows] == ["blacklist", "required_package", "always"]
+
+
 def test_the_result_has_the_keys_of_a_recorded_one() -> None:
     path = DATA / "anchore" / "check-baseline-active-bad.json"
     body = json.loads(path.read_bytes())["response"]["body"]
