@@ -307,7 +307,8 @@ def missing_data_is_said(check: Check, answer: Answer) -> Answer:
     )
     policy = bundles()[check.bundle]["policies"][0]["id"]
     told = _of(answer)
-    return _with_rows(answer, (*told.rows, (*row[:4], "warn", False, policy)))
+    # The baseline asks for vulnerabilities first.
+    return _with_rows(answer, ((*row[:4], "warn", False, policy), *told.rows))
 
 
 def the_configs_user_counts(check: Check, answer: Answer) -> Answer:
