@@ -9,7 +9,7 @@ import msgspec
 
 from services.scanner.matching.grype_database import read_database
 from services.scanner.matching.grype_program import GrypeProgram
-from services.scanner.matching.grype_releases import GrypeDatabase
+from services.scanner.matching.grype_releases import GrypeDatabase, Release
 from services.scanner.matching.port import DataGroup, DataState, MatchingFailed
 from shared.ports.clock import Clock
 
@@ -127,16 +127,18 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 
 def _groups(database: GrypeDatabase, built: int) -> tuple[DataGroup, ...]:
-    releases = [
-        DataGroup(
-            name=f"{release.names[-1]}:{release.version}",
-            records=release.records,
-            as_of=release.as_of or built,
-            ended=release.ended,
-        )
-        for release in database.releases
-    ]
+    releases = [_group(release, built) for release in database.releases]
     languages = [
         DataGroup(name=one.type, records=one.records, as_of=built) for one in database.ecosystems
     ]
     return (*sorted(releases, key=lambda one: one.name), *languages)
+
+
+def _group(release: Release, built: int) -> DataGroup:
+    name, as_of = f"{release.names[-1]}:{release.version}", min(built, release.captured or built)
+    return DataGroup(
+        name=name,
+        records=release.records,
+        as_of=as_of,
+        ended=release.ended_before(name, as_of),
+    )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from services.scanner.feeds.ecosystems import group_of_image
 from services.scanner.matching.finding import Finding, Matches, Score, Severity
 from services.scanner.matching.grype_answer import Answer, Fix, Match, Vulnerability
 from services.scanner.matching.grype_releases import GrypeDatabase, Release
@@ -35,16 +36,29 @@ def read_findings(
     if used is None or int(used.timestamp() * 1000) != built:
         raise OtherDatabase(f"built at {used}")
     release = database.release_of(facts) if told.distro.name else None
+    named = group_of_image(facts)
+    group = named.name if named else f"{facts.distro}:{facts.distro_version}"
+    as_of = None if release is None else min(built, release.captured or built)
     covered = _Coverage(database, release)
-    as_of = min(built, built if release is None else release.as_of or built)
     return Matches(
         data=data,
-        group=f"{facts.distro}:{facts.distro_version}",
-        as_of=None if release is None else as_of,
-        unavailable="" if release else "Grype's database has no records of this release",
+        group=group,
+        as_of=as_of,
+        unavailable=_unavailable(release, group, as_of),
         findings=tuple(_findings(told.matches, facts, release)),
         uncovered=tuple(one for one in facts.packages if not covered.holds(one)),
     )
+
+
+def _unavailable(release: Release | None, group: str, as_of: int | None) -> str:
+    if release is None or as_of is None:
+        return "Grype's database has no records of this release"
+    if ended := release.ended_before(group, as_of):
+        return (
+            f"support of this release ended on {ended}: nobody looks any more whether new "
+            "vulnerabilities concern it"
+        )
+    return ""
 
 
 class _Coverage:
@@ -61,6 +75,8 @@ class _Coverage:
             return False
         if package.type in OS_PACKAGES:
             return package.type in self._kinds
+        if package.owner and self._kinds:
+            return True  # its fixes are the distributor's: what owns it is asked about
         if self._renamed.get(package.type, package.type) in self._ecosystems:
             return True
         # Of a program without a package Syft knows the name that NVD uses; else it guesses.

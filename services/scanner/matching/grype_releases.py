@@ -11,7 +11,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from services.scanner.feeds.ecosystems import ECOSYSTEMS
+from services.scanner.feeds.lifecycle import ended_before
 from services.scanner.records import UNKNOWN_DISTRO, ImageFacts
+
+_DISTRIBUTIONS = frozenset(one.distribution for one in ECOSYSTEMS if one.distribution)
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -29,18 +33,24 @@ class Release(msgspec.Struct, frozen=True):
     captured: int | None
     """When its records were taken from the distributor (ms since the epoch)."""
     ended: str
-    """The day on which the distributor stopped looking after it, as `2022-06-30`."""
+    """Grype's day on which normal support ends, as `2022-06-30`; empty: it knows none."""
 
     @property
     def version(self) -> str:
-        """As people write it: `12`, `3.20`, `edge`."""
-        return ".".join(filter(None, (self.major, self.minor))) or self.label or self.codename
+        """As people write it: `12`, `3.20`, `22.04`, `edge`."""
+        minor = self.minor.zfill(2) if self.minor and "ubuntu" in self.names else self.minor
+        return ".".join(filter(None, (self.major, minor))) or self.label or self.codename
 
-    @property
-    def as_of(self) -> int | None:
-        """Up to when its records say something: not beyond its end."""
-        end = milliseconds(self.ended) if self.ended else None
-        return min((one for one in (self.captured, end) if one is not None), default=None)
+    def ended_before(self, group: str, as_of: int) -> str:
+        """The last day of its support as `group` (`debian:12`), if that was before `as_of` (ms
+        since the epoch); empty: it was looked after then, or nobody knows.
+
+        Grype's days are those of normal support. Where there is long support, whose fixes its
+        records have, ours count.
+        """
+        if group.partition(":")[0] in _DISTRIBUTIONS:
+            return ended_before(group, as_of)
+        return self.ended if self.ended and milliseconds(self.ended) < as_of else ""
 
 
 class Alias(msgspec.Struct, frozen=True):

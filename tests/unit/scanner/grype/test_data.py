@@ -101,10 +101,10 @@ async def test_the_state_names_age_releases_and_languages(world: World) -> None:
     state = await world.data.state()
     assert (state.source, state.as_of, state.problem) == ("grype", BUILT, "")
     assert [(one.name, one.records, one.ended) for one in state.groups] == [
-        ("alpine:3.20", 1, "2027-04-01"),
-        ("debian:12", 8, "2028-06-30"),
-        ("debian:9", 1, "2022-06-30"),
-        ("rhel:9", 3, "2032-05-31"),
+        ("alpine:3.20", 1, ""),
+        ("debian:12", 8, ""),
+        ("debian:9", 1, "2022-07-01"),
+        ("rhel:9", 3, ""),
         ("npm", 1, ""),
         ("python", 1, ""),
     ]

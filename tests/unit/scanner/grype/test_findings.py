@@ -99,18 +99,31 @@ def test_a_release_that_grype_does_not_know_by_name_is_unavailable(
     assert read(said, facts_of("debian-12"), database).unavailable
 
 
-def test_an_ended_release_says_something_up_to_its_end(database: GrypeDatabase) -> None:
+def test_a_release_that_nobody_looks_after_is_unavailable_whatever_was_found(
+    database: GrypeDatabase,
+) -> None:
     matches = findings_of(database, "debian-9")
-    assert matches.as_of == 1_656_547_200_000  # 2022-06-30
+    assert matches.unavailable.startswith("support of this release ended on 2022-07-01: nobody")
     assert [one.id for one in matches.findings] == ["CVE-2021-33560"]
-    assert not matches.unavailable
+
+
+def test_data_is_as_old_as_what_it_was_built_of(database: GrypeDatabase) -> None:
+    assert findings_of(database, "alpine-3.20").as_of == 1_795_132_800_000  # 2026-11-20
 
 
 def test_all_of_a_known_release_and_of_known_languages_is_covered(
     database: GrypeDatabase,
 ) -> None:
-    for image in ("debian-12", "alpine-3.20", "rhel-9", "rocky-9", "python"):
+    for image in ("debian-12", "alpine-3.20", "rhel-9", "rocky-9", "python", "owned"):
         assert findings_of(database, image).uncovered == (), image
+
+
+def test_what_a_distributions_package_brought_is_covered_with_it(database: GrypeDatabase) -> None:
+    owned = package(type="gem", owner="ruby-rails")
+    facts = changed("debian-12", packages=(*facts_of("debian-12").packages, owned))
+    assert read(answer("debian-12"), facts, database).uncovered == ()
+    facts = changed("debian-13", packages=(owned,))
+    assert read(answer("debian-13"), facts, database).uncovered == (owned,)
 
 
 @pytest.mark.parametrize(

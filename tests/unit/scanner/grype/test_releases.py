@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.scanner.matching.grype_database import read_database
@@ -46,7 +47,7 @@ def release(database: GrypeDatabase, distro: str, version: str, codename: str = 
         ("raspbian", "12", "bookworm", "debian:12"),
         ("alpine", "3.21.0_alpha20240807", "", "alpine:edge"),
         ("wolfi", "20230201", "", "wolfi:rolling"),
-        ("ubuntu", "22.04", "jammy", "ubuntu:22.4"),
+        ("ubuntu", "22.04", "jammy", "ubuntu:22.04"),
     ],
 )
 def test_a_release_is_found_as_grype_finds_it(
@@ -77,12 +78,24 @@ def test_no_other_release_stands_for_one_that_is_not_there(
     assert release(larger, distro, version, codename) == ""
 
 
-def test_a_releases_records_say_something_up_to_its_end(database: GrypeDatabase) -> None:
+def test_the_day_on_which_records_were_taken_and_the_end_of_support(
+    database: GrypeDatabase,
+) -> None:
     named = {f"{one.names[-1]}:{one.version}": one for one in database.releases}
-    stretch = named["debian:9"]
-    assert stretch.ended == "2022-06-30"
-    assert (stretch.as_of, stretch.captured) == (1_656_547_200_000, 1_795_478_400_000)
-    assert named["alpine:3.20"].as_of == 1_795_132_800_000, "taken days before the build"
+    assert named["alpine:3.20"].captured == 1_795_132_800_000  # days before the build
+    assert named["debian:9"].ended == "2022-06-30"
+
+
+def test_long_support_counts_where_there_is_one_and_else_what_grype_says(
+    database: GrypeDatabase,
+) -> None:
+    (twelve,) = [one for one in database.releases if one.major == "12"]
+    early = msgspec.structs.replace(twelve, ended="2026-06-10")
+    in_autumn_2026 = 1_795_478_400_000
+    assert early.ended_before("debian:12", in_autumn_2026) == ""
+    assert early.ended_before("debian:9", in_autumn_2026) == "2022-07-01"
+    assert early.ended_before("amzn:2", in_autumn_2026) == "2026-06-10"
+    assert early.ended_before("amzn:2", 1_767_225_600_000) == ""  # 2026-01-01
 
 
 def test_what_is_there_is_counted(database: GrypeDatabase) -> None:
