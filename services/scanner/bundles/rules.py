@@ -146,7 +146,7 @@ def _names_problems(
             yield Problem("ParameterValueInvalidError", f"Required parameter {name} {where})")
     if len(texts) < len(written.params):
         yield Problem("InvalidParameterError", f"A parameter is there twice {where})")
-    for name in texts.keys() - trigger.params.keys():
+    for name in sorted(texts.keys() - trigger.params.keys()):
         yield Problem(
             "InvalidParameterError",
             f"Rule validation error {where},parameter={name},"

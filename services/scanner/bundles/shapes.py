@@ -5,6 +5,7 @@ is one that is there twice, wherever it stands.
 """
 
 import json
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -121,8 +122,8 @@ def read_json(text: bytes) -> dict[str, Any]:
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         part = dict(found)
         if len(part) < len(found):
-            keys = [key for key, _ in found]
-            twice.update((key, None) for key in part if keys.count(key) > 1)
+            counts = Counter(key for key, _ in found)
+            twice.update((key, None) for key, count in counts.items() if count > 1)
         return part
 
     try:

@@ -8,18 +8,21 @@ from collections.abc import Iterator, Mapping
 
 from services.scanner.feeds.ecosystems import Scheme
 from services.scanner.feeds.versions import BadVersion, parse_version
-from services.scanner.gates.params import Param, Values, one_of
+from services.scanner.gates.params import Param, Values, exact, one_of
 from services.scanner.gates.trigger import CannotEvaluate, Hit, Sight, Trigger
 from services.scanner.records import Package, os_packages
 
+_NAME = Param(exact, required=True)
+_VERSION = Param(exact)
+"""Empty: any."""
 _SCHEMES: Mapping[str, Scheme] = {"apk": "apk", "deb": "deb", "rpm": "rpm"}
 
 
 def _blacklist(sight: Sight, values: Values) -> Iterator[Hit]:
     """Fires for a package, of the distribution or of a language, that must not be there."""
-    name, version = values["name"], values.get("version")
+    name, version = values["name"], values.get("version", "")
     for package in sight.facts.packages:
-        if package.name == name and version in (None, package.version):
+        if package.name == name and version in ("", package.version):
             yield Hit("Package is blacklisted: " + "-".join(filter(None, (name, version))))
 
 
@@ -73,12 +76,12 @@ def _minimum_of_what(values: Values) -> str:
 
 
 PACKAGES: Mapping[str, Trigger] = {
-    "blacklist": Trigger(_blacklist, {"name": Param(required=True), "version": Param()}),
+    "blacklist": Trigger(_blacklist, {"name": _NAME, "version": _VERSION}),
     "required_package": Trigger(
         _required,
         {
-            "name": Param(required=True),
-            "version": Param(),
+            "name": _NAME,
+            "version": _VERSION,
             "version_match_type": Param(one_of("exact", "minimum")),
         },
         _minimum_of_what,

@@ -86,6 +86,20 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def exact(text: str) -> str:
+    """A name that is compared as it stands: with spaces around it nothing would be found."""
+    if text != text.strip():
+        raise ValueError("must not have spaces around it")
+    return text
+
+
+def path_pattern(text: str) -> re.Pattern[str]:
+    """A regular expression; an empty one would fit every path."""
+    if not text:
+        raise ValueError("must not be empty: it would fit every path")
+    return pattern(text)
+
+
 @lru_cache(maxsize=4096)
 def pattern(text: str) -> re.Pattern[str]:
     """A regular expression, in Python's dialect as with Engine."""

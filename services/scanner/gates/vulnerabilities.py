@@ -10,7 +10,7 @@ from services.scanner.gates.params import (
     boolean,
     names,
     one_of,
-    pattern,
+    path_pattern,
     score,
     whole_number,
 )
@@ -107,7 +107,7 @@ VULNERABILITIES: Mapping[str, Trigger] = {
             "vendor_only": Param(boolean),
             "max_days_since_creation": Param(whole_number),
             "max_days_since_fix": Param(whole_number),
-            "package_path_exclude": Param(pattern),
+            "package_path_exclude": Param(path_pattern),
         },
         _package_problem,
     ),

@@ -100,6 +100,16 @@ def test_what_is_no_json_object_is_no_bundle(text: bytes) -> None:
             "package_path_exclude is no regular expression",
         ),
         (
+            rule("vulnerabilities", "package", package_type="os", package_path_exclude=""),
+            "ParameterValueInvalidError",
+            "would fit every path",
+        ),
+        (
+            rule("packages", "blacklist", name=" sudo"),
+            "ParameterValueInvalidError",
+            "name must not have spaces around it",
+        ),
+        (
             rule("vulnerabilities", "blacklist", vulnerability_ids="CVE-1,,CVE-2"),
             "ParameterValueInvalidError",
             "none of them empty",

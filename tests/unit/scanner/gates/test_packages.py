@@ -21,6 +21,7 @@ def said(*packages: Package, trigger: str = "required_package", **params: str) -
         ({}, ["Package is blacklisted: openssl"]),
         ({"version": "3.0-1"}, ["Package is blacklisted: openssl-3.0-1"]),
         ({"version": "3.0"}, []),
+        ({"version": ""}, ["Package is blacklisted: openssl"]),
         ({"name": "libssl3"}, []),
         ({"name": "OpenSSL"}, []),
     ],
