@@ -101,7 +101,7 @@ async def test_the_state_names_age_releases_and_languages(world: World) -> None:
     state = await world.data.state()
     assert (state.source, state.as_of, state.problem) == ("grype", BUILT, "")
     assert [(one.name, one.records, one.ended) for one in state.groups] == [
-        ("alpine:3.20", 1, ""),
+        ("alpine:3.20", 1, "2026-04-01"),
         ("debian:12", 8, ""),
         ("debian:9", 1, "2022-07-01"),
         ("rhel:9", 3, ""),
