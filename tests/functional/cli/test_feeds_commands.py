@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.files import START, FakeFiles, cut_after, file_server, status
+from tests.fakes.files import START, FakeFiles, file_server
 from tests.fakes.grype import FakeGrype, make_database
 from tests.fakes.osv import alpine, cve, debian, dump
 from tests.functional.cli.commands import Ran, Running, imagegate, started
@@ -91,33 +91,6 @@ async def test_a_sync_makes_a_feed_and_the_next_downloads_nothing(desk: Desk) ->
     assert all("If-None-Match" in headers for _, headers in desk.server.asked)
 
 
-async def test_only_what_changed_is_imported_again(desk: Desk) -> None:
-    await desk.synced()
-    desk.server.files["/Alpine/all.zip"] = dump(*map(alpine, range(25)))
-    desk.server.made["/Alpine/all.zip"] = START + 3600
-    _, rows = await desk.synced()
-    assert desk.outcomes(rows) == {"Debian": "unchanged", "Alpine": "imported", "GIT": "unchanged"}
-    releases = await desk.releases()
-    assert releases["alpine:3.22"]["records"] == 25
-    assert releases["alpine:3.22"]["as_of"] == (START + 3600) * 1000
-    assert releases["debian:12"]["as_of"] == START * 1000
-
-
-async def test_one_that_fails_does_not_lose_the_others_nor_what_was_known_of_it(
-    desk: Desk,
-) -> None:
-    await desk.synced()
-    desk.server.files["/Debian/all.zip"] = b"no archive"
-    desk.server.files["/Alpine/all.zip"] = dump(*map(alpine, range(21)))
-    code, rows = await desk.synced()
-    assert code == 1
-    assert desk.outcomes(rows) == {"Debian": "failed", "Alpine": "imported", "GIT": "unchanged"}
-    assert "Debian.zip" in rows["Debian"]["reason"]
-    releases = await desk.releases()
-    assert releases["debian:12"]["records"] == 30
-    assert releases["alpine:3.22"]["records"] == 21
-
-
 async def test_a_mirror_that_lacks_one_says_so(desk: Desk) -> None:
     del desk.server.files["/Alpine/all.zip"]
     ran = await desk("sync", *ALL)
@@ -128,27 +101,6 @@ async def test_a_mirror_that_lacks_one_says_so(desk: Desk) -> None:
     assert "Alpine: failed:" in ran.err
 
 
-async def test_a_dump_older_than_the_feed_does_not_replace_it(desk: Desk, tmp_path: Path) -> None:
-    file = tmp_path / "all.zip"
-    file.write_bytes(desk.server.files["/Debian/all.zip"])
-    assert (await desk("import", str(file), "--whole", "Debian", "--as-of", "2025-11-01")).code == 0
-    _, rows = await desk.synced("-e", "Debian")
-    assert rows["Debian"]["outcome"] == "unchanged"
-    assert "newer than this dump" in rows["Debian"]["reason"]
-
-
-async def test_a_feed_that_was_taken_away_is_made_again_without_a_download(desk: Desk) -> None:
-    await desk.synced()
-    for path in desk.feeds.glob("*"):
-        if path.name == "current" or path.suffix == ".sqlite":
-            path.unlink()
-    desk.server.asked.clear()
-    code, rows = await desk.synced()
-    assert (code, desk.outcomes(rows)) == (0, dict.fromkeys(rows, "imported"))
-    assert all("If-None-Match" in headers for _, headers in desk.server.asked)
-    assert len(await desk.releases()) == 2
-
-
 @pytest.mark.parametrize("name", ["Debian:12", "debian", "../etc", ""])
 async def test_an_ecosystem_that_there_is_none_of_is_refused_by_name(desk: Desk, name: str) -> None:
     ran = await desk("sync", "-e", name)
@@ -157,17 +109,10 @@ async def test_an_ecosystem_that_there_is_none_of_is_refused_by_name(desk: Desk,
     assert not desk.server.asked
 
 
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("ftp://host", "must be https://HOST/PATH"),
-        ("https://user:hunter2@host", "must not hold credentials"),
-        ("https://host/?x=1", "must be https://HOST/PATH"),
-    ],
-)
-async def test_an_address_that_is_none_is_refused(desk: Desk, url: str, said: str) -> None:
-    ran = await desk("sync", "--url", url)
-    assert (ran.code, said in ran.err, "hunter2" in ran.err) == (2, True, False)
+async def test_an_address_that_is_none_is_refused(desk: Desk) -> None:
+    ran = await desk("sync", "--url", "https://user:hunter2@host")
+    assert (ran.code, "must not hold credentials" in ran.err) == (2, True)
+    assert "hunter2" not in ran.err
 
 
 async def killed_when(desk: Desk, text: str) -> None:
@@ -249,12 +194,6 @@ async def test_a_terminal_gets_a_bar(desk: Desk) -> None:
         await running.printed("GIT: 10 records imported")
     assert "Debian downloads" in running.out
     assert "━" in running.out
-
-
-async def test_a_server_that_is_away_for_a_moment_is_no_failure(desk: Desk) -> None:
-    desk.server.faults = [status(503), cut_after(100)]
-    code, rows = await desk.synced("-e", "Debian")
-    assert (code, rows["Debian"]["outcome"]) == (0, "imported")
 
 
 async def test_import_says_what_it_read(desk: Desk, tmp_path: Path) -> None:
