@@ -72,6 +72,7 @@ class Analyses:
             try:
                 image = await self._database.run(images.claim, now=self._clock.now())
                 if image is not None:
+                    self._waiting.set()  # another may wait; we cleared what it was told by
                     await self._analyse(image)
                     continue
             except Exception:

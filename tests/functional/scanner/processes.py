@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -17,10 +18,14 @@ from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import Client
 from tests.servers.registry import RegistryServer
 
+PATIENCE = 60.0
+"""Seconds for a process to answer on a machine that is busy."""
+
 
 def free_port() -> int:
-    """Below 32768, where no client's own port is."""
-    for port in range(20_000, 32_000):
+    """Below 32768, where no client's own port is. Any of them: of two tests that look at the same
+    time, and took the first, one would ask the other's scanner."""
+    for port in random.sample(range(20_000, 32_000), 12_000):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -28,7 +33,12 @@ def free_port() -> int:
 
 
 def environment(folder: Path, **changes: str) -> dict[str, str]:
-    return {"IMAGEGATE_STATE": str(folder), "PATH": os.environ["PATH"], **changes}
+    return {
+        "IMAGEGATE_STATE": str(folder),
+        "IMAGEGATE_HEALTH_PORT": "0",
+        "PATH": os.environ["PATH"],
+        **changes,
+    }
 
 
 async def start(env: dict[str, str], **how: Any) -> Process:
@@ -50,7 +60,7 @@ def write_rules(folder: Path, host: str) -> Path:
 
 async def analysing(scanner: Client, count: int) -> None:
     """Wait until so many images are being analysed."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             _, listed = await scanner.get("/v1/images", analysis_status="analyzing")
             if len(listed) == count:
@@ -80,7 +90,7 @@ async def process(
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = Client(url, session, folder / "scanner")
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     with suppress(aiohttp.ClientError):
                         await client.get("/health")

@@ -19,6 +19,7 @@ from tests.functional.scanner.processes import (
     process,
     start,
 )
+from tests.house import eventually
 
 GOOD = debian_image(BASE_FILES, NETBASE)
 
@@ -32,10 +33,11 @@ async def test_what_a_killed_scanner_was_at_goes_on_at_the_next_start(
         for number, image in enumerate(waiting):
             await scanner.submit(registry.put(image, f"team/app:{number}"), image.digest)
         await analysing(scanner, 2)
+        await eventually(lambda: len(list(scanner.folder.glob("scratch/*/home"))) == 2, within=60)
         running.send_signal(signal.SIGKILL)
         await running.wait()
 
-    assert len(list((tmp_path / "state" / "scanner" / "scratch").iterdir())) == 2
+    assert any((tmp_path / "state" / "scanner" / "scratch").iterdir())
     fake_syft(LISTED)
     async with opened_scanner(registry, tmp_path / "state", path=path) as scanner:
         for image in waiting:
