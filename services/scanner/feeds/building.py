@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from services.scanner.feeds.descriptor import Descriptor
-from services.scanner.feeds.ecosystems import Group
+from services.scanner.feeds.ecosystems import Group, Scheme
 from services.scanner.feeds.known import Known, encode_known
 from services.scanner.feeds.merging import Entry, merge
 from services.scanner.feeds.schema import create, open_read
@@ -159,17 +159,19 @@ class _Writer:
         return int(cursor.lastrowid or 0)
 
     def _row(self, package: Package, bad: list[BadRecord]) -> tuple[str, str, str | None, bytes]:
-        group = self._build.stage.groups[package.group]
+        """What the good records say of a package is kept, whatever the bad ones are about."""
+        scheme = self._build.stage.groups[package.group].ecosystem.scheme
         doubts = list(package.doubts)
         try:
-            known = merge(group.ecosystem.scheme, package.entries)
-        except BadVersion:
-            good = [entry for entry in package.entries if _reason(group, entry) is None]
-            for entry in package.entries:
-                if (reason := _reason(group, entry)) is not None:
-                    doubts.append(reason)
-                    bad.append(BadRecord(entry.record, reason, (f"{group.name} {package.name}",)))
-            known = merge(group.ecosystem.scheme, good)
+            known = merge(scheme, package.entries)
+        except BadVersion as error:
+            reasons = {entry.record: _reason(scheme, entry) for entry in package.entries}
+            wrong = {record: reason for record, reason in reasons.items() if reason}
+            about = (f"{package.group} {package.name}",)
+            bad += [BadRecord(record, reason, about) for record, reason in wrong.items()]
+            doubts += [f"{record}: {reason}" for record, reason in wrong.items()] or [str(error)]
+            good = [entry for entry in package.entries if entry.record not in wrong]
+            known = merge(scheme, good) if wrong else Known()
         return package.group, package.name, "; ".join(doubts[:3]) or None, encode_known(known)
 
     def _insert(self, rows: Iterable[tuple[str, str, str | None, bytes]]) -> None:
@@ -192,11 +194,12 @@ class _Writer:
         return digest.hexdigest()[:32]
 
 
-def _reason(group: Group, entry: Entry) -> str | None:
+def _reason(scheme: Scheme, entry: Entry) -> str | None:
+    """What is wrong with the versions of an entry."""
     try:
-        merge(group.ecosystem.scheme, [entry])
+        merge(scheme, [entry])
     except BadVersion as error:
-        return f"{entry.record}: {error}"
+        return str(error)
     return None
 
 

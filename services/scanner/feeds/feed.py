@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -50,6 +51,16 @@ class _Hit(msgspec.Struct, frozen=True, gc=False):
     url: str
     published: int | None
     fix_published: int | None
+
+
+class _Told(NamedTuple):
+    """What is known of a version; not `covered`: what is not known may be there all the same."""
+
+    covered: bool
+    hits: tuple[_Hit, ...]
+
+
+_NOTHING = _Told(covered=False, hits=())
 
 
 class _Release(msgspec.Struct, frozen=True):
@@ -99,11 +110,12 @@ class Feed:
         for package in facts.packages:
             if release and package.owner and package.type not in OS_PACKAGES:
                 continue  # its fixes are the distributor's: what owns it is asked about
-            hits = self._of(package, asked.get(package.type))
-            if hits is None:
+            about = asked.get(package.type)
+            told = self._of(package, about)
+            if not told.covered:
                 uncovered.append(package)
-            else:
-                findings += _findings(package, asked[package.type], hits)
+            if about is not None:
+                findings += _findings(package, about, told.hits)
         return Matches(
             data=self.identity,
             group=group.name if group else f"{facts.distro}:{facts.distro_version}",
@@ -113,33 +125,29 @@ class Feed:
             uncovered=tuple(uncovered),
         )
 
-    def _of(self, package: Package, group: Group | None) -> tuple[_Hit, ...] | None:
-        """None: its silence means nothing."""
+    def _of(self, package: Package, group: Group | None) -> _Told:
         if group is None or group.name not in self._releases:
-            return None
+            return _NOTHING
         name, version = asked_as(package, group.ecosystem)
         if not name:
-            return None
+            return _NOTHING
         return self._hits(group, normal_name(group.ecosystem, name), version, _stream(package))
 
-    def _look_up(
-        self, group: Group, name: str, version: str, stream: str
-    ) -> tuple[_Hit, ...] | None:
+    def _look_up(self, group: Group, name: str, version: str, stream: str) -> _Told:
         release = self._releases[group.name]
         row = self._db.execute(
             "SELECT doubt, known FROM packages WHERE release = ? AND name = ?", (release.id, name)
         ).fetchone()
         if row is None and not release.whole:
-            return None
+            return _NOTHING
         doubt, packed = row or (None, None)
         known = decode_known(packed) if packed else Known()
         try:
             place = known.place(group.ecosystem.scheme, version)
         except BadVersion:
-            return None
-        if doubt:
-            return None
-        return tuple(self._hit(group, *one) for one in _subject_to(known, place, stream))
+            return _NOTHING
+        hits = tuple(self._hit(group, *one) for one in _subject_to(known, place, stream))
+        return _Told(doubt is None, hits)
 
     def _hit(self, group: Group, found: Vulnerability, fixed: str | None) -> _Hit:
         scores, severity = found.scores, found.severity

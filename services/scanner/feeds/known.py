@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from services.scanner.feeds.ecosystems import Scheme
-from services.scanner.feeds.versions import parse_version
+from services.scanner.feeds.versions import BadVersion, parse_version
 from services.scanner.matching.finding import Score, Severity
 
 OPEN = -1
@@ -57,9 +57,11 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 
     def place(self, scheme: Scheme, version: str) -> int:
         """Raises BadVersion. Odd: it is `versions[place // 2]`; even: it is before that one."""
-        return place_among(
-            self.versions, parse_version(scheme, version), lambda text: parse_version(scheme, text)
-        )
+        installed = parse_version(scheme, version)
+        try:
+            return place_among(self.versions, installed, lambda text: parse_version(scheme, text))
+        except Exception as error:  # two versions that are each one, but not to be compared
+            raise BadVersion(f"{version!r} cannot be compared: {error}") from error
 
     def version_at(self, place: int) -> str | None:
         """The version that stands at an odd place."""
@@ -81,7 +83,11 @@ def place_among(versions: Sequence[Any], version: Any, parsed: Callable[[Any], A
 
 def sort_versions(scheme: Scheme, texts: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
     """Sorted, each once; and the place of every text. Raises BadVersion."""
-    parsed = sorted(((parse_version(scheme, text), text) for text in set(texts)), key=_first)
+    parsed = [(parse_version(scheme, text), text) for text in sorted(set(texts))]
+    try:
+        parsed.sort(key=_first)
+    except Exception as error:
+        raise BadVersion(f"versions cannot be compared: {error}") from error
     versions: list[str] = []
     places: dict[str, int] = {}
     former: Any = None

@@ -4,6 +4,7 @@ Archives are never unpacked to disk. What cannot be read to its end is refused b
 that is read in part would be taken for the whole of it.
 """
 
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -60,8 +61,12 @@ def _files(path: Path) -> Iterator[Path]:
     """In the order of their names, so that the same folder gives the same feed."""
     if path.is_dir():
         for inner in sorted(path.rglob("*")):
-            hidden = any(part.startswith(".") for part in inner.relative_to(path).parts)
-            if inner.suffix in {".json", ".zip"} and not hidden and not inner.is_dir():
+            if any(part.startswith(".") for part in inner.relative_to(path).parts):
+                continue
+            if inner.is_dir():
+                if inner.is_symlink():
+                    raise FeedRefused(f"{inner} is a link to a folder: name that folder instead")
+            elif inner.suffix in {".json", ".zip"}:
                 yield _inside(inner, path)
     elif path.suffix in {".json", ".zip"} and path.exists():
         yield path
@@ -72,8 +77,8 @@ def _files(path: Path) -> Iterator[Path]:
 def _inside(file: Path, folder: Path) -> Path:
     """A link within the folder is what Kubernetes makes of a ConfigMap; one that leads out of it
     is not what was named."""
-    target = file.resolve()
-    if not target.is_relative_to(folder.resolve()) or not target.is_file():
+    target = Path(os.path.realpath(file))
+    if not target.is_relative_to(os.path.realpath(folder)) or not target.is_file():
         raise FeedRefused(f"{file} leads to {target}, which is no file in {folder}: remove it")
     return file
 

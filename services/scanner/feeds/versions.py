@@ -10,7 +10,6 @@ from functools import lru_cache, total_ordering
 from typing import Any
 
 from univers import versions
-from univers.versions import InvalidVersion
 
 from services.scanner.feeds.ecosystems import Scheme
 
@@ -28,7 +27,7 @@ def parse_version(scheme: Scheme, text: str) -> Any:
         raise BadVersion(f"{text[:40]!r} is no version of {scheme}")
     try:
         return _PARSERS[scheme](text)
-    except (InvalidVersion, ValueError, TypeError, AttributeError, IndexError) as error:
+    except Exception as error:  # `univers` and what it stands on raise errors of many kinds
         raise BadVersion(f"{text!r} is no version of {scheme}") from error
 
 
