@@ -24,7 +24,7 @@ def advice_of(report: ScanReport) -> Iterator[str]:
         if finding.action is Action.STOP
     ]
     if any(finding.trigger == _NO_DATA for finding in stops):
-        yield "more data about vulnerabilities: `imagegate feeds`"
+        yield "`imagegate feeds sync`, or `import`, brings more vulnerability data"
     if stops:
         yield "what may be let through all the same goes into the policy's whitelist, by trigger id"
 

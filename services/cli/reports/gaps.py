@@ -53,7 +53,7 @@ def _of_coverage(
             coverage.unavailable
         )
     if coverage.problem:
-        yield f"the vulnerability data should not be trusted: {coverage.problem}"
+        yield f"of the vulnerability data: {coverage.problem}"
     yield from (f"the image contradicts itself: {each}" for each in coverage.contradictions)
     if coverage.uncovered and not coverage.unavailable:
         of = f" of {len(packages)}" if packages else ""

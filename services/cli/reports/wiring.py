@@ -102,7 +102,6 @@ def _own(settings: ScannerSettings, folder: Path) -> ScannerSettings:
         imagegate_scanner_user="",
         imagegate_scanner_password=Secret(""),
         imagegate_scanner_notify_url="",
-        imagegate_scanner_analyses=1,
     )
 
 

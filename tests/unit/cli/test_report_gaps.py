@@ -73,7 +73,7 @@ def test_data_that_should_not_be_trusted_and_images_that_contradict_themselves()
         "debian:12", as_of=NOW, problem="its file is damaged", contradictions=("two databases",)
     )
     assert gaps(coverage=coverage) == [
-        "the vulnerability data should not be trusted: its file is damaged",
+        "of the vulnerability data: its file is damaged",
         "the image contradicts itself: two databases",
     ]
 
