@@ -59,18 +59,22 @@ class Notifying:
         """For ever."""
         failures = 0
         while True:
+            pause = self._pace
             try:
                 notice = await self._next()
                 if notice is None:
-                    await asyncio.sleep(look_again if not failures else self._pace)
-                    failures = 0
-                    continue
-                failures = 0 if await self._try(notice) else failures + 1
+                    pause = look_again
+                failures = 0 if notice is None or await self._try(notice) else failures + 1
             except StoreFailed as error:
                 log.error("notices cannot be sent: %s", error)
                 failures += 1
-            pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE) if failures else 0.0
-            await asyncio.sleep(max(pause, self._pace))
+            except Exception:
+                log.exception("notices cannot be sent; it is tried again")
+                failures += 1
+            if failures:
+                # Bounded before it is computed: an intake may be away for weeks.
+                pause = min(FIRST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE)
+            await asyncio.sleep(pause)
 
     async def _next(self) -> Outgoing | None:
         forgotten = await self._database.run(outbox.forget, before=self._clock.now() - LIFE)

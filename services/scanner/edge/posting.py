@@ -1,5 +1,6 @@
 """Posting notices to imagegate's intake (docs/design/anchore-notifications.md)."""
 
+import base64
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -36,8 +37,8 @@ class IntakePost:
         """Raises NotTaken."""
         headers = {"Content-Type": "application/json"}
         if self._user:
-            login = aiohttp.BasicAuth(self._user, self._password(), encoding="utf-8")
-            headers["Authorization"] = login.encode()
+            login = base64.b64encode(f"{self._user}:{self._password()}".encode())
+            headers["Authorization"] = f"Basic {login.decode()}"
         try:
             async with self._session.post(
                 self._url, data=body, headers=headers, allow_redirects=False
