@@ -116,7 +116,7 @@ async def embedded(
             )
         )
         serving = await stack.enter_async_context(
-            run_scanner(settings.scanner, registry=registry, clock=clock)
+            run_scanner(settings.scanner, registry=registry, clock=clock, metrics=metrics)
         )
         transport = await stack.enter_async_context(
             guarded_transport(
@@ -220,7 +220,7 @@ async def embedded(
             AnchoreTransport(
                 url=serving.url,
                 user=settings.scanner.imagegate_scanner_user,
-                password=settings.scanner.imagegate_scanner_password.value,
+                password=next(iter(settings.scanner.passwords()), ""),
                 limits=REPORT_LIMITS,
             )
         )
