@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from services.scanner.feeds.state import FeedBusy, FeedError
-from services.scanner.feeds.syncing import Synced
+from services.scanner.feeds.syncing import Synced, Unwatched, Watching
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,9 @@ SPREAD = 0.1
 
 
 class Syncs(Protocol):
-    """`syncing.Syncing` with its ecosystems."""
+    """`syncing.Syncing.sync` of its ecosystems."""
 
-    def __call__(self) -> Awaitable[tuple[Synced, ...]]: ...
+    def __call__(self, *, watching: Watching) -> Awaitable[tuple[Synced, ...]]: ...
 
 
 Noted = Callable[[str, str], None]
@@ -59,7 +59,7 @@ class RegularSync:
     async def _once(self) -> bool:
         """Whether every ecosystem is up to date now."""
         try:
-            synced = await self._sync()
+            synced = await self._sync(watching=_Each(self._tell))
         except FeedBusy as error:
             log.info("feed is synced by somebody else", extra={"reason": str(error)})
             return False
@@ -71,8 +71,6 @@ class RegularSync:
             log.exception("feed sync failed: the feed stays as it is")
             self._noted("all", "failed")
             return False
-        for one in synced:
-            self._tell(one)
         return all(one.outcome != "failed" for one in synced)
 
     def _tell(self, one: Synced) -> None:
@@ -85,3 +83,13 @@ class RegularSync:
                 log.info("feed synced", extra={**about, "records": one.records, "bad": one.bad})
             case "unchanged":
                 log.debug("feed unchanged", extra={**about, "reason": one.reason})
+
+
+class _Each(Unwatched):
+    """Hears of each ecosystem as it ends: all of them take many minutes."""
+
+    def __init__(self, tell: Callable[[Synced], None]) -> None:
+        self._tell = tell
+
+    def over(self, synced: Synced) -> None:
+        self._tell(synced)

@@ -8,7 +8,7 @@ import pytest
 
 from services.scanner.feeds.regular import RegularSync
 from services.scanner.feeds.state import FeedBusy, FeedRefused
-from services.scanner.feeds.syncing import Synced
+from services.scanner.feeds.syncing import Synced, Watching
 
 GOOD = (Synced("Debian", "imported", records=7), Synced("Alpine", "unchanged"))
 HALF = (Synced("Debian", "failed", reason="the mirror is away"), Synced("Alpine", "unchanged"))
@@ -28,10 +28,12 @@ class Life:
         self.noted: list[tuple[str, str]] = []
         self._luck = luck
 
-    async def sync(self) -> tuple[Synced, ...]:
+    async def sync(self, *, watching: Watching) -> tuple[Synced, ...]:
         result = self.results.pop(0)
         if isinstance(result, Exception):
             raise result
+        for one in result:
+            watching.over(one)
         return result
 
     async def sleep(self, seconds: float) -> None:
