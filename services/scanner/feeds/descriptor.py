@@ -8,7 +8,7 @@
 import msgspec
 
 from services.scanner.feeds.ecosystems import Group, group_of, normal_name
-from services.scanner.feeds.staging import milliseconds
+from services.scanner.feeds.entries import milliseconds
 from services.scanner.feeds.state import FeedRefused
 
 

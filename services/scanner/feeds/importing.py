@@ -14,6 +14,7 @@ from services.scanner.feeds.building import Build, build
 from services.scanner.feeds.descriptor import Descriptor, read_descriptor
 from services.scanner.feeds.ecosystems import NAMES, SCORES_ONLY
 from services.scanner.feeds.folder import FeedFolder, read_state
+from services.scanner.feeds.lifecycle import ended_before
 from services.scanner.feeds.records import Unreadable, decode_record
 from services.scanner.feeds.sources import Sources, Text
 from services.scanner.feeds.staging import Stage
@@ -28,6 +29,8 @@ from services.scanner.feeds.state import (
 )
 
 SHOWN = 1000
+ENOUGH = 100
+"""Records of a release, for a dump with less than half of them to be suspicious."""
 
 
 def import_records(
@@ -53,8 +56,9 @@ def import_records(
     `as_of` (ms since the epoch) is when the dump was made; else the newest record's change.
 
     Blocks; call it in a thread. Raises FeedBusy; FeedRefused when a source cannot be read to its
-    end, is a bomb, or holds records that are unreadable, so that nobody knows which packages
-    they are about (`leave_out_unreadable` accepts that); FeedError.
+    end, is a bomb, lacks half of what the feed before knew, or holds records that are
+    unreadable, so that nobody knows which packages they are about (`leave_out_unreadable`
+    accepts that); FeedError.
     """
     wanted = frozenset(whole)
     if unknown := wanted - NAMES - {SCORES_ONLY}:
@@ -70,6 +74,7 @@ def import_records(
             reading = _Reading(stage)
             reading.all(Sources(sources), progress)
             reading.check(leave_out_unreadable)
+            _check_whole(former, stage.counts(), wanted)
             built = build(
                 folder.building(),
                 Build(
@@ -106,6 +111,22 @@ def _former(folder: FeedFolder) -> FeedState | None:
         return folder.state()
     except FeedError:
         return None
+
+
+def _check_whole(former: FeedState | None, counts: dict[str, int], whole: frozenset[str]) -> None:
+    """A dump of which half is missing is well-formed all the same, and its silence would be
+    believed. Once support has ended distributors do take records back. Raises FeedRefused."""
+    now = int(time.time() * 1000)
+    for release in former.releases if former else ():
+        found = counts.get(release.name, 0)
+        if not release.whole or release.ecosystem not in whole or release.records < ENOUGH:
+            continue
+        if found < release.records / 2 and not ended_before(release.name, now):
+            raise FeedRefused(
+                f"{found} records about {release.name}, where the feed has {release.records}: the "
+                "dump is not whole. The feed stays as it was: get it again; if it is right, remove "
+                "`current` from the feed's folder and import again"
+            )
 
 
 class _Reading:

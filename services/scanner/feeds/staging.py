@@ -3,34 +3,19 @@
 On disk, since the largest dumps do not fit into memory, and sorted there.
 """
 
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from services.scanner.feeds.ecosystems import Group, group_of, lacks_release, normal_name
-from services.scanner.feeds.known import PLAIN, SOME_MODULE
-from services.scanner.feeds.merging import START, Entry, Events
+from services.scanner.feeds.entries import entry_of, milliseconds
+from services.scanner.feeds.merging import Entry
 from services.scanner.feeds.records import Affected, Doubt, Record
-from services.scanner.feeds.scoring import is_unimportant, rating_of, scores_of
+from services.scanner.feeds.scoring import scores_of
 from services.scanner.feeds.state import BadRecord
-from services.scanner.matching.finding import Severity
-
-_CVE = re.compile(r"(?:[A-Z]+-)?(CVE-\d{4}-\d{4,})")
-_NAMES_BY_RELATED = re.compile(
-    r"(?:AL[SBE]A|RL[SBE]A|RXSA|RH[SBE]A|(?:open)?SUSE-[A-Z]U|USN|DSA|DLA|DTSA)-"
-)
-"""Advisories that named their CVEs in `related` before the schema had `upstream`; elsewhere
-`related` names other vulnerabilities."""
-
-_MODULAR = re.compile(r"\.module[+_]el")
-_STREAM = re.compile(r"(?<![\w.+-])([\w.+-]+:[\w.+-]+)(?![\w.+:-])")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
@@ -157,7 +142,7 @@ class Stage:
         group = group_of(package.ecosystem)
         if group is None or not self._counts(group.ecosystem.name):
             return 0
-        made = _entry(record, entry, group, package.purl)
+        made = entry_of(record, entry, group)
         if made is None:
             doubts.append(Doubt(package.ecosystem, package.name, "its ranges are not by versions"))
             return 1
@@ -178,80 +163,3 @@ class Stage:
         self._db.execute(
             "INSERT INTO noted VALUES (?, ?, ?, ?, ?)", (group.name, name, record, packed, doubt)
         )
-
-
-def _entry(record: Record, entry: Affected, group: Group, purl: object) -> Entry | None:
-    """None where no version can be compared with what it says."""
-    usable = [one for one in entry.ranges if one.type in {"ECOSYSTEM", "SEMVER"}]
-    ranges = tuple(_events(one.events, _epoch(group, purl)) for one in usable)
-    if any(all(kind != "introduced" for kind, _ in events) for events in ranges):
-        return None
-    if not ranges and not entry.versions:
-        if entry.ranges:
-            return None
-        ranges = ((("introduced", START),),)
-    scores = scores_of(record, entry)
-    return Entry(
-        record=record.id,
-        subjects=subjects_of(record),
-        own=_CVE.fullmatch(record.id) is not None,
-        ranges=ranges,
-        versions=entry.versions,
-        paid=group.paid,
-        unimportant=is_unimportant(entry),
-        scores=scores,
-        rating=Severity.UNKNOWN if scores else rating_of(record, entry),
-        published=milliseconds(record.published),
-        module=_module(record, ranges) if group.ecosystem.scheme == "rpm" else PLAIN,
-    )
-
-
-def _events(events: Iterable[msgspec.Struct], epoch: str) -> Events:
-    return tuple(
-        (kind, _with_epoch(text, epoch))
-        for event in events
-        for kind in event.__struct_fields__
-        if (text := getattr(event, kind)) is not None
-    )
-
-
-def _epoch(group: Group, purl: object) -> str:
-    """Rocky's older records have the epoch in the purl alone: `...?distro=rocky-9&epoch=1`."""
-    if group.ecosystem.scheme != "rpm" or not isinstance(purl, str) or "epoch=" not in purl:
-        return ""
-    epoch = parse_qs(urlsplit(purl).query).get("epoch", [""])[0]
-    return epoch if epoch.isdecimal() and epoch != "0" else ""
-
-
-def _with_epoch(text: str, epoch: str) -> str:
-    return f"{epoch}:{text}" if epoch and text not in {START, "*"} and ":" not in text else text
-
-
-def _module(record: Record, ranges: Iterable[Events]) -> str:
-    """The stream stands in the summary alone: `Important: nodejs:22 security update`."""
-    if not any(_MODULAR.search(text) for events in ranges for _, text in events):
-        return PLAIN
-    summary = record.summary if isinstance(record.summary, str) else ""
-    streams = set(_STREAM.findall(summary.partition(": ")[2]))
-    return streams.pop() if len(streams) == 1 else SOME_MODULE
-
-
-def subjects_of(record: Record) -> tuple[str, ...]:
-    """The CVEs that a record is about; without any GitHub's id or its own."""
-    named = [record.id, *(record.aliases or ()), *(record.upstream or ())]
-    if _NAMES_BY_RELATED.match(record.id) and not any(map(_CVE.fullmatch, named)):
-        named += record.related or ()
-    cves = [found[1] for name in named if (found := _CVE.fullmatch(name))]
-    if cves:
-        return tuple(dict.fromkeys(cves))
-    return (next((name for name in named if name.startswith("GHSA-")), record.id),)
-
-
-@lru_cache(maxsize=1024)
-def milliseconds(written: str | None) -> int | None:
-    """Since the epoch, of RFC 3339 or a day; None for a text that is none."""
-    try:
-        at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", written or ""))
-    except ValueError:
-        return None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

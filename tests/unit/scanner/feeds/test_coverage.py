@@ -268,3 +268,25 @@ def test_an_ecosystem_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
 def test_records_about_nothing_that_is_known_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FeedRefused, match="none of 1 records is about a release"):
         imported(tmp_path, record("X-1", affected("Android", "a", "introduced 0")))
+
+
+@pytest.mark.parametrize(
+    ("release", "left", "is_refused"),
+    [("12", 200, False), ("12", 101, False), ("12", 99, True), ("10", 1, False)],
+)
+def test_a_dump_of_which_half_is_missing_is_refused_while_the_release_is_looked_after(
+    tmp_path: Path, release: str, left: int, is_refused: bool
+) -> None:
+    def dump(count: int) -> list[dict[str, object]]:
+        entry = affected(f"Debian:{release}", "bad", "introduced 0")
+        return [record(f"DEBIAN-CVE-2099-{1000 + number}", entry) for number in range(count)]
+
+    folder = FeedFolder(tmp_path / "feeds")
+    import_records(folder, [write(tmp_path / "a", *dump(200))], whole=["Debian"])
+    if is_refused:
+        with pytest.raises(
+            FeedRefused, match=r"99 records about debian:12, where the feed has 200"
+        ):
+            import_records(folder, [write(tmp_path / "b", *dump(left))], whole=["Debian"])
+    else:
+        import_records(folder, [write(tmp_path / "b", *dump(left))], whole=["Debian"])
