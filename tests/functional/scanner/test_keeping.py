@@ -1,0 +1,183 @@
+"""What is kept is not asked for again, and outlives a kill, a full disk and an older version."""
+
+import asyncio
+import resource
+import signal
+import sqlite3
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from services.scanner.store.database import open_database
+from services.scanner.store.schema import SCHEMA_VERSION
+from tests.fakes.registry import FakeRegistry
+from tests.functional.scanner.conftest import LISTED, Client, opened_scanner
+from tests.functional.scanner.feeding import about, feed
+from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
+from tests.functional.scanner.processes import process
+from tests.house import eventually
+from tests.unit.scanner.keeping.version_1 import write_version_1
+from tests.unit.scanner.samples import baseline
+
+IMAGE = debian_image(BASE_FILES, NETBASE)
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from services.scanner.store import images
+from services.scanner.store.database import open_database
+
+def half(connection):
+    for number in range(500):
+        images.add(connection, digest=f"sha256:{number}", image_id="1", repository="r.example/a",
+                   dockerfile=b"x" * 4096, annotations={}, now=number)
+    print("half way", flush=True)
+    sys.stdin.read()
+
+async def main():
+    async with open_database(Path(sys.argv[1])) as database:
+        await database.run(half)
+
+asyncio.run(main())
+"""
+
+
+def counted(folder: Path) -> int:
+    """Images in the file of a scanner that is gone."""
+    connection = sqlite3.connect(folder / "scanner.db")
+    try:
+        (count,) = connection.execute("SELECT count(*) FROM images").fetchone()
+        (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+    finally:
+        connection.close()
+    assert sound == "ok"
+    return int(count)
+
+
+async def test_a_digest_that_is_known_costs_no_new_analysis_and_its_check_no_new_matching(
+    registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
+) -> None:
+    runs = tmp_path / "runs"
+    path = fake_syft(f"echo run >> {runs}\n{LISTED}")
+    feeds = tmp_path / "feeds"
+    await feed(feeds, about("netbase"))
+    async with opened_scanner(
+        registry, tmp_path, path=path, imagegate_scanner_feed=feeds
+    ) as scanner:
+        reference = await scanner.analysed(registry, IMAGE)
+        first = await scanner.entry(reference, IMAGE.digest)
+        requests = len(registry.requests)
+        for _ in range(3):
+            status, body = await scanner.submit(reference, IMAGE.digest)
+            assert (status, body[0]["analysis_status"]) == (200, "analyzed")
+        # The data itself is gone: what it said of this image is not.
+        (current,) = feeds.glob("feed-*.sqlite")
+        current.write_bytes(b"")
+        again = await scanner.entry(reference, IMAGE.digest)
+
+    assert first["status"] == again["status"] == "fail"
+    assert len(registry.requests) == requests
+    assert runs.read_text() == "run\n"
+
+
+async def test_a_kill_in_the_middle_of_a_transaction_leaves_nothing_of_it(tmp_path: Path) -> None:
+    async with open_database(tmp_path):
+        pass
+    writing = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WRITER, str(tmp_path), stdin=PIPE, stdout=PIPE
+    )
+    assert writing.stdout is not None
+    async with asyncio.timeout(60):
+        assert await writing.stdout.readline() == b"half way\n"
+    writing.send_signal(signal.SIGKILL)
+    await writing.wait()
+
+    assert counted(tmp_path) == 0
+    async with open_database(tmp_path):
+        pass
+
+
+async def test_a_file_that_may_not_grow_is_told_and_what_was_asked_is_done_once_it_may(
+    registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
+) -> None:
+    state = tmp_path / "state"
+    async with process(state, registry, fake_syft(LISTED)) as (scanner, running):
+        reference = await scanner.analysed(registry, IMAGE)
+        database = state / "scanner" / "scanner.db"
+        size = max(database.stat().st_size, (database.parent / "scanner.db-wal").stat().st_size)
+        _, hard = resource.prlimit(running.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (size, hard))
+        large = debian_image(NETBASE, config={"User": "other"})
+        other = registry.put(large, "team/other:1.0")
+        refused = await until_refused(scanner, other.tagged, large.digest)
+        assert "scanner.db cannot be used" in refused or "cannot grow" in refused
+        assert (await scanner.get("/health"))[0] == 200
+        assert (await scanner.get(f"/v1/images/{IMAGE.digest}"))[0] == 200
+        resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        await scanner.submit(other, large.digest)
+        assert (await scanner.finished(large.digest))["analysis_status"] == "analyzed"
+        assert (await scanner.entry(reference, IMAGE.digest))["status"] in ("pass", "fail")
+    assert counted(state / "scanner") == 2
+
+
+async def until_refused(scanner: Client, tag: str, digest: str) -> str:
+    """Submit with annotations, each time others, until the scanner says that it cannot."""
+    for number in range(200):
+        body = {"tag": tag, "digest": digest, "dockerfile": "QUFB" * 60_000}
+        query = {"force": "true", "number": str(number)}
+        status, answer = await scanner.call("POST", "/v1/images", json=body, params=query)
+        if status != 200:
+            assert status == 503
+            return str(answer["message"])
+    raise AssertionError("the file grew")
+
+
+async def test_a_scanner_goes_on_with_the_database_of_the_first_version(
+    registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
+) -> None:
+    reference = registry.put(IMAGE, "team/app:1.0")
+    policy = baseline() | {"id": "mine", "name": "Mine"}
+    file = write_version_1(
+        tmp_path / "scanner",
+        images={IMAGE.digest: "analyzed"},
+        policy=msgspec.json.encode(policy),
+    )
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE images SET repository = ?", (reference.repository,))
+    connection.execute("UPDATE tags SET fulltag = ?", (reference.tagged,))
+    connection.commit()
+    connection.close()
+
+    async with opened_scanner(registry, tmp_path, path=fake_syft(LISTED)) as scanner:
+        _, policies = await scanner.get("/v1/policies")
+        assert [(one["policyId"], one["active"]) for one in policies] == [("mine", True)]
+        record = await scanner.finished(IMAGE.digest)
+        assert record["image_content"]["metadata"]["distro"] == "debian"
+        assert (await scanner.entry(reference, IMAGE.digest))["policyId"] == "mine"
+        _, status = await scanner.get("/v1/status")
+        assert status["db_version"] == str(SCHEMA_VERSION)
+
+
+async def test_what_it_counts_can_be_scraped(
+    registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
+) -> None:
+    async with process(
+        tmp_path / "state", registry, fake_syft(LISTED), IMAGEGATE_HEALTH_PORT="29085"
+    ) as (scanner, _):
+        await scanner.analysed(registry, IMAGE)
+
+        async def scraped() -> bool:
+            async with scanner.session.get("http://127.0.0.1:29085/metrics") as answer:
+                text = await answer.text()
+            return (
+                'imagegate_scanner_analyses_total{outcome="done"} 1.0' in text
+                and 'imagegate_scanner_images{status="analyzed"} 1.0' in text
+                and "imagegate_scanner_feed_age_seconds" in text
+            )
+
+        await eventually(scraped, within=60)
+        async with scanner.session.get("http://127.0.0.1:29085/readyz") as answer:
+            assert (await answer.json())["ready"] is True
