@@ -96,6 +96,7 @@ async def run_scanner(
     """
     clock = clock or SystemClock()
     counted = ScannerMetrics(metrics or Metrics())
+    sync = _regular_sync(settings, metrics=counted, clock=clock)
     syft = await asyncio.to_thread(find_syft, settings.path)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.folder))
@@ -190,17 +191,22 @@ async def run_scanner(
             works["notify"] = Notifying(
                 database=database, post=post, metrics=counted, clock=clock
             ).run()
-        if settings.imagegate_scanner_sync:
-            works["sync"] = _regular_sync(settings, metrics=counted, clock=clock).run()
+        if sync is not None:
+            works["sync"] = sync.run()
         await stack.enter_async_context(going_on(works))
         yield RunningScanner(bound.url, partial(database.run, images.counts))
 
 
 def _regular_sync(
     settings: ScannerSettings, *, metrics: ScannerMetrics, clock: Clock
-) -> RegularSync:
+) -> RegularSync | None:
     """Raises InvalidSettings for an ecosystem, a URL or a CA file that is none."""
-    ecosystems = checked_ecosystems(settings.imagegate_scanner_sync)
+    if not settings.imagegate_scanner_sync:
+        return None
+    try:
+        ecosystems = checked_ecosystems(settings.imagegate_scanner_sync)
+    except InvalidSettings as error:
+        raise InvalidSettings(f"IMAGEGATE_SCANNER_SYNC: {error}") from error
     syncing = Syncing(
         downloads=downloads_of(
             proxy=settings.imagegate_scanner_sync_proxy.current(),

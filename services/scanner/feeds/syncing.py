@@ -215,9 +215,15 @@ def checked_base(text: str) -> URL:
     except ValueError:
         url = URL()
     if url.scheme not in ("http", "https") or not url.host or url.query_string or url.fragment:
-        raise InvalidSettings("the dumps' URL must be https://HOST/PATH, or http:// for a mirror")
+        raise InvalidSettings(
+            "the dumps' URL (IMAGEGATE_SCANNER_SYNC_URL) must be https://HOST/PATH, or http:// for "
+            "a mirror"
+        )
     if url.user or url.password:
-        raise InvalidSettings("the dumps' URL must not hold credentials: use a mirror without any")
+        raise InvalidSettings(
+            "the dumps' URL (IMAGEGATE_SCANNER_SYNC_URL) must not hold credentials: use a mirror "
+            "without any"
+        )
     return url
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from shared.domain.errors import InvalidSettings
+from shared.runtime.settings import Secret
 from tests.fakes.files import FakeFiles, file_server, status
 from tests.fakes.osv import cve, debian, dump
 from tests.fakes.registry import FakeRegistry
@@ -71,6 +73,31 @@ async def test_a_mirror_that_is_away_stops_nothing(
     await eventually(is_said, within=60)
     assert {one.__dict__.get("ecosystem") for one in caplog.records} >= set(SYNC)
     assert (await scanner.get("/v1/status"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"imagegate_scanner_sync": ("Debain",)}, "IMAGEGATE_SCANNER_SYNC: .* did you mean"),
+        (
+            {"imagegate_scanner_sync": SYNC, "imagegate_scanner_sync_url": "mirror"},
+            "IMAGEGATE_SCANNER_SYNC_URL",
+        ),
+        (
+            {"imagegate_scanner_sync": SYNC, "imagegate_scanner_sync_proxy": Secret("pass@w")},
+            "IMAGEGATE_SCANNER_SYNC_PROXY must be",
+        ),
+        (
+            {"imagegate_scanner_sync": SYNC, "imagegate_scanner_sync_ca": Path("/dev/null")},
+            "IMAGEGATE_SCANNER_SYNC_CA /dev/null cannot be used",
+        ),
+    ],
+)
+async def test_what_it_cannot_be_told_it_refuses_at_its_start(
+    open_scanner: Open, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidSettings, match=said):
+        await open_scanner(**changes)
 
 
 async def test_a_scanner_that_is_to_ask_nobody_asks_nobody(
