@@ -19,12 +19,14 @@ from services.cli.reports.report import (
     by_type,
 )
 from services.cli.reports.sarif import is_link
-from services.cli.tables import WIDE, age, plain
+from services.cli.tables import age, plain
 from shared.domain.image_report import Severity, Vulnerability
 from shared.domain.verdict import Action, Finding, Outcome
 
 SHOWN = 20
 """Rows of a table, unless all are wanted."""
+ADDRESSES = 130
+"""Columns from which on there is room for addresses, where nobody can follow a link."""
 NARROW = 70
 """Columns below which a vulnerability is two lines and no row of a table."""
 
@@ -139,7 +141,7 @@ def _data(image: ImageReport) -> str:
 
 def _table(found: Sequence[Vulnerability], look: Look) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    address = not look.terminal and look.width >= WIDE
+    address = not look.terminal and look.width >= ADDRESSES
     for heading in ("severity", "vulnerability", "package", "installed", "fixed in"):
         table.add_column(heading, overflow="fold")
     if address:
