@@ -55,6 +55,7 @@ async def look_at_layers(
                 address_space=limits.memory,
                 file_size=_MAX_ANSWER,
                 cpu_seconds=int(limits.seconds) + 1,
+                network=False,
             ),
             env={"PATH": os.defpath},
             stdout=stdout,

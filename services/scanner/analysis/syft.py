@@ -79,6 +79,7 @@ async def run_syft(syft: Path, *, layout: Path, scratch: Path, limits: SyftLimit
                 address_space=limits.memory,
                 file_size=limits.disk,
                 cpu_seconds=int(limits.seconds * (os.cpu_count() or 1)) + 1,
+                network=False,
             ),
             env={
                 "SYFT_CHECK_FOR_APP_UPDATE": "false",

@@ -22,6 +22,8 @@ class Limits(msgspec.Struct, frozen=True):
     file_size: int | None = None
     open_files: int = 1024
     cpu_seconds: int | None = None
+    network: bool = True
+    """False: none, where the system can keep it away."""
 
     @property
     def arguments(self) -> list[str]:
@@ -32,7 +34,8 @@ class Limits(msgspec.Struct, frozen=True):
             "nofile": self.open_files,
             "cpu": self.cpu_seconds,
         }
-        return [f"{name}={limit}" for name, limit in limits.items() if limit is not None]
+        found = [f"{name}={limit}" for name, limit in limits.items() if limit is not None]
+        return found if self.network else [*found, "net=0"]
 
 
 async def start_confined(

@@ -80,7 +80,7 @@ class Client:
 
     async def finished(self, digest: str) -> dict[str, Any]:
         """The image's record once its analysis is over."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             while True:
                 status, body = await self.get(f"/v1/images/{digest}")
                 assert status == 200, body

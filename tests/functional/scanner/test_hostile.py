@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tarfile
+from asyncio.subprocess import DEVNULL
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,19 @@ async def test_syft_sees_nothing_of_our_environment(
     of_shell_and_python = {"PWD", "SHLVL", "_", "OLDPWD", "LC_CTYPE"}
     names = set(reason.partition(": ")[2].split()) - of_shell_and_python
     assert names == {"HOME", "PATH", "SYFT_CHECK_FOR_APP_UPDATE", "TMPDIR"}
+
+
+async def test_syft_gains_no_rights_and_has_no_network_where_it_can_be_kept_away(
+    open_scanner: Open, registry: FakeRegistry, fake_syft: Any
+) -> None:
+    look = "grep -h NoNewPrivs /proc/self/status; tail -n +3 /proc/net/dev | cut -d: -f1"
+    scanner = await open_scanner(path=fake_syft(f"({look}) >&2; exit 1"))
+
+    said = (await scanner.failed(registry, GOOD)).partition(": ")[2].split()
+    assert said[:2] == ["NoNewPrivs:", "1"]
+    probe = await asyncio.create_subprocess_exec("unshare", "-Un", "true", stderr=DEVNULL)
+    if await probe.wait() == 0:
+        assert said[2:] == ["lo"]
 
 
 async def test_the_reason_tells_no_path_of_this_machine(
