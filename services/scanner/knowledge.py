@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from services.scanner.matching.finding import Matches
+from services.scanner.matching.finding import WrittenMatches
 from services.scanner.matching.port import MatchingFailed, VulnerabilityData
 from services.scanner.records import Image
 from services.scanner.store import images
@@ -23,7 +23,7 @@ class Known(msgspec.Struct, frozen=True):
 
     facts: bytes
     """`records.ImageFacts` as JSON."""
-    matches: Matches
+    matches: WrittenMatches
 
 
 class Knowledge:
@@ -44,7 +44,7 @@ class Knowledge:
         """`records.ImageFacts` as JSON; empty where the image was forgotten meanwhile."""
         return await self._database.run(images.facts, image.digest) or b""
 
-    async def matches(self, image: Image, facts: bytes) -> Matches:
+    async def matches(self, image: Image, facts: bytes) -> WrittenMatches:
         """What the data of this moment says. Raises MatchingFailed."""
         async with self._one_at_a_time(image.digest):
             identity = (await self._data.state()).identity

@@ -52,7 +52,7 @@ class Looking:
         except MatchingFailed as error:
             raise Refusal(503, f"the vulnerability data cannot be asked: {error}") from error
         problem = (await self._data.state()).problem
-        return Known(image, msgspec.json.decode(facts, type=ImageFacts), matches, problem)
+        return Known(image, msgspec.json.decode(facts, type=ImageFacts), matches.read(), problem)
 
     async def _facts(self, image: Image) -> bytes:
         facts = await self._knowledge.facts(image)

@@ -101,6 +101,7 @@ async def scanner(state: Path, *, registry: str = "") -> AsyncIterator[Scanner]:
             "PYTHONPATH": str(Path.cwd()),
             "IMAGEGATE_STATE": str(state),
             "IMAGEGATE_SCANNER_PORT": str(port),
+            "IMAGEGATE_HEALTH_PORT": "0",
             "IMAGEGATE_RULES": str(rules),
             "IMAGEGATE_LOG_LEVEL": "WARNING",
         }

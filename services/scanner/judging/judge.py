@@ -38,6 +38,7 @@ from services.scanner.judging.questions import (
     WriteSbom,
     Written,
 )
+from services.scanner.matching.finding import WrittenMatches
 from services.scanner.matching.grype_findings import read_findings
 from services.scanner.matching.grype_sbom import write_sbom
 from services.scanner.records import AnalysisFailed, ImageFacts
@@ -52,7 +53,7 @@ def answer(question: Question, feed: OpenFeed) -> Answer:
             return _read(question)
         if isinstance(question, Match):
             facts = msgspec.json.decode(question.facts, type=ImageFacts)
-            return Matched(feed.at(Path(question.feed)).match(facts))
+            return Matched(WrittenMatches.of(feed.at(Path(question.feed)).match(facts)))
         if isinstance(question, WriteSbom | ReadGrype):
             return _about_grype(question)
         return _evaluate(question)
@@ -93,7 +94,7 @@ def _about_grype(question: WriteSbom | ReadGrype) -> Answer:
     matches = read_findings(
         answer, facts, question.database, data=question.data, built=question.built
     )
-    return Matched(matches)
+    return Matched(WrittenMatches.of(matches))
 
 
 def _evaluate(question: Evaluate) -> Answer:
@@ -107,7 +108,7 @@ def _evaluate(question: Evaluate) -> Answer:
             f"change it and push it again: {error}"[:2_000],
         )
     subject = Subject(question.fulltag, question.digest, question.image_id)
-    outcome = evaluate(bundle, facts, question.matches, subject=subject, now=question.now)
+    outcome = evaluate(bundle, facts, question.matches.read(), subject=subject, now=question.now)
     result = as_engine_result(
         outcome,
         bundle=msgspec.Raw(question.bundle),

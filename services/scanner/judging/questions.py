@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from services.scanner.bundles.problems import Problem
-from services.scanner.matching.finding import Matches
+from services.scanner.matching.finding import WrittenMatches
 from services.scanner.matching.grype_releases import GrypeDatabase
 from services.scanner.records import ImageFacts
 
@@ -22,7 +22,7 @@ class Evaluate(msgspec.Struct, frozen=True, tag="evaluate"):
 
     bundle: bytes
     facts: bytes
-    matches: Matches
+    matches: WrittenMatches
     digest: str
     image_id: str
     fulltag: str
@@ -82,7 +82,7 @@ class Evaluated(msgspec.Struct, frozen=True, tag="evaluated"):
 class Matched(msgspec.Struct, frozen=True, tag="matched"):
     """What the data knows."""
 
-    matches: Matches
+    matches: WrittenMatches
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):

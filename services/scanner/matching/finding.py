@@ -75,3 +75,22 @@ class Matches(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     uncovered: tuple[Package, ...] = ()
     """Packages whose silence means nothing, in the order of the image's packages."""
+
+
+class WrittenMatches(msgspec.Struct, frozen=True):
+    """`Matches` as a judge wrote them: kept and handed on as they are, since reading hundreds of
+    findings only to write them again costs as much as finding them."""
+
+    data: str
+    """Which data it was."""
+    text: msgspec.Raw
+    """JSON."""
+
+    @classmethod
+    def of(cls, matches: Matches) -> "WrittenMatches":
+        """The way there."""
+        return cls(matches.data, msgspec.Raw(msgspec.json.encode(matches)))
+
+    def read(self) -> Matches:
+        """The way back. Raises msgspec.MsgspecError."""
+        return msgspec.json.decode(self.text, type=Matches)

@@ -14,7 +14,7 @@ from services.scanner.judging.questions import (
     WriteSbom,
     Written,
 )
-from services.scanner.matching.finding import Matches
+from services.scanner.matching.finding import WrittenMatches
 from services.scanner.matching.grype_current import CurrentDatabase
 from services.scanner.matching.grype_findings import OtherDatabase
 from services.scanner.matching.grype_program import GrypeProgram
@@ -39,7 +39,7 @@ class GrypeData:
         """Of the database that Grype has at this moment."""
         return await self._current.state()
 
-    async def match(self, facts: bytes) -> Matches:
+    async def match(self, facts: bytes) -> WrittenMatches:
         """Raises MatchingFailed."""
         try:
             return await self._match(facts)
@@ -52,7 +52,7 @@ class GrypeData:
                 "Grype's database was replaced twice while it was asked: ask again"
             ) from error
 
-    async def _match(self, facts: bytes) -> Matches:
+    async def _match(self, facts: bytes) -> WrittenMatches:
         found = await self._current.look()
         if found.database is None:
             raise MatchingFailed(found.state.problem)

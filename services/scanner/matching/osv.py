@@ -7,7 +7,7 @@ from services.scanner.feeds.folder import FeedFolder
 from services.scanner.feeds.state import FeedError, FeedState, ReleaseState
 from services.scanner.judging.judges import Judges
 from services.scanner.judging.questions import Answer, Failed, Match, Matched
-from services.scanner.matching.finding import Matches
+from services.scanner.matching.finding import WrittenMatches
 from services.scanner.matching.port import DataGroup, DataState, MatchingFailed
 
 ADVICE = "run `imagegate feeds sync`, or `imagegate feeds import` where there is no internet"
@@ -35,7 +35,7 @@ class OsvData:
         )
         return DataState(state.identity, "osv", state.as_of, _groups(state), problem)
 
-    async def match(self, facts: bytes) -> Matches:
+    async def match(self, facts: bytes) -> WrittenMatches:
         """By the feed that counts at this moment. Raises MatchingFailed."""
         answer, file = await self._ask(facts)
         if not isinstance(answer, Matched) and self._current() != file:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from services.scanner.matching.finding import Matches
+from services.scanner.matching.finding import WrittenMatches
 from shared.domain.errors import ImagegateError
 
 
@@ -49,7 +49,7 @@ class VulnerabilityData(Protocol):
     async def state(self) -> DataState:
         """What there is at this moment; cheap enough for every check."""
 
-    async def match(self, facts: bytes) -> Matches:
+    async def match(self, facts: bytes) -> WrittenMatches:
         """What is known of an image, by its facts (`records.ImageFacts` as JSON).
 
         Raises MatchingFailed.

@@ -20,7 +20,7 @@ from services.scanner.judging.questions import (
     Refused,
     Validate,
 )
-from services.scanner.matching.finding import Matches
+from services.scanner.matching.finding import Matches, WrittenMatches
 from tests.unit.scanner.samples import TAG, baseline, bundle_of, facts, rule
 
 GOOD = Validate(json.dumps(baseline()).encode())
@@ -38,7 +38,7 @@ def endless() -> Evaluate:
     image = facts(dockerfile=f"RUN {'a' * 64}!\n")
     return Evaluate(
         bundle=json.dumps(bundle_of(asked)).encode(),
-        matches=Matches(data="none", group="debian:12"),
+        matches=WrittenMatches.of(Matches(data="none", group="debian:12")),
         facts=msgspec.json.encode(image),
         digest="sha256:0",
         image_id="0",

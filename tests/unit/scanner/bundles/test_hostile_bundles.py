@@ -9,7 +9,7 @@ import pytest
 from services.scanner.bundles.bundle import MAX_BUNDLE
 from services.scanner.judging.judges import open_judges
 from services.scanner.judging.questions import Accepted, Evaluate, Evaluated, Failed, Validate
-from services.scanner.matching.finding import Finding, Matches, Severity
+from services.scanner.matching.finding import Finding, Matches, Severity, WrittenMatches
 from services.scanner.records import ImageFacts, Package
 from tests.unit.scanner.samples import DIGEST, IMAGE_ID, NOW, TAG, baseline, bundle_of, facts, rule
 
@@ -25,7 +25,7 @@ def asked(bundle: dict[str, Any], image: ImageFacts) -> Evaluate:
     return Evaluate(
         bundle=json.dumps(bundle).encode(),
         facts=msgspec.json.encode(image),
-        matches=FOUND,
+        matches=WrittenMatches.of(FOUND),
         digest=DIGEST,
         image_id=IMAGE_ID,
         fulltag=TAG,

@@ -45,7 +45,7 @@ class World:
         self.data = GrypeData(grype=self.grype, current=current, judges=judges)
 
     async def match(self, image: str = "debian-12") -> Matches:
-        return await self.data.match(msgspec.json.encode(facts_of(image)))
+        return (await self.data.match(msgspec.json.encode(facts_of(image)))).read()
 
     async def failure(self) -> str:
         with pytest.raises(MatchingFailed) as failed:
