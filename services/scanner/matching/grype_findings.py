@@ -3,12 +3,14 @@
 Runs in a judge: descriptions and links come from outside, and there may be many.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
 
-from services.scanner.feeds.ecosystems import group_of_image
+from services.scanner.feeds.ecosystems import ECOSYSTEMS, group_of_image
+from services.scanner.feeds.versions import BadVersion, parse_version
 from services.scanner.matching.finding import Finding, Matches, Score, Severity
 from services.scanner.matching.grype_answer import Answer, Fix, Match, Vulnerability
 from services.scanner.matching.grype_releases import GrypeDatabase, Release
@@ -16,7 +18,12 @@ from services.scanner.records import OS_PACKAGES, ImageFacts, Package
 
 NVD = "nvd"
 _UNTOLD_VERSIONS = ("", "unknown", "(devel)")
-"""Grype passes over a package of such a version, or compares it with nothing."""
+"""Grype passes over a package of such a version."""
+_WORD = {"deb": re.compile(r"(?:\d+:)?\d\S*")}
+_ANY_WORD = re.compile(r"\S+")
+"""Beside what our own parser takes: it is kinder to blanks, and to letters in front, than Grype."""
+_SCHEMES = {one.package_type: one.scheme for one in ECOSYSTEMS}
+"""How versions of a type of packages are compared."""
 
 
 class OtherDatabase(ValueError):
@@ -71,7 +78,7 @@ class _Coverage:
         self._by_cpe = database.by_cpe
 
     def holds(self, package: Package) -> bool:
-        if package.version.casefold() in _UNTOLD_VERSIONS:
+        if not _comparable(package):
             return False
         if package.type in OS_PACKAGES:
             return package.type in self._kinds
@@ -81,6 +88,22 @@ class _Coverage:
             return True
         # Of a program without a package Syft knows the name that NVD uses; else it guesses.
         return package.type == "binary" and self._by_cpe and bool(package.cpes)
+
+
+def _comparable(package: Package) -> bool:
+    """Of a version that is none of its kind Grype says nothing, as of one without a finding."""
+    scheme = _SCHEMES.get(package.type)
+    for version in {package.version, package.source_version}:
+        if version.casefold() in _UNTOLD_VERSIONS:
+            return False
+        if not _WORD.get(package.type, _ANY_WORD).fullmatch(version):
+            return False
+        try:
+            if scheme is not None:
+                parse_version(scheme, version)
+        except BadVersion:
+            return False
+    return True
 
 
 def _findings(

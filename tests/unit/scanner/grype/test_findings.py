@@ -134,6 +134,12 @@ def test_what_a_distributions_package_brought_is_covered_with_it(database: Grype
         package(version=""),
         package(version="UNKNOWN"),
         package(version="(devel)"),
+        package(version="not a version"),
+        package(version="1.0-SNAPSHOT"),
+        package(version="1.0 2"),
+        package(type="deb", version="v1"),
+        package(type="deb", version="1.0 2"),
+        package(type="deb", version="1.0-1", source_version="1\x00"),
         package(type="binary"),  # without a name that NVD knows
         package(type="something-new"),
     ],
