@@ -83,6 +83,8 @@ def import_files(
                 progress=_told_to(watched),
             )
         _print(imported, output)
+        if not ecosystems:
+            _say_that_silence_means_nothing()
 
     run(_unless_stopped(work(), "nothing was changed"))
 
@@ -180,6 +182,15 @@ def _say(settings: FeedSettings) -> Console:
     said = Console(stderr=True)
     said.print(plain(f"the feed in {settings.feeds}", limit=1000), soft_wrap=True)
     return said
+
+
+def _say_that_silence_means_nothing() -> None:
+    Console(stderr=True).print(
+        "packages that these records do not name count as not known: if they are all that OSV has "
+        "of an ecosystem, import them with --whole and its name",
+        style="yellow",
+        soft_wrap=True,
+    )
 
 
 def _told_to(watched: Watching) -> Progress:

@@ -202,6 +202,10 @@ async def test_import_says_what_it_read(desk: Desk, tmp_path: Path) -> None:
     ran = await desk("import", str(file), "--whole", "Debian", "--as-of", "2025-11-25")
     assert ran.code == 0, ran.err
     assert "5 records read: a new feed" in ran.out
+    assert "--whole" not in ran.err
+    ran = await desk("import", str(file))
+    assert (ran.code, "import them with --whole" in ran.err) == (0, True)
+    await desk("import", str(file), "--whole", "Debian", "--as-of", "2025-11-25")
     code, report = await desk.status()
     assert (code, report["releases"][0]["as_of"]) == (0, 1_764_028_800_000)
 
