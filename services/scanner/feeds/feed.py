@@ -143,10 +143,10 @@ class Feed:
         doubt, packed = row or (None, None)
         known = decode_known(packed) if packed else Known()
         try:
-            place = known.place(group.ecosystem.scheme, version)
+            rung = known.rung(group.ecosystem.scheme, version)
         except BadVersion:
             return _NOTHING
-        hits = tuple(self._hit(group, *one) for one in _subject_to(known, place, stream))
+        hits = tuple(self._hit(group, *one) for one in _subject_to(known, rung, stream))
         return _Told(doubt is None, hits)
 
     def _hit(self, group: Group, found: Vulnerability, fixed: str | None) -> _Hit:
@@ -222,14 +222,12 @@ def _findings(package: Package, group: Group, hits: Iterable[_Hit]) -> Iterator[
         )
 
 
-def _subject_to(
-    known: Known, place: int, stream: str
-) -> Iterator[tuple[Vulnerability, str | None]]:
+def _subject_to(known: Known, rung: int, stream: str) -> Iterator[tuple[Vulnerability, str | None]]:
     """Each, and the version without it."""
     for one in known.vulnerabilities:
         spans = [span for span in one.spans if _concerns(span, stream)]
-        if any(span.holds(place) for span in spans):
-            yield one, _fix(known, spans, place)
+        if any(span.holds(rung) for span in spans):
+            yield one, _fix(known, spans, rung)
 
 
 def _concerns(span: Span, stream: str) -> bool:
@@ -239,10 +237,10 @@ def _concerns(span: Span, stream: str) -> bool:
     return span.module == stream
 
 
-def _fix(known: Known, spans: list[Span], place: int) -> str | None:
+def _fix(known: Known, spans: list[Span], rung: int) -> str | None:
     """The first version from here on that is in none of the spans."""
-    while holding := [span.high for span in spans if span.holds(place)]:
+    while holding := [span.high for span in spans if span.holds(rung)]:
         if OPEN in holding:
             return None
-        place = max(holding)
-    return known.version_at(place)
+        rung = max(holding)
+    return known.version_at(rung)

@@ -1,7 +1,7 @@
 """What a built feed keeps of one package: only what matching needs.
 
 The versions that a package's records name are sorted once, when the feed is built. An installed
-version then needs one *place* among them, and every record is a comparison of whole numbers.
+version then needs one *rung* among them, and every record is a comparison of whole numbers.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ SOME_MODULE = "?"
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
-    """Versions that are affected, by places: `low` is in it, `high` is not."""
+    """Versions that are affected, by rungs: `low` is in it, `high` is not."""
 
     low: int
     high: int
@@ -29,9 +29,9 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
     """RPM: the module's stream that it is about (`nodejs:22`), SOME_MODULE where it is not said;
     PLAIN: packages of no module."""
 
-    def holds(self, place: int) -> bool:
-        """Whether a version at `place` is affected."""
-        return self.low <= place and (self.high == OPEN or place < self.high)
+    def holds(self, rung: int) -> bool:
+        """Whether a version at `rung` is affected."""
+        return self.low <= rung and (self.high == OPEN or rung < self.high)
 
 
 class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
@@ -55,20 +55,20 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     """Sorted; one spelling of each."""
     vulnerabilities: tuple[Vulnerability, ...] = ()
 
-    def place(self, scheme: Scheme, version: str) -> int:
-        """Raises BadVersion. Odd: it is `versions[place // 2]`; even: it is before that one."""
+    def rung(self, scheme: Scheme, version: str) -> int:
+        """Raises BadVersion. Odd: it is `versions[rung // 2]`; even: it is before that one."""
         installed = parse_version(scheme, version)
         try:
-            return place_among(self.versions, installed, lambda text: parse_version(scheme, text))
+            return rung_among(self.versions, installed, lambda text: parse_version(scheme, text))
         except Exception as error:  # two versions that are each one, but not to be compared
             raise BadVersion(f"{version!r} cannot be compared: {error}") from error
 
-    def version_at(self, place: int) -> str | None:
-        """The version that stands at an odd place."""
-        return self.versions[place // 2] if place % 2 else None
+    def version_at(self, rung: int) -> str | None:
+        """The version that stands at an odd rung."""
+        return self.versions[rung // 2] if rung % 2 else None
 
 
-def place_among(versions: Sequence[Any], version: Any, parsed: Callable[[Any], Any]) -> int:
+def rung_among(versions: Sequence[Any], version: Any, parsed: Callable[[Any], Any]) -> int:
     """Where `version` stands among sorted `versions`, by as few comparisons as it takes."""
     low, high = 0, len(versions)
     while low < high:
@@ -82,21 +82,21 @@ def place_among(versions: Sequence[Any], version: Any, parsed: Callable[[Any], A
 
 
 def sort_versions(scheme: Scheme, texts: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Sorted, each once; and the place of every text. Raises BadVersion."""
+    """Sorted, each once; and the rung of every text. Raises BadVersion."""
     parsed = [(parse_version(scheme, text), text) for text in sorted(set(texts))]
     try:
         parsed.sort(key=_first)
     except Exception as error:
         raise BadVersion(f"versions cannot be compared: {error}") from error
     versions: list[str] = []
-    places: dict[str, int] = {}
+    rungs: dict[str, int] = {}
     former: Any = None
     for version, text in parsed:
         if not versions or former < version:
             versions.append(text)
-        places[text] = 2 * len(versions) - 1
+        rungs[text] = 2 * len(versions) - 1
         former = version
-    return tuple(versions), places
+    return tuple(versions), rungs
 
 
 def _first(pair: tuple[Any, str]) -> Any:

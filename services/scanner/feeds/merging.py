@@ -18,7 +18,7 @@ from services.scanner.feeds.known import (
     Known,
     Span,
     Vulnerability,
-    place_among,
+    rung_among,
     sort_versions,
 )
 from services.scanner.feeds.scoring import severity_of
@@ -56,39 +56,39 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 def merge(scheme: Scheme, entries: Sequence[Entry]) -> Known:
     """Raises BadVersion."""
     bounds = {text for entry in entries for text in _bounds(entry.ranges)}
-    versions, places = sort_versions(scheme, bounds)
-    listed = _places(scheme, versions, {text for entry in entries for text in entry.versions})
-    entries = [_narrowed(entry, places, listed) for entry in entries]
+    versions, rungs = sort_versions(scheme, bounds)
+    listed = _rungs(scheme, versions, {text for entry in entries for text in entry.versions})
+    entries = [_narrowed(entry, rungs, listed) for entry in entries]
     if outside := {text for entry in entries for text in entry.versions}:
-        versions, places = sort_versions(scheme, bounds | outside)
+        versions, rungs = sort_versions(scheme, bounds | outside)
     by_subject: dict[str, list[Entry]] = {}
     for entry in entries:
         for subject in entry.subjects:
             by_subject.setdefault(subject, []).append(entry)
     return Known(
         versions,
-        tuple(_vulnerability(subject, of, places) for subject, of in sorted(by_subject.items())),
+        tuple(_vulnerability(subject, of, rungs) for subject, of in sorted(by_subject.items())),
     )
 
 
-def _places(scheme: Scheme, versions: tuple[str, ...], texts: Iterable[str]) -> dict[str, int]:
+def _rungs(scheme: Scheme, versions: tuple[str, ...], texts: Iterable[str]) -> dict[str, int]:
     """Where versions that are listed one by one stand among those that ranges name.
 
     A text that is no version is left out: an installed one like it is never covered anyway.
     """
     parsed = [parse_version(scheme, text) for text in versions]
-    places = {}
+    rungs = {}
     for text in texts:
         with suppress(BadVersion):
-            places[text] = place_among(parsed, parse_version(scheme, text), lambda each: each)
-    return places
+            rungs[text] = rung_among(parsed, parse_version(scheme, text), lambda each: each)
+    return rungs
 
 
-def _narrowed(entry: Entry, places: dict[str, int], listed: dict[str, int]) -> Entry:
+def _narrowed(entry: Entry, rungs: dict[str, int], listed: dict[str, int]) -> Entry:
     """Of the versions that it lists one by one only those that lie in none of its ranges."""
     if not entry.versions:
         return entry
-    spans = [span for events in entry.ranges for span in _spans(events, places)]
+    spans = [span for events in entry.ranges for span in _spans(events, rungs)]
     outside = tuple(
         text
         for text in entry.versions
@@ -101,32 +101,32 @@ def _bounds(ranges: tuple[Events, ...]) -> set[str]:
     return {text for events in ranges for step in events for text in step[1:] if step not in _FREE}
 
 
-def _spans(events: Events, places: dict[str, int], module: str = PLAIN) -> list[Span]:
+def _spans(events: Events, rungs: dict[str, int], module: str = PLAIN) -> list[Span]:
     """By OSV's own rule: events in the order of their versions, each opens or ends."""
-    steps = sorted(((_place(kind, text, places), kind) for kind, text in events), key=_by_place)
-    limits = [place for place, kind in steps if kind == "limit"]
+    steps = sorted(((_rung(kind, text, rungs), kind) for kind, text in events), key=_by_rung)
+    limits = [rung for rung, kind in steps if kind == "limit"]
     cap = OPEN if not limits or OPEN in limits else max(limits)
     spans: list[Span] = []
     begun: int | None = None
-    for place, kind in steps:
+    for rung, kind in steps:
         if kind == "introduced":
-            begun = place if begun is None else begun
+            begun = rung if begun is None else begun
         elif kind != "limit" and begun is not None:
-            spans.append(Span(begun, place, module))
+            spans.append(Span(begun, rung, module))
             begun = None
     if begun is not None:
         spans.append(Span(begun, OPEN, module))
     return [one for span in spans if (one := _capped(span, cap)) and one.low != one.high]
 
 
-def _place(kind: str, text: str, places: dict[str, int]) -> int:
+def _rung(kind: str, text: str, rungs: dict[str, int]) -> int:
     if kind == "limit" and text == "*":
         return OPEN
-    place = 0 if (kind, text) in _FREE else places[text]
-    return place + 1 if kind == "last_affected" else place
+    rung = 0 if (kind, text) in _FREE else rungs[text]
+    return rung + 1 if kind == "last_affected" else rung
 
 
-def _by_place(step: tuple[int, str]) -> int:
+def _by_rung(step: tuple[int, str]) -> int:
     return step[0]
 
 
@@ -139,15 +139,15 @@ def _capped(span: Span, cap: int) -> Span | None:
     return Span(span.low, high, span.module)
 
 
-def _entry_spans(entry: Entry, places: dict[str, int]) -> list[Span]:
-    spans = [span for events in entry.ranges for span in _spans(events, places, entry.module)]
-    spans += [Span(places[text], places[text] + 1, entry.module) for text in entry.versions]
+def _entry_spans(entry: Entry, rungs: dict[str, int]) -> list[Span]:
+    spans = [span for events in entry.ranges for span in _spans(events, rungs, entry.module)]
+    spans += [Span(rungs[text], rungs[text] + 1, entry.module) for text in entry.versions]
     if entry.paid:
         return [Span(span.low, OPEN, span.module) for span in spans]
     return spans
 
 
-def _vulnerability(subject: str, entries: Sequence[Entry], places: dict[str, int]) -> Vulnerability:
+def _vulnerability(subject: str, entries: Sequence[Entry], rungs: dict[str, int]) -> Vulnerability:
     free = [one for one in entries if not one.paid]
     deciding = [one for one in free if one.own] or free or list(entries)
     exact = [one for one in entries if one.own or len(one.subjects) == 1]
@@ -157,7 +157,7 @@ def _vulnerability(subject: str, entries: Sequence[Entry], places: dict[str, int
     severity = severity_of(scores) if scores else max(one.rating for one in entries)
     return Vulnerability(
         id=subject,
-        spans=tuple(dict.fromkeys(s for one in deciding for s in _entry_spans(one, places))),
+        spans=tuple(dict.fromkeys(s for one in deciding for s in _entry_spans(one, rungs))),
         severity=Severity.NEGLIGIBLE if unimportant else severity,
         ask=not own_scores and not unimportant,
         scores=scores,

@@ -28,7 +28,7 @@ from tests.unit.scanner.feeds.osv import (
 
 
 @pytest.mark.parametrize(
-    ("events", "places"),
+    ("events", "rungs"),
     [
         (("introduced 0", "fixed 2"), "0.9 1 1.9"),
         (("introduced 0",), "0.9 1 1.9 2 2.1 3 3.5"),
@@ -48,13 +48,13 @@ from tests.unit.scanner.feeds.osv import (
     ],
 )
 def test_ranges_mean_what_the_schema_says(
-    tmp_path: Path, events: tuple[str, ...], places: str
+    tmp_path: Path, events: tuple[str, ...], rungs: str
 ) -> None:
     feed = feed_of(tmp_path, record("DEBIAN-CVE-2099-1000", affected("Debian:12", "bad", *events)))
 
     versions = ("0.9", "1", "1.9", "2", "2.1", "3", "3.5")
     found = findings(feed, "debian:12", *(package("bad", one) for one in versions))
-    assert " ".join(one.package.version for one in found) == places
+    assert " ".join(one.package.version for one in found) == rungs
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_version_that_is_none_is_uncovered_on_either_side(tmp_path: Path) -> N
     ),
     st.integers(0, 20),
 )
-def test_places_say_the_same_as_comparing_every_event(
+def test_rungs_say_the_same_as_comparing_every_event(
     ranges: list[tuple[tuple[str, str], ...]], half: int
 ) -> None:
     """The schema's own algorithm, event by event, against the spans that are kept."""
@@ -241,8 +241,8 @@ def test_places_say_the_same_as_comparing_every_event(
 
 
 def _holds(known: Known, version: float) -> bool:
-    place = known.place("deb", f"{version:.1f}".removesuffix(".0"))
-    return any(span.holds(place) for span in known.vulnerabilities[0].spans)
+    rung = known.rung("deb", f"{version:.1f}".removesuffix(".0"))
+    return any(span.holds(rung) for span in known.vulnerabilities[0].spans)
 
 
 def _by_the_schema(events: tuple[tuple[str, str], ...], version: float) -> bool:

@@ -84,21 +84,21 @@ def test_a_text_that_is_no_version_is_said_to_be_none(scheme: Scheme, text: str)
         ("golang", "go1.22.1", "1.22.1"),
     ],
 )
-def test_two_spellings_of_a_version_have_one_place(scheme: Scheme, one: str, other: str) -> None:
-    versions, places = sort_versions(scheme, [one, other])
+def test_two_spellings_of_a_version_have_one_rung(scheme: Scheme, one: str, other: str) -> None:
+    versions, rungs = sort_versions(scheme, [one, other])
 
     assert len(versions) == 1
-    assert places[one] == places[other] == 1
-    assert Known(versions).place(scheme, one) == Known(versions).place(scheme, other) == 1
+    assert rungs[one] == rungs[other] == 1
+    assert Known(versions).rung(scheme, one) == Known(versions).rung(scheme, other) == 1
 
 
 @given(st.lists(st.sampled_from(DEB), unique=True), st.sampled_from(DEB))
 def test_a_version_stands_behind_all_that_are_earlier(named: list[str], asked: str) -> None:
-    versions, places = sort_versions("deb", named)
-    place = Known(versions).place("deb", asked)
+    versions, rungs = sort_versions("deb", named)
+    rung = Known(versions).rung("deb", asked)
 
     assert list(versions) == sorted(named, key=DEB.index)
-    assert place // 2 == sum(DEB.index(one) < DEB.index(asked) for one in named)
-    assert (place % 2 == 1) is (asked in named)
-    assert Known(versions).version_at(place) == (asked if asked in named else None)
-    assert all(versions[places[one] // 2] == one for one in named)
+    assert rung // 2 == sum(DEB.index(one) < DEB.index(asked) for one in named)
+    assert (rung % 2 == 1) is (asked in named)
+    assert Known(versions).version_at(rung) == (asked if asked in named else None)
+    assert all(versions[rungs[one] // 2] == one for one in named)
