@@ -1,8 +1,8 @@
 """Grype as a subprocess: what it answers, and what it says when it does not.
 
 Bounded in time, memory and output, in a process group of its own with an environment that holds
-nothing of ours, so that no configuration file and no variable has it leave something out. It
-talks to nobody, but for `update`.
+nothing of ours, so that no configuration file and no variable has it leave something out. Only
+`update` has a network.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class GrypeProgram:
         first, which several at a time had better not do. Raises MatchingFailed."""
         async with self.folder() as folder:
             _, said, code = await self._run(
-                ("db", "providers", "-o", "json"), folder, limited=False
+                ("db", "providers", "-o", "json"), folder, file_size=None
             )
             if code != 0:
                 raise MatchingFailed(f"`grype db providers` failed: {_reason(code, said)}")
@@ -118,7 +118,12 @@ class GrypeProgram:
         """
         async with self.folder() as folder:
             _, said, code = await self._run(
-                ("db", "update"), folder, environ, limited=False, seconds=UPDATE_SECONDS
+                ("db", "update"),
+                folder,
+                environ,
+                file_size=None,
+                network=True,
+                seconds=UPDATE_SECONDS,
             )
         if code != 0:
             raise MatchingFailed(f"`grype db update` failed: {_reason(code, said)}")
@@ -138,11 +143,12 @@ class GrypeProgram:
         folder: Path,
         environ: Mapping[str, str] | None = None,
         *,
-        limited: bool = True,
+        file_size: int | None = MAX_OUTPUT,
+        network: bool = False,
         seconds: float | None = None,
     ) -> tuple[Path, str, int]:
         """What it wrote (a file), what it said, its exit code. Raises MatchingFailed when it does
-        not end; `limited` is how much it may write."""
+        not end."""
         seconds = seconds or self._limits.seconds
         output, errors = folder / "grype.json", folder / "grype.err"
         with output.open("wb") as stdout, errors.open("wb") as stderr:
@@ -150,8 +156,9 @@ class GrypeProgram:
                 [str(self.program), *arguments],
                 limits=Limits(
                     address_space=self._limits.memory,
-                    file_size=MAX_OUTPUT if limited else None,
+                    file_size=file_size,
                     cpu_seconds=int(seconds * (os.cpu_count() or 1)) + 1,
+                    network=network,
                 ),
                 env={**(environ or {}), **self._environ(folder)},
                 cwd=folder,
