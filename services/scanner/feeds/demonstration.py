@@ -11,6 +11,7 @@ from pathlib import Path
 
 from services.scanner.feeds.folder import FeedFolder
 from services.scanner.feeds.importing import import_records
+from services.scanner.feeds.schema import is_demonstration
 from services.scanner.feeds.state import FeedBusy, FeedError
 
 log = logging.getLogger(__name__)
@@ -24,14 +25,16 @@ def begin(folder: FeedFolder) -> None:
     Blocks for a moment. Raises FeedError when the folder cannot be used.
     """
     digest = _digest()
-    if folder.current() is not None:
+    if (file := folder.current()) is not None:
         try:
             state = folder.state()
         except FeedError as error:
-            log.error("the feed cannot be read", extra={"reason": str(error)})
-            return
-        if state is None or state.demonstration in {"", digest}:
-            return
+            if not is_demonstration(file):
+                log.error("the feed cannot be read", extra={"reason": str(error)})
+                return
+        else:
+            if state is None or state.demonstration in {"", digest}:
+                return
     try:
         import_records(folder, [RECORDS], demonstration=digest)
     except FeedBusy:

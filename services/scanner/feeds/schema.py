@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from services.scanner.feeds.state import FeedError
 
-VERSION = 1
-"""Another one whenever this file, or what is packed in it, is read differently."""
+VERSION = 2
+"""Another one whenever this file, or what is packed in it, is read differently (a test tells)."""
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -59,3 +59,16 @@ def open_read(file: Path) -> sqlite3.Connection:
         f"the feed {file} is of version {version}, this program reads {VERSION}: import the "
         "records again (imagegate feeds sync, or feeds import)"
     )
+
+
+def is_demonstration(file: Path) -> bool:
+    """Whether `file`, of whichever version, is a demonstration feed; False where nobody knows."""
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(file))}?mode=ro&immutable=1", uri=True)
+        try:
+            query = "SELECT value FROM meta WHERE name = 'demonstration'"
+            return bool((connection.execute(query).fetchone() or ("",))[0])
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return False

@@ -1,5 +1,7 @@
 """The feed that a new scanner begins with."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from services.scanner.feeds import demonstration
 from services.scanner.feeds.feed import Feed
 from services.scanner.feeds.folder import FeedFolder
 from services.scanner.feeds.importing import import_records
+from services.scanner.feeds.state import FeedError
 from services.scanner.matching.finding import Severity
 from tests.unit.scanner.feeds.osv import affected, image, package, record, write
 
@@ -113,3 +116,17 @@ def test_a_feed_that_nobody_can_read_is_not_taken_for_none(tmp_path: Path) -> No
     demonstration.begin(FeedFolder(tmp_path))
 
     assert (tmp_path / "feed-1.sqlite").read_bytes() == b"not SQLite at all"
+
+
+def test_a_demonstration_feed_of_an_older_program_is_built_anew(tmp_path: Path) -> None:
+    folder = FeedFolder(tmp_path)
+    demonstration.begin(folder)
+    current = folder.current()
+    assert current is not None
+    with closing(sqlite3.connect(current)) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    with pytest.raises(FeedError, match="is of version 0"):
+        FeedFolder(tmp_path).state()
+    demonstration.begin(FeedFolder(tmp_path))
+
+    assert FeedFolder(tmp_path).state() is not None
