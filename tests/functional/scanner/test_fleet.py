@@ -1,14 +1,17 @@
 """A site's images, analysed by the real Syft out of a real registry, and a kill in the middle."""
 
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.bench.site import metrics, ready
 from tests.fakes.images import Content
 from tests.functional.scanner.conftest import Client
 from tests.functional.scanner.images import BASH, NETBASE, debian_image, tar_of
-from tests.functional.scanner.processes import process
+from tests.functional.scanner.processes import free_port, process
 from tests.house import eventually
 from tests.servers.registry import RegistryServer
 
@@ -45,6 +48,14 @@ async def analysed(scanner: Client) -> dict[str, str]:
     return {image["imageDigest"]: image["analyzed_at"] for image in listed}
 
 
+def analysed_in(state: Path) -> int:
+    """How many a scanner that is gone has left as done."""
+    file = f"file:{state}/scanner/scanner.db?mode=ro"
+    with closing(sqlite3.connect(file, uri=True)) as database:
+        asked = "SELECT count(*) FROM images WHERE status = 'analyzed'"
+        return int(database.execute(asked).fetchone()[0])
+
+
 async def test_a_fleet_is_analysed_whole_though_the_scanner_is_killed_in_the_middle(
     tmp_path: Path,
 ) -> None:
@@ -67,9 +78,12 @@ async def test_a_fleet_is_analysed_whole_though_the_scanner_is_killed_in_the_mid
             before = await analysed(scanner)
             running.send_signal(signal.SIGKILL)
             await running.wait()
-        assert FEW <= len(before) < IMAGES
+        kept = analysed_in(state)
+        assert len(before) <= kept < IMAGES
 
-        async with process(state, registry, **AT_A_TIME) as (scanner, running):
+        health = free_port()
+        told = AT_A_TIME | {"IMAGEGATE_HEALTH_PORT": str(health)}
+        async with process(state, registry, **told) as (scanner, running):
 
             async def all_are_done() -> bool:
                 _, failed = await scanner.get("/v1/images", analysis_status="analysis_failed")
@@ -84,6 +98,16 @@ async def test_a_fleet_is_analysed_whole_though_the_scanner_is_killed_in_the_mid
             for digest, reference in pushed.items():
                 entry = await scanner.entry(reference, digest)
                 assert entry["status"] in {"pass", "fail"}
-            _, told = await scanner.get("/v1/status")
-            assert told["detail"]["images"] == {"analyzed": IMAGES}
+            _, status = await scanner.get("/v1/status")
+            assert status["detail"]["images"] == {"analyzed": IMAGES}
+            await ready(health)
+            ended = await metrics(health, "imagegate_scanner_analyses_total", 'outcome="done"')
+            assert ended == IMAGES - kept
+
+            async def gauges_follow() -> bool:
+                images = await metrics(health, "imagegate_scanner_images", 'status="analyzed"')
+                waits = await metrics(health, "imagegate_scanner_queue_oldest_seconds")
+                return (images, waits) == (IMAGES, 0)
+
+            await eventually(gauges_follow, within=60)
             assert running.returncode is None
