@@ -24,6 +24,7 @@ BREAKERS = {
     "amqp": ("services/worker/breaker.py", "aio_pika"),
     "http": ("shared/adapters/breaker.py", "aiohttp"),
     "kubernetes": ("services/worker/wiring.py", "shared.adapters.kubernetes.namespaces"),
+    "downloads": ("services/worker/wiring.py", "shared.adapters.downloads.client"),
     "registries": ("services/webhook/wiring.py", "shared.adapters.registry.client"),
 }
 
