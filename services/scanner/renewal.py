@@ -56,6 +56,9 @@ class Renewal:
             try:
                 state = await self._data.state()
                 if state.identity != tried or rest <= 0:
+                    if state.as_of is None and state.identity != tried:
+                        why = state.problem or "there is no vulnerability data"
+                        log.error("images are not evaluated anew: %s", why)
                     tried = state.identity
                     rest = retry if await self.once(state) else 0.0
             except (StoreFailed, MatchingFailed) as error:
@@ -66,7 +69,10 @@ class Renewal:
             rest -= look_again
 
     async def once(self, state: DataState) -> int:
-        """All images that were not looked at by this data; how many could not be."""
+        """All images that were not looked at by this data; how many could not be. None is tried
+        while there is no data: each would say the same, and another identity begins anew."""
+        if state.as_of is None:
+            return 0
         after: Image | None = None
         done = failed = turned = 0
         while failed < GIVE_UP and (await self._data.state()).identity == state.identity:
