@@ -73,7 +73,7 @@ def import_records(
         try:
             reading = _Reading(stage)
             reading.all(Sources(sources), progress)
-            reading.check(leave_out_unreadable)
+            reading.check(leave_out_unreadable, wanted)
             _check_whole(former, stage.counts(), wanted)
             built = build(
                 folder.building(),
@@ -152,7 +152,7 @@ class _Reading:
         progress("read", sources.total, sources.total)
         self._stage.settle()
 
-    def check(self, leave_out: bool) -> None:
+    def check(self, leave_out: bool, whole: frozenset[str]) -> None:
         """Raises FeedRefused."""
         self.bad += self.unreadable
         if self.unreadable and not leave_out:
@@ -163,9 +163,19 @@ class _Reading:
                 "records again, or leave these out knowingly"
             )
         if not self._stage.groups and not self.descriptor.covers and self.elsewhere == self.records:
-            raise FeedRefused(
+            raise FeedRefused(self._about_nothing(whole))
+
+    def _about_nothing(self, whole: frozenset[str]) -> str:
+        if not whole:
+            return (
                 f"none of {self.records} records is about a release or language that is known here"
             )
+        others = ", ".join(sorted(self._stage.others))
+        named = f": they are about {others}, so name that" if others else ""
+        return (
+            f"none of {self.records} records is about {', '.join(sorted(whole))}, whose whole dump "
+            f"they were said to be{named}"
+        )
 
     def _one(self, text: Text) -> None:
         self.records += 1

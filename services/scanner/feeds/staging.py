@@ -40,6 +40,8 @@ class Stage:
         self.groups: dict[str, Group] = {}
         self.newest: dict[str, int] = {}
         """By ecosystem, ms since the epoch."""
+        self.others: set[str] = set()
+        """Ecosystems that records are about, though these are no dump of them."""
         self._db = sqlite3.connect(file, isolation_level=None)
         self._db.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
@@ -140,7 +142,10 @@ class Stage:
             doubts.append(Doubt(package.ecosystem, package.name, "it names no release"))
             return 1
         group = group_of(package.ecosystem)
-        if group is None or not self._counts(group.ecosystem.name):
+        if group is None:
+            return 0
+        if not self._counts(group.ecosystem.name):
+            self.others.add(group.ecosystem.name)
             return 0
         made = entry_of(record, entry, group)
         if made is None:

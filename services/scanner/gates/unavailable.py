@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from services.scanner.gates.params import Values
 from services.scanner.gates.trigger import Hit, Sight
 from services.scanner.gates.vulnerable import fits
+from services.scanner.matching.finding import Matches
 from services.scanner.records import OS_PACKAGES, Package, os_packages
 
 _NAMED = 10
@@ -20,10 +21,7 @@ def data_unavailable(sight: Sight, values: Values) -> Iterator[Hit]:
     facts, matches = sight.facts, sight.matches
     release = matches.group
     if matches.unavailable:
-        yield Hit(
-            f"Distro-specific feed data not found for distro namespace: {release}. "
-            "Cannot perform CVE scan OS/distro packages"
-        )
+        yield _without_data(matches)
     elif not os_packages(facts):
         yield Hit(
             f"The image says that it is {release} but lists no package of it. "
@@ -34,6 +32,17 @@ def data_unavailable(sight: Sight, values: Values) -> Iterator[Hit]:
     for sentence in facts.contradictions:
         yield Hit(f"What the image says of its packages is not to be believed: {sentence}")
     yield from _undecided(sight)
+
+
+def _without_data(matches: Matches) -> Hit:
+    """Engine's words, by which it is accepted too. Where there are records all the same, these
+    would send people to import what they have: the reason stands behind."""
+    words = (
+        f"Distro-specific feed data not found for distro namespace: {matches.group}. "
+        "Cannot perform CVE scan OS/distro packages"
+    )
+    why = "" if matches.as_of is None else f": {matches.unavailable}"
+    return Hit(f"{words}{why}", identity=words)
 
 
 def stale_feed(sight: Sight, values: Values) -> Iterator[Hit]:

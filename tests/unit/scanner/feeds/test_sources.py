@@ -162,3 +162,11 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(FeedRefused, match="nothing to import"):
         taken(tmp_path, tmp_path / "in")
+
+
+def test_a_dump_of_another_ecosystem_than_was_said_is_refused_with_its_name(tmp_path: Path) -> None:
+    made = archive(tmp_path / "all.zip", [("x.json", json.dumps(about(1)).encode())])
+
+    said = "none of 1 records is about PyPI, .* they are about Debian, so name that"
+    with pytest.raises(FeedRefused, match=said):
+        import_records(FeedFolder(tmp_path / "feeds"), [made], whole=["PyPI"])

@@ -2,8 +2,9 @@
 
 import pytest
 
+from services.scanner.matching.finding import Matches
 from services.scanner.records import Package
-from tests.unit.scanner.samples import GOOD, UNCOVERED, evaluated, facts, messages, rule
+from tests.unit.scanner.samples import AS_OF, GOOD, UNCOVERED, evaluated, facts, messages, rule
 
 UNAVAILABLE = rule("vulnerabilities", "vulnerability_data_unavailable")
 CRITICALS = rule(
@@ -65,6 +66,19 @@ def test_a_release_without_data_is_told_as_engine_tells_it() -> None:
         "Cannot perform CVE scan OS/distro packages"
     )
     assert row.trigger_id == "149bf2e8839f951a91d0915bce5cd2f5"  # as recorded from Engine
+
+
+def test_a_release_whose_support_has_ended_is_told_with_the_reason_and_accepted_as_without() -> (
+    None
+):
+    old = facts(distro="debian", distro_version="9", packages=(GOOD,))
+    ended = Matches("samples", "debian:9", AS_OF, unavailable="support ended on 2022-06-30")
+    gone = Matches("samples", "debian:9", unavailable="no data")
+
+    (row,) = evaluated(old, UNAVAILABLE, known=ended).rows
+    (without,) = evaluated(old, UNAVAILABLE, known=gone).rows
+    assert row.message == f"{without.message}: support ended on 2022-06-30"
+    assert row.trigger_id == without.trigger_id
 
 
 def test_an_image_of_a_known_release_without_any_package_is_not_clean() -> None:
