@@ -142,11 +142,12 @@ class _Writer:
 
     def _release(self, group: Group, records: int) -> int:
         ecosystem = group.ecosystem.name
-        as_of = (
+        said = (
             self._build.as_of
             or self._build.descriptor.as_of
             or self._build.stage.newest.get(ecosystem, 0)
         )
+        as_of = min(said, self._build.now)  # a wrong year must not keep it fresh for ever
         return self._add_release(
             group.name, ecosystem, as_of, ecosystem in self._build.whole, records
         )

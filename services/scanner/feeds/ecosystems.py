@@ -35,9 +35,14 @@ class Ecosystem(msgspec.Struct, frozen=True):
     """Pattern of what stands behind the ecosystem's name; its groups are the release's numbers."""
     numbers: int = 0
     """How many numbers of VERSION_ID name a release; 0: it has none and rolls."""
+    vendors: tuple[str, ...] = ()
+    """How an RPM begins to say that it is the distributor's own, in small letters."""
 
 
+_RED_HAT = r"enterprise_linux:(\d+)(?:\.\d+)?(?:::.*)?"
 _SUSE = r"Linux Enterprise (?:Server|Module for [^:]+?) (\d+)(?: SP(\d+)|\.(\d+))?"
+_SUSES = ("suse", "opensuse")
+_NO_VENDOR = ("", "(none)")
 
 ECOSYSTEMS = (
     Ecosystem("Debian", "deb", "deb", True, "debian", r"(\d+)", 1),
@@ -45,14 +50,12 @@ ECOSYSTEMS = (
     Ecosystem("Alpine", "apk", "apk", True, "alpine", r"v(\d+)\.(\d+)", 2),
     Ecosystem("Wolfi", "apk", "apk", True, "wolfi"),
     Ecosystem("Chainguard", "apk", "apk", True, "chainguard"),
-    Ecosystem(
-        "Red Hat", "rpm", "rpm", False, "rhel", r"enterprise_linux:(\d+)(?:\.\d+)?(?:::.*)?", 1
-    ),
-    Ecosystem("AlmaLinux", "rpm", "rpm", False, "almalinux", r"(\d+)", 1),
-    Ecosystem("Rocky Linux", "rpm", "rpm", True, "rocky", r"(\d+)", 1),
-    Ecosystem("SUSE", "rpm", "rpm", True, "sles", _SUSE, 2),
-    Ecosystem("openSUSE", "rpm", "rpm", True, "opensuse-leap", r"Leap (\d+)\.(\d+)", 2),
-    Ecosystem("openSUSE", "rpm", "rpm", True, "opensuse-tumbleweed", "Tumbleweed"),
+    Ecosystem("Red Hat", "rpm", "rpm", False, "rhel", _RED_HAT, 1, ("red hat",)),
+    Ecosystem("AlmaLinux", "rpm", "rpm", False, "almalinux", r"(\d+)", 1, ("almalinux",)),
+    Ecosystem("Rocky Linux", "rpm", "rpm", True, "rocky", r"(\d+)", 1, ("rocky",)),
+    Ecosystem("SUSE", "rpm", "rpm", True, "sles", _SUSE, 2, _SUSES),
+    Ecosystem("openSUSE", "rpm", "rpm", True, "opensuse-leap", r"Leap (\d+)\.(\d+)", 2, _SUSES),
+    Ecosystem("openSUSE", "rpm", "rpm", True, "opensuse-tumbleweed", "Tumbleweed", 0, _SUSES),
     Ecosystem("PyPI", "pypi", "python"),
     Ecosystem("npm", "semver", "npm"),
     Ecosystem("Go", "golang", "go-module"),
@@ -105,6 +108,14 @@ def group_of_image(facts: ImageFacts) -> Group | None:
             if one.numbers == 0 or (numbers and all(number.isdecimal() for number in numbers)):
                 return Group(_name(one, numbers), one)
     return None
+
+
+def is_of_another_vendor(package: Package, group: Group | None) -> bool:
+    """An RPM that says who made it, and it was not the distributor of `group`: EPEL's, or one of
+    a shop's own. Debian's and Alpine's packages do not say it."""
+    vendors = group.ecosystem.vendors if group else ()
+    made_by = package.origin.strip().casefold()
+    return bool(vendors) and made_by not in _NO_VENDOR and not made_by.startswith(vendors)
 
 
 def languages() -> Iterator[Group]:

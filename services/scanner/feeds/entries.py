@@ -44,11 +44,11 @@ def entry_of(record: Record, entry: Affected, group: Group) -> Entry | None:
         ranges=ranges,
         versions=entry.versions,
         paid=group.paid,
-        unimportant=is_unimportant(entry),
+        unimportant=group.ecosystem.name == "Debian" and is_unimportant(entry),
         scores=scores,
         rating=Severity.UNKNOWN if scores else rating_of(record, entry),
         published=milliseconds(record.published),
-        module=_module(record, ranges) if group.ecosystem.scheme == "rpm" else PLAIN,
+        module=_module(record, entry, ranges) if group.ecosystem.scheme == "rpm" else PLAIN,
     )
 
 
@@ -74,9 +74,10 @@ def _with_epoch(text: str, epoch: str) -> str:
     return f"{epoch}:{text}" if epoch and text not in {START, "*"} and ":" not in text else text
 
 
-def _module(record: Record, ranges: Iterable[Events]) -> str:
+def _module(record: Record, entry: Affected, ranges: Iterable[Events]) -> str:
     """The stream stands in the summary alone: `Important: nodejs:22 security update`."""
-    if not any(_MODULAR.search(text) for events in ranges for _, text in events):
+    versions = (*entry.versions, *(text for events in ranges for _, text in events))
+    if not any(map(_MODULAR.search, versions)):
         return PLAIN
     summary = record.summary if isinstance(record.summary, str) else ""
     streams = set(_STREAM.findall(summary.partition(": ")[2]))

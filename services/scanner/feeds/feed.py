@@ -16,6 +16,7 @@ from services.scanner.feeds.ecosystems import (
     Group,
     asked_as,
     group_of_image,
+    is_of_another_vendor,
     languages,
     normal_name,
 )
@@ -82,6 +83,7 @@ class Feed:
             )
         }
         self._hits = lru_cache(maxsize=100_000)(self._look_up)
+        self._named = lru_cache(maxsize=20_000)(self._names)
         self._score = lru_cache(maxsize=20_000)(self._score_of)
 
     @classmethod
@@ -105,14 +107,15 @@ class Feed:
         asked = {one.ecosystem.package_type: one for one in languages()}
         if group is not None:
             asked[group.ecosystem.package_type] = group
+        owners = self._owners(facts, group)
         findings: list[Finding] = []
         uncovered: list[Package] = []
         for package in facts.packages:
-            if release and package.owner and package.type not in OS_PACKAGES:
+            if package.owner in owners and package.type not in OS_PACKAGES:
                 continue  # its fixes are the distributor's: what owns it is asked about
             about = asked.get(package.type)
             told = self._of(package, about)
-            if not told.covered:
+            if not told.covered or is_of_another_vendor(package, about):
                 uncovered.append(package)
             if about is not None:
                 findings += _findings(package, about, told.hits)
@@ -124,6 +127,26 @@ class Feed:
             findings=tuple(findings),
             uncovered=tuple(uncovered),
         )
+
+    def _owners(self, facts: ImageFacts, group: Group | None) -> frozenset[str]:
+        """Packages by whose records all that they brought is judged: those that the distributor's
+        records name. A package that was built elsewhere they never heard of."""
+        if group is None or group.name not in self._releases:
+            return frozenset()
+        wanted = {one.owner for one in facts.packages if one.owner}
+        return frozenset(
+            one.name
+            for one in facts.packages
+            if one.name in wanted
+            and one.type == group.ecosystem.package_type
+            and not is_of_another_vendor(one, group)
+            and self._named(group, normal_name(group.ecosystem, asked_as(one, group.ecosystem)[0]))
+        )
+
+    def _names(self, group: Group, name: str) -> bool:
+        release = self._releases[group.name]
+        query = "SELECT 1 FROM packages WHERE release = ? AND name = ?"
+        return self._db.execute(query, (release.id, name)).fetchone() is not None
 
     def _of(self, package: Package, group: Group | None) -> _Told:
         if group is None or group.name not in self._releases:
@@ -231,7 +254,10 @@ def _subject_to(known: Known, rung: int, stream: str) -> Iterator[tuple[Vulnerab
 
 
 def _concerns(span: Span, stream: str) -> bool:
-    """Streams of a module have versions of their own; a stream that is not said may be any."""
+    """Streams of a module have versions of their own; a stream that is not said may be any, and
+    what affects every version is about all of them."""
+    if (span.low, span.high, span.module) == (0, OPEN, PLAIN):
+        return True
     if PLAIN in (span.module, stream) or SOME_MODULE in (span.module, stream):
         return (span.module == PLAIN) == (stream == PLAIN)
     return span.module == stream

@@ -153,7 +153,7 @@ def _vulnerability(subject: str, entries: Sequence[Entry], rungs: dict[str, int]
     exact = [one for one in entries if one.own or len(one.subjects) == 1]
     own_scores = _scores(exact)
     scores = own_scores or _scores(entries)
-    unimportant = any(one.unimportant for one in deciding)
+    unimportant = all(one.unimportant for one in deciding)
     severity = severity_of(scores) if scores else max(one.rating for one in entries)
     return Vulnerability(
         id=subject,

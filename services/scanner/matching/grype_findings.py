@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from services.scanner.feeds.ecosystems import ECOSYSTEMS, group_of_image
+from services.scanner.feeds.ecosystems import ECOSYSTEMS, group_of_image, is_of_another_vendor
 from services.scanner.feeds.versions import BadVersion, parse_version
 from services.scanner.matching.finding import Finding, Matches, Score, Severity
 from services.scanner.matching.grype_answer import Answer, Fix, Match, Vulnerability
@@ -46,7 +46,7 @@ def read_findings(
     named = group_of_image(facts)
     group = named.name if named else f"{facts.distro}:{facts.distro_version}"
     as_of = None if release is None else min(built, release.captured or built)
-    covered = _Coverage(database, release)
+    covered = _Coverage(database, release, facts)
     return Matches(
         data=data,
         group=group,
@@ -71,8 +71,14 @@ def _unavailable(release: Release | None, group: str, as_of: int | None) -> str:
 class _Coverage:
     """Whether Grype's silence about a package means that nothing is known against it."""
 
-    def __init__(self, database: GrypeDatabase, release: Release | None) -> None:
+    def __init__(self, database: GrypeDatabase, release: Release | None, facts: ImageFacts) -> None:
+        group = group_of_image(facts)
         self._kinds = frozenset(release.kinds) if release else frozenset()
+        self._own = frozenset(
+            one.name
+            for one in facts.packages
+            if one.type in self._kinds and not is_of_another_vendor(one, group)
+        )
         self._ecosystems = frozenset(one.type for one in database.ecosystems)
         self._renamed = database.renamed
         self._by_cpe = database.by_cpe
@@ -81,8 +87,8 @@ class _Coverage:
         if not _comparable(package):
             return False
         if package.type in OS_PACKAGES:
-            return package.type in self._kinds
-        if package.owner and self._kinds:
+            return package.type in self._kinds and package.name in self._own
+        if package.owner in self._own:
             return True  # its fixes are the distributor's: what owns it is asked about
         if self._renamed.get(package.type, package.type) in self._ecosystems:
             return True

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from services.scanner.feeds.ecosystems import group_of_image, is_of_another_vendor
 from services.scanner.records import OS_PACKAGES, UNKNOWN_DISTRO, ImageFacts, Package
 
 SCHEMA = {
@@ -24,7 +25,7 @@ def write_sbom(facts: ImageFacts) -> bytes:
     artifacts = [_artifact(number, one) for number, one in enumerate(facts.packages)]
     document: dict[str, Any] = {
         "artifacts": artifacts,
-        "artifactRelationships": list(_ownership(facts.packages)),
+        "artifactRelationships": list(_ownership(facts)),
         "source": {"id": "image", "name": "image", "version": "", "type": "file", "metadata": {}},
         "distro": _distro(facts),
         "descriptor": {"name": "syft", "version": "1.18.1"},
@@ -95,10 +96,15 @@ _METADATA: Mapping[str, tuple[str, Callable[[Package], dict[str, Any]]]] = {
 }
 
 
-def _ownership(packages: tuple[Package, ...]) -> Iterator[dict[str, str]]:
-    """What a distribution's package brought: Grype judges it by that package."""
-    owners = {one.name: number for number, one in enumerate(packages) if one.type in OS_PACKAGES}
-    for number, package in enumerate(packages):
+def _ownership(facts: ImageFacts) -> Iterator[dict[str, str]]:
+    """What a distribution's own package brought: Grype judges it by that package."""
+    group = group_of_image(facts)
+    owners = {
+        one.name: number
+        for number, one in enumerate(facts.packages)
+        if one.type in OS_PACKAGES and not is_of_another_vendor(one, group)
+    }
+    for number, package in enumerate(facts.packages):
         owner = owners.get(package.owner) if package.owner else None
         if owner is not None and owner != number:
             yield {

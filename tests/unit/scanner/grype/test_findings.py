@@ -114,16 +114,23 @@ def test_data_is_as_old_as_what_it_was_built_of(database: GrypeDatabase) -> None
 def test_all_of_a_known_release_and_of_known_languages_is_covered(
     database: GrypeDatabase,
 ) -> None:
-    for image in ("debian-12", "alpine-3.20", "rhel-9", "rocky-9", "python", "owned"):
+    for image in ("debian-12", "alpine-3.20", "rhel-9", "python", "owned"):
         assert findings_of(database, image).uncovered == (), image
+    rocky = [
+        msgspec.structs.replace(one, origin="Rocky Enterprise Software Foundation")
+        for one in facts_of("rocky-9").packages  # recorded with Red Hat's own packages
+    ]
+    facts = changed("rocky-9", packages=tuple(rocky))
+    assert read(answer("rocky-9"), facts, database).uncovered == ()
 
 
 def test_what_a_distributions_package_brought_is_covered_with_it(database: GrypeDatabase) -> None:
+    owner = package(type="deb", name="ruby-rails", version="1-1", source_version="1-1")
     owned = package(type="gem", owner="ruby-rails")
-    facts = changed("debian-12", packages=(*facts_of("debian-12").packages, owned))
+    facts = changed("debian-12", packages=(*facts_of("debian-12").packages, owner, owned))
     assert read(answer("debian-12"), facts, database).uncovered == ()
-    facts = changed("debian-13", packages=(owned,))
-    assert read(answer("debian-13"), facts, database).uncovered == (owned,)
+    facts = changed("debian-13", packages=(owner, owned))
+    assert read(answer("debian-13"), facts, database).uncovered == (owner, owned)
 
 
 @pytest.mark.parametrize(
@@ -222,3 +229,12 @@ def test_an_answer_about_packages_that_are_not_there_is_not_taken(
 ) -> None:
     with pytest.raises(ValueError, match="package 1 of 0"):
         read(answer("debian-12"), changed("debian-12", packages=()), database)
+
+
+def test_of_an_rpm_of_another_vendor_silence_says_nothing_nor_of_what_it_brought(
+    database: GrypeDatabase,
+) -> None:
+    epels = package(type="rpm", name="epels", version="1-1", origin="Fedora Project")
+    owned = package(type="gem", owner="epels")
+    facts = changed("rhel-9", packages=(*facts_of("rhel-9").packages, epels, owned))
+    assert read(answer("rhel-9"), facts, database).uncovered == (epels, owned)

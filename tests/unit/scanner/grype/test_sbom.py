@@ -82,3 +82,16 @@ def test_text_of_an_image_cannot_make_another_document_of_it() -> None:
     assert [one["name"] for one in written["artifacts"]] == [hostile.name]
     assert written["distro"]["id"] == "debian"
     assert list(written)[-1] == "schema"
+
+
+def test_what_an_rpm_of_another_vendor_brought_is_judged_by_itself() -> None:
+    epels = Package("epels", "1-1", "rpm", "epels", "1-1", origin="Fedora Project")
+    own = Package("ours", "1-1", "rpm", "ours", "1-1", origin="Red Hat, Inc.")
+    brought = (
+        Package("jinja2", "3.0", "python", "jinja2", "3.0", owner="epels"),
+        Package("requests", "2.0", "python", "requests", "2.0", owner="ours"),
+    )
+    written = json.loads(write_sbom(changed("rhel-9", packages=(epels, own, *brought))))
+    assert [(one["parent"], one["child"]) for one in written["artifactRelationships"]] == [
+        ("1", "3")
+    ]
