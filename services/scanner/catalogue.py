@@ -14,7 +14,7 @@ import msgspec
 from services.scanner.analysis.analyses import Analyses
 from services.scanner.analysis.manifest import is_index, read_manifest
 from services.scanner.records import AnalysisFailed, AnalysisStatus, Event, EventType, Image
-from services.scanner.store import events, images
+from services.scanner.store import events, images, queue
 from services.scanner.store.database import Database
 from services.scanner.v1.refusals import Refusal, registry_refusal
 from services.scanner.v1.wire import deletion
@@ -231,7 +231,7 @@ def _write(
             now=now,
         )
     elif again:
-        images.analyse_again(
+        queue.analyse_again(
             connection,
             digest=digest,
             repository=reference.repository,

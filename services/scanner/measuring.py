@@ -8,7 +8,7 @@ import msgspec
 
 from services.scanner.matching.port import VulnerabilityData
 from services.scanner.metrics import Measured, ScannerMetrics
-from services.scanner.store import images, outbox, size
+from services.scanner.store import images, outbox, queue, size
 from services.scanner.store.database import Database
 from shared.ports.clock import Clock
 
@@ -56,7 +56,7 @@ class Measuring:
 
 
 def _stored(connection: sqlite3.Connection, *, now: int) -> Measured:
-    oldest = images.oldest_wait(connection)
+    oldest = queue.oldest_wait(connection)
     return Measured(
         images=images.counts(connection),
         oldest_seconds=None if oldest is None else max(0, now - oldest) / 1000,

@@ -16,7 +16,7 @@ from services.scanner.feeds.folder import FeedFolder
 from services.scanner.feeds.importing import import_records
 from services.scanner.feeds.state import Imported
 from services.scanner.records import ImageFacts
-from services.scanner.store import images
+from services.scanner.store import images, queue
 from services.scanner.store.database import open_database
 from shared.domain.reference import ImageReference
 from tests.bench.processes import children, cpu_seconds, peak_mib, resident_mib
@@ -188,9 +188,9 @@ def _analysed(connection: Any, image: Known, facts: bytes) -> None:
         now=now,
     )
     images.add_tag(connection, digest=image.digest, fulltag=image.tag, now=now)
-    begun = images.claim(connection, now=now)
+    begun = queue.claim(connection, now=now)
     assert begun is not None
-    assert images.finish(connection, begun, facts=facts, now=now)
+    assert queue.finish(connection, begun, facts=facts, now=now)
 
 
 async def checked(server: Scanner, known: Iterable[Known], *, at_a_time: int = 1) -> list[float]:

@@ -16,7 +16,7 @@ from services.scanner.analysis.analyst import Analyst
 from services.scanner.announcing import Announcements
 from services.scanner.metrics import Analysed, ScannerMetrics
 from services.scanner.records import AnalysisFailed, AnalysisStatus, Image, ImageFacts
-from services.scanner.store import images
+from services.scanner.store import queue
 from services.scanner.store.database import Database, StoreFailed
 from shared.ports.clock import Clock
 
@@ -53,7 +53,7 @@ class Analyses:
     async def working(self, count: int) -> AsyncIterator[None]:
         """Work from here to the end of the block; what is in flight then stays queued."""
         await self._analyst.clear()
-        waiting = await self._database.run(images.requeue)
+        waiting = await self._database.run(queue.requeue)
         if waiting:
             log.info("analyses resumed", extra={"waiting": waiting})
         workers = [
@@ -70,7 +70,7 @@ class Analyses:
         while True:
             self._waiting.clear()
             try:
-                image = await self._database.run(images.claim, now=self._clock.now())
+                image = await self._database.run(queue.claim, now=self._clock.now())
                 if image is not None:
                     self._waiting.set()  # another may wait; we cleared what it was told by
                     await self._analyse(image)
@@ -130,9 +130,9 @@ class Analyses:
         now: int,
     ) -> bool:
         if facts is None:
-            counts = images.fail(connection, image, reason=reason, now=now)
+            counts = queue.fail(connection, image, reason=reason, now=now)
         else:
-            counts = images.finish(connection, image, facts=facts, now=now)
+            counts = queue.finish(connection, image, facts=facts, now=now)
         if counts:
             status = AnalysisStatus.FAILED if facts is None else AnalysisStatus.ANALYZED
             self._announcements.analysed(connection, image, status=status, now=now)

@@ -1,23 +1,14 @@
-"""Images in the database: the state machine not_analyzed -> analyzing -> analyzed | failed.
+"""Images in the database: found, added, forgotten. How they are analysed: queue.py.
 
-The table is the queue: what is not_analyzed waits, oldest first, what nobody asked for behind all
-else. Each function is one transaction on the connection that `Database.run` gives it.
+Each function is one transaction on the connection that `Database.run` gives it.
 """
 
 import sqlite3
 
 import msgspec
 
-from services.scanner.records import (
-    FACTS_VERSION,
-    AnalysisStatus,
-    EventType,
-    Image,
-    Metadata,
-    Tag,
-)
-from services.scanner.store import events
-from services.scanner.store.packed import pack, unpack
+from services.scanner.records import AnalysisStatus, Image, Metadata, Tag
+from services.scanner.store.packed import unpack
 
 USED_TO = 3_600_000
 """ms: so exactly is it kept when an image was used last. A check writes nothing otherwise."""
@@ -32,7 +23,7 @@ _ALL = (
 def find(connection: sqlite3.Connection, digest: str) -> Image | None:
     """The image of a digest."""
     row = connection.execute(f"{_ALL} WHERE digest = ?", (digest,)).fetchone()
-    return _image(connection, row) if row else None
+    return image_of(connection, row) if row else None
 
 
 def of_id(connection: sqlite3.Connection, image_id: str) -> list[Image]:
@@ -40,7 +31,7 @@ def of_id(connection: sqlite3.Connection, image_id: str) -> list[Image]:
     rows = connection.execute(
         f"{_ALL} WHERE image_id = ? ORDER BY created_at DESC, digest LIMIT 10", (image_id,)
     ).fetchall()
-    return [_image(connection, row) for row in rows]
+    return [image_of(connection, row) for row in rows]
 
 
 def newest_of_tag(connection: sqlite3.Connection, fulltag: str) -> Image | None:
@@ -49,7 +40,7 @@ def newest_of_tag(connection: sqlite3.Connection, fulltag: str) -> Image | None:
         f"{_ALL} JOIN tags USING (digest) WHERE fulltag = ? ORDER BY detected_at DESC LIMIT 1",
         (fulltag,),
     ).fetchone()
-    return _image(connection, row) if row else None
+    return image_of(connection, row) if row else None
 
 
 def page(
@@ -66,7 +57,7 @@ def page(
         " ORDER BY created_at DESC, digest DESC LIMIT ?",
         (*place, status, limit),
     ).fetchall()
-    return [_image(connection, row) for row in rows]
+    return [image_of(connection, row) for row in rows]
 
 
 def counts(connection: sqlite3.Connection) -> dict[str, int]:
@@ -127,90 +118,6 @@ def add_tag(connection: sqlite3.Connection, *, digest: str, fulltag: str, now: i
     connection.execute("UPDATE images SET unasked = 0 WHERE digest = ? AND unasked", (digest,))
 
 
-def analyse_again(
-    connection: sqlite3.Connection,
-    *,
-    digest: str,
-    repository: str,
-    dockerfile: bytes | None,
-    now: int,
-) -> None:
-    """Queue an image once more; an analysis that is running no longer counts."""
-    connection.execute(
-        "UPDATE images SET status = ?, attempt = attempt + 1, repository = ?, queued_at = ?,"
-        " last_updated = ?, dockerfile = coalesce(?, dockerfile) WHERE digest = ?",
-        (AnalysisStatus.NOT_ANALYZED, repository, now, now, dockerfile, digest),
-    )
-
-
-def claim(connection: sqlite3.Connection, *, now: int) -> Image | None:
-    """The image that waits longest, now analysing; None when none waits."""
-    row = connection.execute(
-        "UPDATE images SET status = ?, last_updated = ? WHERE digest ="
-        " (SELECT digest FROM images WHERE status = ?"
-        " ORDER BY unasked, queued_at, last_used DESC, rowid LIMIT 1)"
-        " RETURNING *",
-        (AnalysisStatus.ANALYZING, now, AnalysisStatus.NOT_ANALYZED),
-    ).fetchone()
-    return _image(connection, row) if row else None
-
-
-def finish(connection: sqlite3.Connection, image: Image, *, facts: bytes, now: int) -> bool:
-    """The analysis of `image` ended well; False when it no longer counts."""
-    metadata = msgspec.json.decode(facts, type=Metadata)
-    done = connection.execute(
-        "UPDATE images SET status = ?, unasked = 0, analyzed_at = ?, last_updated = ?, facts = ?,"
-        " facts_version = ?, metadata = ?, judged_by = NULL WHERE digest = ? AND attempt = ?",
-        (
-            AnalysisStatus.ANALYZED,
-            *(now, now),
-            pack(facts),
-            FACTS_VERSION,
-            msgspec.json.encode(metadata),
-            *(image.digest, image.attempt),
-        ),
-    ).rowcount
-    if done:
-        connection.execute("DELETE FROM matches WHERE digest = ?", (image.digest,))
-    return bool(done)
-
-
-def fail(connection: sqlite3.Connection, image: Image, *, reason: str, now: int) -> bool:
-    """The analysis of `image` failed; leaves one event a tag. False: it no longer counts."""
-    done = connection.execute(
-        "UPDATE images SET status = ?, unasked = 0, last_updated = ?"
-        " WHERE digest = ? AND attempt = ?",
-        (AnalysisStatus.FAILED, now, image.digest, image.attempt),
-    ).rowcount
-    if not done:
-        return False
-    for tag in tags(connection, image.digest):
-        events.add(
-            connection,
-            kind=EventType.ANALYSIS_FAILED,
-            fulltag=tag.fulltag,
-            digest=image.digest,
-            details={"msg": reason},
-            now=now,
-        )
-    return True
-
-
-def requeue(connection: sqlite3.Connection) -> int:
-    """At the start: what a former process was analysing waits again, and behind all else what
-    was analysed for facts of an older version. How many wait in all."""
-    connection.execute(
-        "UPDATE images SET status = ? WHERE status = ?",
-        (AnalysisStatus.NOT_ANALYZED, AnalysisStatus.ANALYZING),
-    )
-    connection.execute(
-        "UPDATE images SET status = ?, unasked = 1, attempt = attempt + 1"
-        " WHERE status = ? AND facts_version < ?",
-        (AnalysisStatus.NOT_ANALYZED, AnalysisStatus.ANALYZED, FACTS_VERSION),
-    )
-    return counts(connection).get(AnalysisStatus.NOT_ANALYZED, 0)
-
-
 def delete(connection: sqlite3.Connection, digest: str) -> bool:
     """Forget an image with all that belongs to it, its events too."""
     connection.execute("DELETE FROM events WHERE digest = ?", (digest,))
@@ -228,7 +135,7 @@ def outdated(
         " ORDER BY last_used DESC, digest DESC LIMIT ?",
         (*place, AnalysisStatus.ANALYZED, data, limit),
     ).fetchall()
-    return [_image(connection, row) for row in rows]
+    return [image_of(connection, row) for row in rows]
 
 
 def judged(connection: sqlite3.Connection, image: Image, *, data: str) -> None:
@@ -250,15 +157,6 @@ def forget_unused(connection: sqlite3.Connection, *, before: int | None, limit: 
     return sum(delete(connection, row["digest"]) for row in rows)
 
 
-def oldest_wait(connection: sqlite3.Connection) -> int | None:
-    """Since when the image waits that somebody submitted first (ms since the epoch)."""
-    (queued,) = connection.execute(
-        "SELECT min(queued_at) FROM images WHERE status = ? AND NOT unasked",
-        (AnalysisStatus.NOT_ANALYZED,),
-    ).fetchone()
-    return None if queued is None else int(queued)
-
-
 def tags(connection: sqlite3.Connection, digest: str) -> tuple[Tag, ...]:
     """The tags it was submitted under, the oldest first."""
     rows = connection.execute(
@@ -268,7 +166,8 @@ def tags(connection: sqlite3.Connection, digest: str) -> tuple[Tag, ...]:
     return tuple(Tag(row["fulltag"], row["detected_at"]) for row in rows)
 
 
-def _image(connection: sqlite3.Connection, row: sqlite3.Row) -> Image:
+def image_of(connection: sqlite3.Connection, row: sqlite3.Row) -> Image:
+    """The image of a row of the table, with its tags."""
     metadata = row["metadata"]
     return Image(
         digest=row["digest"],

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from services.scanner.records import AnalysisStatus, EventType
-from services.scanner.store import events, images, policies
+from services.scanner.store import events, images, policies, queue
 from services.scanner.store.database import open_database
 from shared.domain.errors import InvalidSettings
 from tests.unit.scanner.samples import FACTS
@@ -93,7 +93,7 @@ async def test_images_are_taken_oldest_first_and_once(tmp_path: Path) -> None:
     async with open_database(tmp_path) as database:
         for number in (2, 1, 3):
             await database.run(add, f"sha256:{number}", now=number)
-        taken = [await database.run(images.claim, now=9) for _ in range(4)]
+        taken = [await database.run(queue.claim, now=9) for _ in range(4)]
 
     assert [one.digest if one else None for one in taken] == [
         "sha256:1",
@@ -106,14 +106,14 @@ async def test_images_are_taken_oldest_first_and_once(tmp_path: Path) -> None:
 async def test_the_end_of_an_analysis_that_was_asked_anew_does_not_count(tmp_path: Path) -> None:
     async with open_database(tmp_path) as database:
         await database.run(add)
-        first = await database.run(images.claim, now=2)
+        first = await database.run(queue.claim, now=2)
         assert first is not None
         await database.run(
-            images.analyse_again, digest=DIGEST, repository="r/a", dockerfile=None, now=3
+            queue.analyse_again, digest=DIGEST, repository="r/a", dockerfile=None, now=3
         )
 
-        assert not await database.run(images.finish, first, facts=msgspec.json.encode(FACTS), now=4)
-        assert not await database.run(images.fail, first, reason="late", now=4)
+        assert not await database.run(queue.finish, first, facts=msgspec.json.encode(FACTS), now=4)
+        assert not await database.run(queue.fail, first, reason="late", now=4)
         found = await database.run(images.find, DIGEST)
         assert found is not None
         assert found.status is AnalysisStatus.NOT_ANALYZED
@@ -124,11 +124,11 @@ async def test_kept_failures_are_bounded(tmp_path: Path) -> None:
         await database.run(add)
         for number in range(events.KEPT + 20):
             await database.run(
-                images.analyse_again, digest=DIGEST, repository="r/a", dockerfile=None, now=number
+                queue.analyse_again, digest=DIGEST, repository="r/a", dockerfile=None, now=number
             )
-            image = await database.run(images.claim, now=number)
+            image = await database.run(queue.claim, now=number)
             assert image is not None
-            await database.run(images.fail, image, reason=f"reason {number}", now=number)
+            await database.run(queue.fail, image, reason=f"reason {number}", now=number)
         found = await database.run(
             events.page, kinds=[*EventType], fulltag=None, offset=0, limit=10_000
         )

@@ -5,7 +5,7 @@ import sqlite3
 import msgspec
 
 from services.scanner.records import Image
-from services.scanner.store import images
+from services.scanner.store import images, queue
 from services.scanner.store.database import Database
 from tests.unit.scanner.samples import FACTS
 
@@ -43,10 +43,10 @@ def analyse(
 ) -> None:
     """Submitted and analysed."""
     submit(connection, digest, now=now)
-    claimed = images.claim(connection, now=now)
+    claimed = queue.claim(connection, now=now)
     assert claimed is not None
     assert claimed.digest == digest
-    assert images.finish(connection, claimed, facts=facts, now=now)
+    assert queue.finish(connection, claimed, facts=facts, now=now)
 
 
 async def found(database: Database, digest: str) -> Image:

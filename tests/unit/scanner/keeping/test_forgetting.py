@@ -12,7 +12,7 @@ import pytest
 from services.scanner.forgetting import DAY, Forgetting, Keep
 from services.scanner.metrics import ScannerMetrics
 from services.scanner.records import AnalysisStatus
-from services.scanner.store import images, outbox, size
+from services.scanner.store import images, outbox, queue, size
 from services.scanner.store.database import Database, open_database
 from shared.runtime.metrics import Metrics
 from tests.fakes.clock import START, FakeClock
@@ -97,7 +97,7 @@ async def test_days_of_0_keep_for_ever(store: Store) -> None:
 
 async def test_what_waits_or_is_being_analysed_stays_however_old_and_large(store: Store) -> None:
     await store.database.run(submit, digest_of(1), now=1)
-    await store.database.run(images.claim, now=1)
+    await store.database.run(queue.claim, now=1)
     await store.database.run(submit, digest_of(2), now=2)
 
     await store.forget(days=1, most=1)
@@ -133,9 +133,9 @@ async def test_what_is_too_much_goes_least_recently_used_first_and_the_file_shri
 async def test_all_that_belongs_to_an_image_goes_with_it(store: Store) -> None:
     digest = digest_of(1)
     await store.database.run(submit, digest, now=1)
-    image = await store.database.run(images.claim, now=1)
+    image = await store.database.run(queue.claim, now=1)
     assert image is not None
-    await store.database.run(images.fail, image, reason="no", now=1)
+    await store.database.run(queue.fail, image, reason="no", now=1)
 
     await store.forget(days=1)
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.scanner.records import AnalysisStatus, EventType
-from services.scanner.store import events, images, policies
+from services.scanner.store import events, images, policies, queue
 from services.scanner.store.database import open_database
 from services.scanner.store.schema import SCHEMA_VERSION
 from tests.unit.scanner.keeping.kept import found
@@ -44,8 +44,8 @@ async def test_what_was_analysed_waits_for_an_analysis_behind_what_people_wait_f
     write_version_1(tmp_path, images=IMAGES)
 
     async with open_database(tmp_path) as database:
-        waiting = await database.run(images.requeue)
-        taken = [await database.run(images.claim, now=99) for _ in range(4)]
+        waiting = await database.run(queue.requeue)
+        taken = [await database.run(queue.claim, now=99) for _ in range(4)]
 
     assert waiting == 3
     assert [one.digest if one else None for one in taken] == [BUSY, WAITING, KNOWN, None]
@@ -56,7 +56,7 @@ async def test_an_image_that_somebody_submits_again_waits_among_the_others(tmp_p
 
     async with open_database(tmp_path) as database:
         await database.run(images.add_tag, digest=KNOWN, fulltag="registry.example/a:1", now=9)
-        first = await database.run(images.claim, now=99)
+        first = await database.run(queue.claim, now=99)
         assert first is not None
         assert first.digest == KNOWN
 
@@ -67,7 +67,7 @@ async def test_an_end_of_an_analysis_that_version_1_began_does_not_count(tmp_pat
     async with open_database(tmp_path) as database:
         image = await found(database, KNOWN)
         former = msgspec.structs.replace(image, attempt=1)
-        assert not await database.run(images.fail, former, reason="late", now=3)
+        assert not await database.run(queue.fail, former, reason="late", now=3)
         assert (await found(database, KNOWN)).status is AnalysisStatus.NOT_ANALYZED
 
 
