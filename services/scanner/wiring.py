@@ -32,6 +32,7 @@ from services.scanner.forgetting import Forgetting, Keep
 from services.scanner.judging.judges import Judges, open_judges
 from services.scanner.knowledge import Knowledge
 from services.scanner.looking import Looking
+from services.scanner.matching.by_program import ReadByProgram
 from services.scanner.matching.grype_configured import open_grype
 from services.scanner.matching.osv import OsvData
 from services.scanner.matching.port import VulnerabilityData
@@ -124,9 +125,11 @@ async def run_scanner(
             metrics=counted,
             clock=clock,
         )
-        data = await stack.enter_async_context(
+        program = version("imagegate")
+        source = await stack.enter_async_context(
             _open_data(settings, judges=judges, metrics=counted, clock=clock)
         )
+        data = ReadByProgram(source, version=program)
         catalogue = Catalogue(
             database=database,
             analyses=analyses,
@@ -158,7 +161,7 @@ async def run_scanner(
             ),
             policies=policies,
             data=data,
-            version=version("imagegate"),
+            version=program,
             user=settings.imagegate_scanner_user,
             passwords=settings.passwords,
         )

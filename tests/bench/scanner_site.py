@@ -151,8 +151,8 @@ def database_bytes(state: Path) -> int:
 
 def _judged_by(state: Path, identity: str) -> int:
     with closing(sqlite3.connect(f"file:{state}/scanner/scanner.db?mode=ro", uri=True)) as database:
-        asked = "SELECT count(*) FROM images WHERE judged_by = ?"
-        return int(database.execute(asked, (identity,)).fetchone()[0])
+        asked = "SELECT count(*) FROM images WHERE judged_by LIKE ?"
+        return int(database.execute(asked, (f"{identity}-%",)).fetchone()[0])
 
 
 def _rules(state: Path, registry: str) -> Path:

@@ -1,6 +1,7 @@
 """Imports in a process of their own, bounded in memory, gone with whoever started it."""
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterable
@@ -54,7 +55,13 @@ class Imports:
             nice=self._nice,
         )
         process = await start_confined(
-            _COMMAND, limits=self._limits, stdin=PIPE, stdout=PIPE, stderr=None
+            _COMMAND,
+            limits=self._limits,
+            # Millions of entries are sorted on the disk, beside the feed that is made of them.
+            env={"PATH": os.defpath, "SQLITE_TMPDIR": str(self.folder)},
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=None,
         )
         try:
             return await _followed(process, order, progress)

@@ -6,6 +6,7 @@ question is answered with `Failed`, and a question whose judge died is asked onc
 
 import asyncio
 import logging
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -91,6 +92,7 @@ class Judges:
         process = await start_confined(
             self._command,
             limits=Limits(address_space=_MEMORY),
+            env={"PATH": os.defpath},
             stdin=PIPE,
             stdout=PIPE,
             stderr=None,

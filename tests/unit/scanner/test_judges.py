@@ -47,6 +47,10 @@ def endless() -> Evaluate:
     )
 
 
+def environment(process: int) -> bytes:
+    return Path(f"/proc/{process}/environ").read_bytes()
+
+
 def children() -> set[int]:
     """Processes of ours that run a judge."""
     found = set()
@@ -149,3 +153,13 @@ async def test_no_judge_outlives_the_block() -> None:
         assert len(children()) == 2
 
     assert children() == set()
+
+
+async def test_a_judge_has_no_secret_of_the_server_in_its_environment(
+    judges: Judges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGEGATE_SCANNER_PASSWORD", "hunter2-hunter2")
+    before = children()
+    assert isinstance(await judges.ask(GOOD), Accepted)
+    (judge,) = children() - before
+    assert b"hunter2" not in environment(judge)

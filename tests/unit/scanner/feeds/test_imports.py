@@ -62,3 +62,23 @@ async def test_what_cannot_be_read_is_refused_in_its_own_words(tmp_path: Path) -
     file.write_bytes(b"PK no archive")
     with pytest.raises(FeedRefused, match=r"all\.zip"):
         await Imports(tmp_path / "feeds", memory=2 * GIB).run([file], whole=["Debian"])
+
+
+async def test_it_has_no_secret_of_the_server_in_its_environment(
+    tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGEGATE_SCANNER_PASSWORD", "hunter2-hunter2")
+    seen: list[bytes] = []
+
+    def look(*progress: object) -> None:
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                is_ours = f"PPid:\t{os.getpid()}\n" in (process / "status").read_text()
+                if is_ours and b"import_process" in (process / "cmdline").read_bytes():
+                    seen.append((process / "environ").read_bytes())
+            except OSError:
+                continue
+
+    await Imports(tmp_path / "feeds", memory=2 * GIB).run([archive], progress=look)
+    assert any(b"PATH=" in one for one in seen)
+    assert not any(b"hunter2" in one for one in seen)
