@@ -22,6 +22,7 @@ from services.scanner.feeds.feed import OpenFeed
 from services.scanner.judging.questions import (
     LENGTH,
     MAX_FRAME,
+    READY,
     Accepted,
     Answer,
     Evaluate,
@@ -134,6 +135,8 @@ def main() -> None:
     os.dup2(2, 1)  # a stray print must not stand between two answers
     feed = OpenFeed()
     decoder = msgspec.json.Decoder(Question)
+    answers.write(READY)
+    answers.flush()
     while (frame := _read_frame(questions)) is not None:
         text = msgspec.json.encode(answer(decoder.decode(frame), feed))
         if len(text) > MAX_FRAME:

@@ -1,7 +1,8 @@
 """The judges: child processes that answer one question each at a time, within a time limit.
 
 One that hangs is killed with all it started, one that died is replaced; in both cases the
-question is answered with `Failed`, and a question whose judge died is asked once more.
+question is answered with `Failed`, and a question whose judge died is asked once more. The time
+is the question's own: on a busy machine a judge may need seconds until it can read one.
 """
 
 import asyncio
@@ -9,16 +10,20 @@ import logging
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 
 from services.scanner.judging.confined import Limits, kill_group, start_confined
-from services.scanner.judging.questions import LENGTH, MAX_FRAME, Answer, Failed, Question
+from services.scanner.judging.questions import LENGTH, MAX_FRAME, READY, Answer, Failed, Question
 
 log = logging.getLogger(__name__)
 
+START_SECONDS = 60.0
+"""Until a judge says that it is there."""
+
+JUDGE = (sys.executable, "-P", "-m", "services.scanner.judging.judge")
 _MEMORY = 2 * 1024**3
 _answers = msgspec.json.Decoder(Answer)
 
@@ -36,11 +41,12 @@ class Judges:
         count: int,
         seconds: float,
         replaced: Callable[[], None] = lambda: None,
+        command: Sequence[str] = JUDGE,
     ) -> None:
         """`replaced` hears of each judge that hung or died over a question."""
         self._seconds = seconds
         self._replaced = replaced
-        self._command = [sys.executable, "-P", "-m", "services.scanner.judging.judge"]
+        self._command = command
         self._free: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
         for _ in range(count):
             self._free.put_nowait(None)
@@ -98,6 +104,11 @@ class Judges:
             stderr=None,
         )
         self._running.add(process)
+        try:
+            await _there(process)
+        except BaseException:
+            await self._end(process)
+            raise
         return process
 
     async def _end(self, process: Process) -> None:
@@ -111,13 +122,25 @@ async def open_judges(
     count: int,
     seconds: float,
     replaced: Callable[[], None] = lambda: None,
+    command: Sequence[str] = JUDGE,
 ) -> AsyncIterator[Judges]:
     """Judges that are gone at the end."""
-    judges = Judges(count=count, seconds=seconds, replaced=replaced)
+    judges = Judges(count=count, seconds=seconds, replaced=replaced, command=command)
     try:
         yield judges
     finally:
         await judges.close()
+
+
+async def _there(process: Process) -> None:
+    """Returns once it reads questions. Raises _JudgeDied."""
+    if process.stdout is None:
+        raise _JudgeDied
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await process.stdout.readexactly(len(READY))
+    except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
+        raise _JudgeDied from error
 
 
 async def _exchange(process: Process, frame: bytes) -> Answer:

@@ -15,6 +15,8 @@ from services.scanner.records import ImageFacts
 
 MAX_FRAME = 64 * 1024**2
 LENGTH = struct.Struct(">I")
+READY = LENGTH.pack(0)
+"""What a judge says first: it reads questions."""
 
 
 class Evaluate(msgspec.Struct, frozen=True, tag="evaluate"):

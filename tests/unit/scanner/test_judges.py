@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.scanner.judging.judges import Judges, open_judges
+from services.scanner.judging.judges import JUDGE, Judges, open_judges
 from services.scanner.judging.questions import (
     Accepted,
     Evaluate,
@@ -95,6 +96,19 @@ async def test_a_question_that_takes_too_long_fails_and_the_next_one_is_answered
         assert answer.problem_type == "EvaluationTimeout"
         assert children().isdisjoint(before)
         assert isinstance(await judges.ask(GOOD), Accepted)
+
+
+async def test_the_time_of_a_question_begins_when_its_judge_can_read_it() -> None:
+    late = ("/bin/sh", "-c", f"sleep 5; exec {shlex.join(JUDGE)}")
+    async with open_judges(count=1, seconds=4.0, command=late) as judges:
+        assert isinstance(await judges.ask(GOOD), Accepted)
+
+
+async def test_a_judge_that_cannot_be_started_is_told() -> None:
+    async with open_judges(count=1, seconds=20.0, command=("/bin/false",)) as judges:
+        answer = await judges.ask(GOOD)
+        assert isinstance(answer, Failed)
+        assert answer.problem_type == "EvaluationCrashed"
 
 
 async def test_a_judge_that_died_is_replaced_unseen(judges: Judges) -> None:
