@@ -8,10 +8,16 @@ import msgspec
 
 from services.scanner.bundles.problems import Problem
 from services.scanner.bundles.shapes import WrittenSelection
-from shared.domain.reference import ImageReference, parse_reference
+from shared.domain.reference import DEFAULT_HOST, ImageReference, parse_reference
 
 _EXACT = {"digest": re.compile(r"sha256:[0-9a-f]{64}"), "id": re.compile(r"[0-9a-f]{64}")}
 _FORMS = {"digest": "sha256: and 64 hex digits", "id": "64 hex digits"}
+_CHARACTERS = {
+    "registry": re.compile(r"[a-z0-9.:*\[\]-]+"),
+    "repository": re.compile(r"[a-z0-9._/*-]+"),
+    "tag": re.compile(r"[A-Za-z0-9._*-]+"),
+}
+"""What names of images are made of, and `*`: an entry with anything else is for no image."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -76,6 +82,21 @@ def selection_problems(entry: WrittenSelection, where: str) -> Iterator[Problem]
             yield _problem(f"an empty {name} matches nothing", where)
         elif text.strip().startswith("regexp:"):
             yield _problem(f"{name} {text!r}: regular expressions are not taken here", where)
+        elif not _CHARACTERS[name].fullmatch(text):
+            yield _problem(f"{name} {text!r} is no {name} of any image", where)
+    yield from _of_docker_hub(entry, where)
+
+
+def _of_docker_hub(entry: WrittenSelection, where: str) -> Iterator[Problem]:
+    """Its images have several names, and are judged by one: others would never match."""
+    if entry.registry == "index.docker.io":
+        yield _problem(f"registry {entry.registry!r} is called {DEFAULT_HOST} here", where)
+    elif entry.registry == DEFAULT_HOST and not set("/*") & set(entry.repository):
+        yield _problem(
+            f"repository {entry.repository!r} of {DEFAULT_HOST} is called "
+            f"library/{entry.repository} here",
+            where,
+        )
 
 
 def _problem(what: str, where: str) -> Problem:

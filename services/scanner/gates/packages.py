@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 
 from services.scanner.feeds.ecosystems import Scheme
 from services.scanner.feeds.versions import BadVersion, parse_version
-from services.scanner.gates.params import Param, Values, exact, one_of
+from services.scanner.gates.params import Param, Values, exact, one_of, package_name
 from services.scanner.gates.trigger import CannotEvaluate, Hit, Sight, Trigger
 from services.scanner.records import Package, os_packages
 
-_NAME = Param(exact, required=True)
+_NAME = Param(package_name, required=True)
 _VERSION = Param(exact)
 """Empty: any."""
 _SCHEMES: Mapping[str, Scheme] = {"apk": "apk", "deb": "deb", "rpm": "rpm"}

@@ -15,10 +15,12 @@ Values = Mapping[str, Any]
 """A rule's parameters by name, read. Those that are not given are not there."""
 
 MAX_PORT = 65_535
+MAX_SCORE = 10
 _UNITS = {"": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "tb": 1024**4}
 _SIZE = re.compile(r"([0-9]{1,15})([kmgt]b)?")
 _SCORE = re.compile(r"-?([0-9]{1,3}(\.[0-9]{0,6})?|\.[0-9]{1,6})")
 _NUMBER = re.compile(r"[0-9]{1,6}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
 class Param(msgspec.Struct, frozen=True):
@@ -57,8 +59,8 @@ def whole_number(text: str) -> int:
 
 def score(text: str) -> float:
     """A decimal number. (Engine takes an empty text for one, too, and then fails on it.)"""
-    if not _SCORE.fullmatch(text.strip()):
-        raise ValueError("must be a number such as 7.5")
+    if not _SCORE.fullmatch(text.strip()) or float(text) > MAX_SCORE:
+        raise ValueError(f"must be a number such as 7.5, at most {MAX_SCORE}")
     return float(text)
 
 
@@ -91,6 +93,21 @@ def exact(text: str) -> str:
     if text != text.strip():
         raise ValueError("must not have spaces around it")
     return text
+
+
+def package_name(text: str) -> str:
+    """Of one package: no package has a name with a space or a comma in it."""
+    if re.search(r"[\s,]", exact(text)):
+        raise ValueError("must be one name: write a rule for each package")
+    return text
+
+
+def vulnerability_ids(text: str) -> tuple[str, ...]:
+    """Ids with commas between them. Anything else would never be found, silently."""
+    found = names(text)
+    if not all(map(_ID.fullmatch, found)):
+        raise ValueError("must be ids with commas between them: CVE-2021-44228,GHSA-jfh8-c2jp-5v3q")
+    return found
 
 
 def path_pattern(text: str) -> re.Pattern[str]:

@@ -8,10 +8,10 @@ from services.scanner.gates.params import (
     Param,
     Values,
     boolean,
-    names,
     one_of,
     path_pattern,
     score,
+    vulnerability_ids,
     whole_number,
 )
 from services.scanner.gates.trigger import Hit, Sight, Trigger
@@ -28,6 +28,10 @@ from services.scanner.matching.finding import Finding, Severity
 from services.scanner.records import OS_PACKAGES
 
 _COMPARISON = Param(one_of(*ORDERED))
+_NEVER: Mapping[tuple[str, Severity], str] = {
+    (">", Severity.CRITICAL): "nothing is more than critical",
+    ("<", Severity.UNKNOWN): "nothing is less than unknown",
+}
 
 
 def _vulnerable_package(sight: Sight, values: Values) -> Iterator[Hit]:
@@ -89,6 +93,10 @@ def _package_problem(values: Values) -> str:
     for name in ("severity", *SCORES):
         if (name in values) != (f"{name}_comparison" in values):
             return f"{name} and {name}_comparison must be given together"
+    if "severity" in values:
+        found = (values["severity_comparison"], values["severity"])
+        if found in _NEVER:
+            return f"such a rule finds nothing: {_NEVER[found]}"
     if "max_days_since_fix" in values and not values.get("fix_available"):
         return "max_days_since_fix means something only with fix_available true"
     return ""
@@ -117,6 +125,9 @@ VULNERABILITIES: Mapping[str, Trigger] = {
     "vulnerability_data_unavailable": Trigger(data_unavailable),
     "blacklist": Trigger(
         _blacklist,
-        {"vulnerability_ids": Param(names, required=True), "vendor_only": Param(boolean)},
+        {
+            "vulnerability_ids": Param(vulnerability_ids, required=True),
+            "vendor_only": Param(boolean),
+        },
     ),
 }

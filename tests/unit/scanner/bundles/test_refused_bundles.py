@@ -110,6 +110,53 @@ def test_what_is_no_json_object_is_no_bundle(text: bytes) -> None:
             "name must not have spaces around it",
         ),
         (
+            rule("packages", "blacklist", name="telnetd, openssh-server"),
+            "ParameterValueInvalidError",
+            "name must be one name",
+        ),
+        (
+            rule("packages", "required_package", name="dumb init"),
+            "ParameterValueInvalidError",
+            "name must be one name",
+        ),
+        (
+            rule("vulnerabilities", "blacklist", vulnerability_ids="CVE-2099-1000 CVE-2099-1001"),
+            "ParameterValueInvalidError",
+            "ids with commas between them",
+        ),
+        (
+            rule("vulnerabilities", "blacklist", vulnerability_ids="CVE\u20112099\u20111000"),
+            "ParameterValueInvalidError",
+            "ids with commas between them",
+        ),
+        (
+            rule("vulnerabilities", "package", **(PACKAGE | {"severity_comparison": ">"})),
+            "ParameterValueInvalidError",
+            "nothing is more than critical",
+        ),
+        (
+            rule(
+                "vulnerabilities",
+                "package",
+                package_type="os",
+                severity="unknown",
+                severity_comparison="<",
+            ),
+            "ParameterValueInvalidError",
+            "nothing is less than unknown",
+        ),
+        (
+            rule(
+                "vulnerabilities",
+                "package",
+                package_type="os",
+                cvss_v3_base_score="75",
+                cvss_v3_base_score_comparison=">=",
+            ),
+            "ParameterValueInvalidError",
+            "at most 10",
+        ),
+        (
             rule("vulnerabilities", "blacklist", vulnerability_ids="CVE-1,,CVE-2"),
             "ParameterValueInvalidError",
             "none of them empty",
@@ -247,6 +294,7 @@ def changed(bundle: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 ITEM = {"id": "w1", "gate": "packages", "trigger_id": "x"}
 BY_ID = {"type": "id", "value": "1" * 64}
 IMAGE = {"id": "i1", "registry": "*", "repository": "*", "image": BY_ID}
+HUB = IMAGE | {"registry": "docker.io"}
 
 
 @pytest.mark.parametrize(
@@ -261,6 +309,17 @@ IMAGE = {"id": "i1", "registry": "*", "repository": "*", "image": BY_ID}
         ("blacklisted_images", [IMAGE | {"image": {"type": "name", "value": "*"}}], "'name'"),
         ("blacklisted_images", [IMAGE | {"repository": ""}], "empty repository"),
         ("blacklisted_images", [IMAGE | {"registry": "regexp:.*"}], "regular expressions"),
+        ("blacklisted_images", [HUB | {"repository": "nginx"}], "library/nginx"),
+        ("blacklisted_images", [HUB | {"registry": "index.docker.io"}], "is called docker.io"),
+        ("blacklisted_images", [IMAGE | {"registry": "https://registry.example"}], "no registry"),
+        ("blacklisted_images", [IMAGE | {"registry": "Registry.example"}], "no registry"),
+        ("blacklisted_images", [IMAGE | {"repository": "team/App"}], "no repository"),
+        ("blacklisted_images", [IMAGE | {"repository": "team/app "}], "no repository"),
+        ("blacklisted_images", [IMAGE | {"repository": "team/app:1.0"}], "no repository"),
+        ("blacklisted_images", [IMAGE | {"image": {"type": "tag", "value": "1, 2"}}], "no tag"),
+        ("mappings.0.repository", "team/?pp", "no repository"),
+        ("mappings.0.image", {"type": "tag", "value": "[0-9].0"}, "no tag"),
+        ("mappings.0.image", {"type": "tag", "value": "sha256:" + "d" * 64}, "no tag"),
         ("whitelisted_images", [IMAGE | {"expires_on": "2030-01-01"}], "expires_on"),
         ("whitelisted_images", [IMAGE | {"policy_id": "x"}], "policy_id"),
         ("trusted_images", [], "trusted_images"),
