@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 PACE = 0.25
 """Seconds between two: the intake has four a second judged anew, and lets the rest of more lie."""
-LOOK_AGAIN = 5.0
+LOOK_AGAIN = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 """Seconds after a failure, doubled each time."""
 LIFE = 86_400_000

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 5.0
 RETRY = 60.0
-"""Seconds until what failed is tried again."""
+"""Seconds until what goes on failing is tried again; the first time at the next look."""
 GIVE_UP = 20
 """Failures in one round after which it is the data that is broken, not the images."""
 
@@ -51,16 +51,17 @@ class Renewal:
     async def run(self, *, look_again: float = LOOK_AGAIN, retry: float = RETRY) -> None:
         """For ever."""
         tried = ""
-        rest = 0.0
+        rest = pause = 0.0
         while True:
             try:
                 state = await self._data.state()
-                if state.identity != tried or rest <= 0:
-                    if state.as_of is None and state.identity != tried:
-                        why = state.problem or "there is no vulnerability data"
-                        log.error("images are not evaluated anew: %s", why)
-                    tried = state.identity
-                    rest = retry if await self.once(state) else 0.0
+                another = state.identity != tried
+                if another:
+                    tried, pause = state.identity, 0.0
+                    _say_if_there_is_none(state)
+                if another or rest <= 0:
+                    failed = await self.once(state)
+                    rest = pause = min(2 * pause or look_again, retry) if failed else 0.0
             except (StoreFailed, MatchingFailed) as error:
                 log.error("images cannot be evaluated anew: %s", error)
             except Exception:
@@ -130,3 +131,9 @@ class Renewal:
         found = {one: await self._database.run(policies.find, one) for _, one in asked}
         named = ((fulltag, found[policy_id]) for fulltag, policy_id in sorted(asked))
         return [(fulltag, policy) for fulltag, policy in named if policy is not None]
+
+
+def _say_if_there_is_none(state: DataState) -> None:
+    if state.as_of is None:
+        why = state.problem or "there is no vulnerability data"
+        log.error("images are not evaluated anew: %s", why)

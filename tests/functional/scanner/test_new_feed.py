@@ -25,7 +25,7 @@ from tests.functional.scanner.processes import free_port
 from tests.house import eventually, pod, review_of
 
 IMAGE = debian_image(BASE_FILES, NETBASE)
-PATIENCE = 150.0
+PATIENCE = 60.0
 TURNED = "user.checks.tag.policy_evaluation.update"
 SECRET = "a-password-for-notices"
 
