@@ -39,11 +39,24 @@ _RELEASE_PACKAGES: Mapping[str, frozenset[str]] = {
     "oraclelinux-release": frozenset({"ol"}),
     "fedora-release-common": frozenset({"fedora"}),
     "system-release": frozenset({"amzn"}),
+    "sles-release": frozenset({"sles"}),
+    "openSUSE-release": frozenset({"opensuse-leap", "opensuse-tumbleweed"}),
     "photon-release": frozenset({"photon"}),
     "azurelinux-release": frozenset({"azurelinux"}),
     "mariner-release": frozenset({"mariner"}),
 }
 """The package that brings os-release, and whose it is."""
+
+_UBUNTUS_BASE_FILES = {
+    "14.04": "7",
+    "16.04": "9",
+    "18.04": "10",
+    "20.04": "11",
+    "22.04": "12",
+    "24.04": "13",
+}
+"""Debian's number, of which Ubuntu made its own base-files; releases in between share them."""
+_BY_TWO_NUMBERS = ("alpine", "opensuse-leap", "sles")
 
 _LINE = re.compile(r"\s*([A-Z_]+)=(.*)")
 _LEADING = re.compile(r"(?:[0-9]+:)?([0-9]+)(?:\.([0-9]+))?")
@@ -142,10 +155,9 @@ def _of_release_packages(packages: Iterable[Package], distro: str, version: str)
 def _of_base_files(package: Package, distro: str, version: str) -> Iterator[str]:
     """Debian's has the release's number, Ubuntu's has `ubuntu` in it."""
     of_ubuntu = "ubuntu" in package.version
-    fits = _same_release(package.version, version, distro)
-    if distro in ("debian", "ubuntu") and (
-        of_ubuntu != (distro == "ubuntu") or (distro == "debian" and not fits)
-    ):
+    number = version if distro == "debian" else _UBUNTUS_BASE_FILES.get(version, "")
+    fits = _same_release(package.version, number, distro)
+    if distro in ("debian", "ubuntu") and (of_ubuntu != (distro == "ubuntu") or not fits):
         yield _of_another(package, distro, version)
 
 
@@ -157,11 +169,11 @@ def _of_another(package: Package, distro: str, version: str) -> str:
 
 
 def _same_release(package: str, version: str, distro: str) -> bool:
-    """By the first number, for Alpine by two; an os-release without a number fits all."""
+    """By the first number, for some by two; an os-release without a number fits all."""
     ours, theirs = _LEADING.match(version), _LEADING.match(package)
     if ours is None or theirs is None:
         return ours is None
-    return ours.groups() == theirs.groups() if distro == "alpine" else ours[1] == theirs[1]
+    return ours.groups() == theirs.groups() if distro in _BY_TWO_NUMBERS else ours[1] == theirs[1]
 
 
 def _named(text: bytes) -> tuple[str, str]:

@@ -49,6 +49,13 @@ def _semver(text: str) -> versions.SemverVersion:
     return versions.SemverVersion(text)
 
 
+def _maven(text: str) -> versions.MavenVersion:
+    """Any text is one, but for what Syft writes where there is none, and what was left open."""
+    if text.casefold() == "unknown" or "${" in text:
+        raise BadVersion(text)
+    return versions.MavenVersion(text)
+
+
 _APK = re.compile(
     r"(?P<numbers>\d+(?:\.\d+)*)(?P<letter>[a-z]?)"
     r"(?P<suffixes>(?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)\d*)*)(?:-r(?P<revision>\d+))?"
@@ -108,7 +115,7 @@ _PARSERS: Mapping[Scheme, Callable[[str], Any]] = {
     "semver": _semver,
     "golang": _golang,
     "gem": versions.RubygemsVersion,
-    "maven": versions.MavenVersion,
+    "maven": _maven,
     "composer": versions.ComposerVersion,
     "nuget": versions.NugetVersion,
 }

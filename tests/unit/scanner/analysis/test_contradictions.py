@@ -47,6 +47,13 @@ def said(
         ("debian", "8", "base-files", "8+deb8u11", STATUS),
         ("debian", "", "base-files", "13.3", STATUS),
         ("ubuntu", "22.04", "base-files", "12ubuntu4.6", STATUS),
+        ("ubuntu", "18.04", "base-files", "10.1ubuntu2.11", STATUS),
+        ("ubuntu", "20.04", "base-files", "11ubuntu5.8", STATUS),
+        ("ubuntu", "24.04", "base-files", "13ubuntu10.3", STATUS),
+        ("ubuntu", "25.10", "base-files", "14ubuntu3", STATUS),
+        ("sles", "15.6", "sles-release", "15.6-150600.37.2", RPMDB),
+        ("opensuse-leap", "15.5", "openSUSE-release", "15.5-lp155.286.1", RPMDB),
+        ("opensuse-tumbleweed", "20240301", "openSUSE-release", "20240301-1.1", RPMDB),
         ("kali", "2024.1", "base-files", "1:2024.1.0", STATUS),
         ("alpine", "3.20.3", "alpine-release", "3.20.3-r0", INSTALLED),
         ("alpine", "3.21.0_alpha20240807", "alpine-release", "3.21.0_alpha20240807-r0", INSTALLED),
@@ -107,17 +114,21 @@ def test_a_database_without_an_os_release_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("distro", "version", "name", "package"),
+    ("distro", "version", "name", "package", "database"),
     [
-        ("debian", "11", "base-files", "12.4+deb12u15"),
-        ("debian", "12", "base-files", "12ubuntu4.6"),
-        ("ubuntu", "22.04", "base-files", "12.4+deb12u15"),
+        ("debian", "11", "base-files", "12.4+deb12u15", STATUS),
+        ("debian", "12", "base-files", "12ubuntu4.6", STATUS),
+        ("ubuntu", "22.04", "base-files", "12.4+deb12u15", STATUS),
+        ("ubuntu", "22.04", "base-files", "13ubuntu10.3", STATUS),
+        ("ubuntu", "24.04", "base-files", "12ubuntu4.6", STATUS),
+        ("sles", "15.6", "sles-release", "15.7-150700.28.1", RPMDB),
+        ("opensuse-leap", "15.5", "openSUSE-release", "15.6-lp156.386.1", RPMDB),
     ],
 )
 def test_the_package_of_another_release_is_told(
-    distro: str, version: str, name: str, package: str
+    distro: str, version: str, name: str, package: str, database: Database
 ) -> None:
-    assert said(distro, version, artifact(name, package, STATUS)) == (
+    assert said(distro, version, artifact(name, package, database), databases=(database,)) == (
         f"The image says that it is {distro} {version} but has {name} {package}, which is of "
         "another release",
     )

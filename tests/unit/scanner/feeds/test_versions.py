@@ -66,7 +66,7 @@ def test_rpm_says_the_same() -> None:
         *(("nuget", text) for text in ("", "x")),
         *(("composer", text) for text in ("", "dev-master")),
         *(("gem", text) for text in ("", "x y")),
-        ("maven", ""),
+        *(("maven", text) for text in ("", "UNKNOWN", "${project.version}")),
     ],
 )
 def test_a_text_that_is_no_version_is_said_to_be_none(scheme: Scheme, text: str) -> None:
