@@ -181,6 +181,13 @@ def _say(settings: FeedSettings) -> Console:
     """Standard error, on which it stands first which folder this is about."""
     said = Console(stderr=True)
     said.print(plain(f"the feed in {settings.feeds}", limit=1000), soft_wrap=True)
+    if settings.imagegate_scanner_vulnerabilities == "grype":
+        said.print(
+            "the scanner here does not read it: IMAGEGATE_SCANNER_VULNERABILITIES=grype has Grype "
+            "asked, whose database `grype db update` or `grype db import` bring",
+            style="yellow",
+            soft_wrap=True,
+        )
     return said
 
 

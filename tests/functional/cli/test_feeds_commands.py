@@ -279,3 +279,12 @@ async def test_status_tells_of_grype_where_the_scanner_asks_grype(
 async def test_without_the_grype_that_was_named_status_says_so(desk: Desk, tmp_path: Path) -> None:
     ran = await desk("status", IMAGEGATE_SCANNER_VULNERABILITIES="grype", PATH=str(tmp_path))
     assert (ran.code, "grype" in ran.err) == (2, True)
+
+
+async def test_who_gives_records_to_a_scanner_that_asks_grype_is_told(
+    desk: Desk, tmp_path: Path
+) -> None:
+    file = tmp_path / "all.zip"
+    file.write_bytes(dump(debian(1)))
+    ran = await desk("import", str(file), IMAGEGATE_SCANNER_VULNERABILITIES="grype")
+    assert (ran.code, "the scanner here does not read it" in ran.err) == (0, True), ran.err

@@ -192,3 +192,10 @@ async def test_a_scanner_without_grype_says_where_to_get_it(
 ) -> None:
     with pytest.raises(InvalidSettings, match="no grype on PATH"):
         await open_scanner(path=str(tmp_path), imagegate_scanner_vulnerabilities="grype")
+
+
+async def test_records_that_grype_does_not_read_are_not_fetched(
+    open_scanner: Open, fake: FakeGrype, cache: Path
+) -> None:
+    with pytest.raises(InvalidSettings, match=r"IMAGEGATE_SCANNER_SYNC is set, .* unset one"):
+        await opened(open_scanner, fake, cache, imagegate_scanner_sync=("Debian",))
