@@ -19,6 +19,8 @@ from tests.unit.scanner.feeds.osv import (
     uncovered,
 )
 
+RHEL = "Red Hat:enterprise_linux:9::"
+
 
 @pytest.mark.parametrize(
     ("installed", "is_affected"),
@@ -52,6 +54,55 @@ def test_an_epoch_is_compared_before_all_else(tmp_path: Path) -> None:
 
     assert ids(feed, "debian:12", package("zlib", "9.9-1")) == ["CVE-2099-1000"]
     assert ids(feed, "debian:12", package("zlib", "1:1.2.13.dfsg-2")) == []
+
+
+def test_what_is_numbered_otherwise_than_its_source_is_compared_by_the_source(
+    tmp_path: Path,
+) -> None:
+    """dmsetup is 2:1.02.185-2, built of lvm2 2.03.16-2, which the records are about."""
+    entry = affected("Debian:12", "lvm2", "introduced 0", "fixed 2.03.16-3")
+    feed = feed_of(tmp_path, record("DEBIAN-CVE-2099-1000", entry))
+
+    def found(source_version: str) -> list[str]:
+        one = package("dmsetup", "2:1.02.185-2", source="lvm2", source_version=source_version)
+        return ids(feed, "debian:12", one)
+
+    assert found("2.03.16-2") == ["CVE-2099-1000"]
+    assert found("2.03.16-3") == []
+
+
+@pytest.mark.parametrize(
+    ("release", "type_", "ecosystem", "another"),
+    [
+        ("alpine:3.22.1", "apk", "Alpine:v3.22", "Alpine:v3.21"),
+        ("ubuntu:22.04", "deb", "Ubuntu:22.04:LTS", "Ubuntu:22.10"),
+        ("rhel:9.4", "rpm", f"{RHEL}baseos", "Red Hat:enterprise_linux:8::baseos"),
+        ("almalinux:9.4", "rpm", "AlmaLinux:9", "AlmaLinux:8"),
+        ("rocky:9.4", "rpm", "Rocky Linux:9", "Rocky Linux:8"),
+        (
+            "sles:15.7",
+            "rpm",
+            "SUSE:Linux Enterprise Server 15 SP7",
+            "SUSE:Linux Enterprise Server 15 SP6",
+        ),
+        ("opensuse-leap:15.6", "rpm", "openSUSE:Leap 15.6", "openSUSE:Leap 15.5"),
+    ],
+)
+def test_what_another_release_says_is_nothing_to_this_one(
+    tmp_path: Path, release: str, type_: str, ecosystem: str, another: str
+) -> None:
+    feed = feed_of(
+        tmp_path,
+        record("CVE-2099-1000", affected(ecosystem, "bad", "introduced 0", "fixed 1-r1")),
+        record("CVE-2099-1001", affected(another, "bad", "introduced 0", "fixed 3-r1")),
+        record("CVE-2099-1002", affected(another, "bad", "introduced 0", "fixed 1-r1")),
+    )
+
+    def found(version: str) -> list[str]:
+        return ids(feed, release, package("bad", version, type_))
+
+    assert found("0-r1") == ["CVE-2099-1000"]
+    assert found("2-r1") == []
 
 
 def test_only_the_images_own_release_counts(tmp_path: Path) -> None:
@@ -172,6 +223,26 @@ def test_a_fix_that_ubuntu_sells_is_none_for_everybody(tmp_path: Path) -> None:
     assert ids(feed, "ubuntu:22.04", package("fips", "1")) == []
 
 
+def test_who_has_the_fix_that_everybody_gets_is_not_held_to_the_one_that_is_sold(
+    tmp_path: Path,
+) -> None:
+    """Pro had it first; then it came for all, in a later version."""
+    feed = feed_of(
+        tmp_path,
+        record(
+            "UBUNTU-CVE-2099-1000",
+            affected("Ubuntu:22.04:LTS", "vips", "introduced 0", "fixed 8.12.1-1ubuntu0.2"),
+            affected(
+                "Ubuntu:Pro:22.04:LTS", "vips", "introduced 0", "fixed 8.12.1-1ubuntu0.1~esm1"
+            ),
+        ),
+    )
+
+    (found,) = findings(feed, "ubuntu:22.04", package("vips", "8.12.1-1"))
+    assert found.fixed == "8.12.1-1ubuntu0.2"
+    assert ids(feed, "ubuntu:22.04", package("vips", "8.12.1-1ubuntu0.2")) == []
+
+
 @pytest.mark.parametrize(
     ("priority", "severity"),
     [
@@ -199,9 +270,6 @@ def test_ubuntus_priority_counts_where_there_is_no_score(
 
     found = findings(feed, "ubuntu:24.04", package("bad", "1-1"))
     assert [one.severity for one in found] == [severity, Severity.HIGH]
-
-
-RHEL = "Red Hat:enterprise_linux:9::"
 
 
 @pytest.mark.parametrize(
