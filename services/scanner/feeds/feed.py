@@ -20,23 +20,21 @@ from services.scanner.feeds.ecosystems import (
     languages,
     normal_name,
 )
-from services.scanner.feeds.known import (
-    OPEN,
-    PLAIN,
-    SOME_MODULE,
-    Known,
-    Span,
-    Vulnerability,
-    decode_known,
-)
+from services.scanner.feeds.known import Known, Vulnerability, decode_known
 from services.scanner.feeds.lifecycle import ended_before
 from services.scanner.feeds.links import link_to
 from services.scanner.feeds.schema import open_read
 from services.scanner.feeds.scoring import severity_of
 from services.scanner.feeds.state import FeedError
+from services.scanner.feeds.subject import stream_of, subject_to
 from services.scanner.feeds.versions import BadVersion
 from services.scanner.matching.finding import Finding, Matches, Score, Severity
 from services.scanner.records import OS_PACKAGES, ImageFacts, Package
+
+MAX_FINDINGS = 100_000
+"""Of one image: ten times what the largest that people build have."""
+_KEPT_HITS = 100_000
+"""Some 30 MB: a version of a kernel alone has thousands, and an image may list any versions."""
 
 _scores = msgspec.msgpack.Decoder(tuple[Score, ...]).decode
 
@@ -83,6 +81,7 @@ class Feed:
             )
         }
         self._hits = lru_cache(maxsize=100_000)(self._look_up)
+        self._held = 0
         self._named = lru_cache(maxsize=20_000)(self._names)
         self._score = lru_cache(maxsize=20_000)(self._score_of)
 
@@ -101,7 +100,7 @@ class Feed:
         self._db.close()
 
     def match(self, facts: ImageFacts) -> Matches:
-        """All that it says of an image."""
+        """All that it says of an image. Raises FeedError for more than anybody can read."""
         group = group_of_image(facts)
         release = self._releases.get(group.name) if group else None
         asked = {one.ecosystem.package_type: one for one in languages()}
@@ -119,6 +118,11 @@ class Feed:
                 uncovered.append(package)
             if about is not None:
                 findings += _findings(package, about, told.hits)
+            if len(findings) > MAX_FINDINGS:
+                raise FeedError(
+                    f"more than {MAX_FINDINGS} vulnerabilities in one image: its list of packages "
+                    "is not that of an image that people build"
+                )
         return Matches(
             data=self.identity,
             group=group.name if group else f"{facts.distro}:{facts.distro_version}",
@@ -154,7 +158,7 @@ class Feed:
         name, version = asked_as(package, group.ecosystem)
         if not name:
             return _NOTHING
-        return self._hits(group, normal_name(group.ecosystem, name), version, _stream(package))
+        return self._hits(group, normal_name(group.ecosystem, name), version, stream_of(package))
 
     def _look_up(self, group: Group, name: str, version: str, stream: str) -> _Told:
         release = self._releases[group.name]
@@ -169,7 +173,11 @@ class Feed:
             rung = known.rung(group.ecosystem.scheme, version)
         except BadVersion:
             return _NOTHING
-        hits = tuple(self._hit(group, *one) for one in _subject_to(known, rung, stream))
+        hits = tuple(self._hit(group, *one) for one in subject_to(known, rung, stream))
+        self._held += len(hits)
+        if self._held > _KEPT_HITS:
+            self._held = len(hits)
+            self._hits.cache_clear()
         return _Told(doubt is None, hits)
 
     def _hit(self, group: Group, found: Vulnerability, fixed: str | None) -> _Hit:
@@ -220,15 +228,6 @@ def _unavailable(group: Group | None, release: _Release | None) -> str:
     return ""
 
 
-def _stream(package: Package) -> str:
-    """The module's stream that a package is of: `nodejs:18`."""
-    if package.module:
-        return ":".join(package.module.split(":")[:2])
-    return (
-        SOME_MODULE if ".module+el" in package.version or ".module_el" in package.version else PLAIN
-    )
-
-
 def _findings(package: Package, group: Group, hits: Iterable[_Hit]) -> Iterator[Finding]:
     for hit in hits:
         yield Finding(
@@ -243,30 +242,3 @@ def _findings(package: Package, group: Group, hits: Iterable[_Hit]) -> Iterator[
             published=hit.published,
             fix_published=hit.fix_published,
         )
-
-
-def _subject_to(known: Known, rung: int, stream: str) -> Iterator[tuple[Vulnerability, str | None]]:
-    """Each, and the version without it."""
-    for one in known.vulnerabilities:
-        spans = [span for span in one.spans if _concerns(span, stream)]
-        if any(span.holds(rung) for span in spans):
-            yield one, _fix(known, spans, rung)
-
-
-def _concerns(span: Span, stream: str) -> bool:
-    """Streams of a module have versions of their own; a stream that is not said may be any, and
-    what affects every version is about all of them."""
-    if (span.low, span.high, span.module) == (0, OPEN, PLAIN):
-        return True
-    if PLAIN in (span.module, stream) or SOME_MODULE in (span.module, stream):
-        return (span.module == PLAIN) == (stream == PLAIN)
-    return span.module == stream
-
-
-def _fix(known: Known, spans: list[Span], rung: int) -> str | None:
-    """The first version from here on that is in none of the spans."""
-    while holding := [span.high for span in spans if span.holds(rung)]:
-        if OPEN in holding:
-            return None
-        rung = max(holding)
-    return known.version_at(rung)
