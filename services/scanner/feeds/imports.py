@@ -33,7 +33,7 @@ class Imports:
 
     def __init__(self, folder: Path, *, memory: int, nice: int = 0) -> None:
         self.folder = folder
-        self._limits = Limits(address_space=memory)
+        self._limits = Limits(address_space=memory, network=False)
         self._nice = nice
 
     async def run(

@@ -97,7 +97,7 @@ class Judges:
             await self._end(former)
         process = await start_confined(
             self._command,
-            limits=Limits(address_space=_MEMORY),
+            limits=Limits(address_space=_MEMORY, network=False),
             env={"PATH": os.defpath},
             stdin=PIPE,
             stdout=PIPE,

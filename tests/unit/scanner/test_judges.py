@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def endless() -> Evaluate:
 
 def environment(process: int) -> bytes:
     return Path(f"/proc/{process}/environ").read_bytes()
+
+
+def network(process: int | str) -> str:
+    return os.readlink(f"/proc/{process}/ns/net")
+
+
+def may_leave_the_network() -> bool:
+    command = ("unshare", "--user", "--net", "true")
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def children() -> set[int]:
@@ -177,3 +187,10 @@ async def test_a_judge_has_no_secret_of_the_server_in_its_environment(
     assert isinstance(await judges.ask(GOOD), Accepted)
     (judge,) = children() - before
     assert b"hunter2" not in environment(judge)
+
+
+async def test_a_judge_has_no_network_where_the_system_can_keep_it_away(judges: Judges) -> None:
+    before = children()
+    assert isinstance(await judges.ask(GOOD), Accepted)
+    (judge,) = children() - before
+    assert (network(judge) != network("self")) is may_leave_the_network()
