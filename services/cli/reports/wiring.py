@@ -91,7 +91,8 @@ def rules_for(image: str, file: Path | None, *, login: Path | None, plain: bool)
 
 def _own(settings: ScannerSettings, folder: Path) -> ScannerSettings:
     """As the environment tells a scanner, with the vulnerability data of the scanner that has this
-    state folder; but reached by nobody else, for one image, and telling nobody of it."""
+    state folder; but reached by nobody else, for one image, telling nobody of it, and fetching no
+    newer data."""
     return msgspec.structs.replace(
         settings,
         imagegate_state=folder,
@@ -102,6 +103,8 @@ def _own(settings: ScannerSettings, folder: Path) -> ScannerSettings:
         imagegate_scanner_user="",
         imagegate_scanner_password=Secret(""),
         imagegate_scanner_notify_url="",
+        imagegate_scanner_sync=(),
+        imagegate_scanner_grype_update_hours=0.0,
     )
 
 

@@ -94,6 +94,18 @@ async def test_what_was_analysed_before_is_judged_anew_without_another_pull(
     assert len(registry.asked("/blobs/")) > pulled
 
 
+async def test_it_fetches_no_dumps_whatever_a_scanner_here_is_told(
+    registry: FakeRegistry, tmp_path: Path
+) -> None:
+    told = {
+        "IMAGEGATE_SCANNER_SYNC": "Debian",
+        "IMAGEGATE_SCANNER_SYNC_URL": f"http://{registry.host}",
+    }
+    ran = await scan(registry, "good:1", state=tmp_path, **told)
+    assert ran.code == 0, ran
+    assert registry.asked("all.zip") == []
+
+
 @pytest.mark.parametrize("width", [40, 80])
 async def test_no_line_is_wider_than_the_terminal(
     registry: FakeRegistry, tmp_path: Path, width: int
