@@ -343,11 +343,13 @@ async def house(
     client_ca: Path | None = None,
     worker_settings: WorkerSettings = WORKER_SETTINGS,
     anchore_api: Literal["v1", "v2"] = "v1",
+    anchore_url: str = "",
 ) -> AsyncIterator[House]:
     """Everything, running, with its state in the folder `state`; `registries` are hosts of
     others that speak plain HTTP, beside its own fake one. Tags that nobody pinned may pass, unless
     `tags` or `rules` say otherwise. `client_ca`: whose certificate callers must show.
-    `anchore_api`: what the server speaks, which the worker finds out by itself."""
+    `anchore_api`: what the server speaks, which the worker finds out by itself. `anchore_url`: of
+    another server, which the worker asks in the place of the fake one."""
     backends = backends or memory_backends()
     clock = SystemClock()
     sealer = PlainSealer()
@@ -366,10 +368,10 @@ async def house(
         )
         transport = await stack.enter_async_context(
             AnchoreTransport(
-                url=anchore.url,
+                url=anchore_url or anchore.url,
                 user="admin",
                 password=anchore.password,
-                breaker=Breaker(what=f"Anchore at {anchore.url}", clock=clock),
+                breaker=Breaker(what=f"Anchore at {anchore_url or anchore.url}", clock=clock),
             )
         )
         detection = Detection(transport=transport)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from services.scanner.feeds import demonstration
+from services.scanner.feeds.folder import FeedFolder
 from tests.fakes.files import START, FakeFiles, file_server
 from tests.fakes.grype import FakeGrype, make_database
 from tests.fakes.osv import alpine, cve, debian, dump
@@ -233,6 +235,17 @@ async def test_status_without_a_feed_says_what_to_do(desk: Desk) -> None:
     ran = await desk("status")
     assert ran.code == 1
     assert "imagegate feeds sync" in ran.out
+
+
+async def test_status_of_the_demonstration_says_that_it_is_no_feed(desk: Desk) -> None:
+    demonstration.begin(FeedFolder(desk.feeds))
+    ran = await desk("status")
+    assert (ran.code, "demonstration" in ran.out) == (1, True), ran.out
+    code, report = await desk.status()
+    assert (code, len(report["problems"])) == (1, 1)
+    assert "imagegate feeds sync" in report["problems"][0]
+    await desk.synced()
+    assert (await desk.status())[0] == 0
 
 
 async def test_status_is_for_monitoring(desk: Desk) -> None:

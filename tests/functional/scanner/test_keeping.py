@@ -1,6 +1,7 @@
 """What is kept is not asked for again, and outlives a kill, a full disk and an older version."""
 
 import asyncio
+import os
 import resource
 import signal
 import sqlite3
@@ -13,16 +14,19 @@ import msgspec
 
 from services.scanner.store.database import open_database
 from services.scanner.store.schema import SCHEMA_VERSION
+from tests.bench.processes import children
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import LISTED, Client, opened_scanner
 from tests.functional.scanner.feeding import about, feed
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
-from tests.functional.scanner.processes import process
+from tests.functional.scanner.processes import free_port, process
 from tests.house import eventually
 from tests.unit.scanner.keeping.version_1 import write_version_1
 from tests.unit.scanner.samples import baseline
 
 IMAGE = debian_image(BASE_FILES, NETBASE)
+
+JUDGE = b"services.scanner.judging.judge"
 
 WRITER = """
 import asyncio, sys
@@ -57,6 +61,12 @@ def counted(folder: Path) -> int:
     return int(count)
 
 
+def judges_of(pid: int) -> list[int]:
+    """The judges that a process has started."""
+    commands = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children(pid)}
+    return [child for child, command in commands.items() if JUDGE in command]
+
+
 async def test_a_digest_that_is_known_costs_no_new_analysis_and_its_check_no_new_matching(
     registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
 ) -> None:
@@ -73,9 +83,11 @@ async def test_a_digest_that_is_known_costs_no_new_analysis_and_its_check_no_new
         for _ in range(3):
             status, body = await scanner.submit(reference, IMAGE.digest)
             assert (status, body[0]["analysis_status"]) == (200, "analyzed")
-        # The data itself is gone: what it said of this image is not.
+        # The data itself is gone, and who had it open: what it said of this image is not.
         (current,) = feeds.glob("feed-*.sqlite")
         current.write_bytes(b"")
+        for judge in judges_of(os.getpid()):
+            os.kill(judge, signal.SIGKILL)
         again = await scanner.entry(reference, IMAGE.digest)
 
     assert first["status"] == again["status"] == "fail"
@@ -164,13 +176,14 @@ async def test_a_scanner_goes_on_with_the_database_of_the_first_version(
 async def test_what_it_counts_can_be_scraped(
     registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
 ) -> None:
+    port = free_port()
     async with process(
-        tmp_path / "state", registry, fake_syft(LISTED), IMAGEGATE_HEALTH_PORT="29085"
+        tmp_path / "state", registry, fake_syft(LISTED), IMAGEGATE_HEALTH_PORT=str(port)
     ) as (scanner, _):
         await scanner.analysed(registry, IMAGE)
 
         async def scraped() -> bool:
-            async with scanner.session.get("http://127.0.0.1:29085/metrics") as answer:
+            async with scanner.session.get(f"http://127.0.0.1:{port}/metrics") as answer:
                 text = await answer.text()
             return (
                 'imagegate_scanner_analyses_total{outcome="done"} 1.0' in text
@@ -179,5 +192,5 @@ async def test_what_it_counts_can_be_scraped(
             )
 
         await eventually(scraped, within=60)
-        async with scanner.session.get("http://127.0.0.1:29085/readyz") as answer:
+        async with scanner.session.get(f"http://127.0.0.1:{port}/readyz") as answer:
             assert (await answer.json())["ready"] is True
