@@ -172,7 +172,7 @@ class _Writer:
             bad += [BadRecord(record, reason, about) for record, reason in wrong.items()]
             doubts += [f"{record}: {reason}" for record, reason in wrong.items()] or [str(error)]
             good = [entry for entry in package.entries if entry.record not in wrong]
-            known = merge(scheme, good) if wrong else Known()
+            known = _merged(scheme, good) if wrong else Known()
         return package.group, package.name, "; ".join(doubts[:3]) or None, encode_known(known)
 
     def _insert(self, rows: Iterable[tuple[str, str, str | None, bytes]]) -> None:
@@ -193,6 +193,14 @@ class _Writer:
             for row in self._db.execute(query):
                 digest.update(msgspec.msgpack.encode(row))
         return digest.hexdigest()[:32]
+
+
+def _merged(scheme: Scheme, good: list[Entry]) -> Known:
+    """Nothing where each entry is good by itself, and their versions cannot be compared."""
+    try:
+        return merge(scheme, good)
+    except BadVersion:
+        return Known()
 
 
 def _reason(scheme: Scheme, entry: Entry) -> str | None:

@@ -128,3 +128,21 @@ def test_of_an_rpm_of_another_vendor_the_distributors_silence_says_nothing(
     matches = feed.match(image(release, silent, bad))
     assert uncovered(matches) == ([] if covered else ["rpmfusion", "bad"])
     assert [one.id for one in matches.findings] == ["CVE-2099-1000"]
+
+
+def test_versions_that_nobody_can_compare_leave_their_package_uncovered_beside_a_bad_one(
+    tmp_path: Path,
+) -> None:
+    fixes = ("6", " ", "no version")
+    feed = feed_of(
+        tmp_path,
+        *(
+            record(f"GHSA-{number}", affected("NuGet", "Bad", "introduced 0", f"fixed {fix}"))
+            for number, fix in enumerate(fixes)
+        ),
+        LOG4J,
+        whole=["NuGet"],
+    )
+
+    assert uncovered(feed.match(image("debian:12", package("bad", "5", "dotnet")))) == ["bad"]
+    assert ids(feed, "debian:12", package("good", "5", "dotnet")) == []
