@@ -24,6 +24,7 @@ MAX_WAL = 64 * 1024**2
 """Bytes that the write-ahead log keeps of the disk after a checkpoint."""
 
 _FULL = (sqlite3.SQLITE_FULL,)
+_HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY = 0xFF
 """The part of an error's number that says what kind it is."""
@@ -136,6 +137,8 @@ def _trouble(error: sqlite3.DatabaseError, file: Path) -> str:
     kind = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
     if kind in _FULL:
         return f"the disk is full: {file} cannot grow; make room there, and ask again"
+    if kind in _HELD:
+        return f"another program holds {file} ({error}): end it, and ask again"
     if kind in _DAMAGED:
         return (
             f"{file} is damaged, or not the scanner's database ({error}): stop the scanner, move "

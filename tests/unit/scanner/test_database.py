@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from services.scanner.records import AnalysisStatus, EventType
 from services.scanner.store import events, images, policies, queue
-from services.scanner.store.database import open_database
+from services.scanner.store.database import StoreFailed, open_database
 from shared.domain.errors import InvalidSettings
 from tests.unit.scanner.samples import FACTS
 
@@ -50,6 +51,16 @@ async def test_two_scanners_never_share_a_folder(tmp_path: Path) -> None:
         with pytest.raises(InvalidSettings, match="another scanner uses the state folder"):
             async with open_database(tmp_path):
                 pass
+
+
+async def test_who_holds_the_file_is_told_to_let_go(tmp_path: Path) -> None:
+    async with open_database(tmp_path) as database:
+        await database.tidy(lambda connection: connection.execute("PRAGMA busy_timeout = 10"))
+        with closing(sqlite3.connect(tmp_path / "scanner.db")) as somebody:
+            somebody.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreFailed, match=r"another program holds .*scanner\.db .*end it"):
+                await database.run(add)
+        await database.run(add)
 
 
 async def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
