@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -22,6 +21,7 @@ _NAMES_BY_RELATED = re.compile(
 """Advisories that named their CVEs in `related` before the schema had `upstream`; elsewhere
 `related` names other vulnerabilities."""
 
+_EPOCH = re.compile(r"[?&]epoch=([1-9][0-9]{0,9})(?=[&#]|$)")
 _MODULAR = re.compile(r"\.module[+_]el")
 _STREAM = re.compile(r"(?<![\w.+-])([\w.+-]+:[\w.+-]+)(?![\w.+:-])")
 
@@ -64,10 +64,10 @@ def _events(events: Iterable[msgspec.Struct], epoch: str) -> Events:
 def _epoch(group: Group, entry: Affected) -> str:
     """Rocky's older records have the epoch in the purl alone: `...?distro=rocky-9&epoch=1`."""
     purl = entry.package.purl if entry.package else ""
-    if group.ecosystem.scheme != "rpm" or not isinstance(purl, str) or "epoch=" not in purl:
+    if group.ecosystem.scheme != "rpm" or not isinstance(purl, str):
         return ""
-    epoch = parse_qs(urlsplit(purl).query).get("epoch", [""])[0]
-    return epoch if epoch.isdecimal() and epoch != "0" else ""
+    epoch = _EPOCH.search(purl)
+    return epoch[1] if epoch else ""
 
 
 def _with_epoch(text: str, epoch: str) -> str:

@@ -35,7 +35,7 @@ class Stage:
 
     def __init__(self, file: Path, *, whole: frozenset[str]) -> None:
         self._whole = whole
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, int | None] = {}
         self._everywhere: list[tuple[str, str, str]] = []
         self.groups: dict[str, Group] = {}
         self.newest: dict[str, int] = {}
@@ -56,15 +56,17 @@ class Stage:
         self._db.close()
 
     def is_news(self, record: Record) -> bool:
-        """False for one that was noted already, at least as new: dumps of several ecosystems
-        share records. An older one is taken back."""
-        former = self._seen.get(record.id)
-        if former is not None and record.modified <= former:
-            return False
-        self._seen[record.id] = record.modified
-        if former is not None:
-            self._db.execute("DELETE FROM noted WHERE record = ?", (record.id,))
-            self._db.execute("DELETE FROM scores WHERE id = ?", (record.id,))
+        """False for one of which a newer was noted already: dumps of several ecosystems share
+        records. An older one is taken back; of two that are as old, or that do not say when they
+        were changed, both count."""
+        at, former = milliseconds(record.modified), self._seen.get(record.id)
+        if at is not None and former is not None:
+            if at < former:
+                return False
+            if at > former:
+                self._db.execute("DELETE FROM noted WHERE record = ?", (record.id,))
+                self._db.execute("DELETE FROM scores WHERE id = ?", (record.id,))
+        self._seen[record.id] = former if at is None else at
         return True
 
     def note(

@@ -146,3 +146,38 @@ def test_versions_that_nobody_can_compare_leave_their_package_uncovered_beside_a
 
     assert uncovered(feed.match(image("debian:12", package("bad", "5", "dotnet")))) == ["bad"]
     assert ids(feed, "debian:12", package("good", "5", "dotnet")) == []
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z"),
+        ("2026-01-01T01:00:00+02:00", "2026-01-01T00:30:00Z"),
+        ("", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00Z", "some day"),
+        ("", ""),
+    ],
+)
+def test_of_a_record_that_comes_twice_the_newer_counts_by_time_and_both_where_nobody_knows(
+    tmp_path: Path, older: str, newer: str
+) -> None:
+    fixed = record("X-1", affected("Debian:12", "bad", "introduced 0", "fixed 1"))
+    still = record("X-1", affected("Debian:12", "bad", "introduced 0"))
+    feed = feed_of(tmp_path, fixed | {"modified": older}, still | {"modified": newer})
+
+    assert ids(feed, "debian:12", package("bad", "2")) == ["X-1"]
+
+
+def test_two_records_of_one_name_and_time_both_count(tmp_path: Path) -> None:
+    one, other = (record("X-1", affected("Debian:12", name, "introduced 0")) for name in "ab")
+    feed = feed_of(tmp_path, one, other, whole=["Debian"])
+
+    assert ids(feed, "debian:12", package("a", "1"), package("b", "1")) == ["X-1", "X-1"]
+
+
+def test_a_purl_that_is_none_stops_no_import(tmp_path: Path) -> None:
+    entry = affected("Rocky Linux:9", "bad", "introduced 0", "fixed 1-2")
+    entry["package"]["purl"] = "pkg://[x?epoch=1"
+    feed = feed_of(tmp_path, record("RLSA-2099:1", entry))
+
+    assert ids(feed, "rocky:9.4", package("bad", "1:1-1", "rpm")) == ["RLSA-2099:1"]
