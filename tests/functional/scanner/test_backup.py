@@ -1,4 +1,4 @@
-"""Backup and restore of the scanner's state, by the very command that docs/operations.md names."""
+"""Backup and restore of the scanner's state, by the very commands that docs/operations.md names."""
 
 import asyncio
 import json
@@ -8,6 +8,8 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import LISTED, Client
@@ -24,15 +26,21 @@ LATER = debian_image(NETBASE)
 DOCKERFILE = b"FROM debian:12\nUSER 65532\n"
 
 
-def command(state: Path) -> list[str]:
-    """`python -c ...` of the docs, with the state folder of the test."""
-    (script,) = re.findall(r"-- python -c '(.*\.backup\(.*)'", DOCS.read_text())
-    assert STATE in script
-    return [sys.executable, "-c", script.replace(STATE, str(state))]
+async def copied(state: Path, *, back: bool = False) -> None:
+    """By the `python -c ...` of the docs, with the state folder of the test."""
+    scripts = re.findall(r"-- python -c '(.*\.backup\(.*)'", DOCS.read_text())
+    assert len(scripts) == 2
+    script = scripts[back].replace(STATE, str(state))
+    copying = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+    assert await copying.wait() == 0
 
 
+@pytest.mark.parametrize("while_it_runs", [True, False])
 async def test_a_backup_of_a_scanner_that_runs_is_put_back_as_the_docs_say(
-    registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
+    registry: FakeRegistry,
+    tmp_path: Path,
+    fake_syft: Callable[[str], str],
+    while_it_runs: bool,
 ) -> None:
     syft, state = fake_syft(LISTED), tmp_path / "state"
     policy = baseline() | {"id": "mine", "name": "Mine"}
@@ -40,19 +48,18 @@ async def test_a_backup_of_a_scanner_that_runs_is_put_back_as_the_docs_say(
         reference = await scanner.analysed(registry, IMAGE, dockerfile=DOCKERFILE)
         await push(scanner, policy)
         before = await scanner.entry(reference, IMAGE.digest)
-        copying = await asyncio.create_subprocess_exec(*command(state))
-        assert await copying.wait() == 0
+        await copied(state)
         later = await scanner.analysed(registry, LATER, "team/app:2.0")
+        if while_it_runs:
+            await copied(state, back=True)
         running.send_signal(signal.SIGTERM)
         await running.wait()
 
-    # What stands in the folder is of no use any more; only the copy is.
-    folder = state / "scanner"
-    kept = {file.name: file.read_bytes() for file in (folder / "feeds").iterdir() if file.is_file()}
-    assert kept
-    shutil.copy(state / "backup.db", folder / "scanner.db")
-    for name in ("scanner.db-wal", "scanner.db-shm"):
-        (folder / name).unlink(missing_ok=True)
+    if not while_it_runs:
+        folder = state / "scanner"
+        shutil.copy(state / "backup.db", folder / "scanner.db")
+        for name in ("scanner.db-wal", "scanner.db-shm"):
+            (folder / name).unlink(missing_ok=True)
 
     requests = len(registry.requests)
     async with process(state, registry, syft) as (scanner, _):

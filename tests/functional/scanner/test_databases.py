@@ -58,6 +58,7 @@ ALPINES = [
         affected("Alpine:v3.20", "musl", "introduced 0"),
         withdrawn="2026-01-01T00:00:00Z",
     ),
+    record("ALPINE-CVE-2099-1003", affected("Alpine:v3.20", "busybox", "introduced 0")),
 ]
 
 APPSTREAM = "Red Hat:enterprise_linux:9::appstream"
@@ -126,6 +127,7 @@ CASES = {
         {
             ("CVE-2099-1000", "libcrypto3", "Critical", "3.3.1-r1"),
             ("CVE-2099-1000", "libssl3", "Critical", "3.3.1-r1"),
+            ("CVE-2099-1003", "busybox", "Unknown", "None"),
         },
         [],
     ),
@@ -171,3 +173,4 @@ async def test_each_kind_of_database_is_read_and_judged_by_its_distributions_rec
     assert unknown["feed_group"] == case.group
     assert [one["name"] for one in unknown["packages"]] == case.uncovered
     assert unknown["contradictions"] == []
+    assert unknown["without_severity"] == sorted({one[0] for one in found if one[2] == "Unknown"})
