@@ -16,7 +16,8 @@ HOUR = 3_600_000
 
 _DEMONSTRATION = (
     "this is the feed that comes with imagegate to show the rules at work: it knows of a few "
-    "vulnerabilities only; `imagegate feeds sync` replaces it",
+    "vulnerabilities only; `imagegate feeds sync` replaces it, or `imagegate feeds import` where "
+    "there is no internet",
 )
 
 
