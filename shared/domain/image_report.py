@@ -113,3 +113,5 @@ class DataGroup(msgspec.Struct, frozen=True):
     records: int = 0
     as_of: int | None = None
     """When it was last brought up to date (ms since the epoch); None: never, or nobody says."""
+    problem: str = ""
+    """What the server says is wrong with all of its data. No Anchore says that."""

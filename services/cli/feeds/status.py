@@ -116,13 +116,14 @@ def report_of_server(
         for one in groups
     )
     nothing = () if rows else (f"{url} has no vulnerability data: its checks find nothing",)
+    said = dict.fromkeys(one.problem for one in groups if one.problem)
     return FeedReport(
         place=url,
         source="the server's",
         now=now,
         as_of=min((one.as_of for one in rows if one.as_of is not None), default=None),
         releases=rows,
-        problems=(*nothing, *_problems(rows, max_age)),
+        problems=(*nothing, *said, *_problems(rows, max_age)),
     )
 
 

@@ -133,6 +133,7 @@ def data_groups(body: Any) -> tuple[DataGroup, ...]:
             name=str(group.get("name") or ""),
             records=count if isinstance(count := group.get("record_count"), int) else 0,
             as_of=_first_moment((group.get("last_sync"), *_times(feed))),
+            problem=said if isinstance(said := feed.get("problem"), str) else "",
         )
         for feed in objects(body)
         for group in objects(feed.get("groups"))

@@ -14,7 +14,9 @@ from services.scanner.feeds.folder import FeedFolder
 from tests.fakes.files import START, FakeFiles, file_server
 from tests.fakes.grype import FakeGrype, make_database
 from tests.fakes.osv import alpine, cve, debian, dump
+from tests.fakes.registry import FakeRegistry
 from tests.functional.cli.commands import Ran, Running, imagegate, started
+from tests.functional.scanner.conftest import opened_scanner
 from tests.house import eventually
 
 ALL = ("-e", "Debian", "-e", "Alpine", "-e", "GIT")
@@ -246,6 +248,21 @@ async def test_status_of_the_demonstration_says_that_it_is_no_feed(desk: Desk) -
     assert "imagegate feeds sync" in report["problems"][0]
     await desk.synced()
     assert (await desk.status())[0] == 0
+
+
+async def test_status_of_a_server_says_what_the_server_says_is_wrong(
+    desk: Desk, tmp_path: Path
+) -> None:
+    async with (
+        FakeRegistry() as registry,
+        opened_scanner(registry, tmp_path / "server") as scanner,
+    ):
+        told = {"ANCHORE_URL": scanner.url}
+        ran = await desk("status", "--server", **told)
+        assert (ran.code, "demonstration feed of a few packages" in ran.out) == (1, True), ran
+        await desk("sync", *ALL, "--folder", str(scanner.folder / "feeds"))
+        ran = await desk("status", "--server", **told)
+        assert (ran.code, "demonstration" in ran.out) == (0, False), ran
 
 
 async def test_status_is_for_monitoring(desk: Desk) -> None:
