@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,24 @@ async def test_what_is_being_analysed_goes_with_force_only(
     # Its analysis ends and is nobody's; the next one is a new one.
     await scanner.submit(registry.put(EXPAT_IMAGE, "team/app:1.0"), EXPAT_IMAGE.digest)
     assert (await scanner.finished(EXPAT_IMAGE.digest))["analysis_status"] == "analyzed"
+
+
+async def test_its_status_tells_the_datas_day_and_what_is_wrong_with_it(
+    scanner: Client, registry: FakeRegistry
+) -> None:
+    _, (feeds,) = await scanner.get("/v1/system/feeds")
+    _, status = await scanner.get("/v1/status")
+    _, system = await scanner.get("/v1/system")
+    (service,) = system["service_states"]
+
+    feed = status["detail"]["feed"]
+    assert service["service_detail"] == status
+    assert feed["as_of"] == feeds["last_full_sync"] == feeds["groups"][0]["last_sync"]
+    assert datetime.fromisoformat(feed["as_of"]) <= datetime.now(UTC)
+    assert "demonstration" in feed["problem"]
+    assert status["message"] == feed["problem"] == feeds["problem"]
+    assert feed["records"] == sum(group["record_count"] for group in feeds["groups"]) > 0
+    assert feeds["groups"][0]["covered_packages"]
 
 
 async def test_the_policy_spec_names_what_a_bundle_may_ask(scanner: Client) -> None:
