@@ -2,16 +2,20 @@
 
 import asyncio
 import os
+import re
 import resource
 import signal
 import sqlite3
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from services.scanner.feeds.folder import FeedFolder
+from services.scanner.feeds.importing import import_records
 from services.scanner.store.database import open_database
 from services.scanner.store.schema import SCHEMA_VERSION
 from tests.bench.processes import children
@@ -21,11 +25,13 @@ from tests.functional.scanner.feeding import about, feed
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
 from tests.functional.scanner.processes import free_port, process
 from tests.house import eventually
+from tests.unit.scanner.feeds.osv import write
 from tests.unit.scanner.keeping.version_1 import write_version_1
 from tests.unit.scanner.samples import baseline
 
 IMAGE = debian_image(BASE_FILES, NETBASE)
 
+DAY = 86_400
 JUDGE = b"services.scanner.judging.judge"
 
 WRITER = """
@@ -178,19 +184,27 @@ async def test_a_scanner_goes_on_with_the_database_of_the_first_version(
 async def test_what_it_counts_can_be_scraped(
     registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
 ) -> None:
-    port = free_port()
-    async with process(
-        tmp_path / "state", registry, fake_syft(LISTED), IMAGEGATE_HEALTH_PORT=str(port)
-    ) as (scanner, _):
+    port, state = free_port(), tmp_path / "state"
+    made = int(time.time()) - 3 * DAY
+    feeds = FeedFolder(state / "scanner" / "feeds")
+    records = write(tmp_path / "records", about("openssl"))
+    await asyncio.to_thread(import_records, feeds, [records], whole=["Debian"], as_of=made * 1000)
+    async with process(state, registry, fake_syft(LISTED), IMAGEGATE_HEALTH_PORT=str(port)) as (
+        scanner,
+        _,
+    ):
         await scanner.analysed(registry, IMAGE)
 
         async def scraped() -> bool:
             async with scanner.session.get(f"http://127.0.0.1:{port}/metrics") as answer:
                 text = await answer.text()
+            (age,) = re.findall(r"\nimagegate_scanner_feed_age_seconds (\S+)", text) or ["0"]
             return (
                 'imagegate_scanner_analyses_total{outcome="done"} 1.0' in text
                 and 'imagegate_scanner_images{status="analyzed"} 1.0' in text
-                and "imagegate_scanner_feed_age_seconds" in text
+                and "\nimagegate_scanner_feed_usable 1.0" in text
+                and "\nimagegate_scanner_feed_records 1.0" in text
+                and 3 * DAY <= float(age) < 4 * DAY
             )
 
         await eventually(scraped, within=60)
