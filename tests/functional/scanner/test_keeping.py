@@ -181,6 +181,37 @@ async def test_a_scanner_goes_on_with_the_database_of_the_first_version(
         assert status["db_version"] == str(SCHEMA_VERSION)
 
 
+async def test_a_scanner_that_runs_forgets_what_nobody_asked_about_and_what_is_too_much(
+    registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
+) -> None:
+    path = fake_syft(LISTED)
+    made = [debian_image(NETBASE, config={"User": f"u{number}"}) for number in range(4)]
+    others = [image.digest for image in made[1:]]
+    async with opened_scanner(registry, tmp_path, path=path) as scanner:
+        for number, image in enumerate(made):
+            dockerfile = b"FROM debian:12\n" + b"#" * 700_000
+            await scanner.analysed(registry, image, f"team/app:{number}", dockerfile=dockerfile)
+    connection = sqlite3.connect(tmp_path / "scanner" / "scanner.db")
+    for number, image in enumerate(made):
+        used = int(time.time() - (4 - number) * DAY) * 1000
+        connection.execute("UPDATE images SET last_used = ? WHERE digest = ?", (used, image.digest))
+    connection.commit()
+    connection.close()
+
+    async def left(scanner: Client, *digests: str) -> bool:
+        _, listed = await scanner.get("/v1/images")
+        return {one["imageDigest"] for one in listed} == set(digests)
+
+    async with opened_scanner(
+        registry, tmp_path, path=path, imagegate_scanner_keep_days=3.5
+    ) as scanner:
+        await eventually(lambda: left(scanner, *others), within=60)
+    async with opened_scanner(
+        registry, tmp_path, path=path, imagegate_scanner_max_store=1024**2
+    ) as scanner:
+        await eventually(lambda: left(scanner), within=60)  # fifty go at a time
+
+
 async def test_what_it_counts_can_be_scraped(
     registry: FakeRegistry, tmp_path: Path, fake_syft: Callable[[str], str]
 ) -> None:
