@@ -10,6 +10,7 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -109,7 +110,7 @@ async def _write(path: Path, chunks: AsyncIterator[bytes]) -> int:
     """Write in pieces large enough to be worth a thread's time; the file's size."""
     buffered, size = bytearray(), 0
     try:
-        with await asyncio.to_thread(path.open, "wb") as file:
+        async with _opened(path) as file:
             async for chunk in chunks:
                 buffered += chunk
                 size += len(chunk)
@@ -121,3 +122,18 @@ async def _write(path: Path, chunks: AsyncIterator[bytes]) -> int:
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()
     return size
+
+
+@asynccontextmanager
+async def _opened(path: Path) -> AsyncIterator[BinaryIO]:
+    """Who is cancelled meanwhile waits for the file, and closes it: else it would be there, and
+    open, after it was removed."""
+    opening = asyncio.ensure_future(asyncio.to_thread(path.open, "wb"))
+    try:
+        file = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            (await opening).close()
+        raise
+    with file:
+        yield file

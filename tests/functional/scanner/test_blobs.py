@@ -1,6 +1,8 @@
 """Blobs of images that are analysed at the same time: pulled once, gone with the last of them."""
 
 import asyncio
+import gc
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -208,3 +210,23 @@ async def test_images_that_share_a_layer_pull_it_once(
     pulled = [seen.path.rpartition("/")[2] for seen in registry.asked("/blobs/")]
     assert sorted(pulled) == sorted({digest for image in images for digest in image.blobs})
     assert files(running) == []
+
+
+async def test_who_is_cancelled_while_the_file_is_opened_leaves_none_open(
+    blobs: Blobs, reference: ImageReference, tmp_path: Path
+) -> None:
+    part = tmp_path / f"{DIGEST.removeprefix('sha256:')}-0.part"
+    gate = tmp_path.with_name(f"{tmp_path.name}.gate")
+    os.mkfifo(part)  # to open it takes until somebody reads it
+    os.link(part, gate)
+    task, _ = holding(blobs, reference)
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.sleep(0.1)
+    reader = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
+    await asyncio.wait({task})
+    await asyncio.to_thread(int)  # the thread that opened it has let go of it
+    gc.collect()  # a file that nobody closed would warn, and fail the test
+    os.close(reader)
+    gate.unlink()
+    assert task.cancelled()

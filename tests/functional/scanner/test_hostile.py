@@ -134,12 +134,13 @@ async def test_a_registry_that_hangs_is_not_accessible(
 async def test_a_syft_that_hangs_is_killed_with_all_it_started(
     open_scanner: Open, registry: FakeRegistry, fake_syft: Any
 ) -> None:
-    path = fake_syft("sleep 4711.25 & sleep 4711.25")
+    mark = f"4711.{os.getpid()}"  # others may run this test on the same machine
+    path = fake_syft(f"sleep {mark} & sleep {mark}")
     scanner = await open_scanner(path=path, imagegate_scanner_analysis_seconds=1.0)
 
     reason = await scanner.failed(registry, GOOD)
     assert "syft did not end in 1 s: raise IMAGEGATE_SCANNER_ANALYSIS_SECONDS" in reason
-    assert processes("4711.25") == []
+    assert processes(mark) == []
     assert left(scanner) == []
 
 
