@@ -34,7 +34,7 @@ class AnalysisFailed(ImagegateError):
     """An image that cannot be analysed; the message is the reason shown to people."""
 
 
-class Package(msgspec.Struct, frozen=True, array_like=True):
+class Package(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An installed package; `source` and `source_version` are what advisories are about.
 
     Text that is not known is empty.
