@@ -44,6 +44,16 @@ def test_a_severity_that_nobody_said_is_unknown(database: GrypeDatabase) -> None
     assert found["CVE-2005-2541"].severity is Severity.NEGLIGIBLE
 
 
+def test_a_severity_of_a_word_that_nobody_knows_is_unknown(database: GrypeDatabase) -> None:
+    said = answer("debian-12")
+    for match in said["matches"]:
+        match["vulnerability"]["severity"] = "Grave"
+        match["relatedVulnerabilities"] = []
+    found = read(said, facts_of("debian-12"), database).findings
+    assert found
+    assert {one.severity for one in found} == {Severity.UNKNOWN}
+
+
 def test_a_distributors_own_score_is_told_from_the_published_one(database: GrypeDatabase) -> None:
     found = by_id(findings_of(database, "rhel-9"))["CVE-2023-0286"]
     assert [(one.base, one.vendor) for one in found.scores] == [(7.4, True), (7.4, False)]
