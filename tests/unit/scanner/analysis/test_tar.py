@@ -162,14 +162,14 @@ def test_layers_are_read_however_they_are_packed(blob: bytes) -> None:
 @pytest.mark.parametrize(
     "blob",
     [
-        gzip.compress(layer(PASSWD))[:-4],
-        gzip.compress(layer(PASSWD)) + b"rubbish",
-        gzip.compress(layer(PASSWD)) + gzip.compress(HIDDEN),
-        zstd(layer(PASSWD))[:-4],
-        zstd(layer(PASSWD)) + b"rubbish",
-        zstd(layer(PASSWD)) + zstd(HIDDEN),
-        b"\x28\xb5\x2f\xfd" + bytes(60),
-        b"",
+        pytest.param(gzip.compress(layer(PASSWD))[:-4], id="gzip cut off"),
+        pytest.param(gzip.compress(layer(PASSWD)) + b"rubbish", id="rubbish behind gzip"),
+        pytest.param(gzip.compress(layer(PASSWD)) + gzip.compress(HIDDEN), id="a second gzip"),
+        pytest.param(zstd(layer(PASSWD))[:-4], id="zstd cut off"),
+        pytest.param(zstd(layer(PASSWD)) + b"rubbish", id="rubbish behind zstd"),
+        pytest.param(zstd(layer(PASSWD)) + zstd(HIDDEN), id="a second zstd"),
+        pytest.param(b"\x28\xb5\x2f\xfd" + bytes(60), id="no zstd"),
+        pytest.param(b"", id="nothing"),
     ],
 )
 def test_a_layer_that_is_packed_badly_is_refused(blob: bytes) -> None:
