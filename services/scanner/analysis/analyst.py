@@ -3,7 +3,7 @@ everything is removed."""
 
 import asyncio
 import shutil
-import tempfile
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +15,7 @@ from services.scanner.analysis.layers import LayerLimits, look_at_layers
 from services.scanner.analysis.layout import Layouts, blob_path
 from services.scanner.analysis.manifest import Manifest
 from services.scanner.analysis.syft import SyftLimits, run_syft
+from services.scanner.analysis.threads import to_its_end
 from services.scanner.judging.judges import Judges
 from services.scanner.judging.questions import Facts, Failed, ReadFacts
 from services.scanner.records import AnalysisFailed, Image, ImageFacts
@@ -91,8 +92,9 @@ class Analyst:
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._scratch))
+        folder = self._scratch / uuid.uuid4().hex
         try:
+            await to_its_end(folder.mkdir, mode=0o700)
             yield folder
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from services.scanner.analysis.manifest import Descriptor
+from services.scanner.analysis.threads import to_its_end
 from services.scanner.records import AnalysisFailed
 from shared.domain.errors import ImagegateError
 from shared.domain.reference import ImageReference
@@ -86,7 +87,7 @@ class Blobs:
         chunks = self._content.blob(reference, blob.digest, max_bytes=blob.size)
         try:
             size = await _write(part, chunks)
-            await asyncio.to_thread(part.rename, path)
+            await to_its_end(part.rename, path)
         except OSError as error:
             raise AnalysisFailed(
                 f"the image cannot be written to the scanner's folder: {error.strerror}"
@@ -115,9 +116,9 @@ async def _write(path: Path, chunks: AsyncIterator[bytes]) -> int:
                 buffered += chunk
                 size += len(chunk)
                 if len(buffered) >= _WRITE_AT:
-                    await asyncio.to_thread(file.write, bytes(buffered))
+                    await to_its_end(file.write, bytes(buffered))
                     buffered.clear()
-            await asyncio.to_thread(file.write, bytes(buffered))
+            await to_its_end(file.write, bytes(buffered))
     finally:
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()

@@ -16,6 +16,7 @@ import msgspec
 from services.scanner.analysis.layout import blob_path
 from services.scanner.analysis.look import REFUSED, Layer, Look
 from services.scanner.analysis.manifest import Manifest
+from services.scanner.analysis.threads import to_its_end
 from services.scanner.judging.confined import Limits, kill_group, start_confined
 from services.scanner.records import AnalysisFailed
 
@@ -47,7 +48,7 @@ async def look_at_layers(
     """`contents.Contents` as JSON, in a file in `scratch`. Raises AnalysisFailed."""
     question, answer, errors = (scratch / f"look.{name}" for name in ("ask", "json", "err"))
     asked = await asyncio.to_thread(_question, layout, manifest, limits)
-    await asyncio.to_thread(question.write_bytes, msgspec.json.encode(asked))
+    await to_its_end(question.write_bytes, msgspec.json.encode(asked))
     with answer.open("wb") as stdout, errors.open("wb") as stderr:
         process = await start_confined(
             (*_COMMAND, str(question)),

@@ -14,6 +14,7 @@ import msgspec
 
 from services.scanner.analysis.blobs import Blobs
 from services.scanner.analysis.manifest import Manifest, read_manifest
+from services.scanner.analysis.threads import to_its_end
 from services.scanner.records import AnalysisFailed
 from shared.domain.errors import StepFailure
 from shared.domain.reference import ImageReference
@@ -57,10 +58,10 @@ class Layouts:
         media_type, body = await self._content.manifest(reference, digest)
         manifest = read_manifest(media_type, body)
         _check_sizes(manifest, self._max_bytes)
-        await asyncio.to_thread(_write_index, folder, manifest, digest, body)
+        await to_its_end(_write_index, folder, manifest, digest, body)
         for blob in manifest.blobs:
             path = await held.enter_async_context(self._blobs.held(reference, blob))
-            await asyncio.to_thread(os.link, path, blob_path(folder, blob.digest))
+            await to_its_end(os.link, path, blob_path(folder, blob.digest))
         return manifest
 
 
