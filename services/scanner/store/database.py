@@ -94,19 +94,23 @@ async def open_database(folder: Path) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def _locked(folder: Path) -> AsyncIterator[None]:
     """One scanner a folder: two would analyse the same rows and clear each other's scratch."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise InvalidSettings(
-            f"the scanner's state folder {folder} cannot be used: {error.strerror or error}; "
-            "choose a writable one"
-        ) from error
+    lock = _lock_file(folder)
     try:
         await _lock(lock, folder)
         yield
     finally:
         os.close(lock)
+
+
+def _lock_file(folder: Path) -> int:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InvalidSettings(
+            f"the scanner's state folder {folder} cannot be used: {error.strerror or error}; "
+            "choose a writable one"
+        ) from error
 
 
 async def _lock(lock: int, folder: Path) -> None:
