@@ -1,10 +1,8 @@
 """The composition root of `imagegate scan --local`: the built-in scanner in this process."""
 
 import asyncio
-import fcntl
-import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import msgspec
@@ -26,6 +24,7 @@ from shared.domain.policy import Bundle
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Rules
 from shared.runtime.clock import SystemClock
+from shared.runtime.folder_lock import FolderLock
 from shared.runtime.settings import Secret, environ_of_others
 from shared.runtime.state import ensure_private_folder
 
@@ -114,15 +113,15 @@ async def _alone(
 ) -> AsyncIterator[None]:
     """Of several scans in one folder one at a time, the others wait."""
     try:
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = FolderLock(folder)
     except OSError as error:
         raise InvalidSettings(
             f"the state folder {folder} cannot be used: {error.strerror}; set IMAGEGATE_STATE to "
             "one that this user may write"
         ) from error
-    try:
+    with closing(lock):
         deadline = asyncio.get_running_loop().time() + timeout
-        while not _locked(lock):
+        while not lock.take():
             tell("waiting for another scan in this state folder")
             if asyncio.get_running_loop().time() > deadline:
                 raise PermanentFailure(
@@ -132,13 +131,3 @@ async def _alone(
                 )
             await asyncio.sleep(LOOK_AGAIN)
         yield
-    finally:
-        os.close(lock)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -4,16 +4,16 @@ A feed's file is never changed once `current` leads to it. Who has it open goes 
 it has been replaced and removed. A kill at any moment leaves the old feed or the new one.
 """
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from services.scanner.feeds.lifecycle import ended_before
 from services.scanner.feeds.schema import open_read
 from services.scanner.feeds.state import FeedBusy, FeedError, FeedState, ReleaseState
+from shared.runtime.folder_lock import FolderLock
 
 CURRENT = "current"
 
@@ -56,23 +56,19 @@ class FeedFolder:
     def locked(self) -> Iterator[None]:
         """Only who holds it writes; a killed one lets go. Raises FeedBusy and FeedError."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = FolderLock(self.path)
         except OSError as error:
             raise FeedError(
                 f"the feed folder {self.path} cannot be written: {error.strerror or error}; "
                 "choose another (IMAGEGATE_SCANNER_FEED)"
             ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with closing(lock):
+            if not lock.take():
+                raise FeedBusy(
+                    f"another import into {self.path} is under way: wait until it is done"
+                )
             self._clear("building-*")
             yield
-        except BlockingIOError as error:
-            raise FeedBusy(
-                f"another import into {self.path} is under way: wait until it is done"
-            ) from error
-        finally:
-            os.close(lock)
 
     def building(self) -> Path:
         """Where a new feed is written; cleared away by the next who holds the lock."""

@@ -5,11 +5,9 @@ process that ends in the middle leaves beginnings that the next one goes on with
 """
 
 import asyncio
-import fcntl
-import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Protocol
@@ -24,6 +22,7 @@ from services.scanner.feeds.state import FeedBusy, FeedError, FeedState
 from shared.domain.errors import InvalidSettings
 from shared.ports.clock import Clock
 from shared.ports.downloads import Download, DownloadFailed, Downloads
+from shared.runtime.folder_lock import FolderLock
 
 OFFICIAL = "https://osv-vulnerabilities.storage.googleapis.com"
 
@@ -175,22 +174,18 @@ class Syncing:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = FolderLock(self._folder)
         except OSError as error:
             raise FeedError(
                 f"the feed folder {self._imports.folder} cannot be used: "
                 f"{error.strerror or error}; choose a writable one"
             ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with closing(lock):
+            if not lock.take():
+                raise FeedBusy(
+                    f"another sync into {self._imports.folder} is under way: wait until it is done"
+                )
             yield
-        except BlockingIOError as error:
-            raise FeedBusy(
-                f"another sync into {self._imports.folder} is under way: wait until it is done"
-            ) from error
-        finally:
-            os.close(lock)
 
 
 def checked_ecosystems(names: Iterable[str]) -> tuple[str, ...]:

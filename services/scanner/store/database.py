@@ -5,18 +5,17 @@ never runs on the loop, and what a call does happens at once for every other cal
 """
 
 import asyncio
-import fcntl
-import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from services.scanner.store.schema import add_functions, ensure_schema
 from shared.domain.errors import ImagegateError, InvalidSettings
+from shared.runtime.folder_lock import FolderLock
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,40 +93,24 @@ async def open_database(folder: Path) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def _locked(folder: Path) -> AsyncIterator[None]:
     """One scanner a folder: two would analyse the same rows and clear each other's scratch."""
-    lock = _lock_file(folder)
     try:
-        await _lock(lock, folder)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _lock_file(folder: Path) -> int:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = FolderLock(folder)
     except OSError as error:
         raise InvalidSettings(
             f"the scanner's state folder {folder} cannot be used: {error.strerror or error}; "
             "choose a writable one"
         ) from error
-
-
-async def _lock(lock: int, folder: Path) -> None:
-    """A child of a scanner that was killed holds its lock until it has become its program."""
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with closing(lock):
+        # A child of a scanner that was killed holds its lock until it has become its program.
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not lock.take():
             if time.monotonic() > deadline:
                 raise InvalidSettings(
                     f"another scanner uses the state folder {folder}: stop it or choose another "
                     "folder"
-                ) from error
+                )
             await asyncio.sleep(0.05)
-        else:
-            return
+        yield
 
 
 def _connect(file: Path) -> sqlite3.Connection:
