@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 import pytest
 
@@ -43,13 +42,12 @@ class Life:
         await asyncio.sleep(0)
 
     async def run(self, every: float = 21_600.0) -> None:
-        luck: Callable[[], float] = lambda: self._luck  # noqa: E731
         regular = RegularSync(
             sync=self.sync,
             every=every,
             noted=lambda *what: self.noted.append(what),
             sleep=self.sleep,
-            luck=luck,
+            luck=lambda: self._luck,
         )
         with pytest.raises(Ended):
             await regular.run()
