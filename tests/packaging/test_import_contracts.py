@@ -23,7 +23,7 @@ BREAKERS = {
     "redis": ("shared/runtime/breaker.py", "redis.asyncio"),
     "amqp": ("services/worker/breaker.py", "aio_pika"),
     "http": ("shared/adapters/breaker.py", "aiohttp"),
-    "kubernetes": ("services/worker/wiring.py", "shared.adapters.kubernetes.namespaces"),
+    "kubernetes": ("services/intake/wiring.py", "shared.adapters.kubernetes.namespaces"),
     "downloads": ("services/worker/wiring.py", "shared.adapters.downloads.client"),
     "registries": ("services/webhook/wiring.py", "shared.adapters.registry.client"),
 }

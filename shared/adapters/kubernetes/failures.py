@@ -9,14 +9,13 @@ from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
 
 MAX_SAID = 300
 
-ROLE = (
-    "bind the ClusterRole imagegate-webhook (get, list and watch of namespaces) to the webhook's "
-    "ServiceAccount, as k8s/base/webhook.yaml does"
-)
-
 
 class NotThere(ClusterUnreachable):
-    """404: no such namespace."""
+    """404: there is no such thing."""
+
+
+class Conflict(ClusterUnreachable):
+    """409: it is there already, or is another one than was meant."""
 
 
 class Expired(ClusterUnreachable):
@@ -34,17 +33,20 @@ class Status(msgspec.Struct):
     message: str = ""
 
 
-def failure_of_body(host: str, doing: str, code: int, body: bytes) -> ClusterUnreachable:
-    """An answer other than 200, with the beginning of its body."""
+def failure_of_body(
+    host: str, doing: str, code: int, body: bytes, *, advice: str
+) -> ClusterUnreachable:
+    """An answer that is none of success, with the beginning of its body."""
     try:
         message = msgspec.json.decode(body, type=Status).message
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         message = ""
-    return failure_of_status(host, doing, Status(code, message))
+    return failure_of_status(host, doing, Status(code, message), advice=advice)
 
 
-def failure_of_status(host: str, doing: str, status: Status) -> ClusterUnreachable:
-    """What a Status means; `doing` is what was asked ("list namespaces")."""
+def failure_of_status(host: str, doing: str, status: Status, *, advice: str) -> ClusterUnreachable:
+    """What a Status means; `doing` is what was asked ("list namespaces"), `advice` what to do where
+    a right for that is missing."""
     said = f"the Kubernetes API at {host} answered {status.code} to '{doing}'{_quoted(status)}"
     match status.code:
         case 401:
@@ -54,7 +56,7 @@ def failure_of_status(host: str, doing: str, status: Status) -> ClusterUnreachab
                 "IMAGEGATE_KUBERNETES_TOKEN_FILE)"
             )
         case 403:
-            return ClusterMisconfigured(f"{said}: {ROLE}")
+            return ClusterMisconfigured(f"{said}: {advice}")
         case 404:
             return NotThere(said)
         case 406:
@@ -62,6 +64,8 @@ def failure_of_status(host: str, doing: str, status: Status) -> ClusterUnreachab
                 f"{said}: it does not know PartialObjectMetadata, so that it is none of Kubernetes "
                 "1.30 or newer; look at IMAGEGATE_KUBERNETES_URL"
             )
+        case 409:
+            return Conflict(said)
         case 410:
             return Expired(said)
         case _:

@@ -10,10 +10,10 @@ from typing import Self
 from shared.adapters.kubernetes.access import ApiServer
 from shared.adapters.kubernetes.failures import NotThere
 from shared.adapters.kubernetes.limits import Pace
+from shared.adapters.kubernetes.namespace_wire import NamespaceWire
 from shared.adapters.kubernetes.reading import Reads
 from shared.adapters.kubernetes.view import NamespaceView
 from shared.adapters.kubernetes.watching import NamespaceWatch
-from shared.adapters.kubernetes.wire import Wire
 from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
 from shared.ports.clock import Clock
 from shared.ports.namespaces import Followed, ReadOutcome, WatchEnd
@@ -40,7 +40,7 @@ class KubernetesNamespaces:
         on_read: Callable[[ReadOutcome], None] = lambda outcome: None,
     ) -> None:
         pace = pace or Pace()
-        self._wire = Wire(server=server, pace=pace)
+        self._wire = NamespaceWire(server=server, pace=pace)
         self._reads = Reads(ask=self._ask, clock=clock, patience=pace.review, on_read=on_read)
         self._view = NamespaceView(clock=clock, pace=pace, on_known=self._reads.known)
         self._watch = NamespaceWatch(

@@ -16,9 +16,9 @@ from contextlib import aclosing
 from shared.adapters.kubernetes.failures import Expired, TooLarge, failure_of_status
 from shared.adapters.kubernetes.kept import Kept
 from shared.adapters.kubernetes.limits import MAX_PAGE, Pace
+from shared.adapters.kubernetes.namespace_wire import ADVICE, NamespaceWire
 from shared.adapters.kubernetes.objects import Event, Page
 from shared.adapters.kubernetes.view import NamespaceView
-from shared.adapters.kubernetes.wire import Wire
 from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
 from shared.ports.clock import Clock
 from shared.ports.namespaces import WatchEnd
@@ -32,7 +32,7 @@ class NamespaceWatch:
     def __init__(
         self,
         *,
-        wire: Wire,
+        wire: NamespaceWire,
         view: NamespaceView,
         clock: Clock,
         pace: Pace,
@@ -142,7 +142,9 @@ class NamespaceWatch:
     def _hear(self, event: Event) -> None:
         """Raises ClusterUnreachable for what ends the watch."""
         if event.status is not None:
-            raise failure_of_status(self._wire.host, "watch namespaces", event.status)
+            raise failure_of_status(
+                self._wire.host, "watch namespaces", event.status, advice=ADVICE
+            )
         meta = event.partial.metadata
         match event.type:
             case "DELETED":

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
-from shared.adapters.kubernetes import objects
 from shared.adapters.kubernetes.access import Access, ApiServer
 from shared.adapters.kubernetes.failures import (
     failure_of_body,
@@ -24,10 +23,12 @@ from shared.adapters.kubernetes.limits import (
     MAX_LINE_BYTES,
     Pace,
 )
-from shared.adapters.kubernetes.objects import Event, Page, Partial, Unreadable
+from shared.adapters.kubernetes.objects import Unreadable
 from shared.domain.errors import ClusterUnreachable
 
-PATH = "/api/v1/namespaces"
+JSON = "application/json"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_DONE = (200, 201, 202)
 _HEADERS = {"User-Agent": "imagegate", "Accept-Encoding": "identity"}
 
 _LARGE = 128 * 1024
@@ -37,18 +38,21 @@ Decoded = TypeVar("Decoded")
 
 
 class Wire:
-    """What can be asked about namespaces. An async context manager: nothing is opened before.
+    """What one process asks of an API server. An async context manager: nothing is opened before.
 
-    Everything raises ClusterUnreachable: NotThere, Expired and TooLarge where that is what it was,
-    ClusterMisconfigured where a person must correct something.
+    Everything raises ClusterUnreachable: NotThere, Conflict, Expired and TooLarge where that is
+    what it was, ClusterMisconfigured where a person must correct something. `advice` says what to
+    do where a right is missing ("bind the ClusterRole ... to ...").
     """
 
-    def __init__(self, *, server: ApiServer, pace: Pace) -> None:
+    def __init__(self, *, server: ApiServer, pace: Pace, advice: str) -> None:
         self.access = Access(server)
         self.host = server.host
         """For messages."""
         self._url = server.url
         self._pace = pace
+        self._answered = pace.answer
+        self._advice = advice
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -72,57 +76,89 @@ class Wire:
             session, self._session = self._session, None
             await session.close()
 
-    async def page(self, *, limit: int, more: str = "") -> Page:
-        """Some namespaces, `more` is the token of the page before; what is the newest."""
-        query = {"limit": str(limit)} | ({"continue": more} if more else {})
-        doing = "list namespaces"
-        body = await self._body(PATH, query, objects.LIST, doing, within=self._pace.answer)
-        return await self._decoded(body, doing, objects.read_page)
+    async def get(
+        self,
+        path: str,
+        query: Mapping[str, str] = _NOTHING,
+        *,
+        doing: str,
+        accept: str = JSON,
+        within: float | None = None,
+    ) -> bytes:
+        """The body of an object or of a page; `doing` names the question in messages ("list
+        pods"), `within` in seconds, else what the pace gives an answer."""
+        answering = self._answer("GET", path, query, accept, doing, total=within or self._answered)
+        async with answering as answer:
+            return await self._read(answer, doing, MAX_BODY_BYTES)
 
-    async def namespace(self, name: str) -> Partial:
-        """One namespace, as it is now."""
-        doing = "get a namespace"
-        path = f"{PATH}/{quote(name, safe='')}"
-        body = await self._body(path, {}, objects.ONE, doing, within=self._pace.read)
-        return await self._decoded(body, doing, lambda body: objects.read_namespace(body, name))
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        query: Mapping[str, str] = _NOTHING,
+        *,
+        doing: str,
+        form: str = JSON,
+        within: float | None = None,
+    ) -> bytes:
+        """What the API server answers to a POST, PUT, PATCH or DELETE whose body is of the media
+        type `form`: the object as it is now, or a Status."""
+        answering = self._answer(
+            method, path, query, JSON, doing, total=within or self._answered, body=body, form=form
+        )
+        async with answering as answer:
+            return await self._read(answer, doing, MAX_BODY_BYTES)
 
-    async def watch(self, version: str) -> AsyncGenerator[Event, None]:
-        """What changed after `version`, until the API server ends it. Who stops in the middle
-        closes it (`aclosing`)."""
-        doing = "watch namespaces"
-        query = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(self._pace.watch),
-        }
+    async def lines(
+        self, path: str, query: Mapping[str, str], *, doing: str, accept: str = JSON
+    ) -> AsyncGenerator[bytes, None]:
+        """The lines of a watch until the API server ends it. Who stops in the middle closes it
+        (`aclosing`)."""
         async with (
-            self._answer(PATH, query, objects.ONE, doing, total=None) as answer,
-            aclosing(self._lines(answer, doing)) as lines,
+            self._answer("GET", path, query, accept, doing, total=None) as answer,
+            aclosing(self._whole_lines(answer, doing)) as lines,
         ):
             async for line in lines:
-                yield await self._decoded(line, doing, objects.read_event)
+                yield line
 
-    async def _body(
-        self, path: str, query: Mapping[str, str], accept: str, doing: str, *, within: float
-    ) -> bytes:
-        async with self._answer(path, query, accept, doing, total=within) as answer:
-            return await self._read(answer, doing, MAX_BODY_BYTES)
+    async def decoded(self, body: bytes, doing: str, read: Callable[[bytes], Decoded]) -> Decoded:
+        """What `read` makes of the body, beside the loop where it is large. `read` raises
+        `objects.Unreadable`."""
+        try:
+            return await asyncio.to_thread(read, body) if len(body) > _LARGE else read(body)
+        except Unreadable as error:
+            raise unreadable(self.host, doing, str(error)) from error
 
     @asynccontextmanager
     async def _answer(
-        self, path: str, query: Mapping[str, str], accept: str, doing: str, *, total: float | None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        accept: str,
+        doing: str,
+        *,
+        total: float | None,
+        body: bytes | None = None,
+        form: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer with status 200."""
+        """An answer that is what was asked for."""
         if self._session is None:
             raise ClusterUnreachable(
                 f"the Kubernetes API at {self.host} is not asked: this process has not begun to, "
                 "or ends"
             )
         try:
-            answering = self._session.get(
-                URL(f"{self._url}{path}?{urlencode(query)}", encoded=True),
-                headers={"Accept": accept, **self.access.headers()},
+            answering = self._session.request(
+                method,
+                URL(f"{self._url}{path}" + (f"?{urlencode(query)}" if query else ""), encoded=True),
+                data=body,
+                headers={
+                    "Accept": accept,
+                    **({"Content-Type": form} if form else {}),
+                    **self.access.headers(),
+                },
                 ssl=self.access.trusted(),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._pace.connect),
@@ -131,9 +167,11 @@ class Wire:
             async with asyncio.timeout(self._pace.answer):
                 answer = await answering
             async with answer:
-                if answer.status != 200:
-                    body = await self._beginning(answer)
-                    raise failure_of_body(self.host, doing, answer.status, body)
+                if answer.status not in _DONE:
+                    said = await self._beginning(answer)
+                    raise failure_of_body(
+                        self.host, doing, answer.status, said, advice=self._advice
+                    )
                 yield answer
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise failure_of_error(self.host, doing, error) from error
@@ -155,7 +193,7 @@ class Wire:
                 raise too_large(self.host, doing, limit)
         return bytes(body)
 
-    async def _lines(
+    async def _whole_lines(
         self, answer: aiohttp.ClientResponse, doing: str
     ) -> AsyncGenerator[bytes, None]:
         """Whole lines; what is left unfinished at the end is none."""
@@ -167,9 +205,3 @@ class Wire:
                     yield line
             if len(rest) > MAX_LINE_BYTES:
                 raise too_large(self.host, doing, MAX_LINE_BYTES)
-
-    async def _decoded(self, body: bytes, doing: str, read: Callable[[bytes], Decoded]) -> Decoded:
-        try:
-            return await asyncio.to_thread(read, body) if len(body) > _LARGE else read(body)
-        except Unreadable as error:
-            raise unreadable(self.host, doing, str(error)) from error

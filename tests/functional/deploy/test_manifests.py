@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from services.scanner.settings import GIB, ScannerSettings
-from shared.adapters.kubernetes.failures import ROLE
+from shared.adapters.kubernetes.namespace_wire import ADVICE
 from shared.runtime.settings import Port
 from tests.deploy.manifests import (
     FOLDER,
@@ -227,8 +227,8 @@ def test_only_the_webhook_has_rights_in_the_cluster_and_only_reads_namespaces(
 
 def test_the_role_is_the_one_that_a_refused_webhook_asks_for(base: Manifests) -> None:
     (role,) = base.all("ClusterRole")
-    assert f"ClusterRole {role['metadata']['name']} " in ROLE
-    assert all(verb in ROLE for verb in role["rules"][0]["verbs"])
+    assert f"ClusterRole {role['metadata']['name']} " in ADVICE
+    assert all(verb in ADVICE for verb in role["rules"][0]["verbs"])
 
 
 def test_the_namespace_admits_no_more_than_these_pods_need(base: Manifests) -> None:
