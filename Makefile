@@ -18,10 +18,10 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 RUN_READY := $(VENV)/.stamp-run
 DEV_READY := $(VENV)/.stamp-dev
 
-.PHONY: help setup run run-real test lint format types imports bench screenshots record-grype lock clean servers
+.PHONY: help setup run run-real test e2e lint format types imports bench screenshots record-grype lock clean servers
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: $(DEV_READY) ## make the venv with everything that tests and tools need
 
@@ -31,7 +31,7 @@ run: $(RUN_READY) ## everything in one process on embedded defaults, then the sh
 run-real: $(RUN_READY) ## the same show on its own Redis and RabbitMQ, as separate processes
 	@exec $(BIN)/imagegate show-real $(ARGS)
 
-test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contracts and all tests
+test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contracts and all tests but `make e2e`
 	@echo "format: is every file formatted?"
 	@$(BIN)/ruff format --check --quiet .
 	@echo "lint: ruff"
@@ -41,7 +41,12 @@ test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contr
 	@echo "imports: the rules of the house"
 	@$(BIN)/lint-imports --no-logo
 	@echo "tests: pytest $(AT_ONCE) $(ARGS)"
-	@$(BIN)/pytest -q $(AT_ONCE) $(ARGS)
+	@$(BIN)/pytest -q $(AT_ONCE) --ignore tests/e2e $(ARGS)
+
+e2e: $(DEV_READY) servers ## the proof on a real API server, which the first run builds (Go 1.26, five minutes)
+	@$(BIN)/python -m tests.servers.kubernetes_parts
+	@echo "e2e: pytest tests/e2e $(ARGS)"
+	@$(BIN)/pytest -q tests/e2e $(ARGS)
 
 lint: $(DEV_READY) ## formatting and lint, changing nothing
 	@$(BIN)/ruff format --check .
@@ -67,10 +72,11 @@ record-grype: $(DEV_READY) ## ask a real Grype again what the tests' fake one re
 	@$(BIN)/python -m tests.recording.grype $(ARGS)
 
 lock: $(DEV_READY) ## pin every dependency with hashes again, from requirements/*.in
-	@echo "lock: requirements/{runtime,build,dev}.txt"
+	@echo "lock: requirements/{runtime,build,dev,e2e}.txt"
 	@$(UV_COMPILE) $(ARGS) requirements/runtime.in --output-file requirements/runtime.txt
 	@$(UV_COMPILE) $(ARGS) requirements/build.in --output-file requirements/build.txt
 	@$(UV_COMPILE) $(ARGS) requirements/dev.in --output-file requirements/dev.txt
+	@$(UV_COMPILE) $(ARGS) --no-deps requirements/e2e.in --output-file requirements/e2e.txt
 
 clean: ## remove the venv, caches and build results
 	@echo "clean: $(VENV), caches, dist"

@@ -24,6 +24,8 @@ class ServerProcess(ABC):
 
     name: str
     """The program, as it is called in messages."""
+    start_within = START_TIMEOUT
+    """Seconds until it must answer."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,6 +35,10 @@ class ServerProcess(ABC):
     @abstractmethod
     def command_line(self) -> list[str]:
         """What to run; its files are written here too."""
+
+    def environment(self) -> dict[str, str]:
+        """What it is told besides."""
+        return {}
 
     @abstractmethod
     def answers(self) -> bool:
@@ -68,7 +74,7 @@ class ServerProcess(ABC):
         with self._output.open("ab") as out:
             self.process = subprocess.Popen(
                 self.command_line(),
-                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+                env={"PATH": os.defpath, "LANG": "C.UTF-8", **self.environment()},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -109,15 +115,19 @@ class ServerProcess(ABC):
         finally:
             self.resume()
 
+    def said(self) -> str:
+        """Its last words."""
+        return self._output.read_text(errors="replace")[-2_000:]
+
     @property
     def _output(self) -> Path:
         return self.folder / f"{self.name}.out"
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + self.start_within
         while not self.answers():
             if process.poll() is not None or time.monotonic() > deadline:
-                said = self._output.read_text(errors="replace")[-2_000:]
+                said = self.said()
                 self.kill()
                 raise RuntimeError(f"{self.name} did not start on port {self.port}: {said}")
             time.sleep(POLL)
