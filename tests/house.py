@@ -341,13 +341,15 @@ async def house(
     analysis_seconds: float | None = 0.0,
     registries: Sequence[str] = (),
     client_ca: Path | None = None,
+    client_names: tuple[str, ...] = (),
     worker_settings: WorkerSettings = WORKER_SETTINGS,
     anchore_api: Literal["v1", "v2"] = "v1",
     anchore_url: str = "",
 ) -> AsyncIterator[House]:
     """Everything, running, with its state in the folder `state`; `registries` are hosts of
     others that speak plain HTTP, beside its own fake one. Tags that nobody pinned may pass, unless
-    `tags` or `rules` say otherwise. `client_ca`: whose certificate callers must show.
+    `tags` or `rules` say otherwise. `client_ca`: whose certificate callers must show,
+    `client_names`: with one of which names.
     `anchore_api`: what the server speaks, which the worker finds out by itself. `anchore_url`: of
     another server, which the worker asks in the place of the fake one."""
     backends = backends or memory_backends()
@@ -415,6 +417,7 @@ async def house(
             imagegate_max_waiters=max_waiters,
             imagegate_policy_grace=policy_grace,
             imagegate_client_ca=client_ca,
+            imagegate_client_names=client_names,
         )
         ports = WebhookPorts(
             store=backends.store,

@@ -3,7 +3,7 @@
 What cannot be decoded as a review gets 400, 413 or 415, and 503 what there is no room for; every
 review that can be decoded gets 200 with an AdmissionReview of the same uid (behaviour.md 1). Two
 paths need no router, and no request a task of its own: a review of a known pod must cost little
-more than HTTP itself.
+more than HTTP itself. Strangers are refused (403) before anything they send is read.
 """
 
 import re
@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import HttpVersion11, web
 
+from services.webhook.callers import Callers
 from shared.domain.errors import InvalidReview
 from shared.domain.review import AdmissionRequest, AdmissionResponse, decode_review, encode_review
 from shared.ports.clock import Clock
@@ -23,6 +24,11 @@ from shared.runtime.reply import json_reply
 
 PATHS = ("/validate", "/mutate")
 JSON = "application/json"
+
+STRANGER = (
+    "imagegate answers the API server only: your certificate has none of the names that it lets in "
+    "(IMAGEGATE_CLIENT_NAMES)"
+)
 
 MAX_BODY = 7 * 2**20
 """Bytes. An UPDATE holds two objects of at most 3 MiB each (docs/design/field-notes.md 1c)."""
@@ -57,15 +63,18 @@ def webhook_app(
     mutate: Answering,
     clock: Clock,
     budget: float = 4.5,
+    callers: Callers | None = None,
     on_refused: Callable[[int], None] = lambda status: None,
 ) -> Handler:
     """What answers `POST /validate` and `POST /mutate`.
 
-    `budget` (seconds) bounds a whole review; `on_refused` is told the HTTP status of each body
-    that was no review.
+    `budget` (seconds) bounds a whole review; `callers`: where certificates are asked for, whose
+    are let in; `on_refused` is told the HTTP status of each call that was refused.
     """
     answering = dict(zip(PATHS, (validate, mutate), strict=True))
-    return Edge(answering, clock=clock, budget=budget, on_refused=on_refused).handle
+    return Edge(
+        answering, clock=clock, budget=budget, callers=callers, on_refused=on_refused
+    ).handle
 
 
 class LargeReviews:
@@ -98,9 +107,11 @@ class Edge:
         *,
         clock: Clock,
         budget: float,
+        callers: Callers | None,
         on_refused: Callable[[int], None],
     ) -> None:
         self._answering = answering
+        self._callers = callers
         self._large = LargeReviews()
         self._clock = clock
         self._budget = budget
@@ -108,6 +119,9 @@ class Edge:
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one call."""
+        if self._callers is not None and self._callers.is_stranger(http.transport):
+            self._on_refused(403)
+            return _refusal(STRANGER, 403)
         length = http.content_length
         try:
             # Nearly all take the first way, and a context manager costs them as much as a look-up.
@@ -117,7 +131,7 @@ class Edge:
                 return await self._answer(http)
         except (InvalidReview, BodyRefused) as error:
             self._on_refused(error.status)
-            return _refusal(error, error.status)
+            return _refusal(str(error), error.status)
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         """Raises InvalidReview, BodyRefused."""
@@ -136,7 +150,8 @@ class Edge:
         budget = self._budget if timeout is None else min(self._budget, timeout - MARGIN)
         deadline = began + max(budget, 0.1)
         response = await answering.answer(request, began=began, deadline=deadline)
-        return json_reply(http, encode_review(response))
+        last = self._callers is not None and self._callers.must_come_anew(http.transport)
+        return json_reply(http, encode_review(response), last=last)
 
 
 def _misdirected(answering: Answering | None) -> InvalidReview:
@@ -152,8 +167,8 @@ def _go_on(http: web.BaseRequest) -> None:
         http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _refusal(error: Exception, status: int) -> web.Response:
-    body = msgspec.json.encode({"error": str(error)[:500]})
+def _refusal(why: str, status: int) -> web.Response:
+    body = msgspec.json.encode({"error": why[:500]})
     response = web.Response(status=status, body=body, content_type=JSON)
     if status == 405:
         response.headers["Allow"] = "POST"

@@ -43,7 +43,9 @@ class WebhookMetrics:
             "imagegate_review_seconds", "From a review's first byte read to its answer."
         ).of()
         self._refused = metrics.counter(
-            "imagegate_reviews_refused_total", "Bodies that were no review.", ("status",)
+            "imagegate_reviews_refused_total",
+            "Calls that were no review, or (403) a stranger's.",
+            ("status",),
         )
         self._mutations = metrics.counter(
             "imagegate_mutations_total", "Calls to /mutate, by what became of tags.", ("result",)
@@ -156,7 +158,7 @@ class WebhookMetrics:
         self._mutation_seconds.observe(seconds)
 
     def refused(self, status: int) -> None:
-        """A body was answered with an HTTP error."""
+        """A call was answered with an HTTP error."""
         self._refused.add(str(status))
 
     def waiting(self, reviews: int) -> None:

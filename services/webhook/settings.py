@@ -30,7 +30,10 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     """Serving certificate (PEM); with its key. Default: one made in the state folder."""
     imagegate_certificate_key: Path | None = None
     imagegate_client_ca: Path | None = None
-    """Callers must show a certificate of this CA."""
+    """Callers must show a certificate of this CA, by TLS 1.3; read again when it changes."""
+    imagegate_client_names: tuple[str, ...] = ()
+    """Which of them are let in: those whose certificate has one of these as its common name or
+    among its DNS names, exactly; divided by commas. Default: any of that CA."""
     imagegate_host: str = "127.0.0.1"
     imagegate_port: Port = 8443
     imagegate_health_host: str = "127.0.0.1"

@@ -8,6 +8,7 @@ import msgspec
 
 from services.webhook.app import webhook_app
 from services.webhook.book import CurrentBook
+from services.webhook.callers import Callers, checked_names
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.namespace_metrics import NamespaceMetrics
 from services.webhook.namespaces import NamespacesWhenNeeded
@@ -28,6 +29,7 @@ from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.pointer import DAY
 from shared.domain.step import Lane
+from shared.ports.clock import Clock
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import Bound, serve
@@ -95,6 +97,7 @@ async def run_webhook(
         mutate=parts.mutate,
         clock=clock,
         budget=settings.imagegate_budget,
+        callers=_callers(settings, certificate, clock),
         on_refused=metrics.refused,
     )
     checks = {"store": ports.store.ping, "queue": ports.queue.ping}
@@ -217,6 +220,21 @@ async def namespaces_of(
     told.watch(cluster.followed)
     async with cluster:
         yield NamespacesWhenNeeded(cluster)
+
+
+def _callers(
+    settings: WebhookSettings, certificate: ServedCertificate, clock: Clock
+) -> Callers | None:
+    """None where nobody is asked for a certificate; raises InvalidSettings."""
+    ca = settings.imagegate_client_ca
+    names = checked_names(settings.imagegate_client_names, has_ca=ca is not None)
+    if ca is None:
+        return None
+    log.info(
+        "callers must show a certificate",
+        extra={"ca": str(ca), "names": ", ".join(names) or "any"},
+    )
+    return Callers(names=names, clock=clock, is_current=certificate.holds_for)
 
 
 def _certificate(settings: WebhookSettings) -> CertificateFiles:

@@ -12,12 +12,15 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 
-def json_reply(http: web.BaseRequest, body: bytes) -> web.StreamResponse:
-    """200 with this body."""
+def json_reply(http: web.BaseRequest, body: bytes, *, last: bool = False) -> web.StreamResponse:
+    """200 with this body; `last`: the connection ends with it."""
     # What makes a connection end, or an old client keep it, is told in headers of its own.
-    if http.keep_alive and http.version == HttpVersion11:
+    if http.keep_alive and http.version == HttpVersion11 and not last:
         return _Reply(body)
-    return web.Response(body=body, content_type="application/json")
+    response = web.Response(body=body, content_type="application/json")
+    if last:
+        response.force_close()
+    return response
 
 
 class _Reply(web.StreamResponse):

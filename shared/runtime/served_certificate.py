@@ -5,6 +5,9 @@ import logging
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakSet
+
+import msgspec
 
 from shared.domain.errors import InvalidSettings
 from shared.runtime.tls import CertificateFiles, server_context
@@ -38,10 +41,16 @@ class ServedCertificate:
         self._on_read = on_read
         self._content = self._read()
         self._shown = server_context(files, client_ca=client_ca)
+        self._ca = self._content.client_ca
+        self._by_this_ca = WeakSet([self._shown])
         self.context = server_context(files, client_ca=client_ca)
         # Called at each handshake, of clients that name no server too.
         self.context.sni_callback = self._show
         on_read(files.certificate)
+
+    def holds_for(self, connection: ssl.SSLObject) -> bool:
+        """Whether its caller was let in by the client CA of now, not by one that was replaced."""
+        return connection.context in self._by_this_ca
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -57,24 +66,43 @@ class ServedCertificate:
         self._content = content
         try:
             self._shown = server_context(self._files, client_ca=self._client_ca)
+            self._let_in_by(content.client_ca)
             self._on_read(self._files.certificate)
         except InvalidSettings as error:
             log.error("the new certificate cannot be used, the one of before is shown: %s", error)
         else:
             log.info("the certificate was read again", extra={"file": str(self._files.certificate)})
 
+    def _let_in_by(self, ca: bytes | None) -> None:
+        """The context that is shown lets in by this CA; those of another do no longer count."""
+        if ca != self._ca:
+            self._ca = ca
+            self._by_this_ca.clear()
+        self._by_this_ca.add(self._shown)
+
     def _show(
         self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _of: ssl.SSLContext
     ) -> None:
         connection.context = self._shown
 
-    def _read(self) -> tuple[bytes | None, ...]:
-        named = (self._files.certificate, self._files.key, self._client_ca)
-        return tuple(_bytes(path) for path in named if path is not None)
+    def _read(self) -> "_Content":
+        return _Content(
+            _bytes(self._files.certificate), _bytes(self._files.key), _bytes(self._client_ca)
+        )
 
 
-def _bytes(path: Path) -> bytes | None:
+class _Content(msgspec.Struct, frozen=True):
+    """What stands in the files."""
+
+    certificate: bytes | None
+    key: bytes | None
+    client_ca: bytes | None
+
+
+def _bytes(path: Path | None) -> bytes | None:
     """None: it cannot be read, now; what reads it to use it says why."""
+    if path is None:
+        return None
     try:
         return path.read_bytes()
     except OSError:

@@ -60,7 +60,12 @@ def ensure_certificate(
 
 
 def server_context(files: CertificateFiles, *, client_ca: Path | None = None) -> ssl.SSLContext:
-    """TLS 1.2 or newer; with `client_ca` only callers with a certificate of it get in."""
+    """TLS 1.2 or newer; with `client_ca` only callers with a certificate of it get in, by 1.3.
+
+    These show it at each handshake: who went on with a session of before would be let in by a
+    certificate that has ended meanwhile, or by a CA that was replaced. Only of 1.3 can that be
+    refused here.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -72,6 +77,8 @@ def server_context(files: CertificateFiles, *, client_ca: Path | None = None) ->
     if client_ca is not None:
         _load_ca(context, client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.num_tickets = 0
     return context
 
 

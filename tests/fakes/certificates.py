@@ -13,40 +13,55 @@ from shared.runtime.tls import CertificateFiles
 
 NOW = datetime.now(UTC)
 PEM = serialization.Encoding.PEM
+CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+class Authority:
+    """A CA, whose certificate is in `file`; what it signs lies beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "ca.crt"
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        own = (
+            _certificate("ca", self._key, signs="ca")
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.file.write_bytes(own.public_bytes(PEM))
+
+    def client(self, name: str, *dns: str) -> CertificateFiles:
+        """A caller's certificate: its common name, and the DNS names that stand in it besides."""
+        names = [x509.SubjectAlternativeName([x509.DNSName(each) for each in dns])] if dns else []
+        return self.signed(name, x509.ExtendedKeyUsage([CLIENT_AUTH]), *names)
+
+    def signed(self, name: str, *extensions: x509.ExtensionType) -> CertificateFiles:
+        """One of that common name, with just these extensions."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        own = _certificate(name, key, signs="ca")
+        for extension in extensions:
+            own = own.add_extension(extension, critical=False)
+        files = CertificateFiles(self._folder / f"{name}.crt", self._folder / f"{name}.key")
+        files.certificate.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(PEM))
+        files.key.write_bytes(
+            key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        )
+        return files
 
 
 def client_certificate(folder: Path) -> tuple[Path, CertificateFiles]:
     """A CA's file, and a caller's certificate that it signed."""
-    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-    return _signed(folder, "client", usage)
+    authority = Authority(folder)
+    return authority.file, authority.client("client")
 
 
 def server_certificate(folder: Path) -> tuple[Path, CertificateFiles]:
     """A CA's file, and the certificate of a server on the loopback address that it signed."""
+    authority = Authority(folder)
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-    return _signed(folder, "server", usage, address)
-
-
-def _signed(
-    folder: Path, name: str, *extensions: x509.ExtensionType
-) -> tuple[Path, CertificateFiles]:
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca = (
-        _certificate("ca", ca_key, signs="ca")
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(ca_key, hashes.SHA256())
-    )
-    own = _certificate(name, key, signs="ca")
-    for extension in extensions:
-        own = own.add_extension(extension, critical=False)
-    (folder / "ca.crt").write_bytes(ca.public_bytes(PEM))
-    files = CertificateFiles(folder / f"{name}.crt", folder / f"{name}.key")
-    files.certificate.write_bytes(own.sign(ca_key, hashes.SHA256()).public_bytes(PEM))
-    files.key.write_bytes(
-        key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder / "ca.crt", files
+    return authority.file, authority.signed("server", usage, address)
 
 
 def _certificate(

@@ -19,7 +19,7 @@ from shared.runtime.tls import (
     optional_context,
     server_context,
 )
-from tests.fakes.certificates import client_certificate
+from tests.fakes.certificates import client_certificate, server_certificate
 
 NOW = datetime.now(UTC)
 
@@ -119,6 +119,16 @@ async def test_with_a_client_ca_only_its_certificates_get_in(tmp_path: Path) -> 
         for own in (None, stranger):
             with pytest.raises(aiohttp.ClientError):
                 await get(bound.url, client_context(trusted, own=own))
+
+
+async def test_a_certificate_of_the_client_ca_that_is_for_servers_is_no_callers(
+    tmp_path: Path,
+) -> None:
+    files = ensure_certificate(tmp_path / "server")
+    client_ca, of_a_server = server_certificate(tmp_path)
+    async with serve(hello(), tls=server_context(files, client_ca=client_ca)) as bound:
+        with pytest.raises(aiohttp.ClientError):
+            await get(bound.url, client_context(files.certificate, own=of_a_server))
 
 
 def test_files_that_are_no_pair_are_named(tmp_path: Path) -> None:
