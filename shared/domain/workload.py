@@ -114,7 +114,7 @@ def image_places(pod: Pod, *, under: str = "") -> list[ImagePlace]:
     A container without an image is a place with an empty reference, so that it is refused by
     name and not passed over.
     """
-    places = _walk(pod.spec, under)
+    places = places_of(pod.spec, under)
     if len(places) > MAX_IMAGE_PLACES:
         raise InvalidObject(f"the pod names more than {MAX_IMAGE_PLACES} images")
     return places
@@ -149,7 +149,8 @@ def _words(raw: msgspec.Raw, field: str) -> Mapping[str, str]:
     return words or {}
 
 
-def _walk(spec: PodSpec, under: str) -> list[ImagePlace]:
+def places_of(spec: PodSpec, under: str = "") -> list[ImagePlace]:
+    """As `image_places`, however many there are: of what the API server has let in already."""
     lists = (
         ("initContainers", spec.init_containers),
         ("containers", spec.containers),

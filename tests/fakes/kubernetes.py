@@ -1,4 +1,5 @@
-"""A Kubernetes API server, as far as namespaces go, that can be told to misbehave.
+"""A Kubernetes API server, as far as namespaces go, that can be told to misbehave; and lists of
+whole pods and nodes (`kubernetes_lists`).
 
 Speaks what kube-apiserver 1.36 spoke when it was asked (docs/design/kube-facts.md 7): pages with
 continue tokens, watches that go on from a version and end with a bookmark where there is something
@@ -17,6 +18,8 @@ from typing import Any, Self
 
 import msgspec
 from aiohttp import web
+
+from tests.fakes.kubernetes_lists import Lists
 
 TOKEN = "a-token-of-this-cluster"
 VERBS = frozenset({"get", "list", "watch"})
@@ -51,10 +54,13 @@ class FakeKubernetes:
         self.url = ""
         self.tokens = {TOKEN}
         """Those that count; empty: nobody need show one."""
-        self.allowed = set(VERBS)
+        self.allowed = {*VERBS, "list pods", "list nodes"}
         self.asked: list[Asked] = []
+        self.lists = Lists()
+        """Its pods and nodes; they are listed where `allowed` has "list pods", "list nodes"."""
         self.faults: dict[str, Fault] = {}
-        """By verb: what answers instead; `hang`, `broken_off` and others are ready-made."""
+        """By verb, or by "list pods" and "list nodes": what answers instead; `hang`, `broken_off`
+        and others are ready-made."""
         self.slow = 0.0
         """Seconds before each answer."""
         self.second = 1.0
@@ -74,6 +80,7 @@ class FakeKubernetes:
         app = web.Application()
         app.router.add_get("/api/v1/namespaces", self._all)
         app.router.add_get("/api/v1/namespaces/{name}", self._one)
+        app.router.add_get("/api/v1/{resource:pods|nodes}", self._listed)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._ssl)
@@ -167,8 +174,7 @@ class FakeKubernetes:
         fault = self.faults.get(verb)
         if fault is not None:
             return await fault(http)
-        shown = http.headers.get("Authorization", "").removeprefix("Bearer ")
-        if self.tokens and shown not in self.tokens:
+        if not self._knows(http):
             return status(401, "Unauthorized")
         if verb not in self.allowed:
             return status(403, f'namespaces is forbidden: User "us" cannot {verb} resource')
@@ -176,6 +182,25 @@ class FakeKubernetes:
         if http.headers.get("Accept") != _AS.format(form):
             return status(406, "only the following media types are accepted: ...")
         return await {"get": self._get, "list": self._list, "watch": self._watch}[verb](http)
+
+    async def _listed(self, http: web.Request) -> web.StreamResponse:
+        resource = http.match_info["resource"]
+        await asyncio.sleep(self.slow)
+        fault = self.faults.get(f"list {resource}")
+        if fault is not None:
+            return await fault(http)
+        if not self._knows(http):
+            return status(401, "Unauthorized")
+        if f"list {resource}" not in self.allowed:
+            return status(403, f'{resource} is forbidden: User "us" cannot list resource')
+        page = self.lists.page(resource, http.query)
+        if page is None:
+            return status(410, "The provided continue parameter is too old")
+        return page
+
+    def _knows(self, http: web.Request) -> bool:
+        shown = http.headers.get("Authorization", "").removeprefix("Bearer ")
+        return not self.tokens or shown in self.tokens
 
     async def _get(self, http: web.Request) -> web.StreamResponse:
         name = http.match_info["name"]

@@ -28,6 +28,11 @@ class Kept:
     def __iter__(self) -> Iterator[str]:
         return iter(self._labels)
 
+    @property
+    def all(self) -> Mapping[str, Labels]:
+        """Those that are kept, by name."""
+        return self._labels
+
     def get(self, name: str) -> Labels | None:
         """None for one that is not kept."""
         return self._labels.get(name)

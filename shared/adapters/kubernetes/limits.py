@@ -15,6 +15,7 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_ERROR_BYTES = 4 * 1024
 MAX_TOKEN_BYTES = 64 * 1024
 MAX_VERSION = 256
+MAX_UID = 64
 MAX_CONTINUE = 4 * 1024
 """Characters of what goes back into a URL."""
 
@@ -33,6 +34,16 @@ MAX_WAITING = 512
 READS_SAVED = 20
 READS_A_SECOND = 10.0
 """Questions for single namespaces: what a stranger's made-up ones can cost at most."""
+
+
+MAX_PODS_PAGE = 100
+"""Pods in one answer of a listing: about 1 MB, which is decoded in some milliseconds."""
+MAX_NODES_PAGE = 50
+"""A node names up to fifty of the images that it has: 20 kB each."""
+MAX_LIST_PAGES = 20_000
+"""Of one listing: ten times what Kubernetes is made for, 150 000 pods."""
+MAX_LISTINGS = 3
+"""Times that a listing is begun, should the API server forget what it was telling."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):

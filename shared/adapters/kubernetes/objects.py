@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from shared.adapters.kubernetes.failures import Status
-from shared.adapters.kubernetes.limits import MAX_CONTINUE, MAX_VERSION
+from shared.adapters.kubernetes.limits import MAX_CONTINUE, MAX_UID, MAX_VERSION
 
 ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -26,6 +26,7 @@ class Meta(msgspec.Struct):
     name: str = ""
     labels: dict[str, str] | None = None
     version: str = msgspec.field(name="resourceVersion", default="")
+    uid: str = ""
 
 
 class Partial(msgspec.Struct):
@@ -89,6 +90,12 @@ def read_namespace(body: bytes, name: str) -> Partial:
     if partial.kind != "PartialObjectMetadata" or partial.metadata.name != name:
         raise Unreadable("something else than the namespace that was asked for")
     return partial
+
+
+def read_uid(body: bytes, name: str) -> str:
+    """What tells the namespace of that name from all that ever were or will be; raises
+    Unreadable."""
+    return read_namespace(body, name).metadata.uid[:MAX_UID]
 
 
 def read_event(line: bytes) -> Event:
