@@ -48,6 +48,11 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     """The webhooks' folder of signed exceptions, for `explain`; as the next two: what they have."""
     imagegate_pin: Literal["pods", "all", "none"] = "pods"
     imagegate_policy_grace: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 3600.0
+    kubeconfig: str = ""
+    """kubectl's own: one file or several, for commands that ask a cluster."""
+    kubernetes_service_host: str = ""
+    """The API server, as the kubelet tells each pod: asked where there is no kubeconfig."""
+    kubernetes_service_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 443
 
     @property
     def ring_folder(self) -> Path:

@@ -5,6 +5,7 @@ import os
 import aiohttp
 import msgspec
 
+from shared.adapters.kubernetes.access import BY_SETTINGS, Remedies
 from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
 
 MAX_SAID = 300
@@ -34,27 +35,31 @@ class Status(msgspec.Struct):
 
 
 def failure_of_body(
-    host: str, doing: str, code: int, body: bytes, *, advice: str
+    host: str,
+    doing: str,
+    code: int,
+    body: bytes,
+    *,
+    advice: str,
+    remedies: Remedies = BY_SETTINGS,
 ) -> ClusterUnreachable:
     """An answer that is none of success, with the beginning of its body."""
     try:
         message = msgspec.json.decode(body, type=Status).message
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         message = ""
-    return failure_of_status(host, doing, Status(code, message), advice=advice)
+    return failure_of_status(host, doing, Status(code, message), advice=advice, remedies=remedies)
 
 
-def failure_of_status(host: str, doing: str, status: Status, *, advice: str) -> ClusterUnreachable:
+def failure_of_status(
+    host: str, doing: str, status: Status, *, advice: str, remedies: Remedies = BY_SETTINGS
+) -> ClusterUnreachable:
     """What a Status means; `doing` is what was asked ("list namespaces"), `advice` what to do where
     a right for that is missing."""
     said = f"the Kubernetes API at {host} answered {status.code} to '{doing}'{_quoted(status)}"
     match status.code:
         case 401:
-            return ClusterMisconfigured(
-                f"{said}: it does not take our token; the file must hold one of this cluster that "
-                "has not ended (in a pod: automountServiceAccountToken; else "
-                "IMAGEGATE_KUBERNETES_TOKEN_FILE)"
-            )
+            return ClusterMisconfigured(f"{said}: it does not take our token; {remedies.refused}")
         case 403:
             return ClusterMisconfigured(f"{said}: {advice}")
         case 404:
@@ -62,7 +67,7 @@ def failure_of_status(host: str, doing: str, status: Status, *, advice: str) -> 
         case 406:
             return ClusterMisconfigured(
                 f"{said}: it does not know PartialObjectMetadata, so that it is none of Kubernetes "
-                "1.30 or newer; look at IMAGEGATE_KUBERNETES_URL"
+                f"1.30 or newer; look at {remedies.address}"
             )
         case 409:
             return Conflict(said)
@@ -72,15 +77,15 @@ def failure_of_status(host: str, doing: str, status: Status, *, advice: str) -> 
             return ClusterUnreachable(f"{said}; it is asked again")
 
 
-def failure_of_error(host: str, doing: str, error: Exception) -> ClusterUnreachable:
+def failure_of_error(
+    host: str, doing: str, error: Exception, *, remedies: Remedies = BY_SETTINGS
+) -> ClusterUnreachable:
     """A call that ended without a whole answer."""
     about = f"the Kubernetes API at {host}, asked to '{doing}',"
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
             return ClusterMisconfigured(
-                f"{about} is not trusted, or speaks no TLS: the CA file must hold the certificate "
-                "of the authority that made its certificate, for this very host "
-                "(IMAGEGATE_KUBERNETES_CA; in a pod ca.crt beside the token)"
+                f"{about} is not trusted, or speaks no TLS: {remedies.mistrusted}"
             )
         case TimeoutError():
             return ClusterUnreachable(f"{about} did not answer in time; it is asked again")

@@ -7,7 +7,7 @@ from typing import Self
 from urllib.parse import quote
 
 from shared.adapters.kubernetes import objects
-from shared.adapters.kubernetes.access import Access, ApiServer
+from shared.adapters.kubernetes.access import Access, Server
 from shared.adapters.kubernetes.limits import Pace
 from shared.adapters.kubernetes.objects import Event, Page, Partial
 from shared.adapters.kubernetes.wire import Wire
@@ -23,7 +23,7 @@ ADVICE = (
 class NamespaceWire:
     """Pages, single ones and a watch. An async context manager; raises as `Wire` does."""
 
-    def __init__(self, *, server: ApiServer, pace: Pace) -> None:
+    def __init__(self, *, server: Server, pace: Pace) -> None:
         self._wire = Wire(server=server, pace=pace, advice=ADVICE)
         self._pace = pace
 

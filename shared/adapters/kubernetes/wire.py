@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from shared.adapters.kubernetes.access import Access, ApiServer
+from shared.adapters.kubernetes.access import Access, Server
 from shared.adapters.kubernetes.failures import (
     failure_of_body,
     failure_of_error,
@@ -45,8 +45,8 @@ class Wire:
     do where a right is missing ("bind the ClusterRole ... to ...").
     """
 
-    def __init__(self, *, server: ApiServer, pace: Pace, advice: str) -> None:
-        self.access = Access(server)
+    def __init__(self, *, server: Server, pace: Pace, advice: str) -> None:
+        self.access: Access = server.access()
         self.host = server.host
         """For messages."""
         self._url = server.url
@@ -149,6 +149,8 @@ class Wire:
                 f"the Kubernetes API at {self.host} is not asked: this process has not begun to, "
                 "or ends"
             )
+        access = self.access
+        await access.ready()
         try:
             answering = self._session.request(
                 method,
@@ -157,9 +159,11 @@ class Wire:
                 headers={
                     "Accept": accept,
                     **({"Content-Type": form} if form else {}),
-                    **self.access.headers(),
+                    **access.headers(),
                 },
-                ssl=self.access.trusted(),
+                ssl=access.trusted(),
+                server_hostname=access.server_name or None,
+                proxy=access.proxy or None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._pace.connect),
             )
@@ -170,11 +174,16 @@ class Wire:
                 if answer.status not in _DONE:
                     said = await self._beginning(answer)
                     raise failure_of_body(
-                        self.host, doing, answer.status, said, advice=self._advice
+                        self.host,
+                        doing,
+                        answer.status,
+                        said,
+                        advice=self._advice,
+                        remedies=access.remedies,
                     )
                 yield answer
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise failure_of_error(self.host, doing, error) from error
+            raise failure_of_error(self.host, doing, error, remedies=access.remedies) from error
 
     async def _beginning(self, answer: aiohttp.ClientResponse) -> bytes:
         try:
