@@ -95,6 +95,10 @@ class ClusterMisconfigured(ClusterUnreachable):
     """Our token, rights or certificates are refused: as unreachable, but said apart."""
 
 
+class OwnerGone(ImagegateError):
+    """There is no such object in the cluster, or by now another one of its name."""
+
+
 class QueueError(ImagegateError):
     """A step could not be handed to the broker."""
 

@@ -53,16 +53,17 @@ _NULL = msgspec.Raw(b"null")
 
 
 class Metadata(msgspec.Struct, rename="camel"):
-    """How an object is called, and what its author says of it.
+    """How an object is called, what its author says of it, and whose it is.
 
-    Nothing laxer is decided by any of it. Labels and annotations stay bytes until somebody asks
-    (`labels_and_annotations`): most rules never do.
+    Nothing laxer is decided by any of it. Labels, annotations and owners stay bytes until somebody
+    asks (`labels_and_annotations`, `shared.domain.owner`): most rules never do.
     """
 
     name: str = ""
     generate_name: str = ""
     labels: msgspec.Raw = _NULL
     annotations: msgspec.Raw = _NULL
+    owner_references: msgspec.Raw = _NULL
 
 
 class Pod(msgspec.Struct):

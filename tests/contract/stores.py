@@ -14,6 +14,7 @@ from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.decisions import MemoryDecisionLog
 from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.leadership import MemoryLeadership
+from shared.adapters.memory.nudge_claims import MemoryNudgeClaims
 from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.presence import MemoryPresence
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -23,6 +24,7 @@ from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.leadership import RedisLeadership
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.nudge_claims import RedisNudgeClaims
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
@@ -34,6 +36,7 @@ from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.decisions import DecisionLog, DecisionRecord
 from shared.ports.exceptions import ExceptionStore
 from shared.ports.leadership import Leadership
+from shared.ports.nudging import NudgeClaims
 from shared.ports.polls import Polls
 from shared.ports.presence import Beat, Presence
 from shared.ports.usage import Usage
@@ -68,6 +71,7 @@ class World:
     presence: Presence
     usage: Usage
     leadership: Leadership
+    nudges: NudgeClaims
     polls: tuple[Polls, Polls]
     """Those of two workers."""
     now: Callable[[], int]
@@ -99,6 +103,7 @@ def memory_world() -> World:
         polls=(polls, polls),
         usage=MemoryUsage(clock=clock, max_uses=USES),
         leadership=MemoryLeadership(clock=clock),
+        nudges=MemoryNudgeClaims(clock=clock),
         now=clock.now,
         clock=clock,
     )
@@ -122,6 +127,7 @@ async def redis_world(server: RedisServer) -> AsyncIterator[World]:
             polls=(RedisPolls(links=links), RedisPolls(links=others)),
             usage=RedisUsage(links=links, max_uses=USES),
             leadership=RedisLeadership(links=links),
+            nudges=RedisNudgeClaims(links=links),
             now=lambda: time.time_ns() // 1_000_000,
         )
 

@@ -16,6 +16,7 @@ from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.leadership import RedisLeadership
 from shared.adapters.redis_store.links import WRITERS, RedisLinks
+from shared.adapters.redis_store.nudge_claims import RedisNudgeClaims
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
@@ -65,6 +66,7 @@ async def world_of_users(server: RedisServer, ca_file: Path) -> AsyncIterator[Wo
             presence=_presence(links),
             usage=_usage(links),
             leadership=RedisLeadership(links=links[WORKER]),
+            nudges=RedisNudgeClaims(links=links[WEBHOOK]),
             polls=(RedisPolls(links=links[WORKER]), RedisPolls(links=another_worker)),
             now=lambda: time.time_ns() // 1_000_000,
         )

@@ -14,6 +14,7 @@ from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.leadership import RedisLeadership
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.nudge_claims import RedisNudgeClaims
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
@@ -53,6 +54,7 @@ class Redis:
         self.exceptions = RedisExceptionStore(links=links)
         self.usage = RedisUsage(links=links)
         self.leadership = RedisLeadership(links=links)
+        self.nudges = RedisNudgeClaims(links=links)
 
     async def put(self, key: str = KEY, *, order: int = 1) -> Put:
         return await self.store.put(sealed(order), key=key, ends=now() + MINUTE)
@@ -109,6 +111,7 @@ WRITES: Calls = {
     "take a turn": lambda redis: redis.polls.take(rate=20),
     "record uses": lambda redis: redis.use(),
     "lead": lambda redis: redis.leadership.lead("care", "a", life=MINUTE),
+    "claim nudge": lambda redis: redis.nudges.claim("a-uid", life=MINUTE),
 }
 OTHERS: Calls = {
     "renew": lambda redis: redis.leases.renew(SCAN, chain="chain", life=MINUTE),
@@ -124,6 +127,7 @@ OTHERS: Calls = {
     "oldest scan": lambda redis: redis.leases.oldest(),
     "goodbye": lambda redis: redis.presence.goodbye("nobody"),
     "leave": lambda redis: redis.leadership.leave("care", "a"),
+    "drop nudge": lambda redis: redis.nudges.drop("a-uid"),
 }
 CALLS = READS | WRITES | OTHERS
 

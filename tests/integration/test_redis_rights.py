@@ -56,6 +56,7 @@ EXCEPTING: Calls = {
     "put another": lambda redis: redis.except_("b"),
 }
 USING: Calls = {"record uses": CALLS["record uses"]}
+NUDGING: Calls = {name: CALLS[name] for name in ("claim nudge", "drop nudge")}
 CARING: Calls = {name: CALLS[name] for name in ("recent uses", "count uses", "lead", "leave")}
 ANNOUNCING: Calls = {name: CALLS[name] for name in ("beat", "goodbye")}
 WORKING: Calls = {
@@ -77,6 +78,7 @@ SERVICES: dict[str, Calls] = {
     | SEEING_SCANS
     | FOR_A_TENANT
     | USING
+    | NUDGING
     | ANNOUNCING,
     "worker": WORKING | CARING | ANNOUNCING,
     "intake": {"ping": CALLS["ping"]} | CLAIMING | ANNOUNCING,
@@ -114,7 +116,7 @@ FORBIDDEN: dict[str, Calls] = {
         for name in (
             *("put", "put that ends a scan", "claim", "claim past a scan", "drop", "begin"),
             *("overdue", "hold", "release", "decisions", "put exception", "record uses", "lead"),
-            *("renew", "place", "holder", "free", "take a turn"),
+            *("renew", "place", "holder", "free", "take a turn", "claim nudge", "drop nudge"),
         )
     },
     "operator": {

@@ -1,6 +1,7 @@
 """What the Kubernetes API's answer, or its silence, means in the words of the port."""
 
 import os
+from collections.abc import Sequence
 
 import aiohttp
 import msgspec
@@ -27,11 +28,33 @@ class TooLarge(ClusterUnreachable):
     """An answer over our bounds."""
 
 
+class Unprocessable(ClusterMisconfigured):
+    """422: what was sent cannot be, or a policy of the cluster does not want it."""
+
+    def __init__(self, message: str, *, fields: Sequence[str]) -> None:
+        """`fields`: what is wrong with it, as `metadata.uid`; a policy names none."""
+        super().__init__(message)
+        self.fields = tuple(fields)
+
+
+class Cause(msgspec.Struct):
+    """One of the fields that are wrong."""
+
+    field: str = ""
+
+
+class Details(msgspec.Struct):
+    """What more is said of it."""
+
+    causes: list[Cause] = msgspec.field(default_factory=list)
+
+
 class Status(msgspec.Struct):
     """How the API server says what went wrong; also inside of a watch."""
 
     code: int = 0
     message: str = ""
+    details: Details | None = None
 
 
 def failure_of_body(
@@ -73,6 +96,12 @@ def failure_of_status(
             return Conflict(said)
         case 410:
             return Expired(said)
+        case 422:
+            causes = status.details.causes if status.details else ()
+            return Unprocessable(
+                f"{said}: if an admission policy of the cluster refuses it, have that let us pass",
+                fields=[cause.field for cause in causes],
+            )
         case _:
             return ClusterUnreachable(f"{said}; it is asked again")
 

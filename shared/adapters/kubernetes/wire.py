@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType, TracebackType
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -35,6 +35,15 @@ _LARGE = 128 * 1024
 """Bytes of JSON above which decoding would hold the loop for more than a review may wait."""
 
 Decoded = TypeVar("Decoded")
+
+
+class Said(NamedTuple):
+    """An answer, whatever it is."""
+
+    status: int
+    body: bytes
+    date: str
+    """When, by the API server's clock, as HTTP writes it; empty: it does not say."""
 
 
 class Wire:
@@ -100,12 +109,13 @@ class Wire:
         *,
         doing: str,
         form: str = JSON,
+        accept: str = JSON,
         within: float | None = None,
     ) -> bytes:
         """What the API server answers to a POST, PUT, PATCH or DELETE whose body is of the media
         type `form`: the object as it is now, or a Status."""
         answering = self._answer(
-            method, path, query, JSON, doing, total=within or self._answered, body=body, form=form
+            method, path, query, accept, doing, total=within or self._answered, body=body, form=form
         )
         async with answering as answer:
             return await self._read(answer, doing, MAX_BODY_BYTES)
@@ -130,6 +140,31 @@ class Wire:
         except Unreadable as error:
             raise unreadable(self.host, doing, str(error)) from error
 
+    async def said(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        query: Mapping[str, str] = _NOTHING,
+        *,
+        doing: str,
+        within: float | None = None,
+    ) -> Said:
+        """What the API server answers, a refusal as anything else: for who wants to know how."""
+        asking = self._asked(
+            method,
+            path,
+            query,
+            JSON,
+            doing,
+            total=within or self._answered,
+            body=body,
+            form=JSON if body is not None else "",
+        )
+        async with asking as answer:
+            whole = await self._read(answer, doing, MAX_BODY_BYTES)
+            return Said(answer.status, whole, answer.headers.get("Date", ""))
+
     @asynccontextmanager
     async def _answer(
         self,
@@ -144,6 +179,33 @@ class Wire:
         form: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An answer that is what was asked for."""
+        asking = self._asked(method, path, query, accept, doing, total=total, body=body, form=form)
+        async with asking as answer:
+            if answer.status not in _DONE:
+                raise failure_of_body(
+                    self.host,
+                    doing,
+                    answer.status,
+                    await self._beginning(answer),
+                    advice=self._advice,
+                    remedies=self.access.remedies,
+                )
+            yield answer
+
+    @asynccontextmanager
+    async def _asked(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        accept: str,
+        doing: str,
+        *,
+        total: float | None,
+        body: bytes | None = None,
+        form: str = "",
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Any answer."""
         if self._session is None:
             raise ClusterUnreachable(
                 f"the Kubernetes API at {self.host} is not asked: this process has not begun to, "
@@ -171,16 +233,6 @@ class Wire:
             async with asyncio.timeout(self._pace.answer):
                 answer = await answering
             async with answer:
-                if answer.status not in _DONE:
-                    said = await self._beginning(answer)
-                    raise failure_of_body(
-                        self.host,
-                        doing,
-                        answer.status,
-                        said,
-                        advice=self._advice,
-                        remedies=access.remedies,
-                    )
                 yield answer
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise failure_of_error(self.host, doing, error, remedies=access.remedies) from error

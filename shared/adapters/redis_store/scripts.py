@@ -4,6 +4,7 @@ Keys (behind the prefix), all times in milliseconds:
 
     record:<key>        string: a sealed record, until its end
     claim:<key>         string: whose request claim it is, for its life
+    claim:nudge:<uid>   string: when somebody took it to nudge the owner of that uid, for a moment
     lease:<key>         hash chain, hop, lane, first_seen, tenant: the scan record, for its life
     steps               hash: what was claimed and not begun, by claim key
     steps:when          sorted set: when each of them was last published

@@ -1,5 +1,5 @@
-"""The Lua scripts of uses and of leadership; their keys and rights stand beside the others
-(`shared.adapters.redis_store.scripts`)."""
+"""The Lua scripts of uses, of leadership and of nudges; their keys and rights stand beside the
+others (`shared.adapters.redis_store.scripts`)."""
 
 _NOW = """
 local function now()
@@ -69,3 +69,19 @@ return 1
 
 # KEYS: leader. ARGV: owner.
 LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+
+# KEYS: claim. ARGV: life.
+# Returns -1 where it is taken now, else how long ago that was.
+CLAIM_NUDGE = (
+    _NOW
+    + """
+local time = now()
+local taken = redis.call('GET', KEYS[1])
+if taken then return math.max(0, time - tonumber(taken)) end
+redis.call('SET', KEYS[1], string.format('%.0f', time), 'PX', ARGV[1])
+return -1
+"""
+)
+
+# KEYS: claim.
+DROP_NUDGE = "redis.call('DEL', KEYS[1])"

@@ -1,0 +1,87 @@
+"""Who makes pods anew when one was refused: the controller that a pod's ownerReferences name.
+
+What they say proves nothing (docs/design/behaviour.md 1): whoever writes a pod writes them. They
+name whom to tell and to touch, and choose nothing else.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from shared.domain.workload import Metadata
+
+RESOURCES: Mapping[tuple[str, str], str] = {
+    ("apps/v1", "ReplicaSet"): "replicasets",
+    ("apps/v1", "StatefulSet"): "statefulsets",
+    ("apps/v1", "DaemonSet"): "daemonsets",
+    ("batch/v1", "Job"): "jobs",
+    ("v1", "ReplicationController"): "replicationcontrollers",
+}
+"""Those that make pods themselves, by apiVersion and kind."""
+
+MAX_REFERENCES = 4_096
+"""Bytes of a pod's ownerReferences; one takes about 200."""
+MAX_NAME = 253
+MAX_UID = 64
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """One object that makes pods, or one that owns such an object (a Deployment, a CronJob)."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def resource(self) -> str:
+        """How its URL calls it; empty where it makes no pods itself."""
+        return RESOURCES.get((self.api_version, self.kind), "")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+class OwnerReference(msgspec.Struct, rename="camel"):
+    """One of `metadata.ownerReferences`."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+    def owner(self, namespace: str) -> Owner:
+        """Whom it names, in the namespace of the object that it stands in: there is no other."""
+        return Owner(self.api_version, self.kind, namespace, self.name, self.uid)
+
+
+_DECODER = msgspec.json.Decoder(list[OwnerReference] | None)
+
+
+def maker_of(metadata: Metadata, namespace: str) -> Owner | None:
+    """The controller that would make such a pod again; None where none does that we know, or where
+    what is said of it is none of an API server's. Never raises."""
+    raw = metadata.owner_references
+    if len(raw) > MAX_REFERENCES or not namespace:
+        return None
+    try:
+        references = _DECODER.decode(raw) or ()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    for each in references:
+        if each.controller:
+            owner = each.owner(namespace)
+            return owner if owner.resource and _is_plausible(owner) else None
+    return None
+
+
+def _is_plausible(owner: Owner) -> bool:
+    """Names of Kubernetes' are short and plain; whatever else comes is not carried around."""
+    return (
+        0 < len(owner.name) <= MAX_NAME
+        and 0 < len(owner.uid) <= MAX_UID
+        and len(owner.namespace) <= MAX_NAME
+        and all(each.isascii() and each.isprintable() for each in (owner.name, owner.uid))
+    )
