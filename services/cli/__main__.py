@@ -14,6 +14,7 @@ COMMANDS = {
     "scanner": "services.cli.processes:scanner",
     "review": "services.cli.review:review",
     "scan": "services.cli.scan:scan",
+    "prewarm": "services.cli.prewarm.commands:prewarm",
     "explain": "services.cli.explain.commands:explain",
     "queue": "services.cli.looks:queue",
     "verdicts": "services.cli.looks:verdicts",

@@ -128,6 +128,15 @@ async def open_policies(settings: CliSettings) -> AsyncIterator[Policies]:
 
 
 @asynccontextmanager
+async def socket_of_up(settings: CliSettings, instead: str) -> AsyncIterator[OpsClient]:
+    """A running `imagegate up`, for what changes something; `instead` says what else to set. Raises
+    OpsUnavailable."""
+    _no_console(settings, instead)
+    async with _up(settings) as client:
+        yield client
+
+
+@asynccontextmanager
 async def _up(settings: CliSettings, *, instead: str = ASK_SERVERS) -> AsyncIterator[OpsClient]:
     path = settings.state_folder / SOCKET
     if not path.exists():

@@ -10,7 +10,14 @@ import msgspec
 from aiohttp import web
 
 from services.cli.break_glass.desk import ExceptionActions
-from services.cli.ops_client import ExceptionPut, LettersMeant, ScanWanted, SealedRecord
+from services.cli.ops_client import (
+    ExceptionPut,
+    LettersMeant,
+    PrewarmAsked,
+    PrewarmWanted,
+    ScanWanted,
+    SealedRecord,
+)
 from services.cli.policies.remote import MAX_BODY, policy_routes
 from services.cli.scans import MAX_DOCKERFILE, ScansView
 from services.console.edge.answers import Ask, answered, errors_as_json, questions
@@ -40,6 +47,10 @@ def ops_app(
             policy=wanted.policy,
             force=wanted.force,
         )
+
+    async def prewarm(request: web.Request) -> object:
+        wanted = msgspec.json.decode(await request.read(), type=PrewarmWanted)
+        return PrewarmAsked(await scans.prewarm(wanted.image, wanted.question))
 
     async def state(request: web.Request) -> object:
         image, account, policy = (
@@ -75,6 +86,7 @@ def ops_app(
     app.router.add_routes(policy_routes(policies))
     app.router.add_post("/api/scans", answered(start))
     app.router.add_get("/api/scans", answered(state))
+    app.router.add_post("/api/prewarm", answered(prewarm))
     app.router.add_get("/api/scans/report", answered(report))
     app.router.add_post("/api/dead/requeue", answered(ending(letters.requeue)))
     app.router.add_post("/api/dead/drop", answered(ending(letters.drop)))

@@ -78,6 +78,9 @@ class ScansView(Protocol):
         """Have `image` judged, by `policy` alone if there is one, else by all that the rules may
         ask; with `force` it is analysed anew before, whatever the scanner has of it."""
 
+    async def prewarm(self, image: str, question: Question) -> Asked:
+        """Have it judged by one question, unless that is under way."""
+
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """What is known of it; asks for nothing."""
 
@@ -133,6 +136,11 @@ class Scans:
             raise QueueUnavailable(f"the queue takes no request: {NOTHING}")
         under_way = set(asked) == {Asked.UNDER_WAY}
         return ScanStarted(str(wanted[0].reference), under_way, submitted)
+
+    async def prewarm(self, image: str, question: Question) -> Asked:
+        """In prewarm's lane."""
+        wanted = Image(image, parse_reference(image), always=False, question=question)
+        return await self._ask(wanted, force=False)
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """One look-up a question, as a review's, that neither asks nor waits."""

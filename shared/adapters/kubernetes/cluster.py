@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 from shared.adapters.kubernetes import objects
-from shared.adapters.kubernetes.access import ApiServer
+from shared.adapters.kubernetes.access import Server
 from shared.adapters.kubernetes.kept import Kept
 from shared.adapters.kubernetes.limits import MAX_PAGE, Pace
 from shared.adapters.kubernetes.listing import Listing, PageOf
@@ -32,9 +32,7 @@ FIRST = "kube-system"
 class KubernetesCluster:
     """One cluster. An async context manager: nothing is opened before."""
 
-    def __init__(
-        self, *, server: ApiServer, pace: Pace | None = None, advice: str = ADVICE
-    ) -> None:
+    def __init__(self, *, server: Server, pace: Pace | None = None, advice: str = ADVICE) -> None:
         """`advice`: what to do where a right is missing."""
         self._wire = Wire(server=server, pace=pace or Pace(), advice=advice)
         self._pods = pods_of(self._wire)

@@ -6,7 +6,14 @@ believes and what it refuses: docs/design/registry.md.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, nullcontext
 from ssl import SSLContext
 from types import TracebackType
@@ -24,6 +31,7 @@ from shared.adapters.registry.exchange import Exchange
 from shared.adapters.registry.failures import untrusted, within
 from shared.adapters.registry.limits import Timeouts
 from shared.adapters.registry.places import Places
+from shared.adapters.registry.tag_pages import TagPages
 from shared.adapters.registry.token_service import TokenService
 from shared.adapters.registry.tokens import Authenticator
 from shared.adapters.registry.wire import Wire, host_of, media_type_of
@@ -39,7 +47,7 @@ _LARGE = 64 * 1024  # hashing and reading more than this would hold the event lo
 
 
 class RegistryClient:
-    """DigestResolver and ImageContent over HTTP. An async context manager.
+    """DigestResolver, TagList and ImageContent over HTTP. An async context manager.
 
     `rules` is asked at every call, so that reloaded rules count at once. `ssl_context` and
     `resolver` (names to addresses) are the system's unless given. Credential helpers are started
@@ -78,6 +86,12 @@ class RegistryClient:
             clock=clock,
         )
         self._exchange = Exchange(wire=self._wire, authenticator=authenticator, rules=rules)
+        self._tags = TagPages(
+            wire=self._wire,
+            exchange=self._exchange,
+            rules=rules,
+            within=self._timeouts.manifest,
+        )
 
     async def __aenter__(self) -> Self:
         await self._wire.__aenter__()
@@ -147,6 +161,10 @@ class RegistryClient:
 
         await _off_loop(body, check)
         return media_type, body
+
+    def tags(self, reference: ImageReference) -> AsyncIterator[Sequence[str]]:
+        """See `TagList`."""
+        return self._tags.tags(reference)
 
     async def blob(
         self, reference: ImageReference, digest: str, *, max_bytes: int

@@ -58,6 +58,11 @@ class Target(msgspec.Struct, frozen=True):
         path = f"/v2/{self.reference.path}/{what}/{which}"
         return self.base.with_path(path, encoded=True)
 
+    @property
+    def listing(self) -> URL:
+        """Of the repository's tags."""
+        return self.base.with_path(f"/v2/{self.reference.path}/tags/list", encoded=True)
+
     def trusts_realm(self, realm: URL, rules: Rules) -> bool:
         """Whether this registry's credentials may go to `realm`, and its token come back."""
         origin, own, named = origin_of(realm), origin_of(self.base), named_origins(rules)

@@ -24,6 +24,9 @@ MAX_RETRY_AFTER = 3600.0
 MAX_CONNECTIONS = 128
 MAX_CONNECTIONS_PER_HOST = 32
 CHUNK_BYTES = 64 * 1024
+TAGS_PAGE = 1_000
+MAX_TAG_PAGES = 1_000
+"""Registries may send fewer than they are asked for."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from services.cli.ops_http import SOCKET, ops_app
 from services.cli.reports.report import ImageReport
 from services.cli.scans import ImageState, ScanStarted
 from services.console.wiring import ConsolePorts, ops_of
+from services.webhook.requests import Asked
 from shared.adapters.memory.claims import MemoryRequestClaims, MemoryScanLeases
 from shared.adapters.memory.dead import MemoryDeadLetters
 from shared.adapters.memory.decisions import MemoryDecisionLog
@@ -76,6 +77,9 @@ class NoScans:
         policy: PolicyChoice | None = None,
         force: bool = False,
     ) -> ScanStarted:
+        raise NotImplementedError
+
+    async def prewarm(self, image: str, question: Question) -> Asked:
         raise NotImplementedError
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:

@@ -24,10 +24,12 @@ from services.console.view import (
     StatusReport,
 )
 from shared.domain.decision import State
+from services.webhook.requests import Asked
 from shared.domain.errors import QueueUnavailable, StoreUnreachable
 from shared.domain.rules import PolicyChoice
 from shared.domain.step import Lane
 from shared.ports.decisions import DecisionRecord, StoredDecision
+from shared.domain.verdict import Question
 from shared.ports.presence import Alive, Beat
 from shared.ports.steps import MAX_DEAD, Ended
 from shared.ports.verdicts import Put
@@ -106,12 +108,19 @@ class Told:
         return ImageReport(digest, gaps=(f"asked in {account or 'our own account'}",))
 
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
+    async def prewarm(self, image: str, question: Question) -> Asked:
+        self.started.append((image, None))
+        return Asked.FIRST if question.policy else Asked.UNDER_WAY
+
         return (EXCEPTION,)
 
     async def sealed_exceptions(self) -> Mapping[str, bytes]:
         return {"a1b2": bytes(range(256))}
 
     async def put_exception(self, sealed: bytes, *, exception_id: str, ends: int) -> Put:
+    async def emergency(self) -> EmergencyReport:
+        return EMERGENCY
+
         self.put.append((sealed, exception_id, ends))
         return Put.AHEAD
 
@@ -175,6 +184,7 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         put = await client.put_exception(b"\x00\xff", exception_id="a1b2", ends=9)
         assert put is Put.AHEAD
         assert await client.sealed_record("pointer:a&b:1") == b"pointer:a&b:1"
+        assert await client.emergency() == EMERGENCY
         assert await client.sealed_record("none") is None
         assert await client.requeue([LETTER.id, "é\n"]) == ENDED
         assert await client.drop(many) == ENDED
@@ -202,6 +212,17 @@ async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
     async with socket_of(Told(down=True), tmp_path) as client:
         with pytest.raises(OpsUnavailable, match="no broker"):
             await client.queue()
+async def test_an_image_is_prewarmed_by_one_question(tmp_path: Path) -> None:
+    told = Told()
+    async with socket_of(told, tmp_path) as client:
+        by_policy = await client.prewarm("a.example/b:1", Question(policy="p"))
+        assert (by_policy, await client.prewarm("a.example/b:2", Question())) == (
+            Asked.FIRST,
+            Asked.UNDER_WAY,
+        )
+    assert told.started == [("a.example/b:1", None), ("a.example/b:2", None)]
+
+
         with pytest.raises(OpsUnavailable, match="no redis"):
             await client.start("a.example/b:1", dockerfile=None)
 

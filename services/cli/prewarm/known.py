@@ -1,0 +1,100 @@
+"""What the store says of images, as a webhook reads it; nobody is asked."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
+from services.webhook.terms import Terms
+from shared.domain.errors import InvalidSignature
+from shared.domain.pointer import MINUTE, Pointer, pointer_key
+from shared.domain.records import record_type
+from shared.domain.rules import Rules
+from shared.ports.clock import Clock
+from shared.ports.signing import Unsealer
+
+RECENT = 10 * MINUTE
+"""So long a registry's word about a tag is good enough for a look ahead."""
+
+
+class Records(Protocol):
+    """Whoever has the store. Errors: ImagegateError."""
+
+    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """See `VerdictStore.read`."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What is known of an image now."""
+
+    answer: Known | Missing
+    fresh: bool
+    """Whether asking would bring nothing else."""
+
+
+class Reader:
+    """Looks images up."""
+
+    def __init__(
+        self, *, records: Records, unsealer: Unsealer, rules: Rules, terms: Terms, clock: Clock
+    ) -> None:
+        self._records = records
+        self._unsealer = unsealer
+        self._rules = rules
+        self._terms = terms
+        self._clock = clock
+        self.strange = 0
+        """Records that nobody we trust signed: to a webhook they are not there."""
+
+    async def look(self, image: Image) -> Look:
+        """One look-up. Raises StoreError, or what the process says that has the store."""
+        held: dict[str, msgspec.Struct | None] = {}
+        wanted: list[str] = []
+
+        def fetch(keys: Sequence[str]) -> list[msgspec.Struct | None]:
+            if any(key not in held for key in keys):
+                wanted.extend(key for key in keys if key not in held)
+                raise LookupError(keys)
+            return [held[key] for key in keys]
+
+        while True:
+            now = self._clock.now()
+            catalogue = Catalogue(
+                image=image,
+                rules=self._rules,
+                now=now,
+                fetch=fetch,
+                policy_grace=self._terms.policy_grace,
+            )
+            try:
+                answer = catalogue.judge()
+            except LookupError:
+                sealed = await self._records.read(wanted)
+                for key, record in zip(wanted, sealed, strict=True):
+                    held[key] = self._opened(key, record)
+                wanted.clear()
+            else:
+                return Look(answer, _is_fresh(answer, image, held, now))
+
+    def _opened(self, key: str, sealed: bytes | None) -> msgspec.Struct | None:
+        if sealed is None:
+            return None
+        kind, record = record_type(key)
+        try:
+            opened, body = self._unsealer.unseal(sealed, record, kind=kind, key=key)
+        except InvalidSignature:
+            self.strange += 1
+            return None
+        return opened if body.ends > self._clock.now() else None
+
+
+def _is_fresh(
+    answer: Known | Missing, image: Image, held: dict[str, msgspec.Struct | None], now: int
+) -> bool:
+    if isinstance(answer, Missing) or answer.refresh is Need.REQUEST:
+        return False
+    if answer.refresh is None:
+        return True
+    pointer = held.get(pointer_key(image.reference))
+    return isinstance(pointer, Pointer) and now < pointer.asked_at + RECENT

@@ -1,0 +1,147 @@
+"""Images out of manifests: YAML or JSON, a file, a folder, or `helm template`'s output.
+
+Each document is read by itself, as a review of it would be: one that is none keeps no other out.
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from services.cli.defaults import with_defaults
+from services.cli.prewarm.found import Found, PassedOver, Told, Trouble
+from services.cli.prewarm.image_list import STDIN, UnreadableList, read_text
+from services.cli.reviews import Asker, kind_of, resource_of, review_of
+from services.webhook.objects import author_of, places_to_judge
+from shared.domain.errors import ImagegateError
+from shared.domain.review import decode_review
+from shared.domain.workload import labels_and_annotations
+
+ENDINGS = (".yaml", ".yml", ".json")
+MAX_FILES = 10_000
+NO_PODS = "objects that make no pods"
+
+
+class Manifests:
+    """`Source`: a file, a folder with all below it, or standard input (`-`)."""
+
+    def __init__(self, place: str, *, namespace: str) -> None:
+        """`namespace`: of objects that name none."""
+        self._place = place
+        self._namespace = namespace
+
+    async def told(self) -> AsyncIterator[Told]:
+        """An object each. Raises UnreadableList where there is no such place."""
+        other = 0
+        for file in self._files():
+            try:
+                text = read_text(file)
+            except UnreadableList as error:
+                yield Trouble(file, str(error))
+                continue
+            name = "standard input" if file == STDIN else file
+            for at, document in _documents(text):
+                where = f"{name}, {at}"
+                if isinstance(document, yaml.YAMLError):
+                    yield Trouble(where, f"it is no YAML: {' '.join(str(document).split())}")
+                    continue
+                for each in _objects(document):
+                    told = self._object(each, where)
+                    if told is None:
+                        other += 1
+                    else:
+                        yield told
+        if other:
+            yield PassedOver(NO_PODS, other)
+
+    def _object(self, content: Any, where: str) -> Found | Trouble | None:
+        """None for what makes no pods."""
+        if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+            return Trouble(where, "it has no kind: it is no object")
+        if resource_of(kind_of(content)) is None:
+            return None
+        filled = with_defaults(content, namespace=self._namespace)
+        metadata = filled["metadata"] if isinstance(filled["metadata"], dict) else {}
+        name = metadata.get("name") or metadata.get("generateName") or "without a name"
+        title = f"{content['kind']} {metadata.get('namespace')}/{name}"
+        try:
+            review = review_of(filled, asker=Asker(""))
+            request = decode_review(json.dumps(review, default=str).encode())
+            images = dict.fromkeys(place.image for place in places_to_judge(request))
+            labels, annotations = labels_and_annotations(author_of(request))
+        except (ImagegateError, RecursionError) as error:
+            return Trouble(f"{where}, {title}", f"it would be refused unread: {error}")
+        return Found(
+            namespace=request.namespace,
+            images=tuple(images),
+            title=title,
+            labels=labels,
+            annotations=annotations,
+        )
+
+    def _files(self) -> Iterator[str]:
+        place = Path(self._place)
+        if self._place == STDIN or place.is_file():
+            yield self._place
+            return
+        if not place.is_dir():
+            raise UnreadableList(f"there is no file or folder {self._place}")
+        found = sorted(
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(place)
+            for name in names
+            if name.endswith(ENDINGS)
+        )
+        if len(found) > MAX_FILES:
+            raise UnreadableList(f"{self._place} holds more than {MAX_FILES} manifests")
+        if not found:
+            raise UnreadableList(f"{self._place} holds no {', '.join(ENDINGS)}")
+        yield from found
+
+
+def _documents(text: str) -> Iterator[tuple[str, Any]]:
+    """Each document with its place; for one that is no YAML what is wrong with it.
+
+    Cut at the lines that part documents, so that what comes after a broken one is read.
+    """
+    for number, (line, part) in enumerate(_parts(text), start=1):
+        at = f"document {number} (line {line})"
+        try:
+            for document in yaml.load_all(part, Loader=_LOADER):
+                if document is not None:
+                    yield at, document
+        except yaml.YAMLError as error:
+            yield at, error
+        except (RecursionError, ValueError) as error:
+            yield at, yaml.YAMLError(str(error))
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """Each with the line it begins at; such as hold comments alone are none."""
+    part: list[str] = []
+    began = 1
+    for number, line in enumerate((*text.splitlines(keepends=True), "---\n"), start=1):
+        if line.startswith("---") and line[3:4] in ("", " ", "\n", "\r", "\t"):
+            if any(each.strip() and not each.startswith(("#", "---", "%")) for each in part):
+                yield began, "".join(part)
+            part, began = [], number
+        part.append(line)
+
+
+def _objects(document: Any) -> Iterator[Any]:
+    """The items of any kind of list each."""
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if isinstance(kind, str) and kind.endswith("List") and isinstance(document.get("items"), list):
+        # A list of one kind need not say in each item what it is.
+        default = {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List")}
+        for item in document["items"]:
+            whole = isinstance(item, dict) and kind != "List"
+            yield from _objects({**default, **item} if whole else item)
+    else:
+        yield document
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

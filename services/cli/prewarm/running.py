@@ -1,0 +1,252 @@
+"""One run: sources, rules, what is known and what is asked for, in that order."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from services.cli.explain.signed import believed
+from services.cli.explain.wiring import exception_files, rules_and_ring, terms_of
+from services.cli.feeds.wording import number
+from services.cli.prewarm.cluster import ClusterImages
+from services.cli.prewarm.found import Found, PassedOver, Source, Trouble
+from services.cli.prewarm.image_list import ImageList
+from services.cli.prewarm.judging import Judging
+from services.cli.prewarm.known import Reader
+from services.cli.prewarm.manifests import Manifests
+from services.cli.prewarm.namespaces import Namespaces, namespaces_of
+from services.cli.prewarm.progress import Shown, shown
+from services.cli.prewarm.report import Report
+from services.cli.prewarm.repository import Repository
+from services.cli.prewarm.rows import rows_of
+from services.cli.prewarm.wanted import Setting, WantedImages
+from services.cli.prewarm.wiring import (
+    Backend,
+    ClusterParts,
+    open_backend,
+    open_cluster,
+    open_registries,
+)
+from services.cli.settings import CliSettings
+from services.webhook.terms import Terms
+from shared.domain.glob import Glob
+from shared.domain.rules import Rules
+from shared.domain.scope import RuleBook
+from shared.ports.clock import Clock
+from shared.ports.signing import Unsealer
+from shared.runtime.clock import SystemClock
+
+WITHOUT_RULES = (
+    "no rules file was read (IMAGEGATE_RULES): where the webhooks have one, see whether other "
+    "rules hold there"
+)
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Where images are named."""
+
+    cluster: bool = False
+    images: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """As a person would say them."""
+        return (
+            *(("cluster",) if self.cluster else ()),
+            *(f"images {each}" for each in self.images),
+            *(f"manifests {each}" for each in self.manifests),
+            *(f"repository {each}" for each in self.repositories),
+        )
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted."""
+
+    sources: Sources
+    kubeconfig: Path | None = None
+    context: str = ""
+    namespace: str = "default"
+    """Of what names none."""
+    namespace_labels: Mapping[str, str] | None = None
+    """Of namespaces that no cluster tells."""
+    exempt: tuple[Glob, ...] = ()
+    user: str
+    timeout: float
+    """Seconds for all that is to be judged."""
+    at_once: int
+
+    @property
+    def asks_a_cluster(self) -> bool:
+        """Who names one wants its namespaces to count, be it for manifests alone."""
+        return self.sources.cluster or self.kubeconfig is not None or bool(self.context)
+
+
+async def run(order: Order, configured: CliSettings, *, err: Console) -> Report:
+    """Read, ask, wait, tell; `err` shows how far it is. Raises ImagegateError where nobody can be
+    asked, or nothing can be read."""
+    rules, ring = rules_and_ring(configured)
+    async with AsyncExitStack() as stack:
+        backend = await stack.enter_async_context(open_backend(configured))
+        book = RuleBook(
+            rules, believed(backend.exceptions, await exception_files(configured), ring)
+        )
+        telling = stack.enter_context(shown(err))
+        return await _Run(
+            order=order,
+            backend=backend,
+            book=book,
+            ring=ring,
+            terms=terms_of(configured),
+            clock=SystemClock(),
+            telling=telling,
+            notes=[] if configured.imagegate_rules else [WITHOUT_RULES],
+        ).run(configured, stack)
+
+
+class _Run:
+    """One of them, with all that it stands on."""
+
+    def __init__(
+        self,
+        *,
+        order: Order,
+        backend: Backend,
+        book: RuleBook,
+        ring: Unsealer,
+        terms: Terms,
+        clock: Clock,
+        telling: Shown,
+        notes: list[str],
+    ) -> None:
+        self._order = order
+        self._backend = backend
+        self._book = book
+        self._ring = ring
+        self._terms = terms
+        self._clock = clock
+        self._telling = telling
+        self._notes = notes
+        self._troubles: list[Trouble] = []
+        self._passed: Counter[str] = Counter()
+
+    async def run(self, configured: CliSettings, stack: AsyncExitStack) -> Report:
+        """What is opened on the way is closed with `stack`."""
+        order = self._order
+        spaces = Namespaces(given=order.namespace_labels, exempt=order.exempt)
+        sources: list[Source] = []
+        if order.asks_a_cluster:
+            parts = await stack.enter_async_context(
+                open_cluster(configured, kubeconfig=order.kubeconfig, context=order.context)
+            )
+            spaces = await self._spaces(parts)
+            if order.sources.cluster:
+                sources.append(ClusterImages(cluster=parts.cluster, workloads=parts.workloads))
+        sources += await self._others(self._book.rules, stack)
+        wanted = WantedImages(
+            book=self._book,
+            terms=self._terms,
+            setting=Setting(order.user, spaces.labels_of, spaces.is_exempt),
+            now=self._clock.now(),
+        )
+        await self._gather(sources, wanted)
+        return await self._judge(wanted)
+
+    async def _spaces(self, parts: ClusterParts) -> Namespaces:
+        self._telling.reading(f"namespaces of {parts.host}")
+        spaces, notes = await namespaces_of(
+            parts.cluster,
+            parts.workloads,
+            given=self._order.namespace_labels,
+            exempt=self._order.exempt,
+        )
+        self._notes += notes
+        return spaces
+
+    async def _others(self, rules: Rules, stack: AsyncExitStack) -> list[Source]:
+        """All but the cluster. Raises InvalidRepository."""
+        named, namespace = self._order.sources, self._order.namespace
+        opened: list[Source] = [ImageList(each, namespace=namespace) for each in named.images]
+        opened += [Manifests(each, namespace=namespace) for each in named.manifests]
+        if named.repositories:
+            registries = await stack.enter_async_context(open_registries(rules))
+            opened += [
+                Repository(each, globs=named.tags or ("*",), tags=registries, namespace=namespace)
+                for each in named.repositories
+            ]
+        return opened
+
+    async def _gather(self, sources: Sequence[Source], wanted: WantedImages) -> None:
+        for source in sources:
+            async for told in source.told():
+                match told:
+                    case Found():
+                        wanted.add(told)
+                    case Trouble():
+                        self._troubles.append(told)
+                    case PassedOver():
+                        self._passed[told.what] += told.count
+                self._telling.reading(
+                    f"{number(wanted.pods)} pods, {number(wanted.workloads)} workloads, "
+                    f"{number(len(wanted))} images"
+                )
+
+    async def _judge(self, wanted: WantedImages) -> Report:
+        order, stop = self._order, asyncio.Event()
+        reader = Reader(
+            records=self._backend.records,
+            unsealer=self._ring,
+            rules=self._book.rules,
+            terms=self._terms,
+            clock=self._clock,
+        )
+        judging = Judging(
+            reader=reader,
+            asks=self._backend.asks,
+            terms=self._terms,
+            clock=self._clock,
+            at_once=order.at_once,
+            tell=self._telling.judged,
+        )
+        with _stopping(stop):
+            await judging.run(wanted.all, timeout=order.timeout, stop=stop)
+        return Report(
+            at=self._clock.now(),
+            sources=order.sources.named,
+            rows=rows_of(judging.parts.items()),
+            pods=wanted.pods,
+            workloads=wanted.workloads,
+            troubles=self._troubles,
+            passed_over=self._passed,
+            exempt=wanted.exempt,
+            notes=tuple(self._notes),
+            strange=reader.strange,
+            stopped=stop.is_set(),
+        )
+
+
+@contextmanager
+def _stopping(stop: asyncio.Event) -> Iterator[None]:
+    """The first Ctrl-C, or SIGTERM, ends it with a report; a second one at once."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def end() -> None:
+        stop.set()
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+    for each in signals:
+        loop.add_signal_handler(each, end)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)

@@ -1,0 +1,158 @@
+"""The report for people: what would be refused first, and what stands on it."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from services.cli.feeds.wording import number
+from services.cli.prewarm.report import Report
+from services.cli.prewarm.rows import Outcome, Row
+from services.cli.tables import WIDE, plain
+from shared.domain.decision import State
+
+MOST = 30
+"""Rows that are printed unless all are wanted."""
+MOST_TROUBLES = 10
+
+STYLES = {
+    Outcome.FAIL: "red",
+    Outcome.ERROR: "yellow",
+    Outcome.UNFINISHED: "cyan",
+    Outcome.PASS: "green",
+}
+
+
+def print_report(printed: Console, report: Report, *, everything: bool) -> None:
+    """The table, what could not be read, and the totals in words."""
+    rows = [row for row in report.rows if everything or row.outcome is not Outcome.PASS]
+    told = rows if everything else rows[:MOST]
+    if told:
+        printed.print(_table(told, wide=printed.width >= WIDE))
+    if len(told) < len(rows):
+        more = f"and {number(len(rows) - len(told))} more: --all shows every row, -o json too"
+        printed.print(plain(more))
+    _print_troubles(printed, report)
+    for line in _summary(report):
+        printed.print(line, soft_wrap=True)
+
+
+def _table(rows: Iterable[Row], *, wide: bool) -> Table:
+    table = Table(title="Prewarm", title_justify="left")
+    table.add_column("image", overflow="fold", ratio=5)
+    table.add_column("outcome")
+    table.add_column("pods", justify="right")
+    if wide:
+        table.add_column("workloads", justify="right")
+        table.add_column("where", overflow="fold", ratio=3)
+    table.add_column("why", overflow="fold", ratio=6)
+    for row in rows:
+        stands = (plain(_where(row)),) if wide else ()
+        counts = (number(row.pods), number(row.workloads)) if wide else (number(row.pods),)
+        table.add_row(
+            plain(row.image, limit=200),
+            plain(_word(row), style=STYLES[row.outcome]),
+            *counts,
+            *stands,
+            plain(_why(row), limit=400),
+        )
+    return table
+
+
+def _word(row: Row) -> str:
+    """What is known, and where that is more than a word says, what comes of it."""
+    if row.outcome is Outcome.PASS and row.state is not State.PASS:
+        return str(row.state)
+    return str(row.outcome)
+
+
+def _where(row: Row) -> str:
+    if not row.objects:
+        return ", ".join(row.namespaces[:3])
+    told = row.objects[:2]
+    more = row.pods + row.workloads - len(told)
+    return ", ".join(told) + (f" and {number(more)} more" if more > 0 else "")
+
+
+def _why(row: Row) -> str:
+    more = row.more_findings + len(row.findings) - 1
+    first = (
+        f"{row.findings[0]}{f' (and {more} more)' if more else ''}" if row.findings else row.says
+    )
+    rule = f"rule {row.rule}: " if row.rule not in ("", "default") else ""
+    runs = f"; runs all the same (mode {row.mode})" if _is_spared(row) else ""
+    return f"{rule}{first}{runs}"
+
+
+def _is_spared(row: Row) -> bool:
+    return row.allowed and row.outcome is not Outcome.PASS
+
+
+def _print_troubles(printed: Console, report: Report) -> None:
+    for trouble in report.troubles[:MOST_TROUBLES]:
+        line = f"not read: {trouble.where}: {trouble.what}"
+        printed.print(plain(line, limit=500, style="yellow"), soft_wrap=True)
+    left = len(report.troubles) - MOST_TROUBLES
+    if left > 0:
+        printed.print(plain(f"and {number(left)} more that could not be read", style="yellow"))
+
+
+def _summary(report: Report) -> Iterable[Text]:
+    counts = report.counts
+    words = [
+        f"{number(counts.get(outcome, 0))} {outcome}"
+        for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.ERROR, Outcome.UNFINISHED)
+        if counts.get(outcome) or outcome in (Outcome.PASS, Outcome.FAIL, Outcome.ERROR)
+    ]
+    seen = f" of {_stands(report.pods, report.workloads)}" if report.pods + report.workloads else ""
+    yield plain(f"{_many(len(report.rows), 'image')}{seen}: {', '.join(words)}", style="bold")
+    denied = [row for row in report.rows if row.outcome is Outcome.FAIL and not row.allowed]
+    if denied:
+        on = _stands(sum(row.pods for row in denied), sum(row.workloads for row in denied))
+        yield plain(
+            f"would be refused: {_many(len(denied), 'image')}, on which {on} stand", style="red"
+        )
+    spared = sum(_is_spared(row) for row in report.rows)
+    if spared:
+        yield plain(
+            f"{number(spared)} of these run all the same: their rules' mode is warn or audit"
+        )
+    unasked = sum(not row.asked for row in report.rows)
+    if unasked:
+        yield plain(
+            f"{number(unasked)} needed no scan: the rules allow or deny them whatever they hold"
+        )
+    if report.exempt:
+        namespaces = ", ".join(sorted(report.exempt)[:10])
+        yield plain(
+            f"passed over: {_many(sum(report.exempt.values()), 'image')} in exempt namespaces "
+            f"({namespaces}), about which imagegate is never asked"
+        )
+    for what, count in report.passed_over.items():
+        yield plain(f"passed over: {number(count)} {what}")
+    for note in report.notes:
+        yield plain(note, limit=600, style="yellow")
+    unfinished = counts.get(Outcome.UNFINISHED)
+    if unfinished:
+        yield plain(
+            f"{number(unfinished)} are not judged yet: what was asked for goes on without this "
+            "command; run it again, and what is known by then is not asked for again",
+            style="cyan",
+        )
+    if report.strange:
+        yield plain(
+            f"{number(report.strange)} records are not believed: let IMAGEGATE_KEYS name the "
+            "folder with the workers' public keys; if it does, somebody else writes into the store",
+            style="yellow",
+        )
+
+
+def _stands(pods: int, workloads: int) -> str:
+    words = [_many(pods, "running pod")] if pods else []
+    words += [_many(workloads, "workload")] if workloads else []
+    return " and ".join(words) or "nothing"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{number(count)} {what}{'' if count == 1 else 's'}"
