@@ -20,6 +20,7 @@ COMMANDS = {
     "verdicts": "services.cli.looks:verdicts",
     "decisions": "services.cli.looks:decisions",
     "status": "services.cli.looks:status",
+    "doctor": "services.cli.doctor.commands:doctor",
     "allow": "services.cli.break_glass.commands:allow",
     "version": "services.cli.installed:version",
     "exceptions": "services.cli.break_glass.commands:app",

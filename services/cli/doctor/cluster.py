@@ -1,0 +1,188 @@
+"""What a cluster says of itself and of imagegate."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+
+from services.cli.doctor.access import Binding, Rights, RoleForm, access_remarks
+from services.cli.doctor.admission import Configuration, Form, Hook, Named, exempt_from, hooks_of
+from services.cli.doctor.asking import heard
+from services.cli.doctor.certificates import bundle_remarks
+from services.cli.doctor.configurations import mutating_remarks, validating_remarks
+from services.cli.doctor.remarks import Remark, bad, good, warn
+from services.cli.doctor.trial import trial_pod, trial_remark
+from shared.ports.inspection import Inspection
+
+OLDEST = (1, 30)
+SKEW = 5.0
+"""Seconds: an evaluation that is further ahead is refused (docs/design/protocol.md)."""
+
+_REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+class _Namespace(Form, frozen=True):
+    metadata: Named = Named()
+
+
+class _NodeInfo(Form, frozen=True):
+    operating_system: str = ""
+    architecture: str = ""
+
+
+class _NodeStatus(Form, frozen=True):
+    node_info: _NodeInfo = _NodeInfo()
+
+
+class _Node(Form, frozen=True):
+    status: _NodeStatus = _NodeStatus()
+
+    @property
+    def platform(self) -> str:
+        """Empty where the kubelet has told nothing yet."""
+        info = self.status.node_info
+        return f"{info.operating_system}/{info.architecture}" if info.architecture else ""
+
+
+class Seen(msgspec.Struct):
+    """What the cluster told, for other checks."""
+
+    hooks: tuple[Hook, ...] = ()
+    exempt: frozenset[str] = frozenset()
+    namespaces: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+
+
+async def look_at_cluster(
+    cluster: Inspection, seen: Seen, *, namespace: str, pinning: bool
+) -> AsyncIterator[Remark]:
+    """All remarks about it; into `seen` goes what other checks need. `namespace`: where a pod is
+    tried; `pinning`: pods are to be pinned."""
+    version = await heard("kubernetes", cluster.version)
+    if isinstance(version, Remark):
+        yield version
+        return
+    yield _version_remark(version)
+    behind = await heard("clock", cluster.behind)
+    yield behind if isinstance(behind, Remark) else _clock_remark(behind)
+    looks: Sequence[Callable[[], AsyncIterator[Remark]]] = (
+        lambda: _configurations(cluster, seen, pinning=pinning),
+        lambda: _places(cluster, seen),
+        lambda: _rights(cluster, seen),
+        lambda: _trial(cluster, seen, namespace),
+    )
+    for look in looks:
+        async for remark in look():
+            yield remark
+
+
+async def _configurations(
+    cluster: Inspection, seen: Seen, *, pinning: bool
+) -> AsyncIterator[Remark]:
+    async def read() -> tuple[list[Configuration], list[Configuration]]:
+        return (
+            await cluster.all(
+                f"{_REGISTRATION}/validatingwebhookconfigurations",
+                "ValidatingWebhookConfiguration",
+                Configuration,
+            ),
+            await cluster.all(
+                f"{_REGISTRATION}/mutatingwebhookconfigurations",
+                "MutatingWebhookConfiguration",
+                Configuration,
+            ),
+        )
+
+    found = await heard("webhook configuration", read)
+    if isinstance(found, Remark):
+        yield found
+        return
+    validating, mutating = found
+    seen.hooks = hooks_of(validating)
+    seen.exempt = exempt_from(seen.hooks)
+    for remark in validating_remarks(validating):
+        yield remark
+    for remark in mutating_remarks(mutating, pinning=pinning):
+        yield remark
+    for remark in bundle_remarks((*seen.hooks, *hooks_of(mutating))):
+        yield remark
+
+
+async def _places(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
+    namespaces = await heard(
+        "namespaces", lambda: cluster.all("/api/v1/namespaces", "Namespace", _Namespace)
+    )
+    if isinstance(namespaces, Remark):
+        yield namespaces
+    else:
+        seen.namespaces = tuple(each.metadata.name for each in namespaces)
+    nodes = await heard("nodes", lambda: cluster.all("/api/v1/nodes", "Node", _Node))
+    if isinstance(nodes, Remark):
+        yield nodes
+    else:
+        infos = {each.status.node_info for each in nodes}
+        seen.platforms = tuple(
+            sorted(
+                f"{info.operating_system}/{info.architecture}"
+                for info in infos
+                if info.architecture
+            )
+        )
+        yield good("nodes", f"{len(nodes)} nodes, {', '.join(seen.platforms) or 'no platform'}")
+
+
+async def _rights(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
+    async def read() -> Rights:
+        cluster_roles = await cluster.all(f"{_RBAC}/clusterroles", "ClusterRole", RoleForm)
+        roles = await cluster.all(f"{_RBAC}/roles", "Role", RoleForm)
+        everywhere = await cluster.all(
+            f"{_RBAC}/clusterrolebindings", "ClusterRoleBinding", Binding
+        )
+        bindings = await cluster.all(f"{_RBAC}/rolebindings", "RoleBinding", Binding)
+        return Rights(
+            cluster_roles={each.metadata.name: each for each in cluster_roles},
+            roles={(each.metadata.namespace, each.metadata.name): each for each in roles},
+            cluster_bindings=tuple(everywhere),
+            bindings=tuple(bindings),
+        )
+
+    rights = await heard("who gets past", read)
+    if isinstance(rights, Remark):
+        yield rights
+        return
+    for remark in access_remarks(rights, seen.exempt):
+        yield remark
+
+
+async def _trial(cluster: Inspection, seen: Seen, namespace: str) -> AsyncIterator[Remark]:
+    result = await heard("a pod on trial", lambda: cluster.try_pod(namespace, trial_pod(namespace)))
+    if isinstance(result, Remark):
+        yield result
+    else:
+        yield trial_remark(result, namespace=namespace, hooks=seen.hooks, exempt=seen.exempt)
+
+
+def _version_remark(version: str) -> Remark:
+    numbers = version.lstrip("v").split("+")[0].split(".")
+    try:
+        known = (int(numbers[0]), int(numbers[1].split("-")[0]))
+    except (ValueError, IndexError):
+        return warn("kubernetes", f"it calls itself {version}", "see that this is Kubernetes")
+    if known < OLDEST:
+        return bad(
+            "kubernetes",
+            f"{version} has no matchConditions that imagegate relies on",
+            "upgrade to 1.30 or newer",
+        )
+    return good("kubernetes", version)
+
+
+def _clock_remark(behind: float) -> Remark:
+    if abs(behind) <= SKEW:
+        return good("clock", "the API server's and ours agree")
+    return warn(
+        "clock",
+        f"the API server's clock is {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead of'} "
+        "ours",
+        "have both follow the same time: what was judged in the future is not believed",
+    )

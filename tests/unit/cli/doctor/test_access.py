@@ -1,0 +1,123 @@
+from typing import Any
+
+import msgspec
+
+from services.cli.doctor.access import Binding, Rights, RoleForm, access_remarks
+from services.cli.doctor.remarks import Level, Remark
+
+EXEMPT = ("kube-system", "imagegate")
+
+
+def role(name: str, verbs: list[str], resources: list[str], group: str = "", ns: str = "") -> Any:
+    """A Role or ClusterRole of one rule."""
+    rule = {"verbs": verbs, "resources": resources, "apiGroups": [group]}
+    return {"metadata": {"name": name, "namespace": ns}, "rules": [rule]}
+
+
+def binding(to: str, kind: str, name: str, *, of: str = "ClusterRole", ns: str = "") -> Any:
+    """Grants a role; a service account as `NAMESPACE/NAME`."""
+    within, _, own = name.rpartition("/")
+    subject = {"kind": kind, "name": own, "namespace": within}
+    return {
+        "metadata": {"name": "b", "namespace": ns},
+        "roleRef": {"kind": of, "name": to},
+        "subjects": [subject],
+    }
+
+
+def told(
+    *, roles: list[Any], cluster: tuple[Any, ...] = (), within: tuple[Any, ...] = ()
+) -> list[Remark]:
+    """What is said of these rights."""
+    forms = [msgspec.convert(each, RoleForm) for each in roles]
+    rights = Rights(
+        cluster_roles={each.metadata.name: each for each in forms if not each.metadata.namespace},
+        roles={
+            (each.metadata.namespace, each.metadata.name): each
+            for each in forms
+            if each.metadata.namespace
+        },
+        cluster_bindings=tuple(msgspec.convert(each, Binding) for each in cluster),
+        bindings=tuple(msgspec.convert(each, Binding) for each in within),
+    )
+    return list(access_remarks(rights, EXEMPT))
+
+
+def test_who_may_do_all_is_told_of_pods_and_of_configurations() -> None:
+    everywhere, editors = told(
+        roles=[role("admin", ["*"], ["*"], "*")], cluster=(binding("admin", "User", "ada"),)
+    )
+
+    assert everywhere.said.startswith("User ada may create pods in every namespace")
+    assert editors.said.startswith("User ada may edit webhook configurations")
+    assert everywhere.level is Level.NOTE
+
+
+def test_a_workload_makes_pods_too() -> None:
+    everywhere, _ = told(
+        roles=[role("deployer", ["create"], ["deployments"], "apps")],
+        cluster=(binding("deployer", "Group", "dev"),),
+    )
+
+    assert "Group dev may create pods" in everywhere.said
+
+
+def test_who_only_reads_is_not_told_of() -> None:
+    everywhere, editors = told(
+        roles=[role("view", ["get", "list"], ["*"], "*")], cluster=(binding("view", "User", "eve"),)
+    )
+
+    assert everywhere.said.startswith("nobody but Kubernetes itself")
+    assert editors.said.startswith("nobody but Kubernetes itself")
+
+
+def test_a_binding_in_an_exempt_namespace_is_told_with_it() -> None:
+    _, inside, _ = told(
+        roles=[role("edit", ["create"], ["pods"])],
+        within=(
+            binding("edit", "User", "bob", ns="imagegate"),
+            binding("edit", "User", "eve", ns="team"),
+        ),
+    )
+
+    assert inside.said == "User bob may create pods in imagegate, where nothing is judged"
+
+
+def test_a_role_of_the_namespace_itself_counts_there_alone() -> None:
+    roles = [role("own", ["create"], ["pods"], ns="team")]
+
+    remarks = told(roles=roles, within=(binding("own", "User", "bob", of="Role", ns="imagegate"),))
+
+    assert len(remarks) == 2
+
+
+def test_everybody_and_service_accounts_of_judged_namespaces_are_a_warning() -> None:
+    for kind, name in (("Group", "system:authenticated"), ("ServiceAccount", "ci/deployer")):
+        everywhere, _ = told(
+            roles=[role("edit", ["create"], ["pods"])], cluster=(binding("edit", kind, name),)
+        )
+        assert everywhere.level is Level.WARN, name
+        assert name in everywhere.said
+
+
+def test_kubernetes_own_accounts_are_left_out() -> None:
+    everywhere, _ = told(
+        roles=[role("edit", ["create"], ["pods"])],
+        cluster=(
+            binding("edit", "ServiceAccount", "kube-system/job-controller"),
+            binding("edit", "Group", "system:masters"),
+            binding("edit", "ServiceAccount", "imagegate/own"),
+        ),
+    )
+
+    assert everywhere.said.startswith("ServiceAccount imagegate/own may create pods")
+    assert everywhere.level is Level.NOTE
+
+
+def test_many_are_counted() -> None:
+    everywhere, _ = told(
+        roles=[role("edit", ["create"], ["pods"])],
+        cluster=tuple(binding("edit", "User", f"u{at:02}") for at in range(20)),
+    )
+
+    assert "User u07 and 12 more may create pods" in everywhere.said

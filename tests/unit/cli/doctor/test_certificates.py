@@ -1,0 +1,57 @@
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.cli.doctor.admission import Hook
+from services.cli.doctor.certificates import bundle_remarks
+from services.cli.doctor.remarks import Level
+from tests.fakes.certificates import server_certificate
+from tests.unit.cli.doctor.hooks import judging
+
+
+def hooks_with(*bundles: str) -> tuple[Hook, ...]:
+    """Our webhooks with these CA bundles."""
+    return tuple(
+        msgspec.convert({**hook, "clientConfig": {"caBundle": bundle}}, Hook)
+        for hook, bundle in zip(judging(), bundles, strict=False)
+    )
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> str:
+    """Good for a day."""
+    ca_file, _ = server_certificate(tmp_path)
+    return b64encode(ca_file.read_bytes()).decode()
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "said"),
+    [
+        (-100, Level.GOOD, "is good for 10"),
+        (0, Level.WARN, "ends in"),
+        (3, Level.BAD, "ended 3 days ago"),
+    ],
+)
+def test_a_bundle_is_judged_by_its_end(bundle: str, days: int, level: Level, said: str) -> None:
+    now = datetime.now(UTC) + timedelta(days=days)
+
+    (remark,) = bundle_remarks(hooks_with(bundle, bundle), now=now)
+
+    assert remark.level is level
+    assert said in remark.said
+
+
+def test_a_bundle_that_is_none_is_bad() -> None:
+    for wrong in ("NO-CERTIFICATE-YET", b64encode(b"nothing").decode()):
+        (remark,) = bundle_remarks(hooks_with(wrong, wrong))
+        assert remark.level is Level.BAD
+
+
+def test_no_bundle_and_different_ones_are_warnings(bundle: str) -> None:
+    missing, _, different = bundle_remarks(hooks_with("", bundle))
+
+    assert (missing.level, different.level) == (Level.WARN, Level.WARN)
+    assert "2 different CA bundles" in different.said
