@@ -12,6 +12,7 @@ from services.webhook.terms import POLICY_GRACE
 from services.webhook.verdicts import Fetch, Verdicts
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import ErrorKind
+from shared.domain.platforms import Counted, Platforms, PlatformTerms
 from shared.domain.pointer import FOREVER, Index, Pointer, Standing, index_key, pointer_key
 from shared.domain.reference import ImageReference
 from shared.domain.rules import Rules
@@ -25,6 +26,7 @@ from shared.domain.verdict import (
     verdict_key,
 )
 
+NODES = PlatformTerms()
 REPLACED = "the policy has changed since, it is judged anew"
 
 
@@ -90,13 +92,17 @@ class Catalogue:
         fetch: Fetch,
         renewed: int | None = None,
         policy_grace: int = POLICY_GRACE,
+        platforms: PlatformTerms = NODES,
     ) -> None:
-        """`renewed`: as in `Pointer.standing`; times in milliseconds."""
+        """`renewed`: as in `Pointer.standing`; `platforms`: those that count where the rules do
+        not say; times in milliseconds."""
         self._image = image
         self._renewed = renewed
         self._rules = rules
         self._now = now
         self._fetch = fetch
+        self._policy_grace = policy_grace
+        self._platforms = platforms
         self._verdicts = Verdicts(
             question=image.question, now=now, policy_grace=policy_grace, fetch=fetch
         )
@@ -151,13 +157,23 @@ class Catalogue:
             if isinstance(missing, Missing):
                 return msgspec.structs.replace(missing, keys=(key, *missing.keys))
             return missing
-        counted = index.counted(self._rules.platforms)
+        platforms = self._counted()
+        counted = index.counted(platforms)
         if not counted:
-            platforms = ", ".join(self._rules.platforms)
+            which = ", ".join(platforms or ("any platform",))
             return self._known(
-                State.FAIL, f"no manifest for this cluster: the index has none for {platforms}"
+                State.FAIL, f"no manifest for this cluster: the index has none for {which}"
             )
         return self._judge_manifests([entry.digest for entry in counted], tags)
+
+    def _counted(self) -> Counted:
+        """The platforms that count now."""
+        key = self._platforms.key(self._rules)
+        record = self._fetch((key,))[0] if key else None
+        nodes = record if isinstance(record, Platforms) else None
+        if nodes is not None:
+            self._until = min(self._until, nodes.changes_at(self._now, self._policy_grace))
+        return self._platforms.counted(self._rules, nodes, now=self._now, grace=self._policy_grace)
 
     def _judge_manifests(self, digests: list[str], tags: tuple[str | None, ...]) -> Known | Missing:
         """As good as the worst: one fail decides, whatever is not known of the others."""

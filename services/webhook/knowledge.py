@@ -226,6 +226,7 @@ class Knowledge:
             fetch=fetch,
             renewed=renewed,
             policy_grace=self._terms.policy_grace,
+            platforms=self._terms.platforms,
         )
 
     async def _ask(self, image: Image, missing: Missing, patience: Patience, end: float) -> Asked:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from shared.domain.platforms import PlatformTerms
 from shared.domain.pointer import MINUTE, SECOND
 from shared.domain.rules import Mode, PinWhat, Rule, Tags
 
@@ -9,18 +10,28 @@ POLICY_GRACE = 60 * MINUTE
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """The settings `IMAGEGATE_SCANNER`, `IMAGEGATE_PIN` and `IMAGEGATE_POLICY_GRACE`."""
+    """The settings `IMAGEGATE_SCANNER`, `IMAGEGATE_PIN`, `IMAGEGATE_POLICY_GRACE` and
+    `IMAGEGATE_INVENTORY`."""
 
     scanner: str = "anchore"
     pin: PinWhat = PinWhat.PODS
     policy_grace: int = POLICY_GRACE
     """Milliseconds in which verdicts are served whose policy was replaced, while they are judged
     anew; 0: not at all."""
+    platforms: PlatformTerms = PlatformTerms()
+    """Those that count where the rules do not say."""
 
     @classmethod
-    def told(cls, *, scanner: str, pin: str, policy_grace: float) -> "Terms":
+    def told(
+        cls,
+        *,
+        scanner: str,
+        pin: str,
+        policy_grace: float,
+        platforms: PlatformTerms = PlatformTerms(),  # noqa: B008 - it is frozen
+    ) -> "Terms":
         """As the settings say them: `policy_grace` in seconds."""
-        return cls(scanner, PinWhat(pin), round(policy_grace * SECOND))
+        return cls(scanner, PinWhat(pin), round(policy_grace * SECOND), platforms)
 
     def pins(self, rule: Rule, *, workload: bool = False) -> bool:
         """Whether tags of a pod, or of a workload, are pinned under a rule: only where something

@@ -1,7 +1,7 @@
 """What one worker does for all: reconciles, keeps fresh what is in use, watches policies."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from services.worker.in_use import Surveyed
@@ -20,9 +20,10 @@ class Care:
         *,
         rules: Callable[[], Rules],
         scanner: str,
-        on_survey: Callable[[Surveyed], None] = lambda found: None,
+        on_survey: Sequence[Callable[[Surveyed], None]] = (),
     ) -> None:
-        """`scanner` is the name under which webhooks ask the workers' scanner."""
+        """`scanner` is the name under which webhooks ask the workers' scanner; each of `on_survey`
+        is told of each survey."""
         self._rules = rules
         self._scanner = scanner
         self._on_survey = on_survey
@@ -39,7 +40,8 @@ class Care:
         """All that is in use was looked at."""
         self._in_use = tuple(found.questions)
         self._rounds.surveyed(found)
-        self._on_survey(found)
+        for told in self._on_survey:
+            told(found)
 
     def questions(self) -> Iterable[Question]:
         """What the rules ask, and then what is asked about what is in use."""

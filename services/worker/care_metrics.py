@@ -49,6 +49,12 @@ class CareMetrics:
             "imagegate_images_in_use", "Images in use, by how they stand.", ("stand",), self._stands
         )
         metrics.gauges(
+            "imagegate_platform_images_left",
+            "Images in use that are left to be judged for a platform that is new.",
+            ("platform",),
+            self._new,
+        )
+        metrics.gauges(
             "imagegate_policy_round_verdicts",
             "Verdicts in use since policies changed: left to be judged anew, kept, turned.",
             ("state",),
@@ -118,6 +124,10 @@ class CareMetrics:
     def _stands(self) -> Series:
         found = self.found
         return {(stand.value,): found.stands[stand] for stand in Stand} if found else {}
+
+    def _new(self) -> Series:
+        found = self.found
+        return {(platform,): left for platform, left in found.new.items()} if found else {}
 
     def _rounds(self) -> Series:
         rounds = self._shown()

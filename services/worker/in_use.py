@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from shared.domain.platforms import PlatformSeen
 from shared.domain.reference import ImageReference
 from shared.domain.revision import Revision
 from shared.domain.verdict import Outcome, Question, Subject, Turn, Verdict, verdict_key
@@ -24,6 +25,8 @@ class Stand(StrEnum):
 
     REPLACED = "replaced"
     """Judged by a policy that has been replaced."""
+    NEW = "new"
+    """Judged, but not for a platform that is new in the cluster."""
     STALE = "stale"
     DUE = "due"
     """Fresh still, and to be renewed."""
@@ -31,6 +34,9 @@ class Stand(StrEnum):
     UNKNOWN = "unknown"
     """No verdict of it is known (any more): whoever needs it asks."""
 
+
+FIRST = (Stand.REPLACED, Stand.NEW)
+"""What is judged anew before all that is due."""
 
 _WORST_FIRST = tuple(Stand)
 
@@ -45,6 +51,8 @@ class Left(msgspec.Struct, frozen=True):
     """The manifests that it is about: each is an evaluation."""
     since: int
     """When the first of them was due (ms)."""
+    platforms: tuple[str, ...] = ()
+    """Those that are new, and for which it has not been judged."""
 
 
 class Round(msgspec.Struct):
@@ -73,8 +81,13 @@ class Surveyed(msgspec.Struct):
     """Passes that were evaluated in the last hour."""
     feed_turned: int = 0
     """Passes that turned in it, by the same policy as before."""
-    replaced: list[Left] = []
-    """The most recently used first."""
+    new: dict[str, int] = {}
+    """Images left to be judged for each platform that is new in the cluster."""
+    new_asked: bool = False
+    """Whether some platform is new, also one for which nothing more is asked."""
+    first: list[Left] = []
+    """What a policy replaced and what is not judged for a new platform; the most recently used
+    first."""
     due: list[Left] = []
     """What was due first comes first; what is stale by now among it."""
     resting: int = 0
@@ -87,13 +100,25 @@ class Surveyed(msgspec.Struct):
 
     def add(self, left: Left) -> None:
         """There is room for a bounded number of the first ones."""
-        if left.stand is Stand.REPLACED:
-            if len(self.replaced) < MAX_LEFT:
-                self.replaced.append(left)
+        self._count_new(left)
+        if left.stand in FIRST:
+            if len(self.first) < MAX_LEFT:
+                self.first.append(left)
             return
         self.due.append(left)
         if len(self.due) >= 2 * MAX_LEFT:
             self.settle()
+
+    def rests(self, left: Left, *, passing: bool) -> None:
+        """Asking about it failed a moment ago; `passing`: by what passes, so that nobody has really
+        tried."""
+        self.resting += 1
+        if passing:
+            self._count_new(left)
+
+    def _count_new(self, left: Left) -> None:
+        for platform in left.platforms:
+            self.new[platform] += 1
 
     def settle(self) -> None:
         """Put what is due in its order."""
@@ -109,6 +134,8 @@ class InUse:
         self.digest = reference.digest or ""
         """What it stands for; empty: nobody knows."""
         self.manifests: tuple[str, ...] = ()
+        self.new: dict[str, PlatformSeen] = {}
+        """By manifest: the platform that is new, where it counts for no other."""
         self.verdicts: dict[str, list[Verdict]] = {}
         """By manifest: the verdicts of its tag and of none."""
 
@@ -144,11 +171,33 @@ class InUse:
             if stand is not Stand.FRESH:
                 subjects.append(verdict.subject)
                 since.append(due_at)
+        platforms = self._unjudged(stands, subjects, since, counted)
         worst = min(stands, key=_WORST_FIRST.index)
         found.stands[worst] += 1
         if not subjects:
             return None
-        return Left(self.use, self.reference.host, worst, tuple(subjects), min(since))
+        return Left(self.use, self.reference.host, worst, tuple(subjects), min(since), platforms)
+
+    def _unjudged(
+        self, stands: list[Stand], subjects: list[Subject], since: list[int], counted: set[str]
+    ) -> tuple[str, ...]:
+        """Add the manifests of new platforms that nobody has judged; of an image that has been
+        judged: of any other nothing is asked for."""
+        if not self.verdicts:
+            return ()
+        left: dict[str, None] = {}
+        for manifest, platform in self.new.items():
+            if manifest in self.verdicts:
+                continue
+            stands.append(Stand.NEW)
+            left[platform.platform] = None
+            subject = Subject(self.reference.repository, manifest, self.reference.tag)
+            key = verdict_key(subject, self.use.question)
+            if key not in counted:
+                counted.add(key)
+                subjects.append(subject)
+                since.append(platform.since)
+        return tuple(left)
 
 
 def _that_counts(verdicts: list[Verdict], kept: Round | None) -> Verdict:

@@ -44,16 +44,19 @@ class Leader:
         owner: str,
         clock: Clock,
         stopping: asyncio.Event,
+        what: str = "reconciles, refreshes or watches policies",
         life: float = LIFE,
         margin: float = MARGIN,
     ) -> None:
-        """`owner` is this process, by a name that no other has; `stopping`: it is to hand over.
-        `life` and `margin` in seconds."""
+        """`owner` is this process, by a name that no other has; `stopping`: it is to hand over;
+        `what` nobody does while nobody can lead, in words that follow "nobody". `life` and
+        `margin` in seconds."""
         self._leadership = leadership
         self._name = name
         self._owner = owner
         self._clock = clock
         self._stopping = stopping
+        self._what = what
         self._life = life
         self._margin = margin
         self._until = 0.0
@@ -142,8 +145,7 @@ class Leader:
             wrong = isinstance(error, StoreMisconfigured)
             log.log(
                 logging.ERROR if wrong else logging.WARNING,
-                "the lease cannot be asked for; until it can, nobody reconciles, refreshes or "
-                "watches policies",
+                f"the lease cannot be asked for; until it can, nobody {self._what}",
                 extra={"lease": self._name, "why": str(error) or "no answer in time"},
             )
         self._unheard = True

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from shared.domain.errors import InvalidSignature, TransientFailure
+from shared.domain.platforms import Platforms, platforms_key
 from shared.domain.pointer import Index, Pointer, index_key, pointer_key
 from shared.domain.records import record_type
 from shared.domain.reference import ImageReference
@@ -36,7 +37,7 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 class Ledger:
-    """Reads and writes pointers, indexes, revisions and verdicts.
+    """Reads and writes pointers, indexes, revisions, platforms and verdicts.
 
     Raises StoreError, and TransientFailure for a record that the store's clock refuses.
     """
@@ -69,6 +70,10 @@ class Ledger:
     async def revision(self, question: Question) -> Revision | None:
         """Which policy the question is answered by, as far as anybody saw."""
         return await self._read(revision_key(question), Revision)
+
+    async def platforms(self, cluster: str) -> Platforms | None:
+        """Those of a cluster's nodes, as a worker saw them last."""
+        return await self._read(platforms_key(cluster), Platforms)
 
     async def all(self, keys: Sequence[str]) -> list[msgspec.Struct | None]:
         """The records of `keys` that count, in their order: whatever kinds they are of."""
@@ -116,6 +121,16 @@ class Ledger:
             key=revision_key(revision.question),
             order=revision.seen_at,
             ends=revision.ends_at,
+        )
+
+    async def write_platforms(self, platforms: Platforms) -> None:
+        """Note which platforms a cluster's nodes have, unless somebody did later."""
+        await self._write(
+            platforms,
+            kind=Kind.PLATFORMS,
+            key=platforms_key(platforms.cluster),
+            order=platforms.at,
+            ends=platforms.ends_at,
         )
 
     async def _read(self, key: str, record: type[Record]) -> Record | None:

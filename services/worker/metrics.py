@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from services.worker.budget import Poll
 from services.worker.care_metrics import CareMetrics
+from services.worker.inventory_metrics import InventoryMetrics
 from shared.domain.errors import ErrorKind
 from shared.domain.step import Lane, Step
 from shared.domain.verdict import Verdict
+from shared.runtime.clock import SystemClock
 from shared.runtime.metrics import Metrics
 
 QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -23,6 +25,8 @@ class WorkerMetrics:
         self._registry = metrics
         self.care = CareMetrics(metrics)
         """Of what one worker does for all."""
+        self.inventory = InventoryMetrics(metrics, clock=SystemClock())
+        """Of what one worker does for all of its cluster."""
         self._steps = metrics.counter(
             "imagegate_steps_total", "Deliveries ended.", ("kind", "lane", "outcome")
         )

@@ -8,12 +8,15 @@ from services.worker.budget import PollBudget
 from services.worker.care import Care
 from services.worker.dispatch import Dispatch, Follower
 from services.worker.freshness import Freshness
+from services.worker.inventory_parts import inventory_of
 from services.worker.judging import Judging
 from services.worker.leader import Leader, Work
 from services.worker.ledger import Ledger
 from services.worker.looking import AnalysisLimits
 from services.worker.metrics import WorkerMetrics
+from services.worker.new_platforms import NewPlatforms
 from services.worker.pausing import pause_unless
+from services.worker.platforms import JudgedPlatforms
 from services.worker.pointing import Pointing
 from services.worker.policy_watch import PolicyWatch
 from services.worker.quick import SHARE, QuickLooks
@@ -22,10 +25,12 @@ from services.worker.refresh import Refresh
 from services.worker.scan import Scan
 from services.worker.settings import WorkerSettings
 from services.worker.survey import Surveyor
+from shared.domain.platforms import PlatformTerms
 from shared.domain.rules import Rules
 from shared.domain.step import Lane
 from shared.domain.verdict import Action
 from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.cluster import Cluster
 from shared.ports.leadership import Leadership
 from shared.ports.policies import Policies
 from shared.ports.polls import Polls
@@ -55,6 +60,8 @@ class WorkerPorts(msgspec.Struct, frozen=True):
     resolver: DigestResolver
     sealer: Sealer
     unsealer: Unsealer
+    cluster: Cluster | None = None
+    """None: nobody looks at pods and nodes from here."""
 
 
 def run_worker(
@@ -81,18 +88,50 @@ def run_worker(
         on_anew=metrics.care.anew,
         from_unchecked=Action(settings.imagegate_from_not_checked),
     )
-    pointing = Pointing(resolver=ports.resolver, ledger=ledger, rules=rules, clock=clock)
+    platforms = JudgedPlatforms(
+        ledger=ledger,
+        rules=rules,
+        clock=clock,
+        terms=PlatformTerms.told(
+            cluster=settings.imagegate_cluster, inventory=settings.imagegate_inventory
+        ),
+    )
+    pointing = Pointing(
+        resolver=ports.resolver, ledger=ledger, rules=rules, clock=clock, platforms=platforms
+    )
     _take_steps(settings, life, ports=ports, judging=judging, pointing=pointing, metrics=metrics)
+    name = name or new_name("worker")
     leader = Leader(
         leadership=ports.leadership,
         name="care",
-        owner=name or new_name("worker"),
+        owner=name,
         clock=clock,
         stopping=life.stopping,
     )
     metrics.care.follow(leads=lambda: leader.leads, rate=lambda: freshness.rate)
-    care = _care(settings, ports, ledger=ledger, rules=rules, metrics=metrics, rate=freshness)
+    care = _care(
+        settings,
+        ports,
+        ledger=ledger,
+        rules=rules,
+        platforms=platforms,
+        metrics=metrics,
+        rate=freshness,
+    )
     life.watch(leader.run(care), name="lead")
+    if ports.cluster is not None:
+        inventory = inventory_of(
+            settings,
+            life,
+            cluster=ports.cluster,
+            usage=ports.usage,
+            leadership=ports.leadership,
+            ledger=ledger,
+            rules=rules,
+            metrics=metrics.inventory,
+            owner=name,
+        )
+        life.watch(inventory.run(), name="inventory")
 
 
 def _take_steps(
@@ -171,18 +210,26 @@ def _care(
     *,
     ledger: Ledger,
     rules: Callable[[], Rules],
+    platforms: JudgedPlatforms,
     metrics: WorkerMetrics,
     rate: Freshness,
 ) -> Work:
     """What the leader does for all."""
     clock = SystemClock()
     told = metrics.care
-    care = Care(rules=rules, scanner=settings.imagegate_scanner, on_survey=told.surveyed)
+    new = NewPlatforms(ledger=ledger, clock=clock, cluster=settings.imagegate_cluster)
+    care = Care(
+        rules=rules,
+        scanner=settings.imagegate_scanner,
+        on_survey=(told.surveyed, new.surveyed),
+    )
     reconciler = Reconciler(
         claims=ports.claims, queue=ports.queue, clock=clock, on_step=metrics.reconciled
     )
     refresh = Refresh(
-        surveyor=Surveyor(usage=ports.usage, ledger=ledger, rules=rules, clock=clock),
+        surveyor=Surveyor(
+            usage=ports.usage, ledger=ledger, rules=rules, clock=clock, platforms=platforms
+        ),
         claims=ports.claims,
         queue=ports.queue,
         probe=ports.policies.all,
@@ -202,4 +249,4 @@ def _care(
         on_change=lambda revision: refresh.hurry(),
         every=settings.imagegate_policy_every,
     )
-    return lambda: care.all_of(reconciler.run, refresh.run, watch.run)
+    return lambda: care.all_of(reconciler.run, refresh.run, watch.run, new.run)

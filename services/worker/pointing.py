@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from services.worker.ledger import Ledger
+from services.worker.platforms import JudgedPlatforms
 from services.worker.previous import Previous, Previously
 from shared.domain.errors import NotAnImage, PermanentFailure, TransientFailure
 from shared.domain.pointer import DAY, YOUNG, Index, Pointer
@@ -33,12 +34,14 @@ class Pointing:
         ledger: Ledger,
         rules: Callable[[], Rules],
         clock: Clock,
+        platforms: JudgedPlatforms | None = None,
     ) -> None:
+        """`platforms`: those for which images are judged; None: as the rules say."""
         self._resolver = resolver
         self._previously = Previously(resolver=resolver)
         self._ledger = ledger
-        self._rules = rules
         self._clock = clock
+        self._platforms = platforms or JudgedPlatforms(ledger=ledger, rules=rules, clock=clock)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def point(self, reference: ImageReference) -> Pointer:
@@ -172,7 +175,8 @@ class Pointing:
         digests = [digest]
         if is_index:
             index = await self._ensure_index(reference, digest, self._clock.now())
-            digests = [entry.digest for entry in index.counted(self._rules().platforms)]
+            counted = index.counted(await self._platforms.now())
+            digests = [entry.digest for entry in counted]
         unique = dict.fromkeys(digests)
         return [Subject(reference.repository, one, reference.tag) for one in unique]
 

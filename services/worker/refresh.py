@@ -169,9 +169,10 @@ class Refresh:
         return took
 
     async def _ask_for_all(self, found: Surveyed, *, within: float) -> None:
-        """One after the other, for some seconds: what a policy replaced before what goes stale."""
+        """One after the other, for some seconds: what a policy replaced, or a platform brought,
+        before what goes stale."""
         until = self._clock.monotonic() + within
-        for left in (*found.replaced, *found.due):
+        for left in (*found.first, *found.due):
             if self._hurry.is_set() or self._clock.monotonic() >= until:
                 return
             await self._ask_for(left)

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.runtime.process import ProcessSettings
+from shared.runtime.cluster_settings import ClusterSettings
 from shared.runtime.settings import Port, Secret
 
 Slots = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
-class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
+class WorkerSettings(ClusterSettings, frozen=True, kw_only=True):
     """Everything a worker process can be told."""
 
     redis_url: Secret = Secret("")
@@ -69,6 +69,8 @@ class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
     of what Anchore was measured to give one who asks without a pause."""
     imagegate_refresh_heads: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 5.0
     """Images a second, at most, for which that asks one registry."""
+    imagegate_inventory_every: Annotated[float, msgspec.Meta(ge=10, le=86_400)] = 600.0
+    """Seconds between two looks at the pods and nodes of the cluster."""
     imagegate_policy_every: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
     """Seconds between two looks whether a policy has changed."""
     imagegate_slots: Slots = 64

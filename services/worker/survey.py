@@ -12,7 +12,9 @@ import msgspec
 
 from services.worker.in_use import InUse, Left, Round, Surveyed
 from services.worker.ledger import Ledger
-from shared.domain.errors import InvalidReference
+from services.worker.platforms import JudgedPlatforms
+from shared.domain.errors import ErrorKind, InvalidReference
+from shared.domain.platforms import NEW_FOR, Counted, Platforms, PlatformSeen
 from shared.domain.pointer import Index, Pointer, index_key, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.revision import Revision, revision_key
@@ -33,6 +35,33 @@ MAX_QUESTIONS = 200
 Record = TypeVar("Record", bound=msgspec.Struct)
 
 
+class ManifestsThatCount:
+    """Which manifests of an index are judged, and which only for a platform that is new."""
+
+    def __init__(self, platforms: Counted, record: Platforms | None, now: int) -> None:
+        self._platforms = platforms
+        seen = record.new if record is not None else ()
+        self.new = {
+            each.platform: each
+            for each in seen
+            if platforms is not None and now < each.since + NEW_FOR
+        }
+        """The new ones: what is in use is judged for them."""
+        self._old = tuple(each for each in platforms or () if each not in self.new)
+
+    def of(self, index: Index) -> tuple[tuple[str, ...], dict[str, PlatformSeen]]:
+        """The manifests that count, each once; of these those that are new, with the platform."""
+        counted = index.counted(self._platforms)
+        old = {each.digest for each in index.counted(self._old)} if self.new else set()
+        new = {
+            entry.digest: seen
+            for seen in self.new.values()
+            for entry in index.counted((seen.platform,))
+            if entry.digest not in old
+        }
+        return tuple(dict.fromkeys(entry.digest for entry in counted)), new
+
+
 class Surveyor:
     """Looks at all that is in use. Raises StoreError."""
 
@@ -43,35 +72,49 @@ class Surveyor:
         ledger: Ledger,
         rules: Callable[[], Rules],
         clock: Clock,
+        platforms: JudgedPlatforms | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        """`platforms`: those for which images are judged; None: as the rules say."""
         self._usage = usage
         self._ledger = ledger
         self._rules = rules
         self._clock = clock
+        self._platforms = platforms or JudgedPlatforms(ledger=ledger, rules=rules, clock=clock)
         self._pause = pause
 
     async def look(self) -> Surveyed:
         """Once at everything, the most recently used first."""
         found = Surveyed(self._clock.now())
+        record = await self._platforms.record()
+        manifests = ManifestsThatCount(await self._platforms.now(), record, found.at)
+        found.new_asked = record is not None and bool(record.new)
+        found.new = dict.fromkeys(manifests.new, 0)
         counted: set[str] = set()
         last: Used | None = None
         while page := await self._usage.recent(limit=PAGE, before=last):
-            await self._look_at([used.use for used in page], found, counted)
+            uses = [used.use for used in page]
+            await self._look_at(uses, manifests, found, counted)
             last = page[-1]
             await self._pause(PAUSE)
         found.settle()
         return found
 
-    async def _look_at(self, uses: Sequence[Use], found: Surveyed, counted: set[str]) -> None:
+    async def _look_at(
+        self,
+        uses: Sequence[Use],
+        manifests: ManifestsThatCount,
+        found: Surveyed,
+        counted: set[str],
+    ) -> None:
         images = [image for use in uses if (image := self._image(use, found)) is not None]
         await self._read_revisions(images, found)
-        await self._read_digests(images)
+        await self._read_digests(images, manifests)
         await self._read_verdicts(images)
         left = [each for image in images if (each := image.weigh(found, counted)) is not None]
-        for each, resting in zip(left, await self._resting(left), strict=True):
-            if resting:
-                found.resting += 1
+        for each, errors in zip(left, await self._resting(left), strict=True):
+            if errors:
+                found.rests(each, passing=ErrorKind.TRANSIENT in errors)
             else:
                 found.add(each)
 
@@ -96,7 +139,7 @@ class Surveyor:
             if revision is not None:
                 found.rounds[question] = Round(revision)
 
-    async def _read_digests(self, images: Sequence[InUse]) -> None:
+    async def _read_digests(self, images: Sequence[InUse], manifests: ManifestsThatCount) -> None:
         """What each stands for, and where that is an index its manifests that count."""
         tagged = [image for image in images if not image.digest]
         pointers = await self._read([pointer_key(image.reference) for image in tagged], Pointer)
@@ -104,10 +147,10 @@ class Surveyor:
             image.digest = (pointer.digest or "") if pointer is not None else ""
         named = [image for image in images if image.digest]
         indexes = await self._read([index_key(image.digest) for image in named], Index)
-        platforms = self._rules().platforms
         for image, index in zip(named, indexes, strict=True):
-            counted = [one.digest for one in index.counted(platforms)] if index else []
-            image.manifests = tuple(dict.fromkeys(counted)) or (image.digest,)
+            if index is not None:
+                image.manifests, image.new = manifests.of(index)
+            image.manifests = image.manifests or (image.digest,)
 
     async def _read_verdicts(self, images: Sequence[InUse]) -> None:
         wanted = [(image, subject) for image in images for subject in image.subjects()]
@@ -116,8 +159,8 @@ class Surveyor:
             if verdict is not None and verdict.outcome is not Outcome.ERROR:
                 image.take(verdict)
 
-    async def _resting(self, left: Sequence[Left]) -> list[bool]:
-        """Of each whether asking about it failed a moment ago: it is tried again by itself."""
+    async def _resting(self, left: Sequence[Left]) -> list[set[ErrorKind]]:
+        """How asking about each failed a moment ago, if it did: it is tried again by itself."""
         keys: list[list[str]] = []
         for each in left:
             asked = (*each.subjects, unresolved(parse_reference(each.use.reference)))
@@ -125,11 +168,11 @@ class Surveyor:
         every = [key for some in keys for key in some]
         now = self._clock.now()
         failed = {
-            key
+            key: error.error
             for key, error in zip(every, await self._read(every, Verdict), strict=True)
-            if error is not None and not error.stale(now)
+            if error is not None and error.error is not None and not error.stale(now)
         }
-        return [not failed.isdisjoint(some) for some in keys]
+        return [{failed[key] for key in some if key in failed} for some in keys]
 
     async def _read(self, keys: Sequence[str], kind: type[Record]) -> list[Record | None]:
         records = await self._ledger.all(keys) if keys else []

@@ -14,6 +14,8 @@ from shared.adapters.anchore.detect import DetectedAnchore
 from shared.adapters.anchore.either import PoliciesOfEither
 from shared.adapters.anchore.transport import AnchoreTransport
 from shared.adapters.breaker import Breaker, BreakerState
+from shared.adapters.kubernetes.access import api_server
+from shared.adapters.kubernetes.cluster import KubernetesCluster
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.leadership import RedisLeadership
@@ -27,7 +29,9 @@ from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_keys, load_ring, load_sealer
+from shared.domain.errors import InvalidSettings
 from shared.domain.rules import Rules
+from shared.ports.cluster import Cluster
 from shared.ports.policies import Policies
 from shared.ports.scanner import Scanner
 from shared.runtime.clock import SystemClock
@@ -40,6 +44,12 @@ from shared.runtime.rules_metrics import RulesMetrics
 from shared.runtime.settings import environ_of_others, required
 
 log = logging.getLogger(__name__)
+
+NO_CLUSTER = (
+    "IMAGEGATE_INVENTORY is on, and there is no Kubernetes API to ask: run this in a pod of the "
+    "cluster whose ServiceAccount may list pods and nodes, or set IMAGEGATE_KUBERNETES_URL, "
+    "IMAGEGATE_KUBERNETES_TOKEN_FILE and IMAGEGATE_KUBERNETES_CA"
+)
 
 CALL_BUDGET = 14.0
 """Seconds: less than a step's for the scanner, so that it is the call that says what was silent."""
@@ -84,6 +94,7 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
             ),
             sealer=load_sealer(keys),
             unsealer=load_ring(keys),
+            cluster=await stack.enter_async_context(cluster_of(settings)),
         )
         checks = {
             "store": ports.store.ping,
@@ -116,6 +127,41 @@ async def serve_worker(settings: WorkerSettings, life: Lifecycle) -> int:
         )
         log.info("worker takes steps", extra={"health": health.url})
         return await life.until_stopped(drain=lambda seconds: ports.queue.drain(timeout=seconds))
+
+
+@asynccontextmanager
+async def cluster_of(settings: WorkerSettings) -> AsyncIterator[Cluster | None]:
+    """The one that the settings name, or whose pod this is; None where nobody is to look at it.
+
+    Raises InvalidSettings where somebody is to, and cannot.
+    """
+    if settings.imagegate_inventory == "off":
+        yield None
+        return
+    server = api_server(
+        url=settings.imagegate_kubernetes_url,
+        token_file=settings.imagegate_kubernetes_token_file,
+        ca_file=settings.imagegate_kubernetes_ca,
+        pod_host=settings.kubernetes_service_host,
+        pod_port=settings.kubernetes_service_port,
+    )
+    wanted = settings.imagegate_inventory == "on" or bool(settings.imagegate_kubernetes_url)
+    if server is None:
+        if wanted:
+            raise InvalidSettings(NO_CLUSTER)
+        yield None
+        return
+    cluster = KubernetesCluster(server=server)
+    try:
+        cluster.check()
+    except InvalidSettings as error:
+        if wanted:
+            raise
+        log.info("nobody looks at pods and nodes from here", extra={"why": str(error)})
+        yield None
+        return
+    async with cluster:
+        yield cluster
 
 
 @asynccontextmanager

@@ -103,15 +103,16 @@ class Manifest(msgspec.Struct, frozen=True):
         """`os/architecture`, empty for an entry without a platform."""
         return f"{self.os}/{self.architecture}" if self.os or self.architecture else ""
 
-    def counts(self, platforms: tuple[str, ...]) -> bool:
-        """Whether a runtime on one of `platforms` (`os/architecture`) could choose it.
+    def counts(self, platforms: tuple[str, ...] | None) -> bool:
+        """Whether a runtime on one of `platforms` (`os/architecture`) could choose it, or on any
+        where it is not known which.
 
         Any variant counts, and so does an entry without a platform. Only unknown/unknown is
         skipped: annotations prove nothing, containerd ignores them (behaviour.md 2).
         """
         if self.platform == "unknown/unknown":
             return False
-        return not self.platform or self.platform in platforms
+        return platforms is None or not self.platform or self.platform in platforms
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -124,11 +125,13 @@ class Index(msgspec.Struct, frozen=True):
     manifests: tuple[Manifest, ...]
     asked_at: int
 
-    def counted(self, platforms: tuple[str, ...]) -> tuple[Manifest, ...]:
-        """The manifests that runtimes on `platforms` could choose.
+    def counted(self, platforms: tuple[str, ...] | None) -> tuple[Manifest, ...]:
+        """The manifests that runtimes on `platforms` could choose; None: nobody knows which.
 
         Where no entry is exactly a node's own, containerd takes the lesser architecture.
         """
+        if platforms is None:
+            return tuple(entry for entry in self.manifests if entry.counts(None))
         exact = {entry.platform for entry in self.manifests if entry.exact}
         lesser = tuple(_lesser(platform) for platform in platforms if platform not in exact)
         return tuple(entry for entry in self.manifests if entry.counts((*platforms, *lesser)))

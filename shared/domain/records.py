@@ -2,6 +2,7 @@
 
 import msgspec
 
+from shared.domain.platforms import Platforms
 from shared.domain.pointer import Index, Pointer
 from shared.domain.revision import Revision
 from shared.domain.signing import Kind
@@ -13,6 +14,7 @@ _BY_PREFIX: dict[str, tuple[Kind, type[msgspec.Struct]]] = {
     "verdict": (Kind.VERDICT, Verdict),
     "error": (Kind.VERDICT, Verdict),
     "revision": (Kind.REVISION, Revision),
+    "platforms": (Kind.PLATFORMS, Platforms),
 }
 
 

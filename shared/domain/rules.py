@@ -173,7 +173,9 @@ class Rules(msgspec.Struct, frozen=True):
     registries: tuple[RegistryRule, ...] = ()
     allow_registries: tuple[str, ...] = ()
     """Hosts; empty: all."""
-    platforms: tuple[str, ...] = DEFAULT_PLATFORMS
+    platforms: tuple[str, ...] = ()
+    """Those that count; empty: those of the cluster's nodes where they are known, else
+    DEFAULT_PLATFORMS (`shared.domain.platforms`)."""
     placeholders: tuple[str, ...] = DEFAULT_PLACEHOLDERS
     """Texts in an image's place that a pod mutator replaces; exactly as they are written."""
 

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     POINTER = "pointer"
     INDEX = "index"
     REVISION = "revision"
+    PLATFORMS = "platforms"
     EXCEPTION = "exception"
 
 
@@ -50,6 +51,7 @@ ROLE_OF = {
     Kind.POINTER: Role.WORKER,
     Kind.INDEX: Role.WORKER,
     Kind.REVISION: Role.WORKER,
+    Kind.PLATFORMS: Role.WORKER,
     Kind.EXCEPTION: Role.OPERATOR,
 }
 

@@ -6,6 +6,7 @@ import msgspec
 
 from services.cli.tables import age
 from services.webhook.catalogue import Image
+from shared.domain.platforms import Platforms, PlatformSeen
 from shared.domain.pointer import Index, Pointer, Standing
 from shared.domain.revision import Revision
 from shared.domain.rules import Rules
@@ -54,6 +55,10 @@ class Telling:
                 lines += self._verdict(record)
             elif isinstance(record, Revision):
                 lines.append(self._revision(record))
+            elif isinstance(record, Platforms):
+                lines.append(self._nodes(record))
+            elif key.startswith("platforms:"):
+                lines.append("nodes of the cluster: no worker has told their platforms")
             elif key.startswith("pointer:"):
                 lines.append(f"{_named(key)}: nobody has asked its registry lately")
             elif key.startswith("verdict:") and not judged:
@@ -86,6 +91,18 @@ class Telling:
         ]
         more = f", {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
         return f"index {index.digest}: {', '.join(entries[:SHOWN])}{more}"
+
+    def _nodes(self, record: Platforms) -> str:
+        told = ", ".join(map(self._platform, record.platforms))
+        return f"nodes of the cluster: {told}{' and more: all count' if record.too_many else ''}"
+
+    def _platform(self, seen: PlatformSeen) -> str:
+        if seen.judged_at:
+            return seen.platform
+        return (
+            f"{seen.platform} (new since {self._ago(seen.since)}: counts once what is in use has "
+            "been judged for it, at last when policy_grace is over)"
+        )
 
     def _revision(self, revision: Revision) -> str:
         since = self._ago(revision.since or revision.seen_at)

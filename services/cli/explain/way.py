@@ -170,6 +170,7 @@ class Explainer:
                 fetch=fetch,
                 renewed=ANY_POINTER,
                 policy_grace=self._terms.policy_grace,
+                platforms=self._terms.platforms,
             )
             try:
                 return catalogue.judge(), list(keys)

@@ -14,7 +14,7 @@ from shared.adapters.rules_file.exceptions import exceptions_of
 from shared.adapters.rules_file.registries import host_of, registries_of
 from shared.adapters.rules_file.rules import default_of, rules_of
 from shared.adapters.rules_file.strict_yaml import items_of
-from shared.domain.rules import DEFAULT_PLACEHOLDERS, DEFAULT_PLATFORMS, Rule, Rules
+from shared.domain.rules import DEFAULT_PLACEHOLDERS, Rule, Rules
 
 KEYS = (
     "apiVersion",
@@ -56,10 +56,7 @@ def parse_rules(content: bytes, *, path: Path) -> Rules:
             registries_of(fields["registries"], path.parent) if "registries" in fields else ()
         ),
         allow_registries=tuple(map(host_of, items_of(fields.get("allowRegistries")))),
-        platforms=(
-            tuple(item.made(_platform) for item in items_of(fields.get("platforms")))
-            or DEFAULT_PLATFORMS
-        ),
+        platforms=tuple(item.made(_platform) for item in items_of(fields.get("platforms"))),
         placeholders=(
             tuple(item.text() for item in items_of(fields.get("placeholders")))
             or DEFAULT_PLACEHOLDERS

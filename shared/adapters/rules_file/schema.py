@@ -56,7 +56,8 @@ def rules_schema() -> Schema:
                 ),
                 "platforms": list_of(
                     "What the cluster's nodes are: an image is as good as the worst of its "
-                    "manifests for them. Left out: linux/amd64.",
+                    "manifests for them. Left out: what the nodes say where a worker may list "
+                    "them, else linux/amd64.",
                     text("os/architecture in Go's names.", PLATFORM),
                 ),
                 "placeholders": list_of(

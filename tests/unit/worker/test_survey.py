@@ -63,7 +63,7 @@ async def test_what_is_used_and_was_never_judged_is_nobodys_business() -> None:
         await rig.uses(f"evil.example/{number}:1")
     found = await rig.surveyor.look()
     assert (found.in_use, found.stands[Stand.UNKNOWN]) == (0, 50)
-    assert found.due == found.replaced == []
+    assert found.due == found.first == []
 
 
 async def test_a_verdict_that_nobody_we_trust_signed_is_none() -> None:
@@ -164,7 +164,7 @@ async def test_what_a_policy_replaced_is_told_apart_the_most_recently_used_first
     names = [await rig.used_and_judged(number, age=MINUTE, ago=number) for number in range(3)]
     await rig.answers_by("two")
     found = await rig.surveyor.look()
-    assert [left.use.reference for left in found.replaced] == names
+    assert [left.use.reference for left in found.first] == names
     assert found.stands == {Stand.REPLACED: 3}
     assert found.due == []
 
