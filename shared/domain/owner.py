@@ -4,6 +4,7 @@ What they say proves nothing (docs/design/behaviour.md 1): whoever writes a pod 
 name whom to tell and to touch, and choose nothing else.
 """
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -22,7 +23,12 @@ RESOURCES: Mapping[tuple[str, str], str] = {
 MAX_REFERENCES = 4_096
 """Bytes of a pod's ownerReferences; one takes about 200."""
 MAX_NAME = 253
+MAX_NAMESPACE = 63
 MAX_UID = 64
+
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]|\.(?=[a-z0-9]))*")
+"""A DNS subdomain, about."""
+_UID = re.compile(r"[-0-9A-Za-z]+")
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -64,7 +70,7 @@ def maker_of(metadata: Metadata, namespace: str) -> Owner | None:
     """The controller that would make such a pod again; None where none does that we know, or where
     what is said of it is none of an API server's. Never raises."""
     raw = metadata.owner_references
-    if len(raw) > MAX_REFERENCES or not namespace:
+    if len(raw) > MAX_REFERENCES:
         return None
     try:
         references = _DECODER.decode(raw) or ()
@@ -78,10 +84,12 @@ def maker_of(metadata: Metadata, namespace: str) -> Owner | None:
 
 
 def _is_plausible(owner: Owner) -> bool:
-    """Names of Kubernetes' are short and plain; whatever else comes is not carried around."""
+    """Whether it can be the name of anything in a cluster: it becomes part of a URL."""
     return (
-        0 < len(owner.name) <= MAX_NAME
-        and 0 < len(owner.uid) <= MAX_UID
-        and len(owner.namespace) <= MAX_NAME
-        and all(each.isascii() and each.isprintable() for each in (owner.name, owner.uid))
+        len(owner.name) <= MAX_NAME
+        and len(owner.namespace) <= MAX_NAMESPACE
+        and len(owner.uid) <= MAX_UID
+        and _NAME.fullmatch(owner.name) is not None
+        and _NAME.fullmatch(owner.namespace) is not None
+        and _UID.fullmatch(owner.uid) is not None
     )

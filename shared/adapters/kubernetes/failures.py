@@ -68,10 +68,11 @@ def failure_of_body(
 ) -> ClusterUnreachable:
     """An answer that is none of success, with the beginning of its body."""
     try:
-        message = msgspec.json.decode(body, type=Status).message
+        said = msgspec.json.decode(body, type=Status)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        message = ""
-    return failure_of_status(host, doing, Status(code, message), advice=advice, remedies=remedies)
+        said = Status()
+    said.code = code
+    return failure_of_status(host, doing, said, advice=advice, remedies=remedies)
 
 
 def failure_of_status(
