@@ -16,6 +16,8 @@ ADMIN = "admin"
 """May do everything (group system:masters)."""
 PERSON = "alice"
 """May do what the cluster role `edit` allows, in every namespace."""
+PIPELINE = "system:serviceaccount:default:pipeline"
+"""May do the same: `kubectl --as=...` by the admin."""
 TOKENS = {ADMIN: "token-of-admin", PERSON: "token-of-alice"}
 
 CONTROLLERS = (
