@@ -30,6 +30,7 @@ COMMANDS = {
     "policies": "services.cli.policies.commands:app",
     "registries": "services.cli.registries.commands:app",
     "rules": "services.cli.rules.commands:app",
+    "webhooks": "services.cli.webhooks.commands:app",
 }
 """What `imagegate --help` lists, in its order."""
 

@@ -1,0 +1,36 @@
+"""Would the API server believe a webhook? A TLS handshake as it makes one, and nothing else."""
+
+import asyncio
+import ssl
+
+from services.cli.webhooks.configurations import Address
+from shared.domain.errors import ImagegateError
+
+WITHIN = 5.0
+"""Seconds."""
+
+
+class NotBelieved(ImagegateError):
+    """Nobody answers there, or with a certificate that the CA did not make for that name."""
+
+
+async def shake(address: Address, *, authorities: str) -> None:
+    """Raises NotBelieved. A webhook that wants a client certificate asks for it afterwards: that
+    is between it and the API server."""
+    believing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    believing.load_verify_locations(cadata=authorities)
+    # As Go does: a certificate in the bundle is trusted whether or not it signed itself.
+    believing.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        async with asyncio.timeout(WITHIN):
+            _, writer = await asyncio.open_connection(address.host, address.port, ssl=believing)
+    except ssl.SSLCertVerificationError as error:
+        raise NotBelieved(
+            f"{address} shows a certificate that is not believed ({error.verify_message})"
+        ) from error
+    except TimeoutError as error:
+        raise NotBelieved(f"{address} did not answer within {WITHIN:g} s") from error
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise NotBelieved(f"{address} cannot be called ({reason})") from error
+    writer.transport.abort()

@@ -1,0 +1,396 @@
+"""The chart, installed in a real cluster by the real Helm: when the API server begins and ceases to
+ask, and that no pod ever waits for a webhook that is not there."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.adapters.signatures import ensure_keys
+from tests.e2e.kubelet import Kubelet
+from tests.e2e.site import Service, until
+from tests.fakes.certificates import server_certificate
+from tests.servers.kubernetes import KubernetesServer, Ran
+from tests.servers.kubernetes_processes import PERSON
+from tests.servers.rabbitmq import free_ports
+
+CHART = Path(__file__).parents[2] / "k8s" / "chart"
+HERE = "imagegate"
+THERE = "team"
+RELEASE = "imagegate"
+CONFIGURATIONS = (
+    "validatingwebhookconfiguration/imagegate",
+    "mutatingwebhookconfiguration/zz-imagegate",
+)
+
+pytestmark = pytest.mark.timeout(900)
+
+LOCKED = "failed calling webhook"
+"""What everybody reads whose pod waits for a webhook that is not there."""
+
+HELM = "helm.sh/release.v1"
+AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-edit"
+
+VALUES: dict[str, Any] = {
+    "image": {"repository": "registry.corp/imagegate"},
+    "anchore": {"url": "http://anchore.anchore.svc:8228"},
+    "certificates": {"from": "secret"},
+    "webhook": {"replicas": 2},
+}
+
+
+class Installation:
+    """A release, the webhook that its pods would be, and what people see meanwhile."""
+
+    def __init__(self, cluster: KubernetesServer, kubelet: Kubelet, folder: Path) -> None:
+        self.cluster = cluster
+        self.kubelet = kubelet
+        self.folder = folder
+        self.reviews = free_ports("reviews")["reviews"]
+        self.ca, self.certificate = server_certificate(folder / "certificates")
+        self.rules = folder / "rules.yaml"
+        self.values: dict[str, Any] = VALUES | {
+            "webhooks": {"url": f"https://127.0.0.1:{self.reviews}", "waitSeconds": 60}
+        }
+
+    def helm(self, verb: str, *options: str, **values: Any) -> Ran:
+        """`helm VERB` of the release; with the chart and values where it takes them."""
+        command = [verb, RELEASE]
+        if verb in ("install", "upgrade"):
+            file = self.folder / "values.json"
+            file.write_text(json.dumps(self.values | values))
+            command += [str(CHART), f"--values={file}"]
+        return self.cluster.helm(*command, f"--namespace={HERE}", *options, within=300)
+
+    def done(self, verb: str, *options: str, **values: Any) -> None:
+        """The same, and it must succeed; the webhook follows its rules, as one in a pod would."""
+        ran = self.helm(verb, *options, **values)
+        assert ran.code == 0, (ran, self.kubelet.said)
+        if verb != "uninstall":
+            self.follow()
+
+    def follow(self) -> None:
+        """What the kubelet does with a mounted ConfigMap that changed."""
+        held = self.cluster.get("configmap", "imagegate-rules", namespace=HERE)
+        self.rules.write_text(held["data"]["rules.yaml"])
+
+    def policies(self) -> dict[str, list[str]]:
+        """Of each configuration that is there: its failurePolicies."""
+        found = {}
+        for name in CONFIGURATIONS:
+            ran = self.cluster.kubectl("get", name, "--ignore-not-found", "--output=json")
+            if ran.out:
+                found[name] = [each["failurePolicy"] for each in ran.json["webhooks"]]
+        return found
+
+    @contextmanager
+    def webhook(self) -> Iterator[Service]:
+        """A real one. Its Redis is away, so that every image is unknown to it."""
+        self.follow()
+        service = Service(
+            self.folder / "webhook",
+            "webhook",
+            own_port="IMAGEGATE_HEALTH_PORT",
+            probe="/readyz",
+            REDIS_URL="redis://127.0.0.1:1/0",
+            AMQP_URL="amqp://127.0.0.1:1/",
+            IMAGEGATE_STATE=str(self.folder / "state"),
+            IMAGEGATE_RULES=str(self.rules),
+            IMAGEGATE_KEYS=str(keys(self.folder / "keys")),
+            IMAGEGATE_PORT=str(self.reviews),
+            IMAGEGATE_CERTIFICATE=str(self.certificate.certificate),
+            IMAGEGATE_CERTIFICATE_KEY=str(self.certificate.key),
+            IMAGEGATE_LOG_LEVEL="WARNING",
+        )
+        with service:
+            yield service
+
+    def pod(self, name: str = "p") -> Ran:
+        """A person tries to make a pod, for real."""
+        ran = self.cluster.kubectl(
+            *("run", name, "--image=registry.corp/app:1", f"--namespace={THERE}"),
+            "--request-timeout=20s",
+        )
+        if ran.code == 0:
+            self.cluster.kubectl("delete", "pod", name, f"--namespace={THERE}", "--now")
+        return ran
+
+
+def keys(folder: Path) -> Path:
+    """Public keys of a worker that is nowhere."""
+    return ensure_keys(folder)
+
+
+class People:
+    """Somebody who makes one pod after the other, and what became of them."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self.refused: list[str] = []
+        self.made = 0
+
+    def __enter__(self) -> "People":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=60)
+
+    def _work(self) -> None:
+        while not self._stopping.wait(0.05):
+            ran = self._installation.pod(f"person-{self.made + len(self.refused)}")
+            if ran.code:
+                self.refused.append(ran.err)
+            else:
+                self.made += 1
+
+
+@pytest.fixture(scope="module")
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesServer]:
+    """One of its own: every pod in it would be asked about."""
+    with KubernetesServer(tmp_path_factory.mktemp("chart") / "kubernetes") as running:
+        for name in (HERE, THERE):
+            made = running.kubectl("create", "namespace", name)
+            assert made.code == 0, made
+        yield running
+
+
+@pytest.fixture
+def installation(own_cluster: KubernetesServer, tmp_path: Path) -> Iterator[Installation]:
+    with Kubelet(own_cluster, HERE, folder=tmp_path / "kubelet") as kubelet:
+        one = Installation(own_cluster, kubelet, tmp_path)
+        files = {
+            "tls.crt": one.certificate.certificate,
+            "tls.key": one.certificate.key,
+            "ca.crt": one.ca,
+        }
+        data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "imagegate-webhook-tls"},
+            "data": data,
+        }
+        assert (made := own_cluster.apply(secret, namespace=HERE)).code == 0, made
+        yield one
+        one.helm("uninstall", "--no-hooks", "--ignore-not-found", "--wait")
+        own_cluster.kubectl("delete", *CONFIGURATIONS, "--ignore-not-found")
+        own_cluster.kubectl("delete", "secret", "imagegate-webhook-tls", f"--namespace={HERE}")
+
+
+def test_nobody_is_asked_before_the_webhooks_answer_and_nobody_waits_for_them_afterwards(
+    installation: Installation,
+) -> None:
+    """From nothing over audit and enforce back to nothing, while somebody makes pods."""
+    with People(installation) as people:
+        installation.done("install", enforcement="none")
+        assert installation.policies() == {}
+        installation.done("upgrade", enforcement="audit")
+        ignore = ["Ignore", "Ignore", "Ignore"], ["Ignore", "Ignore"]
+        assert installation.policies() == dict(zip(CONFIGURATIONS, ignore, strict=True))
+        # Nobody answers there: each pod passes all the same.
+        assert installation.pod().code == 0
+        with installation.webhook():
+            assert until(lambda: people.made > 5)
+            assert people.refused == []
+            installation.done("upgrade", enforcement="enforce")
+            assert installation.policies()[CONFIGURATIONS[0]] == ["Fail", "Fail", "Ignore"]
+            assert until(lambda: installation.pod().code != 0), installation.kubelet.said
+            installation.done("rollback", "2")
+            assert installation.policies() == dict(zip(CONFIGURATIONS, ignore, strict=True))
+            assert until(lambda: installation.pod().code == 0)
+            installation.done("upgrade", enforcement="enforce")
+            installation.done("uninstall")
+            assert installation.policies() == {}
+        assert installation.pod().code == 0
+    assert [said for said in people.refused if LOCKED in said] == []
+    assert people.refused, "it enforced for a time"
+    assert all("registry.corp/app:1" in said for said in people.refused), people.refused[:3]
+
+
+def test_an_upgrade_whose_webhooks_do_not_come_up_fails_and_changes_nothing_that_is_asked(
+    installation: Installation,
+) -> None:
+    installation.kubelet.serving = False
+    installation.values["webhooks"] |= {"waitSeconds": 5}
+    installation.done("install", enforcement="audit")
+    before = installation.policies()
+    ran = installation.helm("upgrade", enforcement="enforce")
+    assert ran.code != 0
+    assert installation.policies() == before
+    said = installation.kubelet.said[-1]
+    assert "0 pods are available" in said
+    assert "the webhook configurations are as they were" in said
+    assert installation.pod().code == 0
+
+
+def test_where_pods_are_ready_and_their_certificate_is_not_believed_nothing_is_enforced(
+    installation: Installation, tmp_path: Path
+) -> None:
+    other, _ = server_certificate(tmp_path / "other")
+    installation.values["webhooks"] |= {"waitSeconds": 5}
+    data = {"data": {"ca.crt": base64.b64encode(other.read_bytes()).decode()}}
+    patched = installation.cluster.kubectl(
+        *("patch", "secret", "imagegate-webhook-tls", f"--namespace={HERE}"),
+        f"--patch={json.dumps(data)}",
+    )
+    assert patched.code == 0, patched
+    installation.done("install", enforcement="none")
+    with installation.webhook():
+        assert installation.helm("upgrade", enforcement="enforce").code != 0
+    assert installation.policies() == {}
+    assert "shows a certificate that is not believed" in installation.kubelet.said[-1]
+
+
+def test_a_cluster_whose_webhooks_died_is_freed_by_audit_though_they_never_come_back(
+    installation: Installation,
+) -> None:
+    with installation.webhook():
+        installation.done("install", enforcement="enforce")
+    assert LOCKED in installation.pod().err
+    installation.kubelet.serving = False
+    ran = installation.helm("upgrade", enforcement="audit", webhook={"podLabels": {"a": "b"}})
+    assert ran.code == 0, (ran, installation.kubelet.said)
+    assert installation.pod().code == 0
+    installation.done("upgrade", enforcement="none")
+    assert installation.policies() == {}
+
+
+def test_the_configurations_of_another_installation_are_left_alone(
+    installation: Installation,
+) -> None:
+    installation.done("install", enforcement="audit")
+    annotate = ("annotate", "--overwrite", "imagegate.dev/installation=there/theirs")
+    told = installation.cluster.kubectl(annotate[0], CONFIGURATIONS[0], *annotate[1:])
+    assert told.code == 0, told
+    installation.values["webhooks"] |= {"waitSeconds": 5}
+    assert installation.helm("upgrade", enforcement="audit").code != 0
+    assert "belongs to the installation there/theirs" in installation.kubelet.said[-1]
+
+
+def test_what_helm_makes_is_kept_over_upgrades(installation: Installation) -> None:
+    """Certificate, keys and passwords of a trial."""
+    installation.cluster.kubectl("delete", "secret", "imagegate-webhook-tls", f"--namespace={HERE}")
+
+    def secrets() -> dict[str, Any]:
+        found = installation.cluster.get("secrets", namespace=HERE)["items"]
+        return {one["metadata"]["name"]: one["data"] for one in found if one["type"] != HELM}
+
+    trial = {"trial": {"enabled": True}, "scanner": {"enabled": True}}
+    told = {"certificates": {"from": "helm"}, "enforcement": "none", "anchore": {}} | trial
+    installation.done("install", **told)
+    first = secrets()
+    assert {"imagegate-trial", "imagegate-webhook-tls", "imagegate-redis"} <= set(first)
+    installation.done("upgrade", **told)
+    assert secrets() == first
+    # One that is nearly over is made anew, by the same CA.
+    told["certificates"] = {"from": "helm", "helm": {"days": 1825, "renewBeforeDays": 2000}}
+    installation.done("upgrade", **told)
+    shown = secrets()["imagegate-webhook-tls"]
+    assert shown["tls.crt"] != first["imagegate-webhook-tls"]["tls.crt"]
+    assert shown["ca.crt"] == first["imagegate-webhook-tls"]["ca.crt"]
+
+
+def test_the_notes_name_a_server_whose_namespace_is_not_exempt(installation: Installation) -> None:
+    told = {"enforcement": "none", "anchore": {"url": "http://anchore.scanners.svc:8228"}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "imagegate-webhook"},
+        "stringData": {"redis-url": "redis://u:secret@redis.data.svc.cluster.local:6379/0"},
+    }
+    assert installation.cluster.apply(secret, namespace=HERE).code == 0
+    ran = installation.helm("install", **told)
+    assert "redis-url names redis.data.svc.cluster.local" in ran.out
+    assert "anchore.url names anchore.scanners.svc" in ran.out
+    assert "secret@" not in ran.out
+    ran = installation.helm("upgrade", **told, dependencyNamespaces=["data", "scanners"])
+    assert "WARNING" not in ran.out
+    installation.cluster.kubectl("delete", "secret", "imagegate-webhook", f"--namespace={HERE}")
+
+
+IMAGES = [
+    ("docker.io/library/nginx:1", True),
+    ("nginx", True),
+    ("index.docker.io/library/nginx", True),
+    ("team/app", True),
+    ("Team/app", False),
+    ("evil.io/app", False),
+    ("localhost/app", False),
+    ("registry.corp:5000/app", False),
+    ("registry.corp/app", True),
+]
+
+
+def places(image: str) -> list[dict[str, Any]]:
+    """Pod specs that name the image, each in another place."""
+    good = {"name": "good", "image": "registry.corp/good"}
+    one = {"name": "one", "image": image}
+    volume = {"name": "data", "image": {"reference": image}}
+    return [
+        {"containers": [good, one]},
+        {"containers": [good], "initContainers": [one]},
+        {"containers": [good], "volumes": [volume]},
+    ]
+
+
+def test_the_second_line_and_the_guard_hold_without_any_webhook(
+    installation: Installation,
+) -> None:
+    cluster = installation.cluster
+    installation.done(
+        "install",
+        enforcement="none",
+        dependencyNamespaces=["data"],
+        secondLine={"enabled": True, "registries": ["docker.io", "registry.corp"]},
+        exemptLabel={"enabled": True},
+        guard={"enabled": True, "groups": ["admins"], "users": ["admin"]},
+    )
+
+    def tried(spec: dict[str, Any], namespace: str = THERE) -> Ran:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": spec}
+        options = (f"--namespace={namespace}", "--dry-run=server", "--filename=-")
+        return cluster.kubectl("create", *options, stdin=json.dumps(pod))
+
+    assert until(lambda: tried(places("evil.io/app")[0]).code != 0)
+    for image, passes in IMAGES:
+        for spec in places(image):
+            ran = tried(spec)
+            assert (ran.code == 0) is passes, (image, spec, ran)
+    refused = tried(places("evil.io/app")[0]).err
+    assert "registries that this cluster allows (docker.io, registry.corp)" in refused
+    assert tried(places("evil.io/app")[0], HERE).code == 0
+
+    # An ephemeral container, and labels of a pod that was there before.
+    made = cluster.kubectl("run", "old", "--image=registry.corp/a", f"--namespace={THERE}")
+    assert made.code == 0, made
+    debug = ("debug", "old", "--attach=false", f"--namespace={THERE}", "--image")
+    assert "registries that this cluster allows" in cluster.kubectl(*debug, "evil.io/sh").err
+    assert cluster.kubectl("label", "pod", "old", "a=b", f"--namespace={THERE}").code == 0
+    cluster.kubectl("delete", "pod", "old", "--now", f"--namespace={THERE}")
+
+    # Who may make a namespace exempt.
+    rights = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "namespaces", "labels": {AGGREGATE: "true"}},
+        "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["*"]}],
+    }
+    assert cluster.apply(rights).code == 0
+    assert until(lambda: cluster.kubectl("auth", "can-i", "create", "ns", user=PERSON).code == 0)
+    refused = cluster.kubectl("create", "namespace", "data", "--dry-run=server", user=PERSON)
+    assert "nothing in this namespace would be judged by imagegate" in refused.err, refused
+    mine = ("create", "namespace", "mine", "--dry-run=server")
+    assert cluster.kubectl(*mine, user=PERSON).code == 0
+    exempts = ("label", "namespace", THERE, "imagegate.dev/exempt=true", "--dry-run=server")
+    assert "would be judged by imagegate" in cluster.kubectl(*exempts, user=PERSON).err
+    assert cluster.kubectl(*exempts).code == 0
+    assert cluster.kubectl("create", "namespace", "data", "--dry-run=server").code == 0
