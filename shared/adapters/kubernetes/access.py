@@ -223,7 +223,7 @@ def token_in(path: Path, *, remedy: str) -> str:
             token = file.read(MAX_TOKEN_BYTES + 1).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(path, "token", error, remedy) from error
-    if not token or len(token) > MAX_TOKEN_BYTES or not _is_header(token):
+    if not token or len(token) > MAX_TOKEN_BYTES or not is_token(token):
         raise ClusterMisconfigured(
             f"the file {path} holds no token for the Kubernetes API: it must hold one, and nothing "
             "else"
@@ -236,7 +236,8 @@ def _stamp(path: Path) -> Stamp:
     return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def _is_header(token: str) -> bool:
+def is_token(token: str) -> bool:
+    """Whether it can be sent as one; nothing at all is none that cannot."""
     return token.isascii() and token.isprintable() and " " not in token
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from shared.adapters.kubernetes.access import is_token
 from shared.adapters.kubernetes.kubeconfig import Chosen, ExecPlugin
 from shared.domain.errors import ClusterMisconfigured, InvalidSettings
 
@@ -52,15 +53,21 @@ class ExecProgram:
     """Runs one plugin."""
 
     def __init__(
-        self, chosen: Chosen, plugin: ExecPlugin, *, environ: Mapping[str, str], terminal: bool
+        self,
+        chosen: Chosen,
+        plugin: ExecPlugin,
+        *,
+        environ: Mapping[str, str],
+        terminal: bool,
+        within: float | None = None,
     ) -> None:
         """`environ`: what it is started with beside its own variables; `terminal`: whether a
-        person sits at our standard input."""
+        person sits at our standard input; `within`: seconds, None: by whether it may ask."""
         self._chosen = chosen
         self._plugin = plugin
         self._environ = environ
         self._interactive = terminal and plugin.interactive_mode != "Never"
-        self._within = SPEAKING if self._interactive else SILENT
+        self._within = within or (SPEAKING if self._interactive else SILENT)
 
     def check(self) -> None:
         """Raises InvalidSettings for one that must not be run, or cannot be."""
@@ -182,6 +189,8 @@ class ExecProgram:
             raise self._failed("gave neither a token nor a client certificate")
         if bool(given.client_certificate_data) != bool(given.client_key_data):
             raise self._failed("gave half of a client certificate and its key")
+        if not is_token(given.token):
+            raise self._failed("gave a token that can be no header")
         return given
 
     def _failed(self, what: str) -> ClusterMisconfigured:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from shared.adapters.kubernetes.access import Access, Remedies, checked_url, token_in
+from shared.adapters.kubernetes.access import Access, Remedies, checked_url, is_token, token_in
 from shared.adapters.kubernetes.exec_plugin import Credential, ExecProgram, has_terminal
 from shared.adapters.kubernetes.kubeconfig import Chosen, Material
 from shared.domain.errors import ClusterMisconfigured, InvalidSettings
@@ -102,6 +102,8 @@ class KubeconfigAccess:
         """Raises InvalidSettings where a file cannot be used; runs no plugin."""
         if self._program is not None:
             self._program.check()
+        if not is_token(self._chosen.token):
+            raise InvalidSettings(f"{self.remedies.address} holds no usable token: see its user")
         try:
             self.headers()
             if not self._plain:
