@@ -36,8 +36,16 @@ class Exit(IntEnum):
 
 def console() -> Console:
     """Standard output, as wide as the terminal or COLUMNS says."""
-    wide = shutil.get_terminal_size((FALLBACK_WIDTH, 25)).columns
-    return Console(width=None if sys.stdout.isatty() else wide)
+    return Console(width=None if sys.stdout.isatty() else _width())
+
+
+def error_console() -> Console:
+    """Standard error, likewise: for what is said beside an output that is a file."""
+    return Console(stderr=True, width=None if sys.stderr.isatty() else _width())
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((FALLBACK_WIDTH, 25)).columns
 
 
 def settings() -> CliSettings:

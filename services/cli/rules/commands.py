@@ -12,15 +12,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.command import Exit, OutputOption, console, fail, settings
+from services.cli.command import Exit, OutputOption, console, error_console, fail, settings
 from services.cli.explain.wiring import terms_of
 from services.cli.objects import UnreadableObjects, read_objects
-from services.cli.rules.controller import UnreadableController, import_controller
+from services.cli.rules.controller.files import UnreadableController, read_controller
+from services.cli.rules.controller.importing import import_controller
+from services.cli.rules.controller.report import print_report
+from services.cli.rules.controller.text import rules_text
 from services.cli.rules.options import (
     NamespaceLabelOption,
     NamespaceOption,
     UserOption,
     labels_of,
+    pairs_of,
 )
 from services.cli.rules.trial import Setting, Tried, try_object
 from services.cli.tables import Output, plain, print_json
@@ -101,27 +105,41 @@ def starter() -> None:
 
 @app.command("import")
 def import_(
-    file: Annotated[
-        Path, typer.Argument(help="The configuration of Anchore's admission controller.")
+    config: Annotated[
+        Path, typer.Argument(help="The controller's config.json, its ConfigMap, or chart values.")
     ],
+    credentials: Annotated[
+        Path | None, typer.Argument(help="Its credentials.json, or its Secret.")
+    ] = None,
+    *,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(help="USER=ACCOUNT of Anchore, where they differ; may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the rules here.")] = None,
 ) -> None:
-    """Print the rules that say what that controller did: exit code 1 where some was left out."""
+    """Turn what Anchore's own admission controller was told into rules; what became of each
+    selector is told on standard error. Exit code 0 all is kept, 1 something means something else,
+    2 error."""
     try:
-        imported = import_controller(file)
+        controller = read_controller(config, credentials)
     except UnreadableController as error:
         fail(str(error))
-    sys.stdout.write(imported.rules)
-    said = Console(stderr=True)
-    for line in imported.left_out:
-        said.print(plain(f"left out: {line}", limit=1000, style="yellow"), soft_wrap=True)
-    said.print(
-        "the controller let in what no selector matched; here `default` decides about it: set its "
-        "mode to warn until nothing is left that should pass",
-        style="yellow",
-        soft_wrap=True,
-    )
-    if imported.left_out:
+    imported = import_controller(controller, accounts=pairs_of(account, "--account USER=ACCOUNT"))
+    _write(rules_text(imported, source=config.name), out)
+    print_report(error_console(), imported, controller)
+    if not imported.kept:
         raise typer.Exit(int(Exit.BAD))
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(text)
+        return
+    try:
+        out.write_text(text)
+    except OSError as error:
+        fail(f"cannot write {out}: {error.strerror}")
 
 
 def _terms() -> Terms:

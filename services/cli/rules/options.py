@@ -18,12 +18,16 @@ NamespaceLabelOption = Annotated[
 
 def labels_of(written: Sequence[str] | None) -> dict[str, str] | None:
     """The labels of `KEY=VALUE` texts; None where none are given."""
-    if written is None:
-        return None
-    labels = {}
-    for pair in written:
+    return None if written is None else pairs_of(written, "--namespace-label KEY=VALUE")
+
+
+def pairs_of(written: Sequence[str] | None, option: str) -> dict[str, str]:
+    """What stands before and behind the `=` of each; `option`: as it is to be typed."""
+    name, _, form = option.partition(" ")
+    pairs = {}
+    for pair in written or ():
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            fail(f"--namespace-label must be KEY=VALUE, not {pair!r}")
-        labels[key] = value
-    return labels
+            fail(f"{name} must be {form}, not {pair!r}")
+        pairs[key] = value
+    return pairs

@@ -6,17 +6,13 @@ from collections.abc import Callable
 from shared.adapters.rules_file.strict_yaml import Made, Value, items_of
 from shared.domain.glob import Glob
 from shared.domain.image_pattern import ImagePattern
+from shared.domain.label import LABEL_KEY, LABEL_VALUE
 from shared.domain.namespace_pattern import namespace_pattern
 from shared.domain.pod_template import WORKLOADS
 from shared.domain.rules import Match
 
 KEYS = ("namespaces", "namespaceLabels", "images", "users", "labels", "annotations", "kinds")
 KINDS = ("Pod", *(kind for _, _, kind in WORKLOADS))
-
-NAME = r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)"
-LABEL_KEY = rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{NAME}"
-"""Of annotations too."""
-LABEL_VALUE = f"{NAME}?"
 
 _LABEL_KEY = re.compile(LABEL_KEY)
 _LABEL_VALUE = re.compile(LABEL_VALUE)

@@ -12,6 +12,7 @@ from shared.adapters.rules_file.schema_shapes import (
 )
 from shared.adapters.rules_file.times import DURATION
 from shared.domain import image_pattern, namespace_pattern
+from shared.domain.label import LABEL_KEY, LABEL_VALUE
 from shared.domain.rules import Mode, Requirement, Tags
 
 IMAGE = (
@@ -85,7 +86,7 @@ def rule_schema() -> Schema:
 
 
 def _match() -> Schema:
-    label = text("Its value.", matches.LABEL_VALUE, least=0)
+    label = text("Its value.", LABEL_VALUE, least=0)
     return fields(
         "All that is named must fit, and of each list one.",
         {
@@ -96,7 +97,7 @@ def _match() -> Schema:
                 "Labels of the namespace, which need the Kubernetes API. Where they are not known, "
                 "the image is denied.",
                 label,
-                keys=matches.LABEL_KEY,
+                keys=LABEL_KEY,
             ),
             "images": list_of(
                 "Globs on the normalised reference: * stops at a slash, ** stands alone between "
@@ -107,12 +108,12 @@ def _match() -> Schema:
             "labels": texts_by_key(
                 "Labels of the object. Such a rule only adds a demand.",
                 label,
-                keys=matches.LABEL_KEY,
+                keys=LABEL_KEY,
             ),
             "annotations": texts_by_key(
                 "Annotations of the object. Such a rule only adds a demand.",
                 text("Its value.", least=0),
-                keys=matches.LABEL_KEY,
+                keys=LABEL_KEY,
             ),
             "kinds": list_of(
                 "Kinds of objects. Such a rule only adds a demand.",

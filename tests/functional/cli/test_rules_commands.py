@@ -8,8 +8,8 @@ import pytest
 
 from shared.adapters.rules_file.loading import load_rules
 from shared.domain.pointer import DAY
-from shared.domain.rules import Mode, PinWhat, Requirement, Tags
-from tests.functional.cli.commands import REPOSITORY, Ran, imagegate
+from shared.domain.rules import Mode, PinWhat, Tags
+from tests.functional.cli.commands import REPOSITORY, imagegate
 
 RULES = """
 apiVersion: imagegate.dev/v1
@@ -63,25 +63,6 @@ apiVersion: apps/v1
 metadata: {name: web, namespace: NAMESPACE}
 spec: {template: {spec: {containers: [{name: d, image: "redis:7"}]}}}
 """
-
-CONTROLLER = {
-    "AnchoreEndpoint": "https://anchore:8228",
-    "PolicySelectors": [
-        ("resource", "^breakglass$", "^true$", "", "breakglass"),
-        ("resource", "^app$", "^demo$", "app", "policy"),
-        ("namespace", "name", "^testing$", "test", "policy"),
-        ("namespace", "^tier$", "^gold$", "gold", "policy"),
-        ("namespace", "name", "^dev", "", "analysis"),
-        ("image", ".*", r"^registry\\.corp/.*", "", "breakglass"),
-        ("image", ".*", "nginx", "", "analysis"),
-        ("image", ".*", "(a|b)", "", "analysis"),
-        ("resource", "name", "web", "", "analysis"),
-        ("image", ".*", "x", "", "sleep"),
-        ("image", ".*", ".*", "everything", "policy"),
-        ("image", ".*", "never", "", "policy"),
-    ],
-}
-
 
 TOLERANT = (PinWhat.NONE, Tags.ALLOW)
 
@@ -233,65 +214,6 @@ def _with_examples(text: str) -> str:
         an_example = mark and (rest.startswith((*keys, "- ", "  ")))
         shown.append(lead + rest if an_example else line)
     return "\n".join(shown) + "\n"
-
-
-async def imported(folder: Path) -> Ran:
-    selectors = [
-        {
-            "ResourceSelector": {
-                "ResourceType": kind,
-                "SelectorKeyRegex": key,
-                "SelectorValueRegex": value.replace("\\\\", "\\"),
-            },
-            "PolicyReference": {"Username": "u", "PolicyBundleId": bundle},
-            "Mode": mode,
-        }
-        for kind, key, value, bundle, mode in CONTROLLER["PolicySelectors"]
-    ]
-    config = json.dumps({**CONTROLLER, "PolicySelectors": selectors})
-    return await imagegate("rules", "import", written(folder, config, "config.json"), state=folder)
-
-
-async def test_what_anchores_controller_did_becomes_rules_and_the_rest_is_told(
-    tmp_path: Path,
-) -> None:
-    ran = await imported(tmp_path)
-    assert ran.code == 1
-    rules = load_rules(Path(written(tmp_path, ran.out)))
-    told = {rule.name: (rule.mode, rule.require, rule.policy.id) for rule in rules.rules}
-    assert told == {
-        "selector 2": (Mode.ENFORCE, Requirement.POLICY, "app"),
-        "selector 3": (Mode.ENFORCE, Requirement.POLICY, "test"),
-        "selector 4": (Mode.ENFORCE, Requirement.POLICY, "gold"),
-        "selector 5": (Mode.ENFORCE, Requirement.ANALYSIS, ""),
-        "selector 6": (Mode.ALLOW, Requirement.POLICY, ""),
-    }
-    assert (rules.default.mode, rules.default.policy.id) == (Mode.ENFORCE, "everything")
-    left_out = [line for line in ran.err.splitlines() if line.startswith("left out: ")]
-    numbers = [line.split(":")[1].split()[1] for line in left_out]
-    assert numbers == ["1", "7", "8", "9", "10", "12"]
-    assert "`imagegate allow`" in left_out[0]
-    assert "never reached" in left_out[-1]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "[",
-        '{"PolicySelectors": 7}',
-        '{"PolicySelectors": [7]}',
-        "\0",
-        "[]",
-        "",
-        "7",
-        "apiVersion: imagegate.dev/v1",
-    ],
-)
-async def test_what_is_no_such_configuration_is_told(tmp_path: Path, content: str) -> None:
-    file = written(tmp_path, content, "config.json")
-    ran = await imagegate("rules", "import", file, state=tmp_path)
-    assert (ran.code, ran.out) == (2, "")
-    assert "config.json" in ran.err
 
 
 async def test_the_schema_is_the_one_that_the_documentation_holds(tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""What `imagegate rules import` says beside the rules: on standard error, for a person."""
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.rules.controller.files import Controller
+from services.cli.rules.controller.importing import Became, Imported, State
+from services.cli.tables import plain
+
+STYLES = {State.KEPT: "green", State.STRICTER: "yellow", State.CHECK: "bold yellow"}
+
+OF_EVERY_IMPORT = (
+    "init containers, ephemeral containers, image volumes and changed images are judged too: the "
+    "controller looked at `containers` of new objects only",
+    "a tag is pinned to the digest that was judged, and an image that nobody knows yet is analysed "
+    "by itself: the pod is refused until then",
+    "the chart let pods in while the controller was away (failurePolicy: Ignore), and namespaces "
+    "labelled exclude.admission.anchore.io=true: neither holds here (docs/migration.md)",
+)
+
+
+def print_report(console: Console, imported: Imported, controller: Controller) -> None:
+    """Each selector, the logins that are needed, what is so of every import, and a last line."""
+    if controller.wrong_key:
+        console.print(
+            plain(
+                "the selectors stand under `selectors`, where the controller does not look: it let "
+                "everything in. They are taken for what was meant",
+                style="bold yellow",
+                limit=400,
+            ),
+            soft_wrap=True,
+        )
+    console.print(_table(imported))
+    for line in (*_logins(imported, controller), *OF_EVERY_IMPORT):
+        console.print(plain(f"- {line}", limit=2000))
+    console.print(_summary(imported))
+
+
+def _table(imported: Imported) -> Table:
+    table = Table(title="Selectors", title_justify="left", show_lines=True)
+    for heading in ("", "what it was", "meaning", "what it is here"):
+        table.add_column(heading, overflow="fold", justify="left" if heading else "right")
+    for each in imported.became:
+        table.add_row(
+            str(each.number or ""),
+            plain(each.was, limit=1000),
+            plain(each.state.value, style=STYLES[each.state]),
+            plain(_told(each, imported.default), limit=4000),
+        )
+    return table
+
+
+def _told(each: Became, default: Mapping[str, object]) -> str:
+    names = [rule.name + (" (adds)" if rule.adds else "") for rule in each.rules]
+    if each.is_default or not each.number:
+        names = [f"default, mode {default['mode']}"]
+    return "; ".join([*(names or ["no rule"]), *each.why])
+
+
+def _logins(imported: Imported, controller: Controller) -> Iterator[str]:
+    if controller.endpoint:
+        host = urlsplit(controller.endpoint)
+        address = f"{host.scheme}://{host.hostname or ''}{f':{host.port}' if host.port else ''}"
+        yield f"Anchore: ANCHORE_URL={address}"
+    named = {user: account for user, account in imported.accounts.items() if account}
+    if not named:
+        for user in imported.accounts:
+            yield (
+                f"login: ANCHORE_USER={user}, and its password, as in credentials.json, into the "
+                "secret that ANCHORE_PASSWORD_FILE names"
+            )
+        return
+    pairs = ", ".join(f"{user} -> {account}" for user, account in named.items())
+    yield (
+        "login: imagegate has one, an admin of Anchore (ANCHORE_USER, ANCHORE_PASSWORD_FILE), and "
+        f"asks in the account of each rule; users are taken to be called as theirs: {pairs}. Where "
+        "one is not: --account USER=ACCOUNT. The passwords in credentials.json are needed no more"
+    )
+    if controller.users is None:
+        yield "no credentials.json was given: each user is taken to be in it"
+
+
+def _summary(imported: Imported) -> str:
+    counts = dict.fromkeys(State, 0)
+    for each in imported.became:
+        counts[each.state] += 1
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
