@@ -24,6 +24,7 @@ COMMANDS = {
     "allow": "services.cli.break_glass.commands:allow",
     "version": "services.cli.installed:version",
     "exceptions": "services.cli.break_glass.commands:app",
+    "emergency": "services.cli.emergency.commands:app",
     "dead": "services.cli.dead:app",
     "feeds": "services.cli.feeds.commands:app",
     "keys": "services.cli.keys:app",

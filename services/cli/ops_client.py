@@ -13,12 +13,15 @@ import msgspec
 
 from services.cli.reports.report import ImageReport
 from services.cli.scans import ImageState, ScanStarted
+from services.console.emergency_report import EmergencyReport
 from services.console.exception_rows import ExceptionRow
 from services.console.rows import VerdictRow
 from services.console.view import DeadReport, DeadRow, QueueReport, StatusReport
+from services.webhook.requests import Asked
 from shared.domain.errors import ImagegateError, InvalidSettings
 from services.webhook.requests import Asked
 from shared.domain.rules import PolicyChoice
+from shared.domain.verdict import Question
 from shared.ports.decisions import StoredDecision
 from shared.domain.verdict import Question
 from shared.ports.exceptions import MAX_ID
@@ -58,6 +61,19 @@ class ExceptionPut(msgspec.Struct, frozen=True):
     id: Annotated[str, msgspec.Meta(max_length=MAX_ID)]
     ends: int
     sealed: bytes
+
+
+class PrewarmWanted(msgspec.Struct, frozen=True):
+    """The body of POST /api/prewarm."""
+
+    image: str
+    question: Question
+
+
+class PrewarmAsked(msgspec.Struct, frozen=True):
+    """The answer to it."""
+
+    asked: Asked
 
 
 class SealedRecord(msgspec.Struct, frozen=True):
@@ -138,6 +154,10 @@ class OpsClient:
         """See `OpsView`."""
         return await self.ask("GET", "/api/exceptions", tuple[ExceptionRow, ...])
 
+    async def emergency(self) -> EmergencyReport:
+        """See `OpsView`."""
+        return await self.ask("GET", "/api/emergency", EmergencyReport)
+
     async def sealed_exceptions(self) -> Mapping[str, bytes]:
         """See `ExceptionActions`."""
         return await self.ask("GET", "/api/exceptions/sealed", dict[str, bytes])
@@ -174,6 +194,11 @@ class OpsClient:
         """See `ScansView`."""
         body = msgspec.json.encode(ScanWanted(image, dockerfile, policy, force))
         return await self.ask("POST", "/api/scans", ScanStarted, body=body)
+
+    async def prewarm(self, image: str, question: Question) -> Asked:
+        """See `ScansView`."""
+        body = msgspec.json.encode(PrewarmWanted(image, question))
+        return (await self.ask("POST", "/api/prewarm", PrewarmAsked, body=body)).asked
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """See `ScansView`."""

@@ -44,6 +44,8 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     imagegate_operator_keys: Path | None = None
     """Folder of operator.key, for who allows and revokes; default: that of IMAGEGATE_KEYS."""
     imagegate_scanner: str = "anchore"
+    imagegate_cluster: str = ""
+    """Which cluster's emergency `imagegate emergency` declares: as its webhooks have it."""
     imagegate_exceptions: Path | None = None
     """The webhooks' folder of signed exceptions, for `explain`; as the next two: what they have."""
     imagegate_pin: Literal["pods", "all", "none"] = "pods"

@@ -158,4 +158,5 @@ def print_status(console: Console, report: StatusReport) -> None:
         table.add_row(part.name, state, f"{part.took:.1f} ms", plain(part.detail))
     console.print(table)
     for name, fact in report.facts.items():
-        console.print(plain(f"{name}: {fact}"), soft_wrap=True)
+        alarming = "bold red" if name == "emergency" else ""
+        console.print(plain(f"{name}: {fact}", style=alarming), soft_wrap=True)

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from shared.domain.emergency import EMERGENCY_ID
 from shared.domain.errors import InvalidException, InvalidSignature
 from shared.domain.exceptions import ImageException, exception_key
 from shared.domain.signed_exceptions import agreed
@@ -49,7 +50,9 @@ def exception_rows(
 ) -> tuple[ExceptionRow, ...]:
     """All of them, by id, as they stand at `now` (ms): those that count first, and of these what
     ends first."""
-    rows = [_row(name, record, unsealer, now) for name, record in sealed.items()]
+    rows = [
+        _row(name, record, unsealer, now) for name, record in sealed.items() if name != EMERGENCY_ID
+    ]
     order = list(ExceptionState)
     return tuple(sorted(rows, key=lambda row: (order.index(row.state), row.expires, row.id)))
 

@@ -11,11 +11,17 @@ import msgspec
 
 from services.console.asking import heard
 from services.console.caring import caring_facts
+from services.console.emergency_report import (
+    EmergencyReport,
+    emergency_facts,
+    emergency_report,
+)
 from services.console.exception_rows import ExceptionRow, exception_rows
 from services.console.lanes import queue_report
 from services.console.letters import dead_row
 from services.console.rows import VerdictRow, keys_about, row_of, untrusted_row
 from services.console.view import DeadReport, DeadRow, PartReport, QueueReport, StatusReport
+from shared.domain.emergency import EMERGENCY_ID
 from shared.domain.errors import ImagegateError, InvalidSignature
 from shared.domain.records import record_type
 from shared.domain.step import Lane
@@ -135,13 +141,19 @@ class Ops:
             questions["scanner"] = self._scanner.info
         questions["workers"] = self._workers
         parts = await asyncio.gather(*(_part(name, ask) for name, ask in questions.items()))
-        facts = {**self._facts(), **await self._caring()}
+        facts = {**await self._alarm(), **self._facts(), **await self._caring()}
         return StatusReport(ok=all(part.ok for part in parts), parts=tuple(parts), facts=facts)
 
     async def _caring(self) -> dict[str, str]:
         """Nothing where the store does not answer: a part says so."""
         try:
             return caring_facts(await self._presence.alive(), now=self._clock.now())
+        except ImagegateError:
+            return {}
+
+    async def _alarm(self) -> dict[str, str]:
+        try:
+            return emergency_facts(await self.emergency())
         except ImagegateError:
             return {}
 
@@ -171,6 +183,13 @@ class Ops:
         """Those of the store."""
         sealed = await self._exceptions.all()
         return exception_rows(sealed, self._unsealer, now=self._clock.now())
+
+    async def emergency(self) -> EmergencyReport:
+        """By the store's record, and by what webhooks say of themselves."""
+        sealed, alive = await asyncio.gather(self._exceptions.all(), self._presence.alive())
+        return emergency_report(
+            sealed.get(EMERGENCY_ID), self._unsealer, alive, now=self._clock.now()
+        )
 
     async def _workers(self) -> str:
         """How many take steps of every lane; raises NobodyWorks."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from services.console.emergency_report import EmergencyReport
 from services.console.exception_rows import ExceptionRow
 from services.console.rows import VerdictRow
 from shared.domain.step import Lane
@@ -118,6 +119,9 @@ class OpsView(Protocol):
 
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         """The signed exceptions of the store: those that count first, what ends first first."""
+
+    async def emergency(self) -> EmergencyReport:
+        """Whether there is an emergency, and in which webhooks it counts."""
 
 
 class DeadLetterActions(Protocol):

@@ -9,10 +9,18 @@ from collections.abc import Sequence
 import msgspec
 
 from services.webhook.audit import annotations_of
+from services.webhook.let_pass import (
+    ANNOTATION,
+    annotation_of,
+    is_let_pass,
+    reason_of,
+    warning_of,
+)
 from services.webhook.lines import FIRST_LINE, MAX_WARNINGS, within_budget
 from services.webhook.note import GOOD, Note
 from services.webhook.wording import MAX_LINES, advice_of, line_of, message_of
 from shared.domain.decision import Decision, Judgement, State
+from shared.domain.emergency import Emergency
 from shared.domain.pointer import SECOND
 from shared.domain.rules import Mode, Rule
 from shared.ports.decisions import MAX_IMAGES, MAX_TEXT
@@ -63,16 +71,22 @@ def decide(
     by_system: bool = True,
     dry_run: bool = False,
     advice: bool = False,
+    emergency: Emergency | None = None,
 ) -> Decision:
     """The decision about an object: denied if the rule of any image denies it.
 
-    `by_system`: the user is one of Kubernetes' own; `advice`: the object is a workload.
+    `by_system`: the user is one of Kubernetes' own; `advice`: the object is a workload;
+    `emergency`: one that counts for the object now.
     """
     good = sorted([each for each in notes if each.good], key=_most_to_tell_first)
     bad = sorted([each for each in notes if not each.good], key=_worst_first)
     spared = [each for each in bad if _lenient(each, dry_run=dry_run, advice=advice)]
-    denied = [each for each in bad if not _lenient(each, dry_run=dry_run, advice=advice)]
-    ordered = (*denied, *spared, *good)
+    refused = [each for each in bad if not _lenient(each, dry_run=dry_run, advice=advice)]
+    denied = [each for each in refused if not is_let_pass(each, emergency)]
+    passing = [each for each in refused if is_let_pass(each, emergency)]
+    if emergency is not None and passing and not denied:
+        return _let_pass(passing, (*spared, *good), emergency, now)
+    ordered = (*denied, *passing, *spared, *good)
     excuse = _excuse(spared, [] if denied else good, now, advice=advice)
     audit = annotations_of(ordered, excuse, now)
     warnings = _warnings_of_spared(spared, now, advice=advice)
@@ -93,6 +107,25 @@ def decide(
         decision,
         warnings=within_budget(warnings, more=sum(each.more_warnings for each in good)),
         unpinned=len(unpinned),
+    )
+
+
+def _let_pass(
+    passing: Sequence[Note], others: Sequence[Note], emergency: Emergency, now: int
+) -> Decision:
+    """Nothing but the emergency has it pass: that is told, and what it would be refused for."""
+    lines = [_line(each, now) for each in passing]
+    reason = reason_of(lines[0])
+    audit = annotations_of((*passing, *others), reason, now)
+    return Decision(
+        allowed=True,
+        state=passing[0].state,
+        warnings=within_budget([warning_of(emergency), *lines]),
+        audit={**audit, ANNOTATION: annotation_of(emergency)},
+        reason=reason,
+        images=_images((*passing, *others)),
+        rule=audit.get("rule", ""),
+        let_pass=True,
     )
 
 

@@ -121,7 +121,7 @@ class Edge:
         """Answer one call."""
         if self._callers is not None and self._callers.is_stranger(http.transport):
             self._on_refused(403)
-            return _refusal(STRANGER, 403)
+            return _refusal(STRANGER, status=403)
         length = http.content_length
         try:
             # Nearly all take the first way, and a context manager costs them as much as a look-up.
@@ -131,7 +131,7 @@ class Edge:
                 return await self._answer(http)
         except (InvalidReview, BodyRefused) as error:
             self._on_refused(error.status)
-            return _refusal(str(error), error.status)
+            return _refusal(str(error), status=error.status)
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         """Raises InvalidReview, BodyRefused."""
@@ -167,7 +167,7 @@ def _go_on(http: web.BaseRequest) -> None:
         http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _refusal(why: str, status: int) -> web.Response:
+def _refusal(why: str, *, status: int) -> web.Response:
     body = msgspec.json.encode({"error": why[:500]})
     response = web.Response(status=status, body=body, content_type=JSON)
     if status == 405:

@@ -2,7 +2,8 @@
 
 They are read at the start, at once when the store announces one or the folder changes, and now and
 then, since a word may be lost. What cannot be read leaves everything as it was: once loaded an
-exception counts to its end without any store (docs/design/behaviour.md 4).
+exception counts to its end without any store (docs/design/behaviour.md 4). Among them stands what
+an operator's key said last of an emergency.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from enum import StrEnum
 import msgspec
 
 from services.webhook.believed import Believed, Source, Taken
+from services.webhook.switch import Switch
+from shared.domain.emergency import EMERGENCY_KEY, Emergency, agreed_emergency
 from shared.domain.errors import (
     InvalidException,
     InvalidSignature,
@@ -52,6 +55,8 @@ class Uncounted(StrEnum):
     FULL = "full"
     """As many are believed as may be."""
 
+
+OTHER_CLOCKS = "was made later than now: set the clocks of whoever signs and of this by NTP"
 
 PASSING = (Uncounted.AHEAD, Uncounted.FULL)
 """Reasons that time alone may take away."""
@@ -99,14 +104,19 @@ class SignedExceptions:
         unsealer: Unsealer,
         clock: Clock,
         on_change: Callable[[Sequence[ImageException]], None],
+        switch: Switch,
+        cluster: str = "",
         files: ExceptionFiles | None = None,
         on_left_out: Callable[[Source, Uncounted], None] = lambda source, why: None,
         pace: Pace = USUAL,
     ) -> None:
+        """`switch` is told of emergencies that are meant for `cluster`."""
         self._store = store
         self._unsealer = unsealer
         self._clock = clock
         self._on_change = on_change
+        self._switch = switch
+        self._cluster = cluster
         self._files = files
         self._on_left_out = on_left_out
         self._pace = pace
@@ -139,12 +149,17 @@ class SignedExceptions:
     async def _follow_store(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pace.retry if self._trouble else self._pace.usual):
+                async with asyncio.timeout(self._pause()):
                     await self._wanted.wait()
             # Before the read: what is announced while it is under way is read again.
             self._wanted.clear()
             await self.read_store()
             await asyncio.sleep(self._pace.least)
+
+    def _pause(self) -> float:
+        """Seconds to the next read; at an emergency's end there is something to tell."""
+        usual = self._pace.retry if self._trouble else self._pace.usual
+        return min(usual, self._switch.seconds or usual)
 
     async def _follow_folder(self) -> None:
         if self._files is not None:
@@ -205,6 +220,8 @@ class SignedExceptions:
     def _look(self, source: Source, one: _Offered) -> _Looked:
         try:
             key = one.key or claimed_key(one.sealed)
+            if key == EMERGENCY_KEY:
+                return self._look_at_emergency(source, one.sealed)
             exception = self._opened(one.sealed, key)
         except InvalidSignature as error:
             return _Looked(one.sealed, Uncounted.SIGNATURE, str(error))
@@ -213,14 +230,25 @@ class SignedExceptions:
         now = self._clock.now()
         # What takes one back holds whatever clock made it.
         if exception.made_at > now + MAX_AHEAD and not exception.revoked:
-            why = "was made later than now: set the clocks of whoever signs and of this by NTP"
-            return _Looked(one.sealed, Uncounted.AHEAD, why)
+            return _Looked(one.sealed, Uncounted.AHEAD, OTHER_CLOCKS)
         taken = self._believed.take(exception, source, now=now)
         if taken is Taken.FULL:
             return _Looked(one.sealed, Uncounted.FULL, "as many exceptions count as may")
         if taken is Taken.NEW:
             _say_new(exception, source, key_id=take_apart(one.sealed, key=key).key_id)
         return _Looked(one.sealed)
+
+    def _look_at_emergency(self, source: Source, sealed: bytes) -> _Looked:
+        """Raises InvalidSignature, InvalidException."""
+        record, body = self._unsealer.unseal(
+            sealed, Emergency, kind=Kind.EMERGENCY, key=EMERGENCY_KEY
+        )
+        emergency = agreed_emergency(record, body, cluster=self._cluster)
+        if emergency.made_at > self._clock.now() + MAX_AHEAD and not emergency.over:
+            return _Looked(sealed, Uncounted.AHEAD, OTHER_CLOCKS)
+        key_id = take_apart(sealed, key=EMERGENCY_KEY).key_id
+        self._switch.take(emergency, source, key_id=key_id)
+        return _Looked(sealed)
 
     def _opened(self, sealed: bytes, key: str) -> ImageException:
         record, body = self._unsealer.unseal(sealed, ImageException, kind=Kind.EXCEPTION, key=key)
@@ -230,6 +258,7 @@ class SignedExceptions:
         now = self._clock.now()
         self._believed.forget_ended(now)
         self._on_change(self._believed.active(now))
+        self._switch.look()
 
     def _say_trouble(self, error: StoreError) -> None:
         """Once an interruption: it is tried again every second."""

@@ -11,6 +11,7 @@ from services.webhook.lookups import First, Layer
 from services.webhook.mutate import Mutation
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Asked
+from services.webhook.switch import Switch
 from services.webhook.trouble import Trouble
 from services.webhook.uses import UseOutcome
 from shared.domain.decision import Decision, State
@@ -106,6 +107,13 @@ class WebhookMetrics:
             ("source",),
             self._count_exceptions,
         )
+        self._emergency = metrics.gauge(
+            "imagegate_emergency_remaining_seconds",
+            "That an emergency still lets pass what rules refuse; 0: there is none.",
+        )
+        self._let_pass = metrics.counter(
+            "imagegate_emergency_reviews_total", "Reviews allowed by an emergency alone."
+        ).of()
         self._count_lookups(metrics)
 
     def _count_lookups(self, metrics: Metrics) -> None:
@@ -148,6 +156,8 @@ class WebhookMetrics:
         self._counts[decision.allowed, decision.state](1)
         if decision.allowed and decision.unpinned:
             self._unpinned(1)
+        if decision.let_pass:
+            self._let_pass(1)
         self._seconds(seconds)
 
     def mutated(self, mutation: Mutation, seconds: float) -> None:
@@ -218,6 +228,10 @@ class WebhookMetrics:
         """What it holds is read at each scrape."""
         self._cache_entries.read_from(lambda: cache.entries)
         self._cache_bytes.read_from(lambda: cache.size)
+
+    def watch_switch(self, switch: Switch) -> None:
+        """What is left of an emergency is read at each scrape."""
+        self._emergency.read_from(lambda: switch.seconds)
 
     def exception_left_out(self, source: Source, why: Uncounted) -> None:
         """A signed exception that was read does not count, or could not be read."""

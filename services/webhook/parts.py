@@ -16,6 +16,7 @@ from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
 from services.webhook.reviewer import Reviewer, Waits
 from services.webhook.settings import WebhookSettings
+from services.webhook.switch import Switch
 from services.webhook.terms import Terms
 from services.webhook.timings import Timings
 from services.webhook.uses import Uses
@@ -53,6 +54,7 @@ class WebhookParts(msgspec.Struct, frozen=True):
 
     cache: NearCache
     exceptions: SignedExceptions
+    switch: Switch
     recorder: Recorder
     uses: Uses
     validate: Validate
@@ -73,7 +75,19 @@ def parts_of(
     exceptions beside those of the store."""
     waiters = Waiters()
     timings = Timings(clock=clock, on_measured=metrics.judged)
-    exceptions = _exceptions(ports, files, book, metrics, clock)
+    switch = Switch(clock=clock, on_change=book.emergency_changed)
+    metrics.watch_switch(switch)
+    exceptions = SignedExceptions(
+        store=ports.exceptions,
+        files=files,
+        unsealer=ports.unsealer,
+        clock=clock,
+        on_change=book.exceptions_changed,
+        switch=switch,
+        cluster=settings.imagegate_cluster,
+        on_left_out=metrics.exception_left_out,
+    )
+    metrics.watch_exceptions(book, exceptions.numbers, clock)
 
     def heard(key: str | None) -> None:
         metrics.announced(key)
@@ -146,24 +160,7 @@ def parts_of(
         terms=terms,
         on_mutated=metrics.mutated,
     )
-    validate = Validate(reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock)
-    return WebhookParts(cache, exceptions, recorder, uses, validate, mutate)
-
-
-def _exceptions(
-    ports: WebhookPorts,
-    files: ExceptionFiles | None,
-    book: CurrentBook,
-    metrics: WebhookMetrics,
-    clock: Clock,
-) -> SignedExceptions:
-    exceptions = SignedExceptions(
-        store=ports.exceptions,
-        files=files,
-        unsealer=ports.unsealer,
-        clock=clock,
-        on_change=book.exceptions_changed,
-        on_left_out=metrics.exception_left_out,
+    validate = Validate(
+        reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock, books=book
     )
-    metrics.watch_exceptions(book, exceptions.numbers, clock)
-    return exceptions
+    return WebhookParts(cache, exceptions, switch, recorder, uses, validate, mutate)

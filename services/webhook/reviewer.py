@@ -22,6 +22,7 @@ from services.webhook.occasions import Occasions
 from services.webhook.recent import Recent, Resting
 from services.webhook.terms import Terms
 from shared.domain.decision import Decision, Judgement, State
+from shared.domain.emergency import Emergency
 from shared.domain.errors import InvalidObject
 from shared.domain.review import AdmissionRequest
 from shared.domain.rules import Mode
@@ -69,6 +70,8 @@ class Review(msgspec.Struct, frozen=True, eq=False):
     deadline: float
     """Monotonic seconds."""
     advice: bool
+    emergency: Emergency | None = None
+    """The one that counts for the object now."""
 
     @property
     def dry_run(self) -> bool:
@@ -82,7 +85,7 @@ class Review(msgspec.Struct, frozen=True, eq=False):
 
     def is_urgent(self, case: Case) -> bool:
         """Whether it may be denied for want of a verdict."""
-        return case.rule.mode is Mode.ENFORCE and not self.advice
+        return case.rule.mode is Mode.ENFORCE and not self.advice and self.emergency is None
 
 
 class Reviewer:
@@ -129,7 +132,11 @@ class Reviewer:
                 if kept.entries:
                     self._lookups.kept(len(kept.thing.images))
                 return kept.thing
-        return await self._decide(Review(request, scope, book, deadline, advice), shapes)
+        emergency = scope.emergency
+        if emergency is not None and not emergency.counts(self._clock.now()):
+            emergency = None
+        review = Review(request, scope, book, deadline, advice, emergency)
+        return await self._decide(review, shapes)
 
     async def _decide(self, review: Review, shapes: tuple[Shape, ...]) -> Decision:
         scope, book = review.scope, review.book
@@ -150,6 +157,7 @@ class Reviewer:
             by_system=review.by_system,
             dry_run=review.dry_run,
             advice=advice,
+            emergency=review.emergency,
         )
         # What a dry run or a workload may do, a pod may not.
         if decision.allowed and not unknown and asks and not advice:
@@ -166,7 +174,8 @@ class Reviewer:
         """The next pod with these images gets this answer; for a second, since it tells ages."""
         if len(shapes) > KEPT_IMAGES:
             return
-        until = min([self._clock.now() + AGE_SHOWN, *(each.until for each in known)])
+        ends = [review.emergency.until] if review.emergency else []
+        until = min([self._clock.now() + AGE_SHOWN, *ends, *(each.until for each in known)])
         entries = tuple([entry for each in known for entry in each.entries])
         kept = Resting(decision, until, entries)
         self._decisions.keep((review.scope, shapes), kept, book=review.book)

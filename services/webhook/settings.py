@@ -26,6 +26,9 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     """Folder of the public signing keys; default: keys/ in the state folder."""
     imagegate_exceptions: Path | None = None
     """Folder of signed exceptions (`*.exception`), which count without any store."""
+    imagegate_cluster: str = ""
+    """This cluster's name, where several know the same operator's key: an emergency counts in the
+    one that it names (`imagegate emergency`)."""
     imagegate_certificate: Path | None = None
     """Serving certificate (PEM); with its key. Default: one made in the state folder."""
     imagegate_certificate_key: Path | None = None

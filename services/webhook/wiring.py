@@ -142,6 +142,7 @@ async def run_webhook(
                 checks=checks,
                 metrics=metrics.all,
                 life=life,
+                emergency=lambda: parts.switch.until,
             )
         )
         log.info("webhook answers", extra={"reviews": reviews.url, "health": health.url})

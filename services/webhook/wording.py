@@ -60,14 +60,14 @@ def allowed_all_the_same(judgement: Judgement) -> list[str]:
     """The warnings on an image that runs although it failed, or was never looked at."""
     said = [
         Said(
-            f"allowed until {_moment(each.expires)} by an exception of {shown(each.owner, 40)}: ",
+            f"allowed until {moment(each.expires)} by an exception of {shown(each.owner, 40)}: ",
             each.reason,
         )
         for each in judgement.exceptions
     ]
     if judgement.state is State.TURNED:
         fail = _fail(judgement, 0, "")
-        until = _moment(judgement.allowed_until)
+        until = moment(judgement.allowed_until)
         said.insert(0, fail._replace(before=f"allowed until {until} only, then {fail.before}"))
     return [image_line(judgement.image, each) for each in said]
 
@@ -167,7 +167,7 @@ def _span(milliseconds: int) -> str:
     return f"{round(milliseconds / MINUTE)} min"
 
 
-def _moment(at: int) -> str:
+def moment(at: int) -> str:
     """A time in milliseconds as people write it, in UTC."""
     return datetime.fromtimestamp(at / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 

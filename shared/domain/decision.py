@@ -94,3 +94,5 @@ class Decision(msgspec.Struct, frozen=True):
     """Images of it whose tag can move before the kubelet pulls them."""
     retry_after: int = 0
     """Seconds; 0: none."""
+    let_pass: bool = False
+    """Allowed by an emergency alone."""

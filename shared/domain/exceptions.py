@@ -91,14 +91,14 @@ def checked(exception: ImageException) -> ImageException:
     if not _ID.fullmatch(exception.id):
         raise InvalidException("id", "must be at most 64 letters, digits, '.', '_' and '-'")
     for field in ("reason", "owner"):
-        _text(field, getattr(exception, field))
+        check_text(field, getattr(exception, field))
     if not 0 < exception.expires <= LAST_END:
         raise InvalidException("expires", "must be a time of the years 1970 to 9999")
     return msgspec.structs.replace(
         exception,
         image=image,
         findings=_findings(exception.findings, of_digest="@" in image),
-        namespaces=_namespaces(exception.namespaces),
+        namespaces=distinct_namespaces(exception.namespaces),
     )
 
 
@@ -121,7 +121,7 @@ def _image(text: str) -> str:
 def _findings(findings: Sequence[str], *, of_digest: bool) -> tuple[str, ...]:
     distinct = _entries("findings", findings)
     for finding in distinct:
-        _text("findings", finding)
+        check_text("findings", finding)
         if finding.lower() == ALL and finding != ALL:
             raise InvalidException("findings", f"{finding!r} is no finding; each of them is {ALL}")
         if finding.endswith("*"):
@@ -141,7 +141,8 @@ def _findings(findings: Sequence[str], *, of_digest: bool) -> tuple[str, ...]:
     return distinct
 
 
-def _namespaces(patterns: Sequence[str]) -> tuple[str, ...]:
+def distinct_namespaces(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Each glob once. Raises InvalidException."""
     distinct = _entries("namespaces", patterns)
     for pattern in distinct:
         try:
@@ -158,7 +159,8 @@ def _entries(field: str, texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def _text(field: str, text: str) -> None:
+def check_text(field: str, text: str) -> None:
+    """Raises InvalidException for what is no text for people."""
     if not text.strip() or len(text) > MAX_TEXT or not text.isprintable():
         raise InvalidException(field, f"must be 1 to {MAX_TEXT} printable characters")
 

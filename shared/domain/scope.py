@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from shared.domain.emergency import Emergency
 from shared.domain.exceptions import ImageException
 from shared.domain.reference import ImageReference
 from shared.domain.rules import Match, Mode, Rule, Rules
@@ -81,6 +82,7 @@ class Scope:
         adds: tuple[Rule, ...] = (),
         default: Rule = DEFAULT,
         exceptions: tuple[ImageException, ...] = (),
+        emergency: Emergency | None = None,
         rulings: "Rulings | None" = None,
     ) -> None:
         """`adds`: the rules that add; `rulings`: remembered ones of several scopes."""
@@ -89,6 +91,8 @@ class Scope:
         self._default = Ruling(default)
         self.exceptions = exceptions
         """Those for the object's namespace, also such as have ended by now."""
+        self.emergency = emergency
+        """That of the object's namespace, also one that has ended by now."""
         rules = (*(rule for rule, _ in candidates), *adds)
         self.denies_digests = any(_denies_a_digest(rule) for rule in rules)
         """Whether what an image turns out to be may be denied, though what was written is not."""
@@ -180,9 +184,15 @@ class Extract:
 class RuleBook:
     """One state of the rules and exceptions; another state is another book."""
 
-    def __init__(self, rules: Rules, signed: Iterable[ImageException] = ()) -> None:
-        """`signed`: the exceptions that an operator's key signed."""
+    def __init__(
+        self,
+        rules: Rules,
+        signed: Iterable[ImageException] = (),
+        emergency: Emergency | None = None,
+    ) -> None:
+        """`signed`: the exceptions that an operator's key signed; so is the emergency."""
         self.rules = rules
+        self.emergency = emergency
         self.exceptions = (*rules.exceptions, *signed)
         """All of them, those of the file first."""
         self.needs_namespace_labels = any(rule.match.namespace_labels for rule in rules.rules)
@@ -190,6 +200,11 @@ class RuleBook:
         self._rulings: Rulings = OrderedDict()
         self._extracts: OrderedDict[tuple[str, str], Extract] = OrderedDict()
         self._scopes: OrderedDict[tuple[object, ...], Scope] = OrderedDict()
+
+    def emergency_in(self, namespace: str) -> Emergency | None:
+        """The emergency, if it is for objects of this namespace; also one that has ended."""
+        emergency = self.emergency
+        return emergency if emergency is not None and emergency.holds_in(namespace) else None
 
     def scope(self, occasion: Occasion) -> Scope:
         """What holds for an object."""
@@ -208,10 +223,11 @@ class RuleBook:
     def _found(self, namespace: str, user: str) -> Extract:
         able = [rule for rule in self.rules.rules if _placed(rule.match, namespace, user)]
         exceptions = tuple([each for each in self.exceptions if each.holds_in(namespace)])
+        emergency = self.emergency_in(namespace)
         return Extract(
             deciding=tuple([rule for rule in able if not rule.match.by_author]),
             adding=tuple([rule for rule in able if rule.match.by_author]),
-            share=lambda candidates, adds: self._shared(candidates, adds, exceptions),
+            share=lambda candidates, adds: self._shared(candidates, adds, exceptions, emergency),
         )
 
     def _shared(
@@ -219,6 +235,7 @@ class RuleBook:
         candidates: Candidates,
         adds: tuple[Rule, ...],
         exceptions: tuple[ImageException, ...],
+        emergency: Emergency | None,
     ) -> Scope:
         """One scope for all objects for which the same holds, wherever they are."""
         key = (
@@ -226,6 +243,7 @@ class RuleBook:
             bytes([certain for _, certain in candidates]),
             _identities(adds),
             _identities(exceptions),
+            emergency is not None,
         )
         scope = self._scopes.get(key)
         if scope is None:
@@ -234,6 +252,7 @@ class RuleBook:
                 adds=adds,
                 default=self.rules.default,
                 exceptions=exceptions,
+                emergency=emergency,
                 rulings=self._rulings,
             )
             self._scopes[key] = scope

@@ -37,10 +37,12 @@ class Kind(StrEnum):
     REVISION = "revision"
     PLATFORMS = "platforms"
     EXCEPTION = "exception"
+    EMERGENCY = "emergency"
 
 
 class Role(StrEnum):
-    """Workers say what scanners and registries said; operators make exceptions."""
+    """Workers say what scanners and registries said; operators make exceptions, and say that there
+    is an emergency."""
 
     WORKER = "worker"
     OPERATOR = "operator"
@@ -53,6 +55,7 @@ ROLE_OF = {
     Kind.REVISION: Role.WORKER,
     Kind.PLATFORMS: Role.WORKER,
     Kind.EXCEPTION: Role.OPERATOR,
+    Kind.EMERGENCY: Role.OPERATOR,
 }
 
 

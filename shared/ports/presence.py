@@ -72,6 +72,8 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Deliveries that it has not settled yet, by lane."""
     caring: Caring | None = None
     """Of the worker that leads."""
+    emergency: int = 0
+    """Of a webhook: until when (ms) it lets pass what rules refuse; 0: there is no emergency."""
 
 
 class Alive(msgspec.Struct, frozen=True):

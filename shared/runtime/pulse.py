@@ -150,12 +150,14 @@ async def pulse_of(
     clock: Clock | None = None,
     name: str = "",
     caring: Callable[[], Caring | None] = lambda: None,
+    emergency: Callable[[], int] = lambda: 0,
 ) -> AsyncIterator[Pulse]:
     """A pulse that `life` watches until the context ends, and then a goodbye.
 
     `checks` are by the names of `Beat.away`. `carried` are the counters of the queue whose steps
     the process handles, None for one that handles none. `name` is one of `new_name` that the
-    process goes by elsewhere too. `caring`: what it knows if it leads.
+    process goes by elsewhere too. `caring`: what it knows if it leads. `emergency`:
+    until when a webhook's lasts.
     """
     identity = Beat(
         name=name or new_name(service),
@@ -165,7 +167,9 @@ async def pulse_of(
     )
 
     def beat() -> Beat:
-        said = msgspec.structs.replace(identity, stopping=life.stopping.is_set(), caring=caring())
+        said = msgspec.structs.replace(
+            identity, stopping=life.stopping.is_set(), caring=caring(), emergency=emergency()
+        )
         if carried is None:
             return said
         return msgspec.structs.replace(

@@ -6,6 +6,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.adapters.signatures import Ed25519Sealer, KeyRing, key_id_of
+from shared.domain.emergency import EMERGENCY_KEY, LONGEST, Emergency
 from shared.domain.exceptions import ALL, ImageException, exception_key
 from shared.domain.pointer import MINUTE
 from shared.domain.signing import Kind, Role, assemble, body_of, signing_input
@@ -55,3 +56,30 @@ def forge(one: ImageException, private: Ed25519PrivateKey, **changes: Any) -> by
     return assemble(
         order=changes.get("order", one.made_at), key_id=key_id, signature=signature, body=body
     )
+
+
+def emergency(*, now: int, **changes: Any) -> Emergency:
+    """Declared now and for an hour, everywhere in the cluster "prod", but for `changes`."""
+    plain = Emergency(("*",), "Redis is broken", "ada", now, until=now + HOUR, cluster="prod")
+    return msgspec.structs.replace(plain, **changes)
+
+
+def seal_emergency(one: Emergency, *, sealer: Sealer = SEALER) -> bytes:
+    """As `imagegate emergency` does."""
+    return sealer.seal(
+        one,
+        kind=Kind.EMERGENCY,
+        key=EMERGENCY_KEY,
+        order=one.made_at,
+        ends=one.made_at + LONGEST,
+    )
+
+
+def forge_emergency(one: Emergency, private: Ed25519PrivateKey = OPERATOR, **changes: Any) -> bytes:
+    """Signed by any key, whatever its role; `changes` are of the body around the emergency."""
+    fields: dict[str, Any] = {"kind": Kind.EMERGENCY, "key": EMERGENCY_KEY}
+    fields |= {"order": one.made_at, "ends": one.made_at + LONGEST} | changes
+    body = body_of(one, **fields)
+    key_id = key_id_of(private.public_key())
+    signature = private.sign(signing_input(key_id, body))
+    return assemble(order=one.made_at, key_id=key_id, signature=signature, body=body)

@@ -131,7 +131,7 @@ async def test_once_another_client_ca_holds_who_is_connected_is_answered_and_mus
         async def is_sent_away() -> bool:
             status, _, connection = await before()
             assert status == 200
-            return connection == "close"
+            return bool(connection == "close")
 
         # The webhook looks by itself, every ten seconds.
         await eventually(is_sent_away, within=120)

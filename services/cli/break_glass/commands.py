@@ -1,9 +1,8 @@
 """`imagegate allow`, `imagegate exceptions list`, `imagegate exceptions revoke`: break-glass."""
 
-import getpass
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from services.cli.break_glass.wiring import operator_of
 from services.cli.command import OutputOption, console, fail, own_name, run, settings
 from services.cli.settings import CliSettings
 from services.cli.tables import Output, age, plain, print_json
+from services.cli.who import whoever
 from shared.domain.errors import ImagegateError, InvalidException
 from shared.domain.exceptions import ImageException
 from shared.domain.pointer import pointer_key
@@ -80,7 +80,7 @@ def allow(
         namespaces=tuple(namespace),
         life=life,
         reason=reason,
-        owner=owner or _own_name(),
+        owner=owner or whoever(),
     )
     run(_allow(wanted, out))
 
@@ -148,7 +148,9 @@ def _say_next(exception: ImageException, out: Path | None) -> None:
     else:
         _say_file(out, "It counts once that file is in")
         _say("To revoke it:")
-        _say(f"  {revoke} --from {quote(str(out))} --out {exception.id}-revoked{files.SUFFIX}")
+        _say(
+            f"  {revoke} --from {shlex.quote(str(out))} --out {exception.id}-revoked{files.SUFFIX}"
+        )
 
 
 async def _revoke(given: str, reason: str, of: Path | None, out: Path | None) -> None:
@@ -187,7 +189,7 @@ async def _found(read: CliSettings, operator: Operator, given: str) -> ImageExce
 async def _keep(read: CliSettings, signed: Signed, out: Path | None) -> None:
     """In the store, or in the file alone."""
     if out is not None:
-        files.write(out, signed)
+        files.write(out, signed.sealed)
         return
     exception = signed.exception
     try:
@@ -215,14 +217,8 @@ def _refused(put: Put, exception: ImageException) -> str:
 
 
 def _say_file(out: Path, when: str) -> None:
-    path, name = quote(str(out)), quote(out.name)
-    _say(f"written: {out}. {when} the folder that webhooks read (IMAGEGATE_EXCEPTIONS).")
-    _say("In Kubernetes that is some two minutes after")
-    _say(
-        f"  kubectl -n imagegate create configmap imagegate-exceptions --from-file={path} "
-        "--dry-run=client -o yaml | "
-        f"kubectl apply --server-side --field-manager={name} -f -"
-    )
+    for line in files.next_steps(out, when):
+        _say(line)
 
 
 def _say(text: str) -> None:
@@ -239,10 +235,3 @@ def _signed(sign: Callable[..., Signed], *given: object, **more: str) -> Signed:
 
 def _in_options(error: InvalidException) -> str:
     return f"{OPTIONS.get(error.field, error.field)}: {error.what}"
-
-
-def _own_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        fail("nobody knows who you are here: say it with --owner")

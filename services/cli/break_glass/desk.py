@@ -3,22 +3,29 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from services.console.emergency_report import EmergencyReport, emergency_report
 from services.console.exception_rows import ExceptionRow, exception_rows
+from shared.domain.emergency import EMERGENCY_ID
 from shared.ports.clock import Clock
 from shared.ports.exceptions import ExceptionStore
+from shared.ports.presence import Presence
 from shared.ports.signing import Unsealer
 from shared.ports.verdicts import Put, VerdictStore
 
 
 class ExceptionsView(Protocol):
-    """What `imagegate exceptions list` asks. Errors: ImagegateError."""
+    """What `imagegate exceptions list` and `emergency show` ask. Errors: ImagegateError."""
 
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         """See `OpsView.exceptions`."""
 
+    async def emergency(self) -> EmergencyReport:
+        """See `OpsView.emergency`."""
+
 
 class ExceptionActions(Protocol):
-    """What `allow` and `revoke` ask; a console does none of it. Errors: ImagegateError.
+    """What `allow`, `revoke` and `emergency` ask; a console does none of it. Errors:
+    ImagegateError.
 
     All of it is sealed: who asks verifies, and holds the key.
     """
@@ -32,6 +39,9 @@ class ExceptionActions(Protocol):
     async def sealed_record(self, key: str) -> bytes | None:
         """The store's record under one key: a pointer."""
 
+    async def emergency(self) -> EmergencyReport:
+        """See `OpsView.emergency`."""
+
 
 class Desk:
     """Both, on the ports."""
@@ -41,17 +51,24 @@ class Desk:
         *,
         exceptions: ExceptionStore,
         records: VerdictStore,
+        presence: Presence,
         unsealer: Unsealer,
         clock: Clock,
     ) -> None:
         self._exceptions = exceptions
         self._records = records
+        self._presence = presence
         self._unsealer = unsealer
         self._clock = clock
 
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         sealed = await self._exceptions.all()
         return exception_rows(sealed, self._unsealer, now=self._clock.now())
+
+    async def emergency(self) -> EmergencyReport:
+        sealed = (await self._exceptions.all()).get(EMERGENCY_ID)
+        alive = await self._presence.alive()
+        return emergency_report(sealed, self._unsealer, alive, now=self._clock.now())
 
     async def sealed_exceptions(self) -> Mapping[str, bytes]:
         return await self._exceptions.all()

@@ -13,16 +13,16 @@ UNITS = {"m": MINUTE, "h": 60 * MINUTE, "d": DAY}
 _DURATION = re.compile(r"([0-9]{1,6})([mhd])")
 
 
-def lifetime(text: str) -> int:
-    """`90m`, `2h`, `1d`: milliseconds. Raises InvalidException."""
+def lifetime(text: str, *, most: int = MAX_LIFE) -> int:
+    """`90m`, `2h`, `1d`: milliseconds, at most as many days as `most`. Raises InvalidException."""
     found = _DURATION.fullmatch(text)
     if found is None:
         raise InvalidException(
             "expires", f"{text[:20]!r} is no duration: a whole number with m, h or d, such as 2h"
         )
     life = int(found[1]) * UNITS[found[2]]
-    if not 0 < life <= MAX_LIFE:
-        raise InvalidException("expires", f"must be 1m to {MAX_LIFE // DAY}d, not {text}")
+    if not 0 < life <= most:
+        raise InvalidException("expires", f"must be 1m to {most // DAY}d, not {text}")
     return life
 
 

@@ -245,6 +245,7 @@ async def embedded(
             desk=Desk(
                 exceptions=ports.exceptions,
                 records=ports.store,
+                presence=ports.presence,
                 unsealer=ports.unsealer,
                 clock=clock,
             ),

@@ -57,6 +57,9 @@ def questions(ops: OpsView, *, most_letters: int = MAX_LETTERS) -> list[web.Rout
     async def exceptions(_: web.Request) -> object:
         return await ops.exceptions()
 
+    async def emergency(_: web.Request) -> object:
+        return await ops.emergency()
+
     asks = {
         "/api/queue": queue,
         "/api/verdicts": verdicts,
@@ -66,6 +69,7 @@ def questions(ops: OpsView, *, most_letters: int = MAX_LETTERS) -> list[web.Rout
         "/api/decisions": decisions,
         "/api/processes": processes,
         "/api/exceptions": exceptions,
+        "/api/emergency": emergency,
     }
     return [web.get(path, answered(ask), allow_head=False) for path, ask in asks.items()]
 

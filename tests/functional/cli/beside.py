@@ -137,6 +137,7 @@ class Beside:
         return Desk(
             exceptions=self.exceptions,
             records=self.store,
+            presence=self.presence,
             unsealer=self.ports.unsealer,
             clock=self.clock,
         )

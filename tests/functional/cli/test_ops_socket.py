@@ -13,6 +13,7 @@ from services.cli.ops_client import OpsClient, OpsUnavailable, socket_client
 from services.cli.ops_http import ops_app
 from services.cli.reports.report import ImageReport
 from services.cli.scans import ImageState, ScanStarted
+from services.console.emergency_report import EmergencyReport, EmergencyState
 from services.console.exception_rows import ExceptionRow, ExceptionState
 from services.console.rows import VerdictRow
 from services.console.view import (
@@ -59,6 +60,9 @@ DECISION = DecisionRecord(
 BEAT = Beat("worker@h:1:x", "worker", "0.1.0", 7, delivered={Lane.CHECK: 4})
 EXCEPTION = ExceptionRow(
     "a1b2", ExceptionState.ACTIVE, "a.example/b", ("CVE-1+x",), ("*",), "ada", "r"
+)
+EMERGENCY = EmergencyReport(
+    EmergencyState.DECLARED, ("*",), "ada", "r", left=9.5, webhooks=("w1", "w2"), counts_in=("w2",)
 )
 STATE = ImageState("a.example/b:1", State.FAIL, "no", ("sha256:a",), ("stop: x",), 7, ("fail: p",))
 CHOICES = (None, PolicyChoice(account="a&b"), PolicyChoice(id="p"), PolicyChoice("a", "p"))
@@ -113,6 +117,9 @@ class Told:
         return Asked.FIRST if question.policy else Asked.UNDER_WAY
 
         return (EXCEPTION,)
+
+    async def emergency(self) -> EmergencyReport:
+        return EMERGENCY
 
     async def sealed_exceptions(self) -> Mapping[str, bytes]:
         return {"a1b2": bytes(range(256))}
@@ -180,6 +187,7 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         assert await client.decisions(limit=9, after="4-2") == (StoredDecision("4-2", DECISION),)
         assert await client.processes() == (Alive(BEAT, 12),)
         assert await client.exceptions() == (EXCEPTION,)
+        assert await client.emergency() == EMERGENCY
         assert await client.sealed_exceptions() == {"a1b2": bytes(range(256))}
         put = await client.put_exception(b"\x00\xff", exception_id="a1b2", ends=9)
         assert put is Put.AHEAD

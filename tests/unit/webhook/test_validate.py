@@ -18,9 +18,10 @@ from shared.domain.review import decode_review, encode_review
 from shared.domain.rules import Rules
 from shared.runtime.clock import SystemClock
 from shared.runtime.metrics import Metrics
+from tests.fakes.exceptions import HOUR, emergency
 from tests.fakes.sealing import PlainSealer
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
-from tests.house import memory_backends, pod, review_of
+from tests.house import Backends, memory_backends, pod, review_of
 from tests.unit.webhook.test_mutate import DeadStore
 
 REVIEWS = [
@@ -30,12 +31,11 @@ REVIEWS = [
 ]
 
 
-@pytest.mark.parametrize("review", REVIEWS)
-async def test_a_failure_of_ours_denies_and_says_where_to_look(
-    review: dict[str, object], caplog: pytest.LogCaptureFixture
-) -> None:
-    clock, backends, metrics = SystemClock(), memory_backends(), Metrics()
-    recorder = Recorder(decisions=backends.decisions, clock=clock, webhook="w")
+def failing(
+    backends: Backends, recorder: Recorder, metrics: Metrics, book: CurrentBook
+) -> Validate:
+    """One that fails at each review of an image."""
+    clock = SystemClock()
     knowledge = Knowledge(
         cache=NearCache(store=DeadStore(), unsealer=PlainSealer(), clock=clock),
         requests=Requests(claims=backends.claims, queue=backends.queue, clock=clock),
@@ -43,14 +43,22 @@ async def test_a_failure_of_ours_denies_and_says_where_to_look(
         clock=clock,
         rules=Rules,
     )
-    validate = Validate(
-        reviewer=Reviewer(
-            knowledge=knowledge, occasions=Occasions(books=CurrentBook(Rules())), clock=clock
-        ),
+    return Validate(
+        reviewer=Reviewer(knowledge=knowledge, occasions=Occasions(books=book), clock=clock),
         recorder=recorder,
         metrics=WebhookMetrics(metrics),
         clock=clock,
+        books=book,
     )
+
+
+@pytest.mark.parametrize("review", REVIEWS)
+async def test_a_failure_of_ours_denies_and_says_where_to_look(
+    review: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, backends, metrics = SystemClock(), memory_backends(), Metrics()
+    recorder = Recorder(decisions=backends.decisions, clock=clock, webhook="w")
+    validate = failing(backends, recorder, metrics, CurrentBook(Rules()))
     now = clock.monotonic()
     request = decode_review(json.dumps(review).encode())
     answer = await validate.answer(request, began=now, deadline=now + 5)
@@ -68,3 +76,29 @@ async def test_a_failure_of_ours_denies_and_says_where_to_look(
     (stored,) = await backends.decisions.recent(limit=10)
     assert (stored.decision.code, stored.decision.reason) == (500, response["status"]["message"])
     assert "RuntimeError: a bug" in caplog.text
+
+
+@pytest.mark.parametrize("review", REVIEWS)
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [({}, True), ({"namespaces": ("team",)}, True), ({"namespaces": ("other",)}, False)],
+)
+async def test_in_an_emergency_a_failure_of_ours_denies_nobody_there(
+    review: dict[str, object], changes: dict[str, object], allowed: bool
+) -> None:
+    clock, backends, metrics = SystemClock(), memory_backends(), Metrics()
+    recorder = Recorder(decisions=backends.decisions, clock=clock, webhook="w")
+    book = CurrentBook(Rules())
+    book.emergency_changed(emergency(now=clock.now(), **changes))
+    validate = failing(backends, recorder, metrics, book)
+    now = clock.monotonic()
+    request = decode_review(json.dumps(review).encode())
+    answer = await validate.answer(request, began=now, deadline=now + 5)
+    assert answer.allowed is allowed
+    assert [line[:19] for line in answer.warnings] == (
+        ["emergency declared ", "imagegate failed wh"] if allowed else []
+    )
+    assert ("emergency" in answer.audit_annotations) is allowed
+    book.emergency_changed(emergency(now=clock.now() - 2 * HOUR))
+    answer = await validate.answer(request, began=now, deadline=now + 5)
+    assert not answer.allowed, "one that has ended lets nothing pass"

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from services.webhook.believed import Source
 from services.webhook.book import CurrentBook
 from services.webhook.exceptions import Pace, SignedExceptions, Uncounted
+from services.webhook.switch import Switch
 from shared.adapters.memory.claims import MemoryScanLeases
 from shared.adapters.memory.exceptions import MemoryExceptionStore
 from shared.adapters.memory.store import MemoryVerdictStore
@@ -89,12 +90,15 @@ class Rig:
         self.ring = CountingRing()
         self.book = CurrentBook(Rules())
         self.left_out: Counter[tuple[Source, Uncounted]] = Counter()
+        self.switch = Switch(clock=self.clock, on_change=self.book.emergency_changed)
         self.signed = SignedExceptions(
             store=self.store,
             files=self.files,
             unsealer=self.ring,
             clock=self.clock,
             on_change=self.book.exceptions_changed,
+            switch=self.switch,
+            cluster="prod",
             on_left_out=self._left_out,
             pace=pace,
         )

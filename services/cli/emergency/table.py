@@ -1,0 +1,90 @@
+"""The emergency in sentences."""
+
+from rich.console import Console
+
+from services.cli.break_glass.durations import moment
+from services.cli.command import Exit
+from services.cli.tables import age, plain
+from services.console.emergency_report import EmergencyReport, EmergencyState
+from shared.domain.emergency import Emergency
+from shared.domain.pointer import SECOND
+
+LOUD = "bold red"
+
+
+def print_declared(console: Console, emergency: Emergency) -> None:
+    """What passes now, where, and until when."""
+    lasts = age((emergency.until - emergency.made_at) / SECOND)
+    _say(console, "emergency: nothing is refused but what rules of mode deny name", style=LOUD)
+    _print_fields(
+        console,
+        {
+            "in": f"namespaces {', '.join(emergency.namespaces)}",
+            "until": f"{moment(emergency.until)}, in {lasts}",
+            "reason": emergency.reason,
+            "owner": emergency.owner,
+            "cluster": emergency.cluster or "(has no name)",
+        },
+    )
+    _say(console, "To end it: imagegate emergency end")
+
+
+def print_counted(console: Console, report: EmergencyReport, *, declared: bool) -> Exit:
+    """In which webhooks it holds; BAD where not in all of them."""
+    counts, all_of_them = len(report.counts_in), len(report.webhooks)
+    if not all_of_them:
+        _say(console, "No webhook was heard lately: nobody says whether it counts", style=LOUD)
+        return Exit.BAD
+    _say(
+        console,
+        f"It counts in {counts} of {all_of_them} webhooks"
+        if declared
+        else (f"It goes on in {counts} of {all_of_them} webhooks"),
+    )
+    strange = [name for name in report.webhooks if (name in report.counts_in) is not declared]
+    for name in strange:
+        _say(console, f"  not heard in {name}", style=LOUD)
+    if strange:
+        _say(
+            console,
+            "Its log says why: it does not reach the store, has another operator's public key or "
+            "another IMAGEGATE_CLUSTER, or is of a version that knows no emergency",
+        )
+    return Exit.BAD if strange else Exit.GOOD
+
+
+def print_emergency(console: Console, report: EmergencyReport) -> None:
+    """What `imagegate emergency show` says."""
+    if report.state is EmergencyState.NOT_BELIEVED:
+        _say(console, f"the store's record is not believed: {report.why}", style=LOUD)
+    elif report.state is EmergencyState.NONE:
+        _say(console, "no emergency was declared in the last day")
+    else:
+        declared = report.state is EmergencyState.DECLARED
+        said = f"declared, for {age(report.left)} yet" if declared else "over"
+        _say(console, f"emergency: {said}", style=LOUD if declared else "")
+        _print_fields(
+            console,
+            {
+                "in": f"namespaces {', '.join(report.namespaces)}",
+                "signed": f"{moment(report.made_at)} by key {report.key_id}",
+                "until": moment(report.until),
+                "reason": report.reason,
+                "owner": report.owner,
+                "cluster": report.cluster or "(has no name)",
+            },
+        )
+    loud = LOUD if report.counts_in else ""
+    counts = f"{len(report.counts_in)} of {len(report.webhooks)} webhooks"
+    _say(console, f"it counts in {counts}", style=loud)
+    for name in report.counts_in:
+        _say(console, f"  {name}")
+
+
+def _print_fields(console: Console, fields: dict[str, str]) -> None:
+    for name, text in fields.items():
+        _say(console, f"  {name + ':':9}{text}")
+
+
+def _say(console: Console, text: str, *, style: str = "") -> None:
+    console.print(plain(text, style=style, limit=2_000), soft_wrap=True)

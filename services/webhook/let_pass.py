@@ -1,0 +1,57 @@
+"""What an emergency lets pass, and how it says so.
+
+It stands in for whatever may be broken: a rule of mode enforce holds as one of mode audit, and our
+own failure denies nobody. What needs nothing but the rules to be known stays refused: what a rule
+of mode deny names, and what is no image's name or cannot be read.
+"""
+
+from services.webhook.images import STRICT
+from services.webhook.lines import FIRST_LINE, shown
+from services.webhook.note import Note
+from services.webhook.wording import moment
+from shared.domain.decision import Decision, State
+from shared.domain.emergency import Emergency
+from shared.domain.rules import Mode
+
+ANNOTATION = "emergency"
+
+
+def is_let_pass(note: Note, emergency: Emergency | None) -> bool:
+    """Whether the object passes in spite of this image, since there is an emergency."""
+    rule = note.rule
+    return (
+        emergency is not None
+        and rule.mode is Mode.ENFORCE
+        and rule is not STRICT
+        and note.state is not State.INVALID
+    )
+
+
+def warning_of(emergency: Emergency) -> str:
+    """Stands before what would be refused without it."""
+    declared = f"emergency declared by {shown(emergency.owner, 40)}"
+    until = f"until {moment(emergency.until)} what would be refused passes here"
+    return shown(f"{declared}: {until}. {emergency.reason}", FIRST_LINE)
+
+
+def annotation_of(emergency: Emergency) -> str:
+    """For the API server's audit log."""
+    owner = shown(emergency.owner, 40)
+    return shown(f"until {moment(emergency.until)} by {owner}: {emergency.reason}", FIRST_LINE)
+
+
+def reason_of(line: str) -> str:
+    """What the log and the decisions tell of the image that would be refused."""
+    return f"let pass in an emergency: {line}"
+
+
+def in_spite_of(failure: Decision, emergency: Emergency) -> Decision:
+    """What is answered where our own failure would deny."""
+    return Decision(
+        allowed=True,
+        state=failure.state,
+        warnings=(warning_of(emergency), failure.message),
+        audit={**failure.audit, ANNOTATION: annotation_of(emergency)},
+        reason=reason_of(failure.reason),
+        let_pass=True,
+    )

@@ -1,0 +1,262 @@
+"""What a webhook believes of an emergency, and for how long."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from services.webhook.believed import Source
+from services.webhook.exceptions import Uncounted
+from shared.domain.emergency import EMERGENCY_ID, LONGEST, Emergency, ending
+from shared.domain.errors import StoreUnreachable
+from shared.domain.signing import Kind
+from shared.ports.verdicts import MAX_AHEAD, Put
+from tests.fakes.exceptions import (
+    HOUR,
+    OPERATOR,
+    WORKER,
+    emergency,
+    exception,
+    forge,
+    forge_emergency,
+    seal_emergency,
+)
+from tests.house import eventually
+from tests.unit.webhook.exceptions.rig import SELDOM, Rig
+
+Sealed = Callable[[int], bytes]
+
+
+def over(one: Emergency, *, now: int) -> Emergency:
+    return ending(one, now=now, reason="mended", owner="bo", cluster="prod")
+
+
+async def put(rig: Rig, one: Emergency) -> None:
+    kept = one.made_at + LONGEST
+    assert await rig.store.put(seal_emergency(one), exception_id=EMERGENCY_ID, ends=kept) is (
+        Put.WRITTEN
+    )
+
+
+@pytest.mark.parametrize("source", list(Source))
+async def test_one_counts_from_the_store_and_from_the_folder(source: Source) -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now(), namespaces=("team-*",))
+    if source is Source.STORE:
+        await put(rig, one)
+    else:
+        rig.files.sealed["now.exception"] = seal_emergency(one)
+    await rig.signed.first()
+    assert rig.book().emergency_in("team-a") == one
+    assert rig.book().emergency_in("other") is None
+    assert (rig.switch.until, rig.switch.seconds) == (one.until, 3_600.0)
+    assert not rig.left_out
+
+
+async def test_one_that_is_announced_counts_at_once_and_so_does_its_end() -> None:
+    rig = Rig(pace=SELDOM)
+    async with rig.running():
+        one = emergency(now=rig.clock.now())
+        await put(rig, one)
+        await eventually(lambda: rig.book().emergency == one)
+        rig.clock.advance(1)
+        await put(rig, over(one, now=rig.clock.now()))
+        await eventually(lambda: rig.book().emergency is None)
+    assert rig.switch.until == 0
+
+
+NEAR_MISSES: dict[str, tuple[Uncounted, Sealed]] = {
+    "a worker's key": (
+        Uncounted.SIGNATURE,
+        lambda now: forge_emergency(emergency(now=now), WORKER),
+    ),
+    "an exception under its name": (
+        Uncounted.SIGNATURE,
+        lambda now: forge(exception(EMERGENCY_ID, now=now), OPERATOR),
+    ),
+    "one of another kind": (
+        Uncounted.SIGNATURE,
+        lambda now: forge_emergency(emergency(now=now), kind=Kind.EXCEPTION),
+    ),
+    "one for another key": (
+        Uncounted.SIGNATURE,
+        lambda now: forge_emergency(emergency(now=now), key="exception:another"),
+    ),
+    "a later end, altered": (
+        Uncounted.SIGNATURE,
+        lambda now: seal_emergency(emergency(now=now)).replace(
+            str(now + HOUR).encode(), str(now + 2 * HOUR).encode()
+        ),
+    ),
+    "a newer order in front": (
+        Uncounted.SIGNATURE,
+        lambda now: f"{now + 1:016d}".encode() + seal_emergency(emergency(now=now))[16:],
+    ),
+    "another cluster's": (
+        Uncounted.INVALID,
+        lambda now: seal_emergency(emergency(now=now, cluster="test")),
+    ),
+    "no cluster's": (
+        Uncounted.INVALID,
+        lambda now: seal_emergency(emergency(now=now, cluster="")),
+    ),
+    "more than a day": (
+        Uncounted.INVALID,
+        lambda now: seal_emergency(emergency(now=now, until=now + LONGEST + 1)),
+    ),
+    "kept for longer than a day": (
+        Uncounted.INVALID,
+        lambda now: forge_emergency(emergency(now=now), ends=now + 2 * LONGEST),
+    ),
+    "made later than now": (
+        Uncounted.AHEAD,
+        lambda now: seal_emergency(emergency(now=now + MAX_AHEAD + 1)),
+    ),
+    "without a reason": (
+        Uncounted.INVALID,
+        lambda now: seal_emergency(emergency(now=now, reason="")),
+    ),
+}
+
+
+@pytest.mark.parametrize("miss", NEAR_MISSES)
+@pytest.mark.parametrize("source", list(Source))
+async def test_what_only_looks_like_one_is_ignored_counted_and_said(
+    miss: str, source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    why, sealed = NEAR_MISSES[miss]
+    rig = Rig()
+    record = sealed(rig.clock.now())
+    if source is Source.STORE:
+        rig.store.thief = {EMERGENCY_ID: record}
+    else:
+        rig.files.sealed["x.exception"] = record
+    with caplog.at_level(logging.WARNING):
+        await rig.signed.first()
+    assert rig.book().emergency is None
+    assert rig.left_out == {(source, why): 1}
+    assert caplog.messages == ["exception does not count"]
+
+
+async def test_one_under_an_exceptions_id_is_ignored_and_counted() -> None:
+    rig = Rig()
+    rig.store.thief = {"a1b2c3": seal_emergency(emergency(now=rig.clock.now()))}
+    await rig.signed.first()
+    assert rig.book().emergency is None
+    assert rig.left_out == {(Source.STORE, Uncounted.SIGNATURE): 1}
+
+
+async def test_one_ends_at_its_time_though_nobody_looks_and_its_end_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now())
+    await put(rig, one)
+    with caplog.at_level(logging.WARNING):
+        await rig.signed.first()
+        rig.store.trouble = StoreUnreachable("no redis")
+        rig.clock.advance(HOUR - 1)
+        assert rig.switch.until == one.until
+        rig.clock.advance(1)
+        assert (rig.switch.until, rig.switch.seconds) == (0, 0.0)
+        held = rig.book().emergency
+        assert held is not None
+        assert not held.counts(rig.clock.now())
+        await rig.signed.read_store()
+        await rig.signed.read_store()
+    assert rig.book().emergency is None
+    said = [record for record in caplog.records if record.message.startswith("emergency")]
+    assert [record.message for record in said] == [
+        "emergency: nothing is refused",
+        "emergency has ended",
+    ]
+    assert (said[0].owner, said[0].reason) == ("ada", "Redis is broken")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("source", list(Source))
+async def test_an_older_one_that_comes_back_undoes_no_end(source: Source) -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now(), until=rig.clock.now() + LONGEST)
+    rig.store.thief = {EMERGENCY_ID: seal_emergency(one)}
+    await rig.signed.first()
+    assert rig.switch.until
+    rig.clock.advance(1_000)
+    rig.store.thief = {EMERGENCY_ID: seal_emergency(over(one, now=rig.clock.now()))}
+    await rig.signed.first()
+    assert not rig.switch.until
+    # Who steals Redis has the older record still, and removes what ended it.
+    rig.store.thief = {}
+    if source is Source.STORE:
+        rig.store.thief = {EMERGENCY_ID: seal_emergency(one)}
+    else:
+        rig.files.sealed["old.exception"] = seal_emergency(one)
+    for _ in range(3):
+        rig.clock.advance(HOUR)
+        await rig.signed.first()
+        assert rig.book().emergency is None
+
+
+async def test_an_older_longer_one_does_not_come_back_when_the_newer_has_ended() -> None:
+    rig = Rig()
+    longest = emergency(now=rig.clock.now(), until=rig.clock.now() + LONGEST)
+    await put(rig, longest)
+    rig.clock.advance(1)
+    short = emergency(now=rig.clock.now())
+    await put(rig, short)
+    await rig.signed.first()
+    assert rig.switch.until == short.until
+    rig.clock.advance(HOUR)
+    assert await rig.store.put(
+        seal_emergency(longest), exception_id=EMERGENCY_ID, ends=longest.until
+    ) is (Put.OLDER), "the store forgets the newer one no sooner than the older one has ended"
+    await rig.signed.first()
+    assert rig.switch.until == 0
+    # Also not for a webhook that starts only now.
+    started = Rig()
+    started.clock.advance(rig.clock.now() - started.clock.now())
+    started.store.thief = await rig.store.all()
+    await started.signed.first()
+    assert started.switch.until == 0
+
+
+async def test_nothing_is_ended_by_deletion() -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now())
+    rig.store.thief = {EMERGENCY_ID: seal_emergency(one)}
+    await rig.signed.first()
+    rig.store.thief = {}
+    await rig.signed.first()
+    assert rig.book().emergency == one
+
+
+async def test_a_new_one_replaces_that_of_before_with_its_namespaces() -> None:
+    rig = Rig()
+    await put(rig, emergency(now=rig.clock.now(), namespaces=("a",)))
+    await rig.signed.first()
+    rig.clock.advance(1)
+    await put(rig, emergency(now=rig.clock.now(), namespaces=("b",)))
+    await rig.signed.first()
+    assert rig.book().emergency_in("a") is None
+    assert rig.book().emergency_in("b") is not None
+
+
+async def test_an_end_by_a_clock_that_is_ahead_holds_all_the_same() -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now())
+    rig.store.thief = {EMERGENCY_ID: seal_emergency(one)}
+    await rig.signed.first()
+    rig.files.sealed["end.exception"] = seal_emergency(over(one, now=rig.clock.now() + HOUR))
+    await rig.signed.first()
+    assert rig.book().emergency is None
+    assert not rig.left_out
+
+
+async def test_one_stays_when_rules_and_exceptions_change() -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now())
+    await put(rig, one)
+    await rig.signed.first()
+    await rig.put(rig.exception("a"))
+    await rig.signed.read_store()
+    rig.book.rules_changed(rig.book.rules)
+    assert (rig.book().emergency, rig.counting) == (one, ["a"])
