@@ -19,11 +19,9 @@ from services.console.rows import VerdictRow
 from services.console.view import DeadReport, DeadRow, QueueReport, StatusReport
 from services.webhook.requests import Asked
 from shared.domain.errors import ImagegateError, InvalidSettings
-from services.webhook.requests import Asked
 from shared.domain.rules import PolicyChoice
 from shared.domain.verdict import Question
 from shared.ports.decisions import StoredDecision
-from shared.domain.verdict import Question
 from shared.ports.exceptions import MAX_ID
 from shared.ports.presence import Alive
 from shared.ports.steps import MAX_DEAD, Ended
@@ -77,19 +75,6 @@ class PrewarmAsked(msgspec.Struct, frozen=True):
 
 
 class SealedRecord(msgspec.Struct, frozen=True):
-class PrewarmWanted(msgspec.Struct, frozen=True):
-    """The body of POST /api/prewarm."""
-
-    image: str
-    question: Question
-
-
-class PrewarmAsked(msgspec.Struct, frozen=True):
-    """The answer to it."""
-
-    asked: Asked
-
-
     """The answer to GET /api/record."""
 
     sealed: bytes | None
@@ -205,11 +190,6 @@ class OpsClient:
         chosen = policy or PolicyChoice()
         return await self.ask(
             "GET", "/api/scans", ImageState, image=image, account=chosen.account, policy=chosen.id
-    async def prewarm(self, image: str, question: Question) -> Asked:
-        """See `ScansView`."""
-        body = msgspec.json.encode(PrewarmWanted(image, question))
-        return (await self.ask("POST", "/api/prewarm", PrewarmAsked, body=body)).asked
-
         )
 
     async def report(self, digest: str, *, account: str = "") -> ImageReport:

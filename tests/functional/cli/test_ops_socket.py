@@ -24,13 +24,13 @@ from services.console.view import (
     QueueReport,
     StatusReport,
 )
-from shared.domain.decision import State
 from services.webhook.requests import Asked
+from shared.domain.decision import State
 from shared.domain.errors import QueueUnavailable, StoreUnreachable
 from shared.domain.rules import PolicyChoice
 from shared.domain.step import Lane
-from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.domain.verdict import Question
+from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
 from shared.ports.steps import MAX_DEAD, Ended
 from shared.ports.verdicts import Put
@@ -108,14 +108,14 @@ class Told:
     async def processes(self) -> tuple[Alive, ...]:
         return (Alive(BEAT, 12),)
 
-    async def report(self, digest: str, *, account: str = "") -> ImageReport:
-        return ImageReport(digest, gaps=(f"asked in {account or 'our own account'}",))
-
-    async def exceptions(self) -> tuple[ExceptionRow, ...]:
     async def prewarm(self, image: str, question: Question) -> Asked:
         self.started.append((image, None))
         return Asked.FIRST if question.policy else Asked.UNDER_WAY
 
+    async def report(self, digest: str, *, account: str = "") -> ImageReport:
+        return ImageReport(digest, gaps=(f"asked in {account or 'our own account'}",))
+
+    async def exceptions(self) -> tuple[ExceptionRow, ...]:
         return (EXCEPTION,)
 
     async def emergency(self) -> EmergencyReport:
@@ -125,9 +125,6 @@ class Told:
         return {"a1b2": bytes(range(256))}
 
     async def put_exception(self, sealed: bytes, *, exception_id: str, ends: int) -> Put:
-    async def emergency(self) -> EmergencyReport:
-        return EMERGENCY
-
         self.put.append((sealed, exception_id, ends))
         return Put.AHEAD
 
@@ -192,7 +189,6 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         put = await client.put_exception(b"\x00\xff", exception_id="a1b2", ends=9)
         assert put is Put.AHEAD
         assert await client.sealed_record("pointer:a&b:1") == b"pointer:a&b:1"
-        assert await client.emergency() == EMERGENCY
         assert await client.sealed_record("none") is None
         assert await client.requeue([LETTER.id, "é\n"]) == ENDED
         assert await client.drop(many) == ENDED
@@ -216,10 +212,6 @@ async def test_a_policy_that_a_scan_chooses_is_the_same_there(tmp_path: Path) ->
     assert told.choices == [choice for choice in CHOICES for _ in range(2)]
 
 
-async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
-    async with socket_of(Told(down=True), tmp_path) as client:
-        with pytest.raises(OpsUnavailable, match="no broker"):
-            await client.queue()
 async def test_an_image_is_prewarmed_by_one_question(tmp_path: Path) -> None:
     told = Told()
     async with socket_of(told, tmp_path) as client:
@@ -231,6 +223,10 @@ async def test_an_image_is_prewarmed_by_one_question(tmp_path: Path) -> None:
     assert told.started == [("a.example/b:1", None), ("a.example/b:2", None)]
 
 
+async def test_an_error_there_is_an_error_here(tmp_path: Path) -> None:
+    async with socket_of(Told(down=True), tmp_path) as client:
+        with pytest.raises(OpsUnavailable, match="no broker"):
+            await client.queue()
         with pytest.raises(OpsUnavailable, match="no redis"):
             await client.start("a.example/b:1", dockerfile=None)
 
