@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.runtime.process import ProcessSettings
+from shared.runtime.cluster_settings import ClusterSettings
 from shared.runtime.settings import Port, Secret
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=30)]
 
 
-class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
+class WebhookSettings(ClusterSettings, frozen=True, kw_only=True):
     """Everything a webhook process can be told."""
 
     redis_url: Secret = Secret("")
@@ -26,9 +26,6 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     """Folder of the public signing keys; default: keys/ in the state folder."""
     imagegate_exceptions: Path | None = None
     """Folder of signed exceptions (`*.exception`), which count without any store."""
-    imagegate_cluster: str = ""
-    """This cluster's name, where several know the same operator's key: an emergency counts in the
-    one that it names (`imagegate emergency`)."""
     imagegate_certificate: Path | None = None
     """Serving certificate (PEM); with its key. Default: one made in the state folder."""
     imagegate_certificate_key: Path | None = None
@@ -56,13 +53,9 @@ class WebhookSettings(ProcessSettings, frozen=True, kw_only=True):
     imagegate_budget: Seconds = 4.5
     """Seconds a whole review may take."""
     imagegate_max_waiters: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 200
-    imagegate_kubernetes_url: str = ""
-    """The API server that knows the labels of namespaces, for rules with namespaceLabels
-    (`https://HOST:6443`); default: that of the cluster whose pod this is."""
-    imagegate_kubernetes_token_file: Path | None = None
-    """Holds the token that it is shown, and is read each time; default: the pod's own."""
-    imagegate_kubernetes_ca: Path | None = None
-    """CA file of its certificate; default: the pod's own, or those that this machine trusts."""
-    kubernetes_service_host: str = ""
-    """What the kubelet tells each pod, with the next one: nobody else need set these."""
-    kubernetes_service_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 443
+    imagegate_nudge: bool = True
+    """Have the controller of a pod that was denied try again as soon as it would be let in; only
+    where there is a Kubernetes API to ask, by the ClusterRole imagegate-nudge."""
+    imagegate_events: bool = True
+    """Tell of that, and of images that failed since, in Kubernetes Events; not without
+    IMAGEGATE_NUDGE."""

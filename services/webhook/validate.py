@@ -5,6 +5,7 @@ import logging
 from services.webhook.decisions import Recorder
 from services.webhook.let_pass import in_spite_of
 from services.webhook.metrics import WebhookMetrics
+from services.webhook.owners import Owners
 from services.webhook.reviewer import Reviewer
 from services.webhook.seldom import Seldom
 from shared.domain.decision import Decision, State
@@ -50,12 +51,14 @@ class Validate:
         metrics: WebhookMetrics,
         clock: Clock,
         books: Books,
+        owners: Owners | None = None,
     ) -> None:
         self._reviewer = reviewer
         self._recorder = recorder
         self._metrics = metrics
         self._clock = clock
         self._books = books
+        self._owners = owners
         self._turned = Seldom(clock=clock)
 
     async def answer(
@@ -77,6 +80,8 @@ class Validate:
         seconds = self._clock.monotonic() - began
         self._metrics.reviewed(decision, seconds)
         self._recorder.record(request, decision, seconds)
+        if self._owners is not None:
+            self._owners.answered(request, decision)
         return _response(request, decision)
 
     def _failed(self, namespace: str) -> Decision:

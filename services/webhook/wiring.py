@@ -12,24 +12,32 @@ from services.webhook.callers import Callers, checked_names
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.namespace_metrics import NamespaceMetrics
 from services.webhook.namespaces import NamespacesWhenNeeded
+from services.webhook.owners import OwnerPorts
 from services.webhook.parts import WebhookPorts, parts_of
 from services.webhook.settings import WebhookSettings
 from shared.adapters.exception_files import ExceptionFolder
-from shared.adapters.kubernetes.access import api_server
+from shared.adapters.kubernetes.access import ApiServer, api_server
+from shared.adapters.kubernetes.events import KubernetesEvents
+from shared.adapters.kubernetes.limits import Pace
 from shared.adapters.kubernetes.namespaces import KubernetesNamespaces
+from shared.adapters.kubernetes.nudges import ADVICE, KubernetesNudging
+from shared.adapters.kubernetes.wire import Wire
 from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.decisions import RedisDecisionLog
 from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.nudge_claims import RedisNudgeClaims
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.redis_store.usage import RedisUsage
 from shared.adapters.rules_file.watching import RulesFile
 from shared.adapters.signatures import ensure_all_keys, load_ring
+from shared.domain.errors import InvalidSettings
 from shared.domain.pointer import DAY
 from shared.domain.step import Lane
 from shared.ports.clock import Clock
+from shared.ports.nudging import NudgeClaims
 from shared.runtime.clock import SystemClock
 from shared.runtime.health import FirstTry, health_app
 from shared.runtime.http import Bound, serve
@@ -133,6 +141,8 @@ async def run_webhook(
             life.watch(ports.namespaces.follow(), name="follow namespaces")
         life.watch(parts.recorder.run(), name="write decisions")
         life.watch(parts.uses.run(), name="write uses")
+        if parts.owners is not None:
+            life.watch(parts.owners.run(), name="nudge owners")
         await tried.once()
         await stack.enter_async_context(
             pulse_of(
@@ -191,6 +201,9 @@ async def serve_webhook(settings: WebhookSettings, life: Lifecycle) -> int:
             exceptions=RedisExceptionStore(links=links),
             usage=RedisUsage(links=links),
             namespaces=namespaces,
+            owners=await stack.enter_async_context(
+                owner_ports_of(settings, claims=RedisNudgeClaims(links=links))
+            ),
         )
         await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, book=book, metrics=metrics)
@@ -204,13 +217,7 @@ async def namespaces_of(
 ) -> AsyncIterator[NamespacesWhenNeeded]:
     """Those of the cluster that the settings name, or that this process runs in; nobody is asked
     before rules need it."""
-    server = api_server(
-        url=settings.imagegate_kubernetes_url,
-        token_file=settings.imagegate_kubernetes_token_file,
-        ca_file=settings.imagegate_kubernetes_ca,
-        pod_host=settings.kubernetes_service_host,
-        pod_port=settings.kubernetes_service_port,
-    )
+    server = _api_server(settings)
     told = NamespaceMetrics(metrics)
     if server is None:
         yield NamespacesWhenNeeded(None)
@@ -236,6 +243,45 @@ def _callers(
         extra={"ca": str(ca), "names": ", ".join(names) or "any"},
     )
     return Callers(names=names, clock=clock, is_current=certificate.holds_for)
+
+
+@asynccontextmanager
+async def owner_ports_of(
+    settings: WebhookSettings, *, claims: NudgeClaims
+) -> AsyncIterator[OwnerPorts | None]:
+    """Owners in that cluster; None where they are not to be nudged, or nothing can be asked."""
+    server = _api_server(settings) if settings.imagegate_nudge else None
+    if server is None:
+        yield None
+        return
+    clock = SystemClock()
+    async with Wire(server=server, pace=Pace(), advice=ADVICE) as wire:
+        try:
+            wire.access.check()
+        except InvalidSettings as error:
+            log.warning(
+                "owners of blocked pods are not nudged, and no Events are told; to have none, set "
+                "IMAGEGATE_NUDGE=false",
+                extra={"why": str(error)},
+            )
+            yield None
+            return
+        events = KubernetesEvents(wire=wire, clock=clock, instance=new_name("webhook"))
+        yield OwnerPorts(
+            nudging=KubernetesNudging(wire=wire, clock=clock),
+            claims=claims,
+            events=events if settings.imagegate_events else None,
+        )
+
+
+def _api_server(settings: WebhookSettings) -> ApiServer | None:
+    return api_server(
+        url=settings.imagegate_kubernetes_url,
+        token_file=settings.imagegate_kubernetes_token_file,
+        ca_file=settings.imagegate_kubernetes_ca,
+        pod_host=settings.kubernetes_service_host,
+        pod_port=settings.kubernetes_service_port,
+    )
 
 
 def _certificate(settings: WebhookSettings) -> CertificateFiles:

@@ -1,0 +1,230 @@
+"""Nudges: the owner of a pod that was denied and would be let in now is touched once, so that its
+controller tries again at once and not after up to 16 minutes of back-off.
+
+Nothing is allowed by it: the review that it brings decides. What is looked at is what /validate
+would say by the rules, exceptions and verdicts of now; nobody is asked for a scan, and nothing is
+written but the nudge. A stranger who knows an owner's uid can have its controller try once more,
+ever more seldom; one who makes up owners, at most RATE questions a second that end in "not found".
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+from services.webhook.blocked import LIFE, MAX_OWNERS, Blocked, BlockedOwners
+from services.webhook.bucket import Bucket
+from services.webhook.occasions import Occasions
+from services.webhook.outage import Outage
+from services.webhook.outlook import Outlook
+from services.webhook.owner_events import OwnerEvents
+from shared.domain.decision import Decision, State
+from shared.domain.errors import ClusterUnreachable, InvalidObject, OwnerGone, StoreError
+from shared.domain.pointer import SECOND
+from shared.domain.review import AdmissionRequest
+from shared.domain.scope import RuleBook
+from shared.ports.clock import Clock
+from shared.ports.nudging import NudgeClaims, Nudging
+
+log = logging.getLogger(__name__)
+
+EVERY = 5.0
+"""Seconds from a nudge to the next one of the same owner; twice as many after each that helped
+nothing, so that one whose pods are denied for another reason is soon left in peace."""
+LONGEST = 1_000.0
+"""Seconds: a controller comes back by itself as seldom as that."""
+
+RATE = 20.0
+SAVED = 40.0
+"""Nudges a second of this process: what one of Kubernetes' own controllers allows itself."""
+AT_ONCE = 8
+"""Owners that are looked at side by side."""
+
+SETTLE = 0.02
+"""Seconds in which news is gathered: a controller is denied ten times in its first second, and a
+verdict comes with others."""
+TICK = 0.5
+"""Seconds between two looks at the time and the rules, while anybody is blocked."""
+
+
+class Outcome(StrEnum):
+    """What became of the wish to nudge an owner, for the metric."""
+
+    DONE = "done"
+    TAKEN = "taken"
+    """Another webhook did."""
+    GONE = "gone"
+    """There is no such owner any more, or there never was."""
+    FAILED = "failed"
+    """It is tried again."""
+
+
+class _Pace(msgspec.Struct):
+    """How often an owner was nudged. Monotonic seconds."""
+
+    times: int = 0
+    at: float = 0.0
+
+    def next(self, now: float) -> float:
+        """When it may be nudged again."""
+        if not self.times or self.at + LIFE < now:
+            return now
+        return self.at + min(LONGEST, EVERY * 2.0 ** min(self.times - 1, 20))
+
+
+class Nudges:
+    """Looks at blocked owners again when something was heard that may let them in."""
+
+    def __init__(
+        self,
+        *,
+        blocked: BlockedOwners,
+        outlook: Outlook,
+        occasions: Occasions,
+        nudging: Nudging,
+        claims: NudgeClaims,
+        events: OwnerEvents,
+        clock: Clock,
+        on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    ) -> None:
+        self._blocked = blocked
+        self._outlook = outlook
+        self._occasions = occasions
+        self._nudging = nudging
+        self._claims = claims
+        self._events = events
+        self._clock = clock
+        self._on_outcome = on_outcome
+        self._bucket = Bucket(clock=clock, rate=RATE, most=SAVED)
+        self._outage = Outage(clock=clock, what="owners of blocked pods are not nudged")
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._paces: OrderedDict[str, _Pace] = OrderedDict()
+        self._book: RuleBook | None = None
+        self._news = asyncio.Event()
+
+    def denied(self, request: AdmissionRequest, decision: Decision) -> None:
+        """A review was denied; nothing is awaited."""
+        if self._blocked.denied(request, decision):
+            self._news.set()
+
+    def heard(self, key: str | None) -> None:
+        """A record of the store changed; None: any may have."""
+        if self._blocked.changed(key):
+            self._news.set()
+
+    async def run(self) -> None:
+        """Look until cancelled; no error ends it."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK if len(self._blocked) else None):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            else:
+                await asyncio.sleep(SETTLE)
+            self._news.clear()
+            await self.look()
+
+    async def look(self) -> None:
+        """Look at everybody whose time has come, once."""
+        book = self._occasions.book
+        if book is not self._book:
+            self._book = book
+            self._blocked.rules_changed()
+        async with asyncio.TaskGroup() as group:
+            for entry in self._blocked.due():
+                await self._places.acquire()
+                looking = group.create_task(self._look_at(entry), name="look at a blocked owner")
+                looking.add_done_callback(lambda _: self._places.release())
+
+    async def _look_at(self, entry: Blocked) -> None:
+        try:
+            decision = await self._judge(entry)
+            worth_asking = entry.store_was_away and decision.state is State.PENDING
+            if decision.allowed or worth_asking:
+                await self._try(entry, decision)
+            else:
+                self._events.still_denied(entry, decision)
+        except InvalidObject:
+            return  # what was wrong with it is so still
+        except Exception:  # whatever befalls one, the others are looked at
+            log.exception("owner of blocked pods could not be looked at: %s", entry.owner)
+
+    async def _judge(self, entry: Blocked) -> Decision:
+        """As a dry run would be answered, but that nothing is let pass that a pod would not be."""
+        request = entry.request
+        scope, book = self._occasions.at_once(request) or await self._occasions.scope(request)
+        return await self._outlook.of_another_try(entry.images, scope, book)
+
+    async def _try(self, entry: Blocked, decision: Decision) -> None:
+        """Nudge it, unless it is too soon or another webhook does."""
+        now = self._clock.monotonic()
+        later = max(self._outage.until or now, self._pace(entry).next(now))
+        if later > now:
+            entry.look = later
+        elif not self._bucket.take():
+            entry.look = now + 1 / RATE
+        elif await self._is_ours(entry):
+            await self._nudge(entry, decision)
+
+    async def _nudge(self, entry: Blocked, decision: Decision) -> None:
+        began = self._clock.monotonic()
+        try:
+            known_as = await self._nudging.nudge(entry.owner)
+        except OwnerGone:
+            self._blocked.forget(entry)
+            self._on_outcome(Outcome.GONE)
+            return
+        except ClusterUnreachable as error:
+            self._outage.failed(error)
+            entry.look = self._outage.until or began
+            self._on_outcome(Outcome.FAILED)
+            await self._drop(entry)
+            return
+        self._outage.over()
+        self._on_outcome(Outcome.DONE)
+        self._paced(entry, began)
+        if decision.allowed:
+            self._events.passed(entry, known_as)
+        log.info("owner was nudged", extra={"owner": str(entry.owner), "why": entry.reason})
+        if entry.denied <= began:
+            self._blocked.nudged(entry)
+        else:  # its controller was denied again before we were told
+            entry.look = self._pace(entry).next(began)
+
+    async def _is_ours(self, entry: Blocked) -> bool:
+        """Whether no other webhook nudged it since it was denied here. Without the store each does:
+        twice is better than never."""
+        try:
+            age = await self._claims.claim(entry.owner.uid, life=round(EVERY * SECOND))
+        except StoreError:
+            return True
+        if age is None:
+            return True
+        now = self._clock.monotonic()
+        if age / SECOND <= now - entry.denied:
+            self._on_outcome(Outcome.TAKEN)
+            self._blocked.nudged(entry)
+        else:
+            entry.look = now + EVERY - age / SECOND
+        return False
+
+    async def _drop(self, entry: Blocked) -> None:
+        try:
+            await self._claims.drop(entry.owner.uid)
+        except StoreError:
+            return  # it ends by itself
+
+    def _pace(self, entry: Blocked) -> _Pace:
+        return self._paces.get(entry.owner.uid) or _Pace()
+
+    def _paced(self, entry: Blocked, now: float) -> None:
+        pace = self._pace(entry)
+        times = 0 if pace.at + LIFE < now else pace.times
+        self._paces[entry.owner.uid] = _Pace(times + 1, now)
+        self._paces.move_to_end(entry.owner.uid)
+        if len(self._paces) > MAX_OWNERS:
+            self._paces.popitem(last=False)

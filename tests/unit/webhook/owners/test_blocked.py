@@ -1,0 +1,213 @@
+"""Who is remembered of denied pods, and for how long; strangers cannot fill the memory."""
+
+import json
+
+import pytest
+
+from services.webhook.blocked import LIFE, LOOK_AGAIN, BlockedOwners
+from shared.domain.decision import Decision, State
+from shared.domain.owner import Owner
+from shared.domain.review import decode_review
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes_owners import reference_to
+from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
+from tests.house import PERSON, pod, review_of
+from tests.unit.webhook.owners.rig import DIGEST, IMAGE, PENDING, RS, UID, request
+
+DOWN = Decision(False, State.STORE_DOWN, code=503, reason="Redis does not answer")
+REPOSITORY = "registry.test/team/app"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def blocked(clock: FakeClock) -> BlockedOwners:
+    return BlockedOwners(clock=clock)
+
+
+def another(number: int, namespace: str = "team") -> Owner:
+    return Owner("apps/v1", "ReplicaSet", namespace, f"rs-{number}", f"uid-{number}")
+
+
+def test_the_owner_of_a_denied_pod_is_to_be_looked_at_at_once(blocked: BlockedOwners) -> None:
+    assert blocked.denied(request(IMAGE), PENDING)
+    (entry,) = blocked.due()
+    assert (entry.owner, entry.images, entry.state) == (RS, (IMAGE,), State.PENDING)
+    assert blocked.due() == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"operation": "UPDATE"},
+        {"dry_run": True},
+        {"user": PERSON},
+        {"owner": None},
+        {"owner": Owner("apps/v1", "Deployment", "team", "web", UID)},
+    ],
+)
+def test_what_no_controller_makes_again_is_not_remembered(
+    blocked: BlockedOwners, changes: dict[str, object]
+) -> None:
+    assert not blocked.denied(request(IMAGE, **changes), PENDING)  # type: ignore[arg-type]
+    assert len(blocked) == 0
+
+
+def test_a_workload_is_not_remembered_nor_what_cannot_be_read(blocked: BlockedOwners) -> None:
+    review = review_of_workload(DEPLOYMENT, workload(DEPLOYMENT, pod(IMAGE)["spec"]))
+    assert not blocked.denied(decode_review(json.dumps(review).encode()), PENDING)
+    broken = review_of({**pod(IMAGE), "spec": "no"}, user="system:serviceaccount:a:b")
+    assert not blocked.denied(decode_review(json.dumps(broken).encode()), PENDING)
+    assert len(blocked) == 0
+
+
+def test_a_burst_of_denials_is_one_entry_and_nothing_new_to_look_at(
+    blocked: BlockedOwners, clock: FakeClock
+) -> None:
+    assert blocked.denied(request(IMAGE), PENDING)
+    blocked.due()
+    for _ in range(9):
+        clock.advance(100)
+        assert not blocked.denied(request(IMAGE), PENDING)
+    assert len(blocked) == 1
+    assert blocked.due() == []
+
+
+def test_nothing_of_the_review_is_kept_but_what_chooses_rules(blocked: BlockedOwners) -> None:
+    content = pod(IMAGE, more={"padding": "x" * 1_000_000})
+    content["metadata"] |= {"labels": {"a": "b"}, "ownerReferences": [reference_to(RS)]}
+    review = review_of(content, user="system:serviceaccount:kube-system:x")
+    blocked.denied(decode_review(json.dumps(review).encode()), PENDING)
+    (entry,) = blocked
+    assert entry.size < 4_096
+    kept = entry.request
+    assert (kept.namespace, kept.user_info.username) == (
+        "team",
+        "system:serviceaccount:kube-system:x",
+    )
+    assert bytes(kept.object.metadata.labels) == b'{"a": "b"}'  # type: ignore[union-attr]
+    assert kept.object.spec.containers is None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"verdict:{REPOSITORY}@{DIGEST}#1|anchore",
+        f"error:{REPOSITORY}@#1|anchore",
+        f"pointer:{REPOSITORY}:1",
+        None,
+    ],
+)
+def test_word_of_one_of_its_images_has_it_looked_at(
+    blocked: BlockedOwners, key: str | None
+) -> None:
+    blocked.denied(request("other.test/b:1", IMAGE), PENDING)
+    blocked.due()
+    assert blocked.changed(key)
+    assert len(blocked.due()) == 1
+
+
+@pytest.mark.parametrize(
+    "key", [f"verdict:{REPOSITORY}x@{DIGEST}#|a", f"index:{DIGEST}", "exception:a", "pointer", ""]
+)
+def test_word_of_anything_else_does_not(blocked: BlockedOwners, key: str) -> None:
+    blocked.denied(request(IMAGE), PENDING)
+    blocked.due()
+    assert not blocked.changed(key)
+    assert blocked.due() == []
+
+
+def test_what_nobody_announces_is_looked_at_now_and_then(
+    blocked: BlockedOwners, clock: FakeClock
+) -> None:
+    blocked.denied(request(IMAGE), PENDING)
+    looks = 0
+    for _ in range(60):
+        looks += len(blocked.due())
+        clock.advance(1_000)
+    assert looks == 60 / LOOK_AGAIN
+
+
+def test_who_was_nudged_is_looked_at_again_only_when_it_is_denied_again(
+    blocked: BlockedOwners, clock: FakeClock
+) -> None:
+    blocked.denied(request(IMAGE), PENDING)
+    (entry,) = blocked.due()
+    blocked.nudged(entry)
+    clock.advance(100_000)
+    assert not blocked.changed(None)
+    assert blocked.due() == []
+    assert blocked.denied(request(IMAGE), PENDING)
+    assert blocked.due() == [entry]
+
+
+def test_only_a_gap_tells_that_the_store_was_away(blocked: BlockedOwners) -> None:
+    blocked.denied(request(IMAGE), DOWN)
+    (entry,) = blocked
+    blocked.changed(f"pointer:{REPOSITORY}:1")
+    assert not entry.store_was_away
+    blocked.changed(None)
+    assert entry.store_was_away
+
+
+def test_who_is_not_denied_for_longer_than_any_back_off_is_forgotten(
+    blocked: BlockedOwners, clock: FakeClock
+) -> None:
+    blocked.denied(request(IMAGE), PENDING)
+    clock.advance(1_000_000)
+    blocked.denied(request(IMAGE), PENDING)
+    clock.advance(round(LIFE * 1_000) - 1)
+    assert len(blocked.due()) == 1
+    clock.advance(1)
+    assert blocked.due() == []
+    assert len(blocked) == 0
+    assert not blocked.changed(f"pointer:{REPOSITORY}:1")
+
+
+def test_other_images_of_an_owner_stand_beside_the_first(blocked: BlockedOwners) -> None:
+    blocked.denied(request(IMAGE), PENDING)
+    blocked.denied(request("registry.test/forged:1"), PENDING)
+    assert [entry.images for entry in blocked] == [(IMAGE,), ("registry.test/forged:1",)]
+
+
+def test_there_is_room_for_so_many_and_the_oldest_go(clock: FakeClock) -> None:
+    blocked = BlockedOwners(clock=clock, max_owners=10)
+    for number in range(15):
+        blocked.denied(request(IMAGE, owner=another(number)), PENDING)
+    assert [entry.owner.name for entry in blocked] == [f"rs-{number}" for number in range(5, 15)]
+    assert blocked.changed(f"pointer:{REPOSITORY}:1")
+
+
+def test_a_namespace_takes_no_more_than_its_share(clock: FakeClock) -> None:
+    blocked = BlockedOwners(clock=clock, max_of_a_namespace=5)
+    blocked.denied(request(IMAGE, owner=another(0, "quiet")), PENDING)
+    for number in range(100):
+        blocked.denied(request(IMAGE, owner=another(number, "loud")), PENDING)
+    assert [entry.owner.namespace for entry in blocked] == ["quiet", *["loud"] * 5]
+
+
+def test_there_is_room_for_so_many_bytes(clock: FakeClock) -> None:
+    blocked = BlockedOwners(clock=clock, max_bytes=20_000)
+    for number in range(20):
+        asked = request(IMAGE, owner=another(number), labels={"a": "x" * 3_000})
+        blocked.denied(asked, PENDING)
+    assert len(blocked) == 3
+    assert sum(entry.size for entry in blocked) <= 20_000
+
+
+def test_one_larger_than_any_real_one_is_not_remembered(blocked: BlockedOwners) -> None:
+    assert not blocked.denied(request(IMAGE, labels={"a": "x" * 70_000}), PENDING)
+    assert not blocked.denied(request(IMAGE, user="system:" + "x" * 70_000), PENDING)
+    assert len(blocked) == 0
+
+
+def test_a_forgotten_one_leaves_nothing_behind(blocked: BlockedOwners) -> None:
+    blocked.denied(request(IMAGE), PENDING)
+    (entry,) = blocked
+    blocked.forget(entry)
+    blocked.forget(entry)
+    assert len(blocked) == 0
+    assert not blocked.changed(f"pointer:{REPOSITORY}:1")

@@ -1,0 +1,188 @@
+"""What people are told of the workloads they know: once, and not of what was made up."""
+
+import logging
+
+import msgspec
+import pytest
+
+from services.webhook.owner_events import AGAIN, MAX_WAITING, RATE, SAVED, SLOW, OwnerEvents, Told
+from shared.domain.decision import Decision, State
+from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
+from shared.domain.owner import Owner
+from shared.domain.verdict import Outcome as Verdicts
+from shared.ports.nudging import Reason
+from tests.house import PERSON
+from tests.unit.webhook.owners.rig import IMAGE, RS, WEB, Rig, request
+
+TURNED = Decision(
+    True,
+    State.TURNED,
+    reason=f"image {IMAGE}: allowed until 2026-01-01 only, then refused by policy baseline",
+    images=(IMAGE,),
+)
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def test_of_a_scan_that_is_soon_over_nobody_is_told_but_that_it_passed(rig: Rig) -> None:
+    rig.denied()
+    await rig.look()
+    rig.clock.advance(4_000)
+    await rig.judge()
+    await rig.look()
+    assert list(rig.cluster.made) == [(WEB, Reason.PASSED, IMAGE)]
+    assert rig.cluster.told(Reason.PASSED) == [
+        f"image {IMAGE}: may run now, and the controller was asked to try again"
+    ]
+
+
+async def test_of_a_scan_that_lasts_the_workload_that_a_person_knows_is_told(rig: Rig) -> None:
+    rig.denied()
+    await rig.look()
+    await rig.look(after=SLOW + 6)
+    assert list(rig.cluster.made) == [(WEB, Reason.PENDING, IMAGE)]
+    assert rig.cluster.told(Reason.PENDING) == [
+        "image app: not judged yet, since 3 s. Once it has passed, pods are made at once"
+    ]
+    assert rig.cluster.nudges == []
+
+
+async def test_a_scan_that_fails_is_told_at_once_and_not_at_the_controllers_next_try(
+    rig: Rig,
+) -> None:
+    rig.denied()
+    await rig.look()
+    await rig.judge(outcome=Verdicts.FAIL)
+    await rig.look()
+    (note,) = rig.cluster.told(Reason.REFUSED)
+    assert note.startswith(f"image {IMAGE}: refused by policy baseline: no")
+    assert note.endswith(". Until that changes no pod is made")
+
+
+async def test_of_what_was_denied_for_a_fail_the_controllers_own_event_tells(rig: Rig) -> None:
+    failed = Decision(False, State.FAIL, code=403, reason="image app: refused by policy")
+    await rig.judge(outcome=Verdicts.FAIL)
+    rig.denied(decision=failed)
+    await rig.look(after=60)
+    await rig.look(after=60)
+    assert rig.cluster.made == {}
+
+
+async def test_the_same_is_told_again_after_a_while_and_counted_in_one_event(rig: Rig) -> None:
+    for _ in range(130):
+        rig.denied()
+        await rig.look(after=15)
+    assert {key: times for key, (_, times) in rig.cluster.made.items()} == {
+        (WEB, Reason.PENDING, IMAGE): 4
+    }
+    assert rig.events == {(Reason.PENDING, Told.MADE): 1, (Reason.PENDING, Told.COUNTED): 3}
+
+
+async def test_of_two_webhooks_one_makes_the_event(rig: Rig) -> None:
+    other = Rig(beside=rig)
+    for each in (rig, other):
+        each.denied()
+    for each in (rig, other):
+        await each.look(after=SLOW)
+    assert len(rig.cluster.made) == 1
+    assert rig.events + other.events == {
+        (Reason.PENDING, Told.MADE): 1,
+        (Reason.PENDING, Told.THERE): 1,
+    }
+
+
+async def test_an_event_that_the_cluster_forgot_is_made_anew(rig: Rig) -> None:
+    for _ in range(2):
+        rig.denied()
+        await rig.look(after=AGAIN)
+        await rig.look(after=AGAIN)
+        rig.cluster.made.clear()
+    rig.denied()
+    await rig.look(after=AGAIN)
+    assert [times for _, times in rig.cluster.made.values()] == [1]
+
+
+async def test_nothing_is_told_of_an_owner_that_was_made_up(rig: Rig) -> None:
+    forged = msgspec.structs.replace(RS, uid="forged")
+    rig.cluster.gone.add(forged)
+    rig.denied(owner=forged)
+    await rig.look()
+    await rig.look(after=SLOW + 6)
+    rig.owners.answered(request(IMAGE, owner=forged), TURNED)
+    await rig.telling.tell_all()
+    assert rig.cluster.made == {}
+    assert rig.events == {(Reason.PENDING, Told.GONE): 1, (Reason.TURNED, Told.GONE): 1}
+
+
+async def test_a_flood_is_told_only_so_fast(rig: Rig) -> None:
+    for number in range(100):
+        owner = Owner("v1", "ReplicationController", f"t{number % 5}", f"rc-{number}", f"{number}")
+        rig.denied(owner=owner)
+    await rig.look()
+    await rig.look(after=SLOW + 6)
+    assert len(rig.cluster.made) == SAVED
+    assert rig.events[Reason.PENDING, Told.DROPPED] == 100 - SAVED
+    assert RATE < SAVED
+
+
+async def test_more_than_wait_are_dropped_and_counted(rig: Rig) -> None:
+    for number in range(MAX_WAITING + 10):
+        owner = msgspec.structs.replace(RS, uid=f"uid-{number}")
+        rig.owners.answered(request(IMAGE, owner=owner), TURNED)
+    assert rig.events == {(Reason.TURNED, Told.DROPPED): 10}
+
+
+async def test_of_a_pod_that_runs_on_though_its_image_failed_its_workload_is_told_once_an_hour(
+    rig: Rig,
+) -> None:
+    for _ in range(7):
+        rig.owners.answered(request(IMAGE), TURNED)
+        await rig.telling.tell_all()
+        rig.clock.advance(600_000)
+    assert rig.cluster.told(Reason.TURNED) == [TURNED.reason]
+    assert [times for _, times in rig.cluster.made.values()] == [2]
+
+
+@pytest.mark.parametrize("changes", [{"dry_run": True}, {"operation": "UPDATE"}, {"owner": None}])
+async def test_of_what_makes_no_pod_nobody_is_told(rig: Rig, changes: dict[str, object]) -> None:
+    rig.owners.answered(request(IMAGE, **changes), TURNED)  # type: ignore[arg-type]
+    await rig.telling.tell_all()
+    assert rig.events == {}
+
+
+async def test_who_wants_no_events_makes_no_call_for_any(rig: Rig) -> None:
+    quiet = OwnerEvents(sink=None, nudging=rig.cluster, clock=rig.clock)
+    quiet.turned(request(IMAGE, user=PERSON), TURNED)
+    await quiet.tell_all()
+    assert rig.cluster.looks == []
+
+
+async def test_an_api_server_that_takes_none_is_said_once_and_left_alone(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    rig.cluster.failure = ClusterMisconfigured("403: bind the ClusterRole imagegate-nudge")
+    for number in range(10):
+        owner = msgspec.structs.replace(RS, uid=f"uid-{number}")
+        rig.owners.answered(request(IMAGE, owner=owner), TURNED)
+    await rig.telling.tell_all()
+    assert rig.events == {(Reason.TURNED, Told.FAILED): 1, (Reason.TURNED, Told.DROPPED): 9}
+    assert len(rig.cluster.looks) == 1
+    (said,) = caplog.records
+    assert (said.levelno, said.message) == (logging.ERROR, "no Events are told of owners of pods")
+
+
+async def test_after_an_outage_events_are_told_again(rig: Rig) -> None:
+    rig.cluster.failure = ClusterUnreachable("it does not answer")
+    rig.owners.answered(request(IMAGE), TURNED)
+    await rig.telling.tell_all()
+    rig.cluster.failure = None
+    rig.clock.advance(6_000)
+    rig.owners.answered(request("registry.test/team/other:1"), TURNED)
+    other = msgspec.structs.replace(TURNED, images=("registry.test/team/other:1",))
+    rig.owners.answered(request("registry.test/team/other:1"), other)
+    await rig.telling.tell_all()
+    assert rig.cluster.told_of(WEB) == {Reason.TURNED}

@@ -1,0 +1,354 @@
+"""Owners are nudged once, when what blocked them is over, and not more often than they need it."""
+
+import asyncio
+import itertools
+import logging
+
+import msgspec
+import pytest
+
+from services.webhook.nudges import EVERY, RATE, SAVED, Outcome
+from shared.domain.decision import Decision, State
+from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable, StoreUnreachable
+from shared.domain.exceptions import ALL, ImageException
+from shared.domain.glob import Glob
+from shared.domain.owner import Owner
+from shared.domain.rules import Match, Mode, Rule, Rules
+from shared.domain.verdict import Outcome as Verdicts
+from tests.fakes.exceptions import HOUR, emergency
+from tests.house import eventually
+from tests.unit.webhook.owners.rig import DIGEST, IMAGE, RS, WEB, Rig
+
+FAILED = Decision(False, State.FAIL, code=403, reason="image app: refused by policy baseline")
+STORE_DOWN = Decision(False, State.STORE_DOWN, code=503, reason="Redis does not answer")
+TAGGED = "registry.test/team/app:1"
+
+
+class DeadClaims:
+    """`NudgeClaims` of a Redis that is away."""
+
+    async def claim(self, uid: str, *, life: int) -> int | None:
+        raise StoreUnreachable("Redis does not answer")
+
+    async def drop(self, uid: str) -> None:
+        raise StoreUnreachable("Redis does not answer")
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def test_a_verdict_that_passes_has_the_owner_nudged_once(rig: Rig) -> None:
+    rig.denied()
+    await rig.look()
+    assert rig.cluster.nudges == []
+    rig.clock.advance(25_000)
+    await rig.judge()
+    await rig.look()
+    assert rig.cluster.nudges == [RS]
+    for _ in range(20):
+        rig.heard(None)
+        await rig.look(after=10)
+    assert rig.cluster.nudges == [RS]
+    assert rig.outcomes == {Outcome.DONE: 1}
+
+
+async def test_a_verdict_between_the_judgement_and_its_denial_is_not_missed(rig: Rig) -> None:
+    await rig.judge()
+    rig.denied()
+    await rig.look()
+    assert rig.cluster.nudges == [RS]
+
+
+async def test_a_verdict_that_fails_has_nobody_nudged(rig: Rig) -> None:
+    rig.denied()
+    await rig.judge(outcome=Verdicts.FAIL)
+    await rig.look()
+    assert rig.cluster.nudges == []
+
+
+async def test_all_images_of_the_pod_must_pass(rig: Rig) -> None:
+    other = f"registry.test/team/sidecar:1@{DIGEST}"
+    rig.denied(IMAGE, other)
+    await rig.judge()
+    await rig.look()
+    assert rig.cluster.nudges == []
+    await rig.judge(other)
+    await rig.look()
+    assert rig.cluster.nudges == [RS]
+
+
+async def test_a_tag_is_looked_at_as_it_will_be_pinned(rig: Rig) -> None:
+    rig.denied(TAGGED)
+    await rig.judge(TAGGED)
+    await rig.look(after=600)
+    assert rig.cluster.nudges == [RS]
+
+
+async def test_looking_asks_for_no_scan_and_counts_no_use(rig: Rig) -> None:
+    rig.denied(IMAGE, TAGGED)
+    for _ in range(5):
+        rig.heard(None)
+        await rig.look(after=20)
+    await asyncio.sleep(0)
+    assert sum(lane.ready for lane in (await rig.queue.depths()).lanes) == 0
+
+
+async def test_an_exception_that_was_given_has_it_nudged(rig: Rig) -> None:
+    await rig.judge(outcome=Verdicts.FAIL)
+    rig.denied(decision=FAILED)
+    await rig.look()
+    given = ImageException(
+        image=IMAGE.replace(":1", ""),
+        findings=(ALL,),
+        namespaces=("team",),
+        reason="r",
+        owner="o",
+        expires=rig.clock.now() + HOUR,
+    )
+    rig.book.exceptions_changed([given])
+    await rig.look()
+    assert rig.cluster.nudges == [RS]
+
+
+async def test_an_exception_for_another_namespace_does_not(rig: Rig) -> None:
+    rig.denied(decision=FAILED)
+    given = ImageException(
+        image=IMAGE.replace(":1", ""),
+        findings=(ALL,),
+        namespaces=("other",),
+        reason="r",
+        owner="o",
+        expires=rig.clock.now() + HOUR,
+    )
+    rig.book.exceptions_changed([given])
+    await rig.look()
+    assert rig.cluster.nudges == []
+
+
+async def test_another_rule_has_it_nudged(rig: Rig) -> None:
+    rig.denied(decision=FAILED)
+    await rig.look()
+    rule = Rule(name="team", match=Match(namespaces=(Glob("team"),)), mode=Mode.AUDIT)
+    rig.book.rules_changed(Rules(rules=(rule,)))
+    await rig.look()
+    assert rig.cluster.nudges == [RS]
+
+
+async def test_an_emergency_has_it_nudged(rig: Rig) -> None:
+    rig.denied(decision=FAILED)
+    await rig.look()
+    rig.book.emergency_changed(emergency(now=rig.clock.now()))
+    await rig.look()
+    assert rig.cluster.nudges == [RS]
+
+
+async def test_rules_are_those_of_the_pods_labels(rig: Rig) -> None:
+    pci = Rule(name="pci", match=Match(labels=(("pci", "true"),)), mode=Mode.DENY)
+    rig.book.rules_changed(Rules(rules=(pci,)))
+    await rig.judge()
+    rig.denied(labels={"pci": "true"})
+    rig.denied(owner=msgspec.structs.replace(RS, name="free", uid="free"))
+    await rig.look()
+    assert [owner.name for owner in rig.cluster.nudges] == ["free"]
+
+
+async def test_once_the_store_is_back_who_could_not_ask_may_ask(rig: Rig) -> None:
+    rig.denied(decision=STORE_DOWN)
+    await rig.look(after=60)
+    assert rig.cluster.nudges == []
+    rig.heard(None)
+    await rig.look()
+    assert rig.cluster.nudges == [RS]
+
+
+async def test_of_two_webhooks_that_denied_it_one_nudges(rig: Rig) -> None:
+    other = Rig(beside=rig)
+    for each in (rig, other):
+        each.denied()
+        await each.look()
+    rig.clock.advance(20_000)
+    await rig.judge()
+    other.heard(None)
+    await asyncio.gather(rig.look(), other.look())
+    for _ in range(10):
+        for each in (rig, other):
+            each.heard(None)
+            await each.look(after=10)
+    assert rig.cluster.nudges == [RS]
+    assert rig.outcomes + other.outcomes == {Outcome.DONE: 1, Outcome.TAKEN: 1}
+
+
+async def test_one_that_another_webhook_denied_after_the_nudge_is_nudged_once_more(
+    rig: Rig,
+) -> None:
+    other = Rig(beside=rig)
+    await rig.judge()
+    rig.denied()
+    await rig.look()
+    rig.clock.advance(1_000)
+    other.denied()
+    await other.look()
+    assert rig.cluster.nudges == [RS]
+    await other.look(after=EVERY)
+    assert rig.cluster.nudges == [RS, RS]
+
+
+async def test_one_that_is_denied_again_and_again_is_nudged_ever_more_seldom(rig: Rig) -> None:
+    await rig.judge()
+    nudged = []
+    for second in range(3_600):
+        rig.denied()
+        before = len(rig.cluster.nudges)
+        await rig.look(after=1)
+        nudged += [second] * (len(rig.cluster.nudges) - before)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(nudged)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] >= EVERY
+    assert len(nudged) <= 12
+
+
+async def test_one_that_was_let_in_long_ago_is_nudged_at_once_when_it_is_blocked_anew(
+    rig: Rig,
+) -> None:
+    await rig.judge()
+    for _ in range(5):
+        rig.denied()
+        await rig.look(after=60)
+    rig.clock.advance(1_300_000)
+    before = len(rig.cluster.nudges)
+    rig.denied()
+    await rig.look()
+    assert len(rig.cluster.nudges) == before + 1
+
+
+async def test_one_that_is_denied_while_it_is_being_nudged_is_not_taken_for_let_in(
+    rig: Rig,
+) -> None:
+    await rig.judge()
+    rig.denied()
+
+    def denied_at_once() -> None:
+        rig.clock.advance(60)
+        rig.denied()
+
+    rig.cluster.on_nudge = denied_at_once
+    await rig.look()
+    rig.cluster.on_nudge = lambda: None
+    await rig.look(after=EVERY)
+    assert rig.cluster.nudges == [RS, RS]
+
+
+async def test_many_at_once_are_spread(rig: Rig) -> None:
+    await rig.judge()
+    owners = [
+        Owner("apps/v1", "ReplicaSet", f"team-{number % 10}", f"rs-{number}", f"uid-{number}")
+        for number in range(200)
+    ]
+    for owner in owners:
+        rig.denied(owner=owner)
+    await rig.look()
+    assert len(rig.cluster.nudges) == SAVED
+    for _ in range(10):
+        await rig.look(after=0.1)
+    assert len(rig.cluster.nudges) <= SAVED + RATE + 1
+    for _ in range(200):
+        await rig.look(after=0.1)
+    assert sorted(map(str, rig.cluster.nudges)) == sorted(map(str, owners))
+
+
+async def test_one_that_is_gone_is_forgotten(rig: Rig) -> None:
+    rig.cluster.gone.add(RS)
+    await rig.judge()
+    rig.denied()
+    await rig.look()
+    assert rig.outcomes == {Outcome.GONE: 1}
+    assert len(rig.blocked) == 0
+
+
+async def test_an_api_server_that_is_away_is_asked_again_and_said_once(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    rig.cluster.failure = ClusterUnreachable("it does not answer")
+    await rig.judge()
+    rig.denied()
+    for _ in range(60):
+        await rig.look(after=1)
+    assert len(rig.cluster.nudges) == rig.outcomes[Outcome.FAILED] == 12
+    rig.cluster.failure = None
+    await rig.look(after=10)
+    assert rig.outcomes[Outcome.DONE] == 1
+    said = [(line.levelno, line.message) for line in caplog.records if "not nudged" in line.message]
+    assert said == [
+        (logging.WARNING, "owners of blocked pods are not nudged"),
+        (logging.INFO, "no longer so: owners of blocked pods are not nudged"),
+    ]
+
+
+async def test_a_right_that_is_missing_is_an_error_said_once_with_what_to_do(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.cluster.failure = ClusterMisconfigured("403: bind the ClusterRole imagegate-nudge")
+    await rig.judge()
+    rig.denied()
+    for _ in range(600):
+        await rig.look(after=1)
+    assert len(rig.cluster.nudges) == 10
+    (said,) = [line for line in caplog.records if "not nudged" in line.message]
+    assert (said.levelno, said.__dict__["why"]) == (
+        logging.ERROR,
+        "403: bind the ClusterRole imagegate-nudge",
+    )
+
+
+async def test_a_nudge_that_failed_here_may_be_done_by_another_webhook(rig: Rig) -> None:
+    other = Rig(beside=rig)
+    await rig.judge()
+    for each in (rig, other):
+        each.denied()
+    rig.cluster.failure = ClusterUnreachable("it does not answer us")
+    await rig.look()
+    rig.cluster.failure = None
+    await other.look()
+    assert other.outcomes == {Outcome.DONE: 1}
+
+
+async def test_without_the_store_each_webhook_nudges(rig: Rig) -> None:
+    await rig.judge()
+    away = Rig(beside=rig, claims=DeadClaims())
+    away.denied()
+    away.cluster.failure = ClusterUnreachable("it does not answer")
+    await away.look()
+    away.cluster.failure = None
+    await away.look(after=6)
+    assert away.outcomes == {Outcome.FAILED: 1, Outcome.DONE: 1}
+
+
+async def test_a_fault_of_ours_keeps_nobody_else_from_being_looked_at(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    await rig.judge()
+    rig.denied(owner=msgspec.structs.replace(RS, name="first", uid="first"))
+    rig.denied()
+
+    def fails() -> None:
+        rig.cluster.on_nudge = lambda: None
+        raise RuntimeError("a bug")
+
+    rig.cluster.on_nudge = fails
+    await rig.look()
+    assert [owner.name for owner in rig.cluster.nudges] == ["first", RS.name]
+    assert "a bug" in caplog.text
+
+
+async def test_it_runs_by_itself_until_it_is_cancelled(rig: Rig) -> None:
+    running = asyncio.create_task(rig.owners.run())
+    rig.denied()
+    await rig.judge()
+    await eventually(lambda: bool(rig.cluster.told_of(WEB)))
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    assert rig.cluster.nudges == [RS]
