@@ -17,7 +17,6 @@ from services.intake.settings import IntakeSettings
 from services.intake.wiring import IntakePorts, IntakeSites, run_intake
 from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
-from services.webhook.owners import OwnerPorts
 from services.webhook.parts import WebhookPorts
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookSites, run_webhook
@@ -41,6 +40,7 @@ from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
 from shared.domain.rules import Mode, RegistryRule, Rule, Rules, Tags
 from shared.ports.claims import RequestClaims, ScanLeases
+from shared.ports.cluster import Cluster
 from shared.ports.decisions import DecisionLog
 from shared.ports.exceptions import ExceptionStore
 from shared.ports.leadership import Leadership
@@ -127,7 +127,7 @@ class Backends(msgspec.Struct, frozen=True):
         default_factory=lambda: MemoryLeadership(clock=SystemClock())
     )
     namespaces: Namespaces | None = None
-    owners: OwnerPorts | None = None
+    cluster: Cluster | None = None
 
 
 def memory_backends() -> Backends:
@@ -406,6 +406,7 @@ async def house(
                     resolver=resolver,
                     sealer=sealer,
                     unsealer=sealer,
+                    cluster=backends.cluster,
                 ),
                 rules=lambda: book.rules,
                 metrics=WorkerMetrics(worker_metrics),
@@ -431,7 +432,6 @@ async def house(
             exceptions=backends.exceptions,
             usage=backends.usage,
             namespaces=backends.namespaces,
-            owners=backends.owners,
         )
         sites = await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, book=book, metrics=WebhookMetrics(Metrics()))

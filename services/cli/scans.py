@@ -19,6 +19,7 @@ from services.webhook.near_cache import NearCache
 from services.webhook.requests import Asked, Requests
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import ErrorKind, PermanentFailure, QueueUnavailable, StoreUnreachable
+from shared.domain.platforms import Counted, Platforms, PlatformTerms
 from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import PolicyChoice, Requirement, Rule, Rules
@@ -35,6 +36,7 @@ BAD = (State.FAIL, State.REFUSED, State.INVALID)
 UNDECIDED = (State.PENDING, State.REGISTRY_AWAY, State.STORE_DOWN, State.QUEUE_DOWN)
 
 MAX_DOCKERFILE = 256 * 1024
+NODES = PlatformTerms()
 NOTHING = "nothing was queued; `imagegate status` says what is wrong"
 
 
@@ -103,6 +105,7 @@ class Scans:
         rules: Callable[[], Rules],
         clock: Clock,
         scanner_name: str = "anchore",
+        platforms: PlatformTerms = NODES,
     ) -> None:
         self._knowledge = knowledge
         self._cache = cache
@@ -113,6 +116,7 @@ class Scans:
         self._rules = rules
         self._clock = clock
         self._scanner_name = scanner_name
+        self._platforms = platforms
 
     async def start(
         self,
@@ -234,13 +238,21 @@ class Scans:
         if not found.is_index:
             return (found.digest,)
         index = await self._resolver.index(reference, found.digest, asked_at=self._clock.now())
-        counted = index.counted(self._rules().platforms)
+        platforms = await self._to_judge()
+        counted = index.counted(platforms)
         if not counted:
             raise PermanentFailure(
-                f"{reference} has no manifest for {', '.join(self._rules().platforms)}",
+                f"{reference} has no manifest for {', '.join(platforms or ('any platform',))}",
                 kind=ErrorKind.NOT_FOUND,
             )
         return tuple(entry.digest for entry in counted)
+
+    async def _to_judge(self) -> Counted:
+        """The platforms for which a worker would judge it."""
+        key = self._platforms.key(self._rules())
+        record = (await self._cache.read((key,))).records[0] if key else None
+        nodes = record if isinstance(record, Platforms) else None
+        return self._platforms.to_judge(self._rules(), nodes)
 
 
 def _state_of(judgement: Judgement, known_at: int) -> ImageState:

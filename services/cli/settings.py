@@ -47,7 +47,8 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     imagegate_cluster: str = ""
     """Which cluster's emergency `imagegate emergency` declares: as its webhooks have it."""
     imagegate_exceptions: Path | None = None
-    """The webhooks' folder of signed exceptions, for `explain`; as the next two: what they have."""
+    """The webhooks' folder of signed exceptions, for `explain`; as the next three."""
+    imagegate_inventory: Literal["auto", "on", "off"] = "auto"
     imagegate_pin: Literal["pods", "all", "none"] = "pods"
     imagegate_policy_grace: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 3600.0
     kubeconfig: str = ""

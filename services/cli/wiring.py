@@ -14,6 +14,7 @@ from services.console.wiring import ConsolePorts, anchore_of, ops_of, ports_on
 from services.webhook.knowledge import Knowledge
 from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
+from services.webhook.terms import Terms
 from services.webhook.waiters import Waiters
 from shared.adapters.anchore.configured import detection_of, transport_of
 from shared.adapters.anchore.either import ReportsOfEither
@@ -22,6 +23,7 @@ from shared.adapters.registry.client import RegistryClient
 from shared.adapters.rules_file.loading import load_rules
 from shared.adapters.rules_file.schema import rules_schema
 from shared.adapters.signatures import KeyFiles, load_ring, new_keys
+from shared.domain.platforms import PlatformTerms
 from shared.domain.rules import Rules
 from shared.domain.signing import Role
 from shared.ports.reports import ImageReports
@@ -43,6 +45,8 @@ class ScanTools(msgspec.Struct, frozen=True):
     reports: ImageReports
     name: str
     """What questions call the scanner."""
+    platforms: PlatformTerms = PlatformTerms()
+    """Those that count where the rules do not say."""
 
 
 def make_keys(folder: Path, *, role: Role) -> KeyFiles:
@@ -53,6 +57,13 @@ def make_keys(folder: Path, *, role: Role) -> KeyFiles:
 def read_rules(path: Path) -> Rules:
     """A rules file as the services read it; raises InvalidRules."""
     return load_rules(path)
+
+
+def platforms_of(settings: CliSettings) -> PlatformTerms:
+    """As webhooks with the same settings count them."""
+    return PlatformTerms.told(
+        cluster=settings.imagegate_cluster, inventory=settings.imagegate_inventory
+    )
 
 
 def rules_of(settings: CliSettings) -> Rules:
@@ -97,6 +108,7 @@ async def direct_scans(settings: CliSettings) -> AsyncIterator[tuple[Ops, Scans]
             scanner=scanner,
             reports=ReportsOfEither(detection=detection, transport=transport),
             name=settings.imagegate_scanner,
+            platforms=platforms_of(settings),
         )
         yield ops_of(ports), scans_on(ports, tools, lambda: rules)
 
@@ -127,7 +139,12 @@ def scans_on(ports: ConsolePorts, tools: ScanTools, rules: Callable[[], Rules]) 
     requests = Requests(claims=ports.claims, queue=ports.queue, clock=clock)
     cache = NearCache(store=ports.store, unsealer=ports.unsealer, clock=clock)
     knowledge = Knowledge(
-        cache=cache, requests=requests, waiters=Waiters(), clock=clock, rules=rules
+        cache=cache,
+        requests=requests,
+        waiters=Waiters(),
+        clock=clock,
+        rules=rules,
+        terms=Terms(platforms=tools.platforms),
     )
     return Scans(
         knowledge=knowledge,
@@ -139,4 +156,5 @@ def scans_on(ports: ConsolePorts, tools: ScanTools, rules: Callable[[], Rules]) 
         rules=rules,
         clock=clock,
         scanner_name=tools.name,
+        platforms=tools.platforms,
     )

@@ -12,7 +12,6 @@ from services.webhook.mutate import Mutate
 from services.webhook.near_cache import NearCache
 from services.webhook.occasions import Occasions
 from services.webhook.outlook import Outlook
-from services.webhook.owners import OwnerPorts, Owners, owners_of
 from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
 from services.webhook.reviewer import Reviewer, Waits
@@ -49,8 +48,6 @@ class WebhookPorts(msgspec.Struct, frozen=True):
     usage: Usage
     namespaces: Namespaces | None = None
     """None: labels of namespaces are never known."""
-    owners: OwnerPorts | None = None
-    """None: no owner of a denied pod is nudged or told of anything."""
 
 
 class WebhookParts(msgspec.Struct, frozen=True):
@@ -63,7 +60,6 @@ class WebhookParts(msgspec.Struct, frozen=True):
     uses: Uses
     validate: Validate
     mutate: Mutate
-    owners: Owners | None
 
 
 def parts_of(
@@ -99,8 +95,6 @@ def parts_of(
         timings.changed(key)
         waiters.wake(key)
         exceptions.heard(key)
-        if owners is not None:
-            owners.heard(key)
 
     cache = NearCache(
         store=ports.store,
@@ -162,26 +156,15 @@ def parts_of(
     recorder = Recorder(
         decisions=ports.decisions, clock=clock, webhook=name, on_left_out=metrics.left_out
     )
-    outlook = Outlook(knowledge=knowledge, clock=clock, terms=terms)
     mutate = Mutate(
         pinning=pinning,
-        outlook=outlook,
+        outlook=Outlook(knowledge=knowledge, clock=clock, terms=terms),
         occasions=occasions,
         clock=clock,
         terms=terms,
         on_mutated=metrics.mutated,
     )
-    owners = None
-    if ports.owners is not None:
-        owners = owners_of(
-            ports.owners, outlook=outlook, occasions=occasions, clock=clock, metrics=metrics.all
-        )
     validate = Validate(
-        reviewer=reviewer,
-        recorder=recorder,
-        metrics=metrics,
-        clock=clock,
-        books=book,
-        owners=owners,
+        reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock, books=book
     )
-    return WebhookParts(cache, exceptions, switch, recorder, uses, validate, mutate, owners)
+    return WebhookParts(cache, exceptions, switch, recorder, uses, validate, mutate)

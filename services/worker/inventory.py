@@ -73,6 +73,7 @@ class Inventory:
         on_pods: Callable[[Running], None] = lambda found: None,
         on_end: Callable[[], None] = lambda: None,
         every: float = LOOK_EVERY,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """`pause` ends at once when the process is to stop; `on_end`: another worker looks from now
         on; `every` in seconds."""
@@ -86,6 +87,7 @@ class Inventory:
         self._on_pods = on_pods
         self._on_end = on_end
         self._every = every
+        self._sleep = sleep
         self._said: dict[What, str] = {}
 
     async def run(self) -> None:
@@ -101,7 +103,7 @@ class Inventory:
             while True:
                 began = self._clock.monotonic()
                 wait = self._every if await self.once() else min(AGAIN, self._every)
-                await asyncio.sleep(max(0.0, began + wait - self._clock.monotonic()))
+                await self._sleep(max(0.0, began + wait - self._clock.monotonic()))
         finally:
             self._on_end()
 

@@ -2,7 +2,7 @@
 
 from services.cli.ring import RingWhenWanted
 from services.cli.settings import CliSettings
-from services.cli.wiring import rules_of
+from services.cli.wiring import platforms_of, rules_of
 from services.webhook.terms import Terms
 from shared.adapters.exception_files import ExceptionFolder
 from shared.adapters.signatures import load_ring
@@ -22,6 +22,7 @@ def terms_of(settings: CliSettings) -> Terms:
         scanner=settings.imagegate_scanner,
         pin=settings.imagegate_pin,
         policy_grace=settings.imagegate_policy_grace,
+        platforms=platforms_of(settings),
     )
 
 

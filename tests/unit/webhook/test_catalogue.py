@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
+from services.webhook.catalogue import NODES, Catalogue, Image, Known, Missing, Need
 from shared.domain.decision import State
 from shared.domain.errors import ErrorKind
 from shared.domain.glob import Glob
+from shared.domain.platforms import Platforms, PlatformSeen, PlatformTerms, platforms_key
 from shared.domain.pointer import (
     FRESH_ERROR,
+    MINUTE,
     Index,
     Manifest,
     Pointer,
@@ -86,11 +88,23 @@ class Shelf:
         self.records[index_key(digest)] = Index(digest, manifests, NOW)
         return self
 
+    def nodes(self, *platforms: PlatformSeen, cluster: str = "") -> "Shelf":
+        self.records[platforms_key(cluster)] = Platforms(cluster, NOW, platforms)
+        return self
+
     def judge(
-        self, written: str = "app:1", *, always: bool = True, rules: Rules = NO_RULES
+        self,
+        written: str = "app:1",
+        *,
+        always: bool = True,
+        rules: Rules = NO_RULES,
+        platforms: PlatformTerms = NODES,
+        later: int = 0,
     ) -> Known | Missing:
         image = Image(written, parse_reference(written), always, QUESTION)
-        return Catalogue(image=image, rules=rules, now=NOW, fetch=self.fetch).judge()
+        return Catalogue(
+            image=image, rules=rules, now=NOW + later, fetch=self.fetch, platforms=platforms
+        ).judge()
 
     def fetch(self, keys: Sequence[str]) -> list[msgspec.Struct | None]:
         return [self.records.get(key) for key in keys]
@@ -366,3 +380,80 @@ def test_a_pinned_index_needs_its_record_and_no_pointer() -> None:
     awaited = Shelf().judge(f"app@{A}")
     assert isinstance(awaited, Missing)
     assert index_key(A) in awaited.keys
+
+
+# Platforms that the cluster's nodes brought.
+
+AMD = PlatformSeen("linux/amd64", NOW, NOW, judged_at=NOW)
+NEW_ARM = PlatformSeen("linux/arm64", NOW, NOW)
+ARM = PlatformSeen("linux/arm64", NOW, NOW, judged_at=NOW)
+
+
+def many() -> Shelf:
+    """An index whose manifest for linux/arm64 is bad."""
+    shelf = Shelf().point(A, is_index=True)
+    shelf.names(A, amd64(B), Manifest(C, "linux", "arm64"))
+    return shelf.judged(B).judged(C, Outcome.FAIL)
+
+
+def test_without_a_word_of_nodes_or_rules_linux_on_amd64_counts() -> None:
+    assert state(many().judge(always=False)) is State.PASS
+
+
+def test_platforms_of_nodes_count_where_the_rules_name_none() -> None:
+    assert state(many().nodes(AMD, ARM).judge(always=False)) is State.FAIL
+    assert state(many().nodes(AMD).judge(always=False)) is State.PASS
+
+
+def test_a_cluster_of_one_other_platform_has_no_use_for_amd64() -> None:
+    shelf = many().judged(B, Outcome.FAIL).judged(C).nodes(ARM)
+    assert state(shelf.judge(always=False)) is State.PASS
+
+
+def test_the_rules_platforms_hold_whatever_nodes_there_are() -> None:
+    rules = Rules(platforms=("linux/amd64",))
+    assert state(many().nodes(AMD, ARM).judge(always=False, rules=rules)) is State.PASS
+
+
+def test_a_new_platform_counts_when_the_policy_grace_is_over_and_the_answer_lasts_until_then() -> (
+    None
+):
+    shelf = many().nodes(AMD, NEW_ARM)
+    now = shelf.judge(always=False)
+    assert state(now) is State.PASS
+    assert isinstance(now, Known)
+    assert now.until == NOW + MINUTE  # the pointer's youth is over before that
+    pinned = shelf.judge(f"app:1@{A}")
+    assert isinstance(pinned, Known)
+    assert pinned.until == NOW + 60 * MINUTE
+    assert state(shelf.judge(always=False, later=60 * MINUTE)) is State.FAIL
+
+
+def test_a_new_platform_that_counts_has_its_manifest_asked_for() -> None:
+    shelf = Shelf().point(A, is_index=True).judged(B).nodes(AMD, ARM)
+    shelf.names(A, amd64(B), Manifest(C, "linux", "arm64"))
+    answer = shelf.judge(always=False)
+    assert isinstance(answer, Missing)
+    assert answer.subjects == (Subject(REPOSITORY, C, "1"),)
+
+
+def test_another_cluster_s_nodes_do_not_count() -> None:
+    shelf = many().nodes(AMD, cluster="prod").nodes(AMD, ARM, cluster="lab")
+    for cluster, expected in (("prod", State.PASS), ("lab", State.FAIL)):
+        terms = PlatformTerms(cluster)
+        assert state(shelf.judge(always=False, platforms=terms)) is expected
+
+
+def test_where_nodes_must_be_known_every_manifest_counts_while_they_are_not() -> None:
+    """A record that somebody deleted opens nothing."""
+    needed = PlatformTerms(needed=True)
+    assert state(many().judge(always=False, platforms=needed)) is State.FAIL
+    assert state(many().nodes(AMD).judge(always=False, platforms=needed)) is State.PASS
+
+
+def test_where_nothing_counts_the_platforms_are_named() -> None:
+    shelf = Shelf().point(A, is_index=True).nodes(ARM)
+    shelf.names(A, amd64(B))
+    answer = shelf.judge(always=False)
+    assert isinstance(answer, Known)
+    assert answer.judgement.message.endswith("the index has none for linux/arm64")

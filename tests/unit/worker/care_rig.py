@@ -151,11 +151,18 @@ class CareRig:
         await (pen or self.ledger).write_verdict(verdict, chain="")
         return verdict
 
-    async def fails_to_judge(self, digest: str = A, *, tag: str | None = "1", age: int = 0) -> None:
+    async def fails_to_judge(
+        self,
+        digest: str = A,
+        *,
+        tag: str | None = "1",
+        age: int = 0,
+        kind: ErrorKind = ErrorKind.TRANSIENT,
+    ) -> None:
         error = error_verdict(
             Subject(REPOSITORY, digest, tag),
             QUESTION,
-            kind=ErrorKind.TRANSIENT,
+            kind=kind,
             message="Anchore is away",
             now=self.clock.now() - age,
         )

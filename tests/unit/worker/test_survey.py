@@ -2,8 +2,11 @@
 
 import pytest
 
-from services.worker.in_use import MAX_LEFT, Stand
+from services.worker.in_use import MAX_LEFT, Stand, Surveyed
+from services.worker.new_platforms import NewPlatforms
 from services.worker.survey import MAX_QUESTIONS
+from shared.domain.errors import ErrorKind
+from shared.domain.platforms import NEW_FOR, assumed
 from shared.domain.pointer import DAY, MINUTE, SECOND, Manifest
 from shared.domain.rules import Rules
 from shared.domain.verdict import MAX_AGE, Outcome, Question, Subject, Turn
@@ -247,3 +250,121 @@ async def test_a_verdict_at_its_end_is_unknown() -> None:
     rig.clock.advance(MAX_AGE)
     await rig.uses(PINNED)
     assert await stands(rig) == {Stand.UNKNOWN: 1}
+
+
+# A platform that is new in the cluster.
+
+
+class Growing(CareRig):
+    """A cluster of linux/amd64 in which nodes of linux/arm64 have come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new = NewPlatforms(ledger=self.ledger, clock=self.clock)
+
+    async def grows(self) -> None:
+        record = assumed("", self.clock.now()).seeing(
+            ["linux/amd64", "linux/arm64"], self.clock.now()
+        )
+        await self.ledger.write_platforms(record)
+
+    async def looks(self, *, later: int = 15 * SECOND) -> Surveyed:
+        """Once, and what follows from it."""
+        self.clock.advance(later)
+        found = await self.surveyor.look()
+        self.new.surveyed(found)
+        await self.new.once()
+        return found
+
+    async def counted(self) -> tuple[str, ...] | None:
+        record = await self.ledger.platforms("")
+        assert record is not None
+        return record.counted(self.clock.now(), 60 * MINUTE)
+
+
+async def test_what_is_in_use_is_judged_for_a_new_platform_before_all_that_is_due() -> None:
+    rig = Growing()
+    await rig.used_and_judged(1, age=DUE, ago=1)
+    await rig.names(A, AMD, ARM)
+    await rig.uses(PINNED, ago=5)
+    await rig.judges(B)
+    await rig.grows()
+    found = await rig.looks()
+    (left,) = found.first
+    assert (left.use.reference, left.stand) == (PINNED, Stand.NEW)
+    assert left.subjects == (Subject(REPOSITORY, C, "1"),)
+    assert found.new == {"linux/arm64": 1}
+    await rig.refresh.once()
+    assert rig.asked[0] == PINNED
+
+
+async def test_a_new_platform_counts_once_all_that_is_in_use_has_been_judged_for_it() -> None:
+    rig = Growing()
+    await rig.names(A, AMD, ARM)
+    await rig.uses(PINNED)
+    await rig.judges(B)
+    await rig.grows()
+    await rig.looks()
+    assert await rig.counted() == ("linux/amd64",)
+    await rig.judges(C, Outcome.FAIL)
+    await rig.looks()
+    assert await rig.counted() == ("linux/amd64", "linux/arm64")
+    assert (await rig.looks()).new == {}
+
+
+async def test_a_new_platform_counts_at_once_where_nothing_in_use_has_anything_for_it() -> None:
+    rig = Growing()
+    await rig.used_and_judged(1)
+    await rig.uses("registry.corp/never/judged:1")
+    await rig.grows()
+    await rig.looks()
+    assert await rig.counted() == ("linux/amd64", "linux/arm64")
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts"),
+    [
+        (ErrorKind.NOT_FOUND, True),
+        (ErrorKind.ANALYSIS_FAILED, True),
+        (ErrorKind.TRANSIENT, False),
+    ],
+)
+async def test_what_cannot_be_judged_was_tried_and_what_only_waits_was_not(
+    kind: ErrorKind, counts: bool
+) -> None:
+    rig = Growing()
+    await rig.names(A, AMD, ARM)
+    await rig.uses(PINNED)
+    await rig.judges(B)
+    await rig.grows()
+    rig.clock.advance(10 * SECOND)
+    await rig.fails_to_judge(C, kind=kind)
+    found = await rig.looks(later=5 * SECOND)
+    assert (found.resting, found.first) == (1, [])
+    assert (await rig.counted() == ("linux/amd64", "linux/arm64")) is counts
+
+
+async def test_after_a_day_a_platform_is_no_longer_new_whatever_could_not_be_judged() -> None:
+    rig = Growing()
+    await rig.names(A, AMD, ARM)
+    await rig.uses(PINNED)
+    await rig.grows()
+    rig.clock.advance(NEW_FOR)
+    await rig.judges(B)
+    await rig.uses(PINNED)
+    found = await rig.looks()
+    assert (found.first, found.new) == ([], {})
+    record = await rig.ledger.platforms("")
+    assert record is not None
+    assert record.new == ()
+
+
+async def test_where_the_rules_name_platforms_those_of_nodes_are_nothing_new() -> None:
+    rig = Growing()
+    rig.rules = Rules(platforms=("linux/amd64",))
+    await rig.names(A, AMD, ARM)
+    await rig.uses(PINNED)
+    await rig.judges(B)
+    await rig.grows()
+    found = await rig.looks()
+    assert (found.first, found.new) == ([], {})

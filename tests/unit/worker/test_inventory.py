@@ -1,0 +1,466 @@
+"""The inventory: what runs is in use, what nodes are is written down, and what cannot be seen is
+said once and changes nothing."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+import pytest
+
+from services.worker.inventory import AGAIN, LOOK_EVERY, Inventory, Looked, What
+from services.worker.inventory_metrics import InventoryMetrics
+from services.worker.inventory_nodes import NodePlatforms
+from services.worker.inventory_pods import RunningImages
+from services.worker.leader import Work
+from services.worker.ledger import Ledger
+from shared.adapters.memory.cluster import MemoryCluster
+from shared.adapters.memory.usage import MemoryUsage
+from shared.domain.errors import ClusterMisconfigured, StoreUnreachable
+from shared.domain.platforms import GONE_AFTER, MAX_PLATFORMS, Platforms
+from shared.domain.pointer import MINUTE
+from shared.domain.rules import Match, PolicyChoice, Rule, Rules
+from shared.ports.cluster import Node
+from shared.ports.usage import Use
+from shared.runtime.metrics import Metrics
+from tests.fakes.clock import FakeClock
+from tests.fakes.sealing import PlainSealer
+from tests.unit.worker.care_rig import REPOSITORY, A, B, CareRig
+
+AMD, ARM = "linux/amd64", "linux/arm64"
+GRACE = 60 * MINUTE
+PINNED = f"{REPOSITORY}:1@{A}"
+
+
+class Refusing(MemoryCluster):
+    """An API server that knows who asks, and does not let him list nodes, or namespaces."""
+
+    async def nodes(self) -> AsyncGenerator[Sequence[Node], None]:
+        for _ in range(1):
+            raise ClusterMisconfigured("403: bind the ClusterRole imagegate-worker")
+        yield []
+
+
+class Uses(MemoryUsage):
+    """A store that counts what is written, and may be away."""
+
+    def __init__(self, *, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.written: list[int] = []
+        self.away = False
+
+    async def record(self, uses: Mapping[Use, int]) -> None:
+        if self.away:
+            raise StoreUnreachable("Redis at 127.0.0.1:1 refused the connection")
+        self.written.append(len(uses))
+        await super().record(uses)
+
+
+class Forgetful(Ledger):
+    """A pen over a store of which somebody deletes what nodes are."""
+
+    forgotten = False
+
+    async def platforms(self, cluster: str) -> Platforms | None:
+        return None if self.forgotten else await super().platforms(cluster)
+
+
+class Rig(CareRig):
+    """A worker that looks at a cluster."""
+
+    def __init__(self, *, rules: Rules | None = None, cluster: MemoryCluster | None = None) -> None:
+        super().__init__(rules=rules)
+        self.cluster = cluster or MemoryCluster()
+        self.uses_ = Uses(clock=self.clock)
+        sealer = PlainSealer()
+        self.forgetful = Forgetful(
+            store=self.store, sealer=sealer, unsealer=sealer, clock=self.clock
+        )
+        self.slept: list[float] = []
+        self.registry = Metrics()
+        self.metrics = InventoryMetrics(self.registry, clock=self.clock)
+        self.looks: list[tuple[What, Looked]] = []
+        self.leases: list[str] = []
+        self.inventory = self.another_inventory()
+
+    def another_inventory(self) -> Inventory:
+        """That of a worker which begins."""
+
+        async def leads(lease: str, work: Work) -> None:
+            self.leases.append(lease)
+
+        async def waits(seconds: float) -> bool:
+            self.paused.append(seconds)
+            self.cluster.away = False
+            return True
+
+        def looked(what: What, outcome: Looked) -> None:
+            self.looks.append((what, outcome))
+            self.metrics.looked(what, outcome)
+
+        return Inventory(
+            cluster=self.cluster,
+            nodes=NodePlatforms(
+                cluster=self.cluster,
+                ledger=self.forgetful,
+                rules=lambda: self.rules,
+                clock=self.clock,
+                on_nodes=self.metrics.nodes,
+            ),
+            pods=RunningImages(
+                cluster=self.cluster,
+                usage=self.uses_,
+                rules=lambda: self.rules,
+                scanner="anchore",
+                clock=self.clock,
+                pause=self.pause,
+            ),
+            leads=leads,
+            clock=self.clock,
+            pause=waits,
+            on_look=looked,
+            on_pods=self.metrics.pods,
+            on_end=self.metrics.ended,
+            sleep=self.sleep,
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        """The cluster is away after the first time, for a while; three times are enough."""
+        self.slept.append(seconds)
+        if len(self.slept) == 3:
+            raise asyncio.CancelledError
+        self.cluster.away = len(self.slept) == 1
+
+    async def in_use(self) -> dict[tuple[str, str], int]:
+        """When each was last used, by reference and policy."""
+        used = await self.uses_.recent(limit=1_000)
+        return {(each.use.reference, each.use.question.policy): each.at for each in used}
+
+    async def record(self) -> Platforms:
+        found = await self.ledger.platforms("")
+        assert found is not None
+        return found
+
+    async def counted(self) -> tuple[str, ...] | None:
+        return (await self.record()).counted(self.clock.now(), GRACE)
+
+    def exported(self) -> list[str]:
+        told = self.registry.render().decode().splitlines()
+        return [line for line in told if not line.startswith("#")]
+
+
+# Pods.
+
+
+async def test_images_that_run_are_in_use_under_the_key_that_webhooks_give_them() -> None:
+    rig = Rig()
+    rig.cluster.pod("web-1", f"registry.corp/team/app:1@{A}", "nginx:1.27")
+    now = rig.clock.now()
+    assert await rig.inventory.once() is False  # there are no nodes
+    assert await rig.in_use() == {(PINNED, ""): now, ("docker.io/library/nginx:1.27", ""): now}
+
+
+async def test_what_runs_longer_than_uses_are_remembered_stays_in_use() -> None:
+    rig = Rig()
+    rig.cluster.pod("web-1", PINNED)
+    for _ in range(3):
+        rig.clock.advance(6 * GONE_AFTER)
+        await rig.inventory.once()
+        assert list(await rig.in_use()) == [(PINNED, "")]
+
+
+async def test_what_ran_and_has_ended_is_in_use_no_longer_than_anything_else() -> None:
+    rig = Rig()
+    rig.cluster.pod("job-1", PINNED)
+    at = rig.clock.now()
+    await rig.inventory.once()
+    rig.cluster.pod("job-1", PINNED, phase="Succeeded")
+    rig.clock.advance(MINUTE)
+    await rig.inventory.once()
+    assert await rig.in_use() == {(PINNED, ""): at}
+
+
+async def test_an_image_that_runs_a_thousand_times_is_written_once() -> None:
+    rig = Rig()
+    for at in range(1_000):
+        rig.cluster.pod(f"web-{at}", PINNED)
+    await rig.inventory.once()
+    assert sum(rig.uses_.written) == 1
+
+
+async def test_between_two_pages_others_get_their_turn() -> None:
+    rig = Rig()
+    for at in range(250):
+        rig.cluster.pod(f"web-{at}", PINNED)
+    await rig.inventory.once()
+    assert len(rig.paused) == 3
+
+
+async def test_the_question_is_that_of_the_rules_for_the_pods_namespace() -> None:
+    payments = Rule(
+        "payments",
+        policy=PolicyChoice(id="strict"),
+        match=Match(namespace_labels=(("tier", "prod"),)),
+    )
+    rig = Rig(rules=Rules(rules=(payments,)))
+    rig.cluster.namespace("pay", {"tier": "prod"})
+    rig.cluster.namespace("lab", {})
+    rig.cluster.pod("a", f"app@{A}", namespace="pay")
+    rig.cluster.pod("b", f"app@{B}", namespace="lab")
+    await rig.inventory.once()
+    assert set(await rig.in_use()) == {
+        (f"docker.io/library/app@{A}", "strict"),
+        (f"docker.io/library/app@{B}", ""),
+    }
+    assert (What.NAMESPACES, Looked.DONE) in rig.looks
+
+
+async def test_without_labels_of_namespaces_each_rule_that_may_be_about_a_pod_counts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class NoNamespaces(MemoryCluster):
+        async def namespace_labels(self) -> dict[str, dict[str, str]]:
+            raise ClusterMisconfigured("403: bind the ClusterRole imagegate-worker")
+
+    labelled = Match(namespace_labels=(("tier", "prod"),))
+    rules = Rules(rules=(Rule("pay", policy=PolicyChoice(id="strict"), match=labelled),))
+    rig = Rig(rules=rules, cluster=NoNamespaces())
+    rig.cluster.pod("a", PINNED)
+    await rig.inventory.once()
+    assert set(await rig.in_use()) == {(PINNED, "strict"), (PINNED, "")}
+    assert (What.NAMESPACES, Looked.REFUSED) in rig.looks
+    assert (What.PODS, Looked.DONE) in rig.looks
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+async def test_labels_of_namespaces_are_not_asked_for_where_no_rule_needs_them() -> None:
+    rig = Rig()
+    rig.cluster.pod("a", PINNED)
+    await rig.inventory.once()
+    assert What.NAMESPACES not in {what for what, _ in rig.looks}
+
+
+async def test_what_may_not_be_asked_about_is_not_marked() -> None:
+    rig = Rig(rules=Rules(allow_registries=("registry.corp",)))
+    rig.cluster.pod("a", PINNED, "evil.example/x:1", "not an image", "")
+    await rig.inventory.once()
+    assert set(await rig.in_use()) == {(PINNED, "")}
+    assert 'imagegate_running_images{state="unreadable"} 2.0' in rig.exported()
+
+
+async def test_what_runs_without_a_verdict_costs_no_scan() -> None:
+    rig = Rig()
+    rig.cluster.pod("a", "registry.corp/old/app:1")
+    rig.cluster.node("n")
+    await rig.inventory.once()
+    await rig.uses("registry.corp/old/app:1")
+    await rig.refresh.once()
+    assert rig.asked == []
+
+
+# Nodes.
+
+
+async def test_the_first_look_writes_down_what_the_nodes_are() -> None:
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    assert await rig.inventory.once()
+    assert await rig.counted() == (AMD,)
+    assert (await rig.record()).new == ()
+
+
+async def test_a_new_platform_is_loud_and_counts_at_last_when_the_grace_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    await rig.inventory.once()
+    rig.cluster.node("b", ARM)
+    rig.clock.advance(10 * MINUTE)
+    for _ in range(2):
+        await rig.inventory.once()
+    told = [record for record in caplog.records if "new platform" in record.message]
+    assert [(record.levelname, vars(record)["platform"]) for record in told] == [("WARNING", ARM)]
+    assert await rig.counted() == (AMD,)
+    rig.clock.advance(GRACE)
+    assert await rig.counted() == (AMD, ARM)
+
+
+async def test_an_empty_list_of_nodes_takes_nothing_away(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    rig.cluster.node("a", ARM)
+    await rig.inventory.once()
+    before = await rig.record()
+    rig.cluster.remove_node("a")
+    rig.clock.advance(2 * GONE_AFTER)
+    assert await rig.inventory.once() is False
+    assert await rig.record() == before
+    assert rig.looks[-2:] == [(What.NODES, Looked.EMPTY), (What.PODS, Looked.DONE)]
+    assert "no node tells its platform" in caplog.text + str(
+        [vars(record).get("why") for record in caplog.records]
+    )
+
+
+async def test_a_list_that_breaks_off_takes_nothing_away() -> None:
+    class BreaksOff(MemoryCluster):
+        async def nodes(self) -> AsyncGenerator[Sequence[Node], None]:
+            yield [Node("a", AMD)]
+            raise ClusterMisconfigured("404")
+
+    rig = Rig(cluster=BreaksOff())
+    assert await rig.inventory.once() is False
+    assert await rig.ledger.platforms("") is None
+
+
+async def test_a_node_that_tells_nothing_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    rig.cluster.node("a", ARM)
+    rig.cluster.node("odd", "")
+    assert await rig.inventory.once()
+    assert ARM in {each.platform for each in (await rig.record()).platforms}
+    assert 'imagegate_cluster_nodes{platform="unknown"} 1.0' in rig.exported()
+    assert "tell no platform" in caplog.text
+
+
+async def test_a_record_that_somebody_has_forgotten_is_written_as_it_was() -> None:
+    """Who writes to the store must not have a platform count later by deleting what is known."""
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    rig.cluster.node("b", ARM)
+    await rig.inventory.once()
+    await rig.ledger.write_platforms((await rig.record()).judged([ARM], rig.clock.now()))
+    rig.clock.advance(MINUTE)
+    await rig.inventory.once()
+    rig.forgetful.forgotten = True
+    rig.clock.advance(MINUTE)
+    await rig.inventory.once()
+    assert await rig.counted() == (AMD, ARM)
+
+
+async def test_a_record_that_nobody_we_trust_signed_is_none() -> None:
+    rig = Rig()
+    forged = Platforms("", rig.clock.now() + 1_000)
+    await rig.pen(PlainSealer(b"another")).write_platforms(forged)
+    assert await rig.ledger.platforms("") is None
+
+
+async def test_two_clusters_of_one_name_count_the_platforms_of_both() -> None:
+    """Stricter than need be, and never laxer: names of their own tell them apart."""
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    other = MemoryCluster(identity="another")
+    other.node("b", ARM)
+    looks = NodePlatforms(
+        cluster=other, ledger=rig.ledger, rules=lambda: rig.rules, clock=rig.clock
+    )
+    for _ in range(300):
+        rig.clock.advance(10 * MINUTE)
+        await rig.inventory.once()
+        await looks.look()
+    assert await rig.counted() == (AMD, ARM)
+
+
+async def test_nodes_that_tell_what_they_are_not_make_every_platform_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    for at in range(MAX_PLATFORMS + 5):
+        rig.cluster.node(f"n{at}", f"linux/made{at}")
+    await rig.inventory.once()
+    assert await rig.counted() is None
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    series = [line for line in rig.exported() if line.startswith("imagegate_cluster_")]
+    assert len(series) <= 2 * MAX_PLATFORMS + 3
+
+
+async def test_platforms_that_the_rules_forgot_are_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(rules=Rules(platforms=(AMD,)))
+    rig.cluster.node("a", AMD)
+    rig.cluster.node("b", ARM)
+    for _ in range(2):
+        await rig.inventory.once()
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert vars(told)["unnamed"] == ARM
+    rig.rules = Rules(platforms=(AMD, ARM))
+    await rig.inventory.once()
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+# What cannot be seen.
+
+
+async def test_a_missing_right_is_an_error_once_and_the_rest_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(cluster=Refusing())
+    rig.cluster.pod("a", PINNED)
+    for _ in range(3):
+        assert await rig.inventory.once() is False
+    assert list(await rig.in_use()) == [(PINNED, "")]
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "bind the ClusterRole imagegate-worker" in vars(told)["why"]
+    assert 'imagegate_inventory_looks_total{outcome="refused",what="nodes"} 3.0' in rig.exported()
+
+
+async def test_a_cluster_that_is_away_is_a_warning_and_is_said_to_be_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    rig.cluster.away = True
+    await rig.inventory.once()
+    await rig.inventory.once()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    rig.cluster.away = False
+    assert await rig.inventory.once()
+    assert [record.message for record in caplog.records[2:] if record.levelname == "INFO"] == [
+        "the cluster can be looked at again"
+    ] * 2
+
+
+async def test_a_store_that_is_away_ends_nothing() -> None:
+    rig = Rig()
+    rig.cluster.pod("a", PINNED)
+    rig.cluster.node("n")
+    rig.uses_.away = True
+    assert await rig.inventory.once() is False
+    assert rig.looks == [(What.NODES, Looked.DONE), (What.PODS, Looked.FAILED)]
+
+
+async def test_who_cannot_tell_which_cluster_it_is_asks_again() -> None:
+    rig = Rig()
+    rig.cluster.away = True
+    await rig.inventory.run()
+    assert rig.paused == [AGAIN]
+    assert rig.leases == ["inventory:this-cluster"]
+
+
+async def test_it_is_looked_every_ten_minutes_and_sooner_after_a_failure() -> None:
+    rig = Rig()
+    rig.cluster.node("a")
+    with pytest.raises(asyncio.CancelledError):
+        await rig.inventory.rounds()
+    assert rig.slept == pytest.approx([LOOK_EVERY, AGAIN, LOOK_EVERY], abs=1)
+
+
+async def test_what_was_seen_is_told_until_another_worker_looks() -> None:
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    rig.cluster.pod("p", PINNED)
+    await rig.inventory.once()
+    rig.clock.advance(5_000 - 20)
+    told = rig.exported()
+    for line in (
+        "imagegate_running_pods 1.0",
+        'imagegate_running_images{state="named"} 1.0',
+        'imagegate_cluster_nodes{platform="linux/amd64"} 1.0',
+        'imagegate_cluster_platforms{platform="linux/amd64",state="judged"} 1.0',
+        'imagegate_inventory_age_seconds{what="nodes"} 5.0',
+        'imagegate_inventory_age_seconds{what="pods"} 4.98',
+    ):
+        assert line in told
+    rig.metrics.ended()
+    gauges = ("imagegate_running", "imagegate_cluster", "imagegate_inventory_age")
+    assert not [line for line in rig.exported() if line.startswith(gauges)]
