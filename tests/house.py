@@ -17,6 +17,7 @@ from services.intake.settings import IntakeSettings
 from services.intake.wiring import IntakePorts, IntakeSites, run_intake
 from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
+from services.webhook.owners import OwnerPorts
 from services.webhook.parts import WebhookPorts
 from services.webhook.settings import WebhookSettings
 from services.webhook.wiring import WebhookSites, run_webhook
@@ -128,6 +129,7 @@ class Backends(msgspec.Struct, frozen=True):
     )
     namespaces: Namespaces | None = None
     cluster: Cluster | None = None
+    owners: OwnerPorts | None = None
 
 
 def memory_backends() -> Backends:
@@ -432,6 +434,7 @@ async def house(
             exceptions=backends.exceptions,
             usage=backends.usage,
             namespaces=backends.namespaces,
+            owners=backends.owners,
         )
         sites = await stack.enter_async_context(
             run_webhook(settings, life, ports=ports, book=book, metrics=WebhookMetrics(Metrics()))

@@ -12,6 +12,7 @@ from services.webhook.mutate import Mutate
 from services.webhook.near_cache import NearCache
 from services.webhook.occasions import Occasions
 from services.webhook.outlook import Outlook
+from services.webhook.owners import OwnerPorts, Owners, owners_of
 from services.webhook.pinning import Pinning
 from services.webhook.requests import Requests
 from services.webhook.reviewer import Reviewer, Waits
@@ -48,6 +49,8 @@ class WebhookPorts(msgspec.Struct, frozen=True):
     usage: Usage
     namespaces: Namespaces | None = None
     """None: labels of namespaces are never known."""
+    owners: OwnerPorts | None = None
+    """None: no owner of a denied pod is nudged or told of anything."""
 
 
 class WebhookParts(msgspec.Struct, frozen=True):
@@ -60,6 +63,7 @@ class WebhookParts(msgspec.Struct, frozen=True):
     uses: Uses
     validate: Validate
     mutate: Mutate
+    owners: Owners | None
 
 
 def parts_of(
@@ -95,6 +99,8 @@ def parts_of(
         timings.changed(key)
         waiters.wake(key)
         exceptions.heard(key)
+        if owners is not None:
+            owners.heard(key)
 
     cache = NearCache(
         store=ports.store,
@@ -156,15 +162,26 @@ def parts_of(
     recorder = Recorder(
         decisions=ports.decisions, clock=clock, webhook=name, on_left_out=metrics.left_out
     )
+    outlook = Outlook(knowledge=knowledge, clock=clock, terms=terms)
     mutate = Mutate(
         pinning=pinning,
-        outlook=Outlook(knowledge=knowledge, clock=clock, terms=terms),
+        outlook=outlook,
         occasions=occasions,
         clock=clock,
         terms=terms,
         on_mutated=metrics.mutated,
     )
+    owners = None
+    if ports.owners is not None:
+        owners = owners_of(
+            ports.owners, outlook=outlook, occasions=occasions, clock=clock, metrics=metrics.all
+        )
     validate = Validate(
-        reviewer=reviewer, recorder=recorder, metrics=metrics, clock=clock, books=book
+        reviewer=reviewer,
+        recorder=recorder,
+        metrics=metrics,
+        clock=clock,
+        books=book,
+        owners=owners,
     )
-    return WebhookParts(cache, exceptions, switch, recorder, uses, validate, mutate)
+    return WebhookParts(cache, exceptions, switch, recorder, uses, validate, mutate, owners)

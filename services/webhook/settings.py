@@ -53,3 +53,9 @@ class WebhookSettings(ClusterSettings, frozen=True, kw_only=True):
     imagegate_budget: Seconds = 4.5
     """Seconds a whole review may take."""
     imagegate_max_waiters: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 200
+    imagegate_nudge: bool = True
+    """Have the controller of a pod that was denied try again as soon as it would be let in; only
+    where there is a Kubernetes API to ask, by the ClusterRole imagegate-nudge."""
+    imagegate_events: bool = True
+    """Tell of that, and of images that failed since, in Kubernetes Events; not without
+    IMAGEGATE_NUDGE."""
