@@ -23,6 +23,11 @@ class Found(msgspec.Struct, frozen=True):
     annotations: Mapping[str, str] = _NONE
     """What its author wrote on the pods."""
 
+    @property
+    def makes(self) -> bool:
+        """Whether it makes pods; a Pod of a manifest makes one."""
+        return bool(self.title) and not self.runs
+
 
 class Trouble(msgspec.Struct, frozen=True):
     """Something that could not be read, so that its images are not known."""

@@ -159,16 +159,21 @@ class Judging:
             looks = await self._looks(each.image for each in flights)
             for flight, look in zip(flights, looks, strict=True):
                 await self._advance(flight, look)
-            while self._waiting and len(self._flights) < self._at_once:
-                flight = _Flight(self._waiting.pop(), self._clock.monotonic())
-                self._flights[_key(flight.image)] = flight
-                await self._ask(flight, await self._reader.look(flight.image))
-                if flight.refused:
-                    break
+            await self._begin()
         except ImagegateError as error:
             # What was known at the beginning may come back: until the time is over.
             self.progress.trouble = str(error)
         self.progress.under_way = len(self._flights)
+
+    async def _begin(self) -> None:
+        """As many as there is room for; none where the queue takes nothing."""
+        if any(flight.refused for flight in self._flights.values()):
+            return
+        room = min(self._at_once - len(self._flights), len(self._waiting))
+        begun = [_Flight(self._waiting.pop(), self._clock.monotonic()) for _ in range(room)]
+        self._flights.update((_key(flight.image), flight) for flight in begun)
+        looks = await self._looks(flight.image for flight in begun)
+        await asyncio.gather(*map(self._ask, begun, looks))
 
     async def _advance(self, flight: _Flight, look: Look) -> None:
         now = self._clock.monotonic()

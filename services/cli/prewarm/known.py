@@ -66,6 +66,7 @@ class Reader:
                 now=now,
                 fetch=fetch,
                 policy_grace=self._terms.policy_grace,
+                platforms=self._terms.platforms,
             )
             try:
                 answer = catalogue.judge()

@@ -59,7 +59,7 @@ async def namespaces_of(
         judged = await workloads.judged()
     except ClusterUnreachable as error:
         notes = (
-            f"which namespaces are exempt cannot be read ({error}); {ALWAYS_EXEMPT} is taken to "
-            "be, name others with --exempt",
+            "which namespaces are exempt is not known: "
+            f"{ALWAYS_EXEMPT} is taken to be, name others with --exempt ({error})",
         )
     return Namespaces(labels, given, judged, exempt), notes

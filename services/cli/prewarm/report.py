@@ -15,6 +15,7 @@ import msgspec
 
 from services.cli.prewarm.found import Trouble
 from services.cli.prewarm.rows import Outcome, Row
+from services.cli.prewarm.wanted import Stands
 
 VERSION = 1
 
@@ -39,8 +40,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """When it was made (ms)."""
     sources: tuple[str, ...]
     rows: Sequence[Row]
-    pods: int
-    workloads: int
+    seen: Stands
+    """All that names images."""
+    refused: Stands
+    """What names one that would be refused for what is known."""
     troubles: Sequence[Trouble]
     passed_over: Mapping[str, int]
     exempt: Mapping[str, int]
@@ -57,6 +60,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return Counter(row.outcome for row in self.rows)
 
     @property
+    def found_nothing(self) -> bool:
+        """A name that nobody has, or a glob that fits nothing, is no reason to feel safe."""
+        return not self.rows and not self.exempt
+
+    @property
     def exit_code(self) -> PrewarmExit:
         """What CI is told: a fail goes before what is not known."""
         counts = self.counts
@@ -64,8 +72,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             return PrewarmExit.STOPPED
         if counts.get(Outcome.FAIL):
             return PrewarmExit.BAD
-        unknown = counts.get(Outcome.ERROR) or counts.get(Outcome.UNFINISHED)
-        return PrewarmExit.NOT_ALL if unknown or self.troubles else PrewarmExit.GOOD
+        unknown = counts.get(Outcome.ERROR) or counts.get(Outcome.UNFINISHED) or self.troubles
+        return PrewarmExit.NOT_ALL if unknown or self.found_nothing else PrewarmExit.GOOD
 
 
 def json_document(report: Report) -> bytes:
@@ -81,10 +89,12 @@ def json_document(report: Report) -> bytes:
         "totals": {
             "images": len(report.rows),
             **{str(outcome): counts.get(outcome, 0) for outcome in Outcome},
-            "denied": sum(not row.allowed for row in report.rows),
+            "refused": sum(row.refused for row in report.rows),
             "not_asked": sum(not row.asked for row in report.rows),
-            "pods": report.pods,
-            "workloads": report.workloads,
+            "pods": report.seen.pods,
+            "workloads": report.seen.workloads,
+            "refused_pods": report.refused.pods,
+            "refused_workloads": report.refused.workloads,
         },
         "images": report.rows,
         "not_read": report.troubles,

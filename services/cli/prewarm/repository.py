@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from services.cli.prewarm.found import Found, PassedOver, Told
-from shared.domain.errors import ImagegateError, InvalidReference
+from services.cli.prewarm.found import Found, PassedOver, Told, Trouble
+from shared.domain.errors import ImagegateError, InvalidReference, StepFailure
 from shared.domain.glob import Glob
 from shared.domain.reference import ImageReference, parse_reference
 from shared.ports.tags import TagList
@@ -29,17 +29,20 @@ class Repository:
         self._namespace = namespace
 
     async def told(self) -> AsyncIterator[Told]:
-        """A tag each. Raises StepFailure."""
+        """A tag each; a registry that does not list them is trouble."""
         name = self._reference.repository
         other = signatures = 0
-        async for page in self._tags.tags(self._reference):
-            for tag in page:
-                if tag.startswith("sha256-") and tag.endswith(SIGNATURES):
-                    signatures += 1
-                elif any(glob.matches(tag) for glob in self._globs):
-                    yield Found(self._namespace, (f"{name}:{tag}",))
-                else:
-                    other += 1
+        try:
+            async for page in self._tags.tags(self._reference):
+                for tag in page:
+                    if tag.startswith("sha256-") and tag.endswith(SIGNATURES):
+                        signatures += 1
+                    elif any(glob.matches(tag) for glob in self._globs):
+                        yield Found(self._namespace, (f"{name}:{tag}",))
+                    else:
+                        other += 1
+        except StepFailure as error:
+            yield Trouble(f"the tags of {name}", str(error))
         if signatures:
             yield PassedOver(f"tags of {name} that hold signatures and the like", signatures)
         if other:

@@ -72,7 +72,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     namespaces: tuple[str, ...]
     """The first MAX_NAMESPACES."""
     objects: tuple[str, ...]
-    """The first MAX_TITLES."""
+    """The first MAX_TITLES, workloads before pods."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether pods with it would be refused for what is known, not for want of a verdict."""
+        return not self.allowed and self.outcome in (Outcome.FAIL, Outcome.ERROR)
+
+    @property
+    def spared(self) -> bool:
+        """Whether they start in spite of what is known."""
+        return self.allowed and self.outcome in (Outcome.FAIL, Outcome.ERROR)
 
 
 def judged_part(case: Case, judgement: Judgement, scope: Scope, *, terms: Terms, now: int) -> Part:
@@ -105,12 +115,17 @@ def unfinished_part(case: Case, message: str) -> Part:
     )
 
 
+def is_allowed(parts: Iterable[Part]) -> bool:
+    """Whether pods with the image would start: all its rules must be satisfied."""
+    return all(part.allowed for part in parts)
+
+
 def rows_of(wanted: Iterable[tuple[Wanted, Sequence[Part]]]) -> list[Row]:
     """Worst first, and of these what most stands on; what is the same in several places is one."""
     rows: dict[tuple[object, ...], Row] = {}
     for each, parts in wanted:
         worst = min(parts, key=lambda part: (part.allowed, _RANK[part.outcome]))
-        row = _row(each, worst, all(part.allowed for part in parts), any(p.asked for p in parts))
+        row = _row(each, worst, is_allowed(parts), any(part.asked for part in parts))
         key = (row.image, row.outcome, row.allowed, row.rule, row.says)
         rows[key] = _together(rows[key], row) if key in rows else row
     return sorted(rows.values(), key=_worst_first)
@@ -168,7 +183,7 @@ def _row(wanted: Wanted, part: Part, allowed: bool, asked: bool) -> Row:
         pods=wanted.pods,
         workloads=wanted.workloads,
         namespaces=tuple(wanted.namespaces),
-        objects=tuple(wanted.titles),
+        objects=wanted.titles,
     )
 
 

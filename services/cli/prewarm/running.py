@@ -23,7 +23,7 @@ from services.cli.prewarm.namespaces import Namespaces, namespaces_of
 from services.cli.prewarm.progress import Shown, shown
 from services.cli.prewarm.report import Report
 from services.cli.prewarm.repository import Repository
-from services.cli.prewarm.rows import rows_of
+from services.cli.prewarm.rows import Outcome, is_allowed, rows_of
 from services.cli.prewarm.wanted import Setting, WantedImages
 from services.cli.prewarm.wiring import (
     Backend,
@@ -184,18 +184,19 @@ class _Run:
         return opened
 
     async def _gather(self, sources: Sequence[Source], wanted: WantedImages) -> None:
+        seen = 0
         for source in sources:
             async for told in source.told():
                 match told:
                     case Found():
                         wanted.add(told)
+                        seen += bool(told.title)
                     case Trouble():
                         self._troubles.append(told)
                     case PassedOver():
                         self._passed[told.what] += told.count
                 self._telling.reading(
-                    f"{number(wanted.pods)} pods, {number(wanted.workloads)} workloads, "
-                    f"{number(len(wanted))} images"
+                    f"{number(seen)} pods and workloads, {number(len(wanted))} images"
                 )
 
     async def _judge(self, wanted: WantedImages) -> Report:
@@ -217,12 +218,18 @@ class _Run:
         )
         with _stopping(stop):
             await judging.run(wanted.all, timeout=order.timeout, stop=stop)
+        refused = {
+            each
+            for each, parts in judging.parts.items()
+            if not is_allowed(parts)
+            and any(part.outcome in (Outcome.FAIL, Outcome.ERROR) for part in parts)
+        }
         return Report(
             at=self._clock.now(),
             sources=order.sources.named,
             rows=rows_of(judging.parts.items()),
-            pods=wanted.pods,
-            workloads=wanted.workloads,
+            seen=wanted.standing(),
+            refused=wanted.standing(refused),
             troubles=self._troubles,
             passed_over=self._passed,
             exempt=wanted.exempt,

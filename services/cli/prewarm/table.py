@@ -35,26 +35,21 @@ def print_report(printed: Console, report: Report, *, everything: bool) -> None:
         printed.print(plain(more))
     _print_troubles(printed, report)
     for line in _summary(report):
-        printed.print(line, soft_wrap=True)
+        # What is read by a program, or searched, is not to be broken.
+        printed.print(line, soft_wrap=not printed.is_terminal)
 
 
 def _table(rows: Iterable[Row], *, wide: bool) -> Table:
     table = Table(title="Prewarm", title_justify="left")
-    table.add_column("image", overflow="fold", ratio=5)
+    table.add_column("image", overflow="fold", ratio=4 if wide else 5)
     table.add_column("outcome")
-    table.add_column("pods", justify="right")
-    if wide:
-        table.add_column("workloads", justify="right")
-        table.add_column("where", overflow="fold", ratio=3)
-    table.add_column("why", overflow="fold", ratio=6)
+    table.add_column("stands on it", overflow="fold", ratio=4 if wide else 2)
+    table.add_column("why", overflow="fold", ratio=5)
     for row in rows:
-        stands = (plain(_where(row)),) if wide else ()
-        counts = (number(row.pods), number(row.workloads)) if wide else (number(row.pods),)
         table.add_row(
             plain(row.image, limit=200),
             plain(_word(row), style=STYLES[row.outcome]),
-            *counts,
-            *stands,
+            plain(_where(row) if wide else _counted(row.pods, row.workloads), limit=200),
             plain(_why(row), limit=400),
         )
     return table
@@ -68,11 +63,16 @@ def _word(row: Row) -> str:
 
 
 def _where(row: Row) -> str:
+    """How much, and the first of it by name: what makes pods tells more than a pod."""
     if not row.objects:
         return ", ".join(row.namespaces[:3])
-    told = row.objects[:2]
-    more = row.pods + row.workloads - len(told)
-    return ", ".join(told) + (f" and {number(more)} more" if more > 0 else "")
+    makers = [each for each in row.objects if not each.startswith("Pod ")]
+    told = (makers or row.objects)[:2]
+    names = ", ".join(told)
+    if row.pods + row.workloads == 1:
+        return names
+    more = (row.workloads if makers else row.pods) > len(told)
+    return f"{_counted(row.pods, row.workloads)}: {names}{', ...' if more else ''}"
 
 
 def _why(row: Row) -> str:
@@ -81,12 +81,8 @@ def _why(row: Row) -> str:
         f"{row.findings[0]}{f' (and {more} more)' if more else ''}" if row.findings else row.says
     )
     rule = f"rule {row.rule}: " if row.rule not in ("", "default") else ""
-    runs = f"; runs all the same (mode {row.mode})" if _is_spared(row) else ""
+    runs = f"; runs all the same (mode {row.mode})" if row.spared else ""
     return f"{rule}{first}{runs}"
-
-
-def _is_spared(row: Row) -> bool:
-    return row.allowed and row.outcome is not Outcome.PASS
 
 
 def _print_troubles(printed: Console, report: Report) -> None:
@@ -99,24 +95,27 @@ def _print_troubles(printed: Console, report: Report) -> None:
 
 
 def _summary(report: Report) -> Iterable[Text]:
-    counts = report.counts
+    counts, seen = report.counts, report.seen
     words = [
         f"{number(counts.get(outcome, 0))} {outcome}"
         for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.ERROR, Outcome.UNFINISHED)
-        if counts.get(outcome) or outcome in (Outcome.PASS, Outcome.FAIL, Outcome.ERROR)
+        if counts.get(outcome) or outcome is not Outcome.UNFINISHED
     ]
-    seen = f" of {_stands(report.pods, report.workloads)}" if report.pods + report.workloads else ""
-    yield plain(f"{_many(len(report.rows), 'image')}{seen}: {', '.join(words)}", style="bold")
-    denied = [row for row in report.rows if row.outcome is Outcome.FAIL and not row.allowed]
-    if denied:
-        on = _stands(sum(row.pods for row in denied), sum(row.workloads for row in denied))
-        yield plain(
-            f"would be refused: {_many(len(denied), 'image')}, on which {on} stand", style="red"
-        )
-    spared = sum(_is_spared(row) for row in report.rows)
+    found = _counted(seen.pods, seen.workloads, " and ")
+    of = f" of {found}" if found else ""
+    yield plain(f"{_many(len(report.rows), 'image')}{of}: {', '.join(words)}", style="bold")
+    if report.found_nothing:
+        yield plain("no image was found, so that nothing was judged", style="yellow")
+    refused = sum(row.refused for row in report.rows)
+    if refused:
+        on = report.refused
+        named = _counted(on.pods, on.workloads, " and ")
+        stands = f", named by {named}" if named else ""
+        yield plain(f"would be refused: {_many(refused, 'image')}{stands}", style="red")
+    spared = sum(row.spared for row in report.rows)
     if spared:
         yield plain(
-            f"{number(spared)} of these run all the same: their rules' mode is warn or audit"
+            f"{number(spared)} of these would run all the same: their rules' mode is warn or audit"
         )
     unasked = sum(not row.asked for row in report.rows)
     if unasked:
@@ -130,7 +129,7 @@ def _summary(report: Report) -> Iterable[Text]:
             f"({namespaces}), about which imagegate is never asked"
         )
     for what, count in report.passed_over.items():
-        yield plain(f"passed over: {number(count)} {what}")
+        yield plain(f"passed over: {what} ({number(count)})")
     for note in report.notes:
         yield plain(note, limit=600, style="yellow")
     unfinished = counts.get(Outcome.UNFINISHED)
@@ -148,10 +147,11 @@ def _summary(report: Report) -> Iterable[Text]:
         )
 
 
-def _stands(pods: int, workloads: int) -> str:
-    words = [_many(pods, "running pod")] if pods else []
+def _counted(pods: int, workloads: int, between: str = ", ") -> str:
+    """`3 pods, 1 workload`; empty for nothing."""
+    words = [_many(pods, "pod")] if pods else []
     words += [_many(workloads, "workload")] if workloads else []
-    return " and ".join(words) or "nothing"
+    return between.join(words)
 
 
 def _many(count: int, what: str) -> str:

@@ -1,7 +1,7 @@
 """Images as a cluster, a folder or a list names them, once each: and what stands on each."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -38,12 +38,35 @@ class Wanted(msgspec.Struct, eq=False):
     pods: int = 0
     workloads: int = 0
     namespaces: dict[str, None] = msgspec.field(default_factory=dict)
-    titles: dict[str, None] = msgspec.field(default_factory=dict)
+    makers: dict[str, None] = msgspec.field(default_factory=dict)
+    running: dict[str, None] = msgspec.field(default_factory=dict)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The first of what stands on it; a pod's name tells less than what made it."""
+        return (*self.makers, *self.running)[:MAX_TITLES]
+
+    def count(self, found: Found) -> None:
+        """It stands on this image."""
+        self.pods += found.runs
+        self.workloads += found.makes
+        if len(self.namespaces) < MAX_NAMESPACES:
+            self.namespaces[found.namespace] = None
+        titles = self.running if found.runs else self.makers
+        if found.title and len(titles) < MAX_TITLES:
+            titles[found.title] = None
 
     @property
     def weight(self) -> tuple[int, int]:
         """How much would be missed."""
         return self.pods, self.workloads
+
+
+class Stands(msgspec.Struct):
+    """How much stands on something."""
+
+    pods: int = 0
+    workloads: int = 0
 
 
 class WantedImages:
@@ -57,8 +80,7 @@ class WantedImages:
         self._now = now
         self._scopes: list[Scope] = []
         self._wanted: dict[tuple[str, int], Wanted] = {}
-        self.pods = 0
-        self.workloads = 0
+        self._together: dict[tuple[Wanted, ...], Stands] = {}
         self.exempt: Counter[str] = Counter()
         """Images that were passed over, by their exempt namespace."""
 
@@ -75,17 +97,26 @@ class WantedImages:
         if self._setting.is_exempt(found.namespace):
             self.exempt[found.namespace] += len(found.images)
             return
-        self.pods += found.runs
-        self.workloads += bool(found.title) and not found.runs
         scope = self._book.scope(self._occasion(found))
-        for image in _normalised(found.images, self._book.rules.placeholders, found):
-            wanted = self._wanted.get((image, id(scope))) or self._begin(image, scope)
-            wanted.pods += found.runs
-            wanted.workloads += bool(found.title) and not found.runs
-            if len(wanted.namespaces) < MAX_NAMESPACES:
-                wanted.namespaces[found.namespace] = None
-            if found.title and len(wanted.titles) < MAX_TITLES:
-                wanted.titles[found.title] = None
+        images = _normalised(found, self._book.rules.placeholders)
+        wanted = [
+            self._wanted.get((image, id(scope))) or self._begin(image, scope) for image in images
+        ]
+        for each in wanted:
+            each.count(found)
+        stands = self._together.setdefault(tuple(wanted), Stands())
+        stands.pods += found.runs
+        stands.workloads += found.makes
+
+    def standing(self, on: Container[Wanted] | None = None) -> Stands:
+        """How much stands on one of these images at least; None: all that was found. What names
+        several images counts once."""
+        stands = Stands()
+        for images, each in self._together.items():
+            if on is None or any(image in on for image in images):
+                stands.pods += each.pods
+                stands.workloads += each.workloads
+        return stands
 
     def _begin(self, image: str, scope: Scope) -> Wanted:
         # Kept, so that no other scope gets its identity.
@@ -110,9 +141,9 @@ class WantedImages:
         )
 
 
-def _normalised(images: Iterable[str], placeholders: Sequence[str], found: Found) -> Iterable[str]:
+def _normalised(found: Found, placeholders: Sequence[str]) -> Iterable[str]:
     """Each image once, however it is spelt; without what a pod mutator replaces in a template."""
-    spelt = [each for each in images if found.runs or each not in placeholders]
+    spelt = [each for each in found.images if found.runs or each not in placeholders]
     return dict.fromkeys(map(_spelling, spelt))
 
 

@@ -12,6 +12,7 @@ from services.cli.ops_client import OpsClient
 from services.cli.prewarm.judging import Asks
 from services.cli.prewarm.known import Records
 from services.cli.settings import CliSettings
+from services.cli.wiring import CONNECT
 from services.webhook.catalogue import Image, Need
 from services.webhook.requests import Asked, Requests
 from shared.adapters.kubernetes.cluster import KubernetesCluster
@@ -108,7 +109,7 @@ async def _direct(settings: CliSettings) -> AsyncIterator[Backend]:
         )
         store = RedisVerdictStore(links=links)
         await store.ping()
-        await queue.ping()
+        await queue.connected(timeout=CONNECT)
         requests = Requests(claims=RedisRequestClaims(links=links), queue=queue, clock=clock)
         exceptions = await RedisExceptionStore(links=links).all()
         yield Backend(store, Asking(requests), exceptions)

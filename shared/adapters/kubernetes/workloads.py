@@ -16,10 +16,7 @@ from shared.domain.label_selector import LabelSelector
 from shared.domain.workload import PodSpec, places_of
 from shared.ports.workloads import Template
 
-ADVICE = (
-    "whoever asks must be allowed to list it: for people the ClusterRole view is enough for "
-    "workloads, and cluster-reader rights for webhook configurations"
-)
+ADVICE = "whoever asks must be allowed to list it in the whole cluster (--context names another)"
 
 Item = TypeVar("Item", bound=msgspec.Struct)
 
