@@ -32,6 +32,8 @@ from services.webhook.uses import UseOutcome
 from services.worker.budget import Poll
 from services.worker.dispatch import StepOutcome
 from services.worker.in_use import Stand
+from services.worker.inventory import Looked, What
+from services.worker.inventory_metrics import MORE, UNKNOWN
 from services.worker.metrics import WorkerMetrics
 from services.worker.policy_watch import PolicyRead
 from services.worker.refresh import Refreshed, Waits
@@ -237,6 +239,16 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_poll_wait_seconds": {"lane": {Lane.CHECK, Lane.CHECK_PREWARM}},
     "imagegate_polls_total": {"poll": set(Poll)},
     "imagegate_images_in_use": {"stand": set(Stand)},
+    "imagegate_inventory_looks_total": {"what": set(What), "outcome": set(Looked)},
+    "imagegate_inventory_age_seconds": {"what": set(What)},
+    "imagegate_running_images": {"state": {"named", "unreadable"}},
+    # Of platforms one stands for all.
+    "imagegate_cluster_nodes": {"platform": {"linux/amd64", UNKNOWN, MORE}},
+    "imagegate_cluster_platforms": {
+        "platform": {"linux/amd64", MORE},
+        "state": {"judged", "new"},
+    },
+    "imagegate_platform_images_left": {"platform": {"linux/amd64"}},
     "imagegate_policy_round_verdicts": {"state": {"left", "kept", "turned"}},
     "imagegate_refreshes_total": {"stand": set(Stand), "outcome": set(Refreshed)},
     "imagegate_refresh_waits_total": {"reason": set(Waits)},
