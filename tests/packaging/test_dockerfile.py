@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be judged without building the image."""
+"""The Dockerfile, as far as it can be judged without building the images (test_image.py does)."""
 
 import re
 import subprocess
@@ -6,76 +6,30 @@ import sys
 import zipfile
 from pathlib import Path
 
-import msgspec
 import pytest
+import yaml
 
+from tests.packaging.dockerfile import DOCKERFILE, copy_context, let_in, read_stages
 from tests.packaging.installation import ROOT
 
-DOCKERFILE = ROOT / "compose" / "Dockerfile"
+LATE = re.compile(r"\b(apt-get|hatchling|gcc|curl|wget|git)\b|\bpip install\b")
 
-LATE = re.compile(r"\b(apt-get|pip|hatchling|gcc|curl|wget|git)\b")
-
-
-class Stage(msgspec.Struct):
-    """FROM, and what follows it: (instruction, its text)."""
-
-    base: str
-    steps: list[tuple[str, str]]
-
-    def all(self, instruction: str) -> list[str]:
-        return [text for name, text in self.steps if name == instruction]
-
-
-def stages() -> list[Stage]:
-    text = DOCKERFILE.read_text()
-    joined = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
-    found: list[Stage] = []
-    for line in filter(None, map(str.strip, joined.splitlines())):
-        instruction, _, rest = line.partition(" ")
-        if instruction == "FROM":
-            found.append(Stage(rest, []))
-        elif found:
-            found[-1].steps.append((instruction, " ".join(rest.split())))
-    return found
-
-
-BUILD, FINAL = stages()
+STAGES = read_stages()
+BUILD, SCANNER, IMAGEGATE = STAGES["build"], STAGES["scanner"], STAGES["imagegate"]
+RUN = {"scanner": SCANNER, "imagegate": IMAGEGATE}
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the build stage copies out of what .dockerignore lets in."""
     folder = tmp_path_factory.mktemp("context")
-    for copied in BUILD.all("COPY"):
-        *sources, target = copied.split()
-        for source in sources:
-            for path in sorted(_let_in(ROOT / source)):
-                where = path.relative_to(ROOT) if (ROOT / source).is_dir() else Path(path.name)
-                place = folder / ("" if (ROOT / source).is_dir() else target) / where
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(path.read_bytes())
+    copy_context(folder, BUILD)
     return folder
 
 
-def _let_in(path: Path) -> list[Path]:
-    """The files of a path of the repository that a build may see: named after `!`, and no cache."""
-    lines = (ROOT / ".dockerignore").read_text().splitlines()
-    rules = [line for line in lines if line and not line.startswith("#")]
-    assert (rules[0], rules[-1]) == ("*", "**/__pycache__")
-    wanted = [found for rule in rules[1:-1] for found in ROOT.glob(rule.removeprefix("!"))]
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return [
-        file
-        for file in files
-        if "__pycache__" not in file.parts
-        and any(file == allowed or allowed in file.parents for allowed in wanted)
-    ]
-
-
-def test_all_that_is_copied_is_there_and_let_in(context: Path) -> None:
+def test_all_that_is_copied_is_there_and_let_in() -> None:
     for copied in BUILD.all("COPY"):
         for source in copied.split()[:-1]:
-            assert _let_in(ROOT / source), source
+            assert let_in(ROOT / source), source
 
 
 def test_the_wheel_is_built_from_what_is_copied_and_is_whole(context: Path, wheel: Path) -> None:
@@ -105,29 +59,55 @@ def test_pip_installs_nothing_that_is_not_locked() -> None:
         assert not locked or (ROOT / locked[1]).is_file()
 
 
-def test_the_image_that_runs_has_no_tools_to_build_with() -> None:
-    assert [step for step in FINAL.all("RUN") if LATE.search(step)] == []
-    assert FINAL.all("COPY") == ["--from=build /opt/imagegate /opt/imagegate"]
+@pytest.mark.parametrize("name", RUN)
+def test_an_image_that_runs_has_no_tools_to_build_with(name: str) -> None:
+    assert [step for step in RUN[name].all("RUN") if LATE.search(step)] == []
+    assert "--from=build /opt/imagegate /opt/imagegate" in RUN[name].all("COPY")
     assert "--without-pip /opt/imagegate" in BUILD.all("RUN")[0]
 
 
-def test_it_runs_as_a_number_that_is_not_root_and_takes_a_command_of_ours() -> None:
-    (user,) = FINAL.all("USER")
+def test_the_two_images_differ_in_syft_and_in_what_they_are_called() -> None:
+    syft = ("COPY", "--from=build /opt/syft /usr/local/bin/syft")
+    assert SCANNER.steps.count(syft) == 1
+    rest = [step for step in SCANNER.steps if step != syft]
+    assert _unlabelled(rest) == _unlabelled(IMAGEGATE.steps)
+
+
+def _unlabelled(steps: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    named = re.compile(r'image\.(title|description)="[^"]*"')
+    return [(name, named.sub("", text) if name == "LABEL" else text) for name, text in steps]
+
+
+def test_who_names_no_target_gets_the_image_of_all_services() -> None:
+    assert list(STAGES)[-1] == "imagegate"
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_it_runs_as_a_number_that_is_not_root_and_takes_a_command_of_ours(name: str) -> None:
+    (user,) = RUN[name].all("USER")
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
-    assert FINAL.all("ENTRYPOINT") == ['["imagegate"]']
-    assert {f"runAsUser: {user.partition(':')[0]}"} == {
-        line.strip()
-        for path in (ROOT / "k8s" / "base").glob("*.yaml")
-        for line in path.read_text().splitlines()
-        if "runAsUser" in line
-    }
-    (told,) = FINAL.all("ENV")
-    assert "PYTHONSAFEPATH=1" in told.split()
-    assert told.startswith("PATH=/opt/imagegate/bin:")
+    assert RUN[name].all("ENTRYPOINT") == ['["imagegate"]']
+    manifests = [path for path in (ROOT / "k8s").rglob("*") if path.suffix in {".yaml", ".tpl"}]
+    assert any(f"runAsUser: {user.partition(':')[0]}" in path.read_text() for path in manifests)
+    told = RUN[name].environ()
+    assert told["PYTHONSAFEPATH"] == "1"
+    assert told["PATH"].startswith("/opt/imagegate/bin:")
 
 
-def test_its_base_has_a_tag_and_can_be_another() -> None:
+def test_each_of_its_bases_has_a_tag_and_can_come_from_elsewhere() -> None:
     text = DOCKERFILE.read_text()
     (base,) = re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE)
-    assert re.fullmatch(r"[a-z.]+/[a-z/]+:[\w.-]+", base)
-    assert [stage.base for stage in (BUILD, FINAL)] == ["${BASE} AS build", "${BASE}"]
+    assert re.fullmatch(r"[a-z.]+/[a-z/]+", base)
+    (tagged,) = {stage.base for stage in STAGES.values()}
+    assert re.fullmatch(r"\$\{BASE\}:[\w.-]+", tagged)
+
+
+def test_compose_builds_each_target_of_it_and_nothing_else() -> None:
+    compose = yaml.safe_load((DOCKERFILE.parent / "compose.yaml").read_text())
+    built = {
+        (service["build"]["target"], name)
+        for name, service in compose["services"].items()
+        if "build" in service
+    }
+    assert {target for target, _ in built} == set(RUN)
+    assert [name for target, name in built if target == "scanner"] == ["scanner"]

