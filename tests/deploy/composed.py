@@ -32,12 +32,23 @@ def read_compose(
 
 
 def _over(below: Any, above: Any) -> Any:
-    """As Compose merges files: mappings key by key; lists are not merged by what we have."""
+    """As Compose merges files: mappings key by key, volumes by where they are mounted; other lists
+    are not merged by what we have."""
     if isinstance(below, dict) and isinstance(above, dict):
-        shared = {key: _over(below[key], above[key]) for key in below.keys() & above.keys()}
+        shared = {
+            key: _volumes(below[key], above[key])
+            if key == "volumes" and isinstance(below[key], list)
+            else _over(below[key], above[key])
+            for key in below.keys() & above.keys()
+        }
         return {**below, **above, **shared}
     assert not isinstance(below, list), "lists of two files are not understood here"
     return above
+
+
+def _volumes(below: list[str], above: list[str]) -> list[str]:
+    mounted = {volume.split(":")[1]: volume for volume in [*below, *above]}
+    return list(mounted.values())
 
 
 def told_by(compose: Compose, name: str, *, folder: Path, root: Path) -> Told:

@@ -199,8 +199,9 @@ class ComposedSite:
 
     def _rewrite_files(self) -> None:
         """The secrets and rules that name hosts."""
-        rules = self.folder / self.compose["configs"]["rules.yaml"]["file"]
-        for path in (rules, *(self.folder / "secrets").glob("*_url*")):
+        files, _ = mounts(self.compose, "webhook", folder=self.folder)
+        rules = files["/etc/imagegate/rules"].glob("*.yaml")
+        for path in (*rules, *(self.folder / "secrets").glob("*_url*")):
             path.write_text(self._here(path.read_text()))
 
     def _told(self, name: str, own: str) -> Told:

@@ -1,5 +1,6 @@
 """What compose.yaml says, run: its commands, its configuration files, its health checks."""
 
+import base64
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -204,6 +206,15 @@ def test_the_broker_tells_prometheus_and_its_page_wants_a_login(site: ComposedSi
     page = f"http://127.0.0.1:{site.ports['rabbitmq', 15672]}/api/overview"
     assert status_of(urllib.request.Request(metrics)) == 200
     assert status_of(urllib.request.Request(page)) == 401
+
+
+def test_only_the_operator_may_look_at_the_brokers_page(site: ComposedSite) -> None:
+    page = f"http://127.0.0.1:{site.ports['rabbitmq', 15672]}/api/overview"
+    for name, code in (("operator", 200), ("worker", 401)):
+        url = urlsplit((site.folder / "secrets" / f"amqp_url_{name}").read_text().strip())
+        login = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
+        call = urllib.request.Request(page, headers={"Authorization": f"Basic {login}"})
+        assert status_of(call) == code, name
 
 
 def test_nobody_gets_into_redis_without_a_password(site: ComposedSite) -> None:

@@ -25,6 +25,8 @@ from tests.deploy.told import SETTINGS, mistakes
 
 COMPOSE = read_compose()
 PUBLISHED = {"webhook", "intake", "console"}
+PAGES = {"127.0.0.1:15672:15672", "127.0.0.1:15692:15692"}
+"""The broker's: its own page, and its metrics."""
 
 
 def broken(change: Any) -> Compose:
@@ -49,8 +51,31 @@ def test_so_is_the_demonstration_over_it() -> None:
     assert set(demo["services"]) - set(COMPOSE["services"]) == {"registry"}
     registry = demo["services"]["registry"]
     assert registry["ports"] == ["127.0.0.1:5000:5000"]
+    assert registry["healthcheck"]["test"][-1] == "http://127.0.0.1:5000/v2/"
+    for name in ("webhook", "worker", "intake", "scanner"):
+        own, _ = mounts(demo, name)
+        assert own["/etc/imagegate/rules"] == FOLDER / "demo" / "rules"
+        assert set(own) == set(_files(name)), "it takes nothing away"
     assert "stores" not in registry["networks"]
     hardened(registry)
+
+
+def test_whatever_stays_up_is_asked_whether_it_is_well() -> None:
+    demo = read_compose("demo/compose.yaml")["services"]
+    assert {name for name, service in demo.items() if "healthcheck" not in service} == {"operator"}
+
+
+def test_images_of_others_have_a_tag_and_can_be_a_mirrors() -> None:
+    for name, service in read_compose("demo/compose.yaml")["services"].items():
+        assert re.fullmatch(r"\S+:\d[\w.-]+", service["image"]), name
+    told = read_compose(variables={"RABBITMQ_IMAGE": "registry.corp/rabbitmq:4.2"})
+    assert told["services"]["rabbitmq"]["image"] == "registry.corp/rabbitmq:4.2"
+
+
+def test_rules_are_mounted_as_a_folder_so_that_a_file_put_in_their_place_is_seen() -> None:
+    for name in ("webhook", "worker", "intake", "scanner"):
+        assert _files(name)["/etc/imagegate/rules"] == FOLDER / "rules"
+    assert (FOLDER / "rules" / "rules.yaml").is_file()
 
 
 def test_every_service_of_imagegate_is_in_it() -> None:
@@ -100,14 +125,14 @@ def test_what_is_defined_and_not_used_is_noticed() -> None:
             "AMQP_URL_FILE is /run/secrets/amqp_url_webhook, which is not mounted",
         ),
         (
-            lambda of: of["webhook"].update(configs=[]),
-            "IMAGEGATE_RULES is /etc/imagegate/rules.yaml, which is not mounted",
+            lambda of: of["webhook"]["volumes"].pop(0),
+            "IMAGEGATE_RULES is /etc/imagegate/rules/rules.yaml, which is not mounted",
         ),
         (
-            lambda of: of["scanner"].update(volumes=[]),
+            lambda of: of["scanner"]["volumes"].pop(),
             "IMAGEGATE_STATE is /var/lib/imagegate, which it may not write",
         ),
-        (lambda of: of["webhook"].update(command=["webhooks"]), "imagegate webhooks is no command"),
+        (lambda of: of["webhook"].update(command=["webhok"]), "imagegate webhok is no command"),
         (
             lambda of: of["webhook"]["healthcheck"].update(test=["http://127.0.0.1:8082/readyz"]),
             "a probe asks port 8082, and it is well on 8081",
@@ -183,16 +208,19 @@ def hardened(service: dict[str, Any], *, restart: str = "unless-stopped") -> Non
 
 def test_only_what_is_called_from_outside_is_published_and_on_loopback_unless_told() -> None:
     ports = {name: of["ports"] for name, of in COMPOSE["services"].items() if "ports" in of}
-    assert set(ports) == PUBLISHED
+    assert set(ports) == PUBLISHED | {"rabbitmq"}
     assert all(port.startswith("127.0.0.1:") for of in ports.values() for port in of)
     told = read_compose(variables={"IMAGEGATE_BIND": "192.0.2.1"})
     assert told["services"]["webhook"]["ports"] == ["192.0.2.1:8443:8443"]
+    assert set(told["services"]["rabbitmq"]["ports"]) == PAGES
 
 
 def test_the_stores_have_no_way_out_and_the_scanner_no_way_to_them() -> None:
     assert COMPOSE["networks"]["stores"] == {"internal": True}
-    for name in ("redis", "rabbitmq"):
-        assert COMPOSE["services"][name]["networks"] == ["stores"]
+    assert COMPOSE["services"]["redis"]["networks"] == ["stores"]
+    assert COMPOSE["services"]["rabbitmq"]["networks"] == ["stores", "pages"]
+    no_way_out = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    assert COMPOSE["networks"]["pages"] == {"driver_opts": no_way_out}
     assert "stores" not in COMPOSE["services"]["scanner"]["networks"]
 
 
@@ -237,7 +265,9 @@ def test_the_rights_on_the_broker_are_those_that_were_tried(compose_folder: Path
         (one["user"], one["configure"], one["write"], one["read"]) for one in made["permissions"]
     ]
     assert given == lines
-    assert [user["tags"] for user in made["users"]] == [[]] * len(lines)
+    assert {user["name"]: user["tags"] for user in made["users"] if user["tags"]} == {
+        "operator": ["monitoring"]
+    }
 
 
 def _files(name: str) -> dict[str, Path]:
