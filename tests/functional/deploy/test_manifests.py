@@ -403,10 +403,16 @@ def test_only_exceptions_are_made_when_they_are_needed(everything: Manifests) ->
     assert ("ConfigMap", "imagegate-exceptions") not in everything.files
 
 
-def test_the_image_is_named_in_one_place_for_all(everything: Manifests, audit: Manifests) -> None:
-    for manifests in (everything, audit):
+def test_the_images_are_named_in_one_place_for_all(everything: Manifests, audit: Manifests) -> None:
+    ours = {"registry.example.com/imagegate:0.1.0"}
+    with_syft = {"registry.example.com/imagegate-scanner:0.1.0"}
+    for manifests, expected in ((everything, ours | with_syft), (audit, ours)):
         images = {pod["spec"]["containers"][0]["image"] for pod in pods(manifests)}
-        assert images == {"registry.example.com/imagegate:0.1.0"}
+        assert images == expected
+    (scanner,) = (
+        pod for pod in pods(everything) if pod["spec"]["containers"][0]["name"] == "scanner"
+    )
+    assert {scanner["spec"]["containers"][0]["image"]} == with_syft
 
 
 def test_the_audit_variant_differs_in_what_it_refuses_and_in_nothing_else(
