@@ -20,6 +20,9 @@ PARTS = {
     "scanner": "look at Anchore, and at ANCHORE_URL with its login",
     "workers": "start workers, or look at their log and /readyz",
 }
+EMERGENCY = "emergency"
+"""The fact that nothing is refused, or that somebody says so (`services.console`)."""
+
 NEEDED = ("webhook", "worker")
 
 AGAIN = 5
@@ -36,7 +39,10 @@ def status_remarks(report: StatusReport) -> Iterator[Remark]:
         else:
             yield bad(part.name, part.detail, PARTS.get(part.name, "look at its log"))
     for name, fact in report.facts.items():
-        yield note(name, fact)
+        if name == EMERGENCY:
+            yield warn(name, fact, "end it when it is over: `imagegate emergency end`")
+        else:
+            yield note(name, fact)
 
 
 def process_remarks(alive: Sequence[Alive]) -> Iterator[Remark]:
