@@ -1,6 +1,7 @@
 """`imagegate queue`, `imagegate verdicts`, `imagegate decisions`, `imagegate status`."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -10,11 +11,17 @@ import typer
 from rich.console import Console
 
 from services.cli.backend import open_ops
-from services.cli.command import Exit, OutputOption, console, run, settings
+from services.cli.beside.comparing import asked_once, compare_records
+from services.cli.beside.options import DiffCaOption, DiffOption, DiffTokenOption
+from services.cli.beside.second import second_webhook
+from services.cli.beside.table import print_compared
+from services.cli.break_glass.durations import lifetime
+from services.cli.command import Exit, OutputOption, console, fail, run, settings
 from services.cli.decision_table import print_decisions
 from services.cli.tables import Output, print_json, print_queue, print_status, print_verdicts
 from services.cli.watch import Watch
 from services.console.view import OpsView
+from shared.domain.errors import InvalidException
 from shared.ports.decisions import MAX_DECISIONS
 
 Report = TypeVar("Report")
@@ -55,10 +62,48 @@ def verdicts(
 def decisions(
     *,
     output: OutputOption = Output.TABLE,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_DECISIONS, help="How many.")] = 25,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=MAX_DECISIONS, help="How many (default: 25; with --diff all that there are)."
+        ),
+    ] = None,
+    since: Annotated[
+        str, typer.Option(help="With --diff: only those of so long, such as 2h or 1d.")
+    ] = "",
+    diff: DiffOption = None,
+    diff_ca: DiffCaOption = None,
+    diff_token_file: DiffTokenOption = None,
 ) -> None:
-    """The last answers of all webhooks, the newest first: who asked for what, and why."""
-    run(_look(output, lambda ops: ops.decisions(limit=limit), print_decisions))
+    """The last answers of all webhooks, the newest first: who asked for what, and why.
+
+    With --diff what a second webhook says of the same, as dry runs; modes do not count: an image
+    that mode audit let in though it failed is one that we refuse. Exit code 0 nothing differs, 1
+    something does, 2 error."""
+    if diff is None:
+        run(_look(output, lambda ops: ops.decisions(limit=limit or 25), print_decisions))
+        return
+
+    async def compared() -> Exit:
+        from_when = _moments_ago(since)
+        async with second_webhook(diff, ca=diff_ca, token=diff_token_file) as second:
+            async with open_ops(settings()) as ops:
+                stored = await ops.decisions(limit=limit or MAX_DECISIONS)
+            asked = asked_once([one.decision for one in stored], since=from_when)
+            found = await compare_records(asked, second)
+        return print_compared(console(), found, output=output, made_up=True)
+
+    run(compared())
+
+
+def _moments_ago(since: str) -> int:
+    """In milliseconds; 0 for ever."""
+    if not since:
+        return 0
+    try:
+        return int(time.time() * 1000) - lifetime(since)
+    except InvalidException as error:
+        fail(f"--since: {error.what}")
 
 
 def status(output: OutputOption = Output.TABLE) -> None:

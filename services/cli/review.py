@@ -1,5 +1,7 @@
 """`imagegate review`: what a running webhook makes of objects, asked as an API server asks."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from services.cli.beside.comparing import Compared, Ours, compare
+from services.cli.beside.options import DiffCaOption, DiffOption, DiffTokenOption
+from services.cli.beside.second import SecondWebhook, second_webhook
+from services.cli.beside.table import print_compared
 from services.cli.command import Exit, OutputOption, console, fail, run, settings
 from services.cli.defaults import with_defaults
 from services.cli.objects import Manifest, read_objects
@@ -61,10 +67,16 @@ def review(
         str, typer.Option("--namespace", "-n", help="Of objects that name none.")
     ] = "default",
     user: Annotated[str, typer.Option(help="Who creates the object.")] = USER,
+    diff: DiffOption = None,
+    diff_ca: DiffCaOption = None,
+    diff_token_file: DiffTokenOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Ask a running webhook about new pods and workloads, as an API server does: first what it
-    pins, then whether that may run. Exit code 0 all allowed, 1 one denied, 2 error."""
+    pins, then whether that may run. Exit code 0 all allowed, 1 one denied, 2 error.
+
+    With --diff what a second webhook says of the same objects, as they are written; exit code 0
+    nothing differs, 1 something does, 2 error."""
 
     async def ask() -> Exit:
         objects = _objects(file, image, namespace)
@@ -74,6 +86,10 @@ def review(
         asker = Asker(user)
         async with webhook_client(webhook, tls=trusted) as client:
             judged = [await _judge(client, one, asker, namespace) for one in objects]
+        if diff is not None:
+            async with second_webhook(diff, ca=diff_ca, token=diff_token_file) as second:
+                compared = await _compared(objects, judged, asker, namespace, second)
+            return print_compared(console(), compared, output=output, made_up=False)
         if output is Output.JSON:
             print_json(console(), judged)
         else:
@@ -117,6 +133,45 @@ async def _judge(client: WebhookClient, one: Manifest, asker: Asker, namespace: 
         reviewed.pins,
         reviewed.warnings,
         reviewed.not_mutated,
+    )
+
+
+async def _compared(
+    objects: Sequence[Manifest],
+    judged: Sequence[Judged],
+    asker: Asker,
+    namespace: str,
+    second: SecondWebhook,
+) -> list[Compared]:
+    """What `second` says of each object that is judged, beside our answer."""
+    pairs = [
+        (one, known.answer)
+        for one, known in zip(objects, judged, strict=True)
+        if known.answer is not None
+    ]
+    return list(
+        await asyncio.gather(
+            *(
+                compare(
+                    _ours(one, answer),
+                    review_of(with_defaults(one.content, namespace=namespace), asker=asker),
+                    second,
+                )
+                for one, answer in pairs
+            )
+        )
+    )
+
+
+def _ours(one: Manifest, answer: Answer) -> Ours:
+    """By what is said for the audit log: a mode that lets pass has judged all the same."""
+    said = answer.audit_annotations
+    told = answer.message or said.get("message", "")
+    return Ours(
+        object=one.title,
+        images=(),
+        state=said.get("decision", "pass" if answer.allowed else "fail"),
+        reason=told.partition("\n")[0],
     )
 
 

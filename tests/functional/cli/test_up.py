@@ -142,6 +142,22 @@ async def test_its_console_opens_with_the_token_in_the_state_folder(serving: Ser
     assert lanes["check"]["delivered"] > 0
 
 
+async def test_a_second_webhook_is_compared_with_what_the_real_one_answered(
+    serving: Serving,
+) -> None:
+    # The real one is the second as well: asked again, it says of each image what it said.
+    url = f"{serving.url}/validate"
+    arguments = ("--diff", url, "--diff-ca", str(serving.state / "webhook.crt"), "-o", "json")
+    ran = await imagegate("decisions", *arguments, state=serving.state)
+    assert ran.err == ""
+    compared = {one["ours"]["images"][0]: one for one in json.loads(ran.out)["compared"]}
+    bad = next(one for image, one in compared.items() if "team/ssh" in image)
+    assert (bad["stand"], bad["theirs"]["allowed"]) == ("same", False)
+    # What could not be judged a dry run lets pass: nothing runs.
+    differ = [one["ours"] for one in compared.values() if one["stand"] in ("laxer", "stricter")]
+    assert {ours["state"] for ours in differ} == {"error"}
+
+
 async def test_there_are_no_dead_letters(serving: Serving) -> None:
     ran = await imagegate("dead", "list", state=serving.state)
     assert (ran.code, ran.out) == (0, "no dead letters\n")
