@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
@@ -19,10 +18,9 @@ import pytest
 from tests.packaging.buildah import Built, built, why_not
 from tests.packaging.dockerfile import DOCKERFILE
 from tests.packaging.images import Container, Image, Images
+from tests.packaging.inside import IMPORT_ALL, WHO, ScannerContainer
 from tests.packaging.installation import ROOT
 from tests.packaging.steps import take_steps
-from tests.servers.process import ServerProcess
-from tests.servers.rabbitmq import free_ports
 from tests.servers.registry import RegistryServer
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
@@ -32,27 +30,6 @@ BUILDERS = ("pip", "pip3", "gcc", "cc", "make", "git", "curl", "wget", "uv", "ha
 A_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
 UNCHECKED = 1
 """The flags of a compiled module that is never compared with its source (PEP 552)."""
-
-IMPORT_ALL = """
-import importlib, pkgutil, services, shared
-for package in (services, shared):
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not module.name.endswith(".__main__"):
-            importlib.import_module(module.name)
-            print(module.name)
-"""
-WHO = """
-import json, os
-ids = {"user": os.getuid(), "group": os.getgid(), "groups": os.getgroups(), "process": os.getpid()}
-def tried(path):
-    try:
-        with open(path, "w"):
-            return ""
-    except OSError as error:
-        return error.strerror
-paths = ("/opt/imagegate/new", "/var/lib/imagegate/new", "/etc/new", "/new", "/tmp/new")
-print(json.dumps(ids | {"tried": {path: tried(path) for path in paths}}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -241,37 +218,6 @@ def volume(tmp_path: Path) -> Path:
     os.chown(folder, 65532, 65532)
     # Of tmp_path's parents only root may see anything; a bind mount needs no way to it.
     return folder
-
-
-class ScannerContainer(ServerProcess):
-    """`imagegate scanner` as the first process of its container."""
-
-    name = "scanner"
-    start_within = 60.0
-
-    def __init__(self, folder: Path, container: Container, *, state: Path) -> None:
-        super().__init__(folder)
-        self._container = container
-        self._state = state
-
-    def command_line(self) -> list[str]:
-        health = free_ports("health")["health"]
-        self.probe = ["python", "-m", "shared.runtime.probe", f"http://127.0.0.1:{health}/readyz"]
-        told = {"IMAGEGATE_SCANNER_PORT": str(self.port), "IMAGEGATE_HEALTH_PORT": str(health)}
-        command = ["imagegate", "scanner"]
-        return self._container.command_line(command, environ=told, state=self._state)
-
-    def answers(self) -> bool:
-        """By the health check of compose."""
-        return self._container.execute(self.probe).returncode == 0
-
-    def terminate(self) -> int:
-        """As a runtime does; its exit code."""
-        assert self.process is not None
-        unshare = self.process.pid
-        (first,) = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()
-        os.kill(int(first), signal.SIGTERM)
-        return self.process.wait(timeout=60)
 
 
 def test_its_scanner_serves_on_a_read_only_root_and_ends_when_it_is_told(
