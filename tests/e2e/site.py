@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,7 @@ from tests.fakes.certificates import server_certificate
 from tests.fakes.images import Content
 from tests.functional.scanner.images import BASE_FILES, NETBASE, NONROOT, OPENSSH, debian_image
 from tests.servers.kubernetes import KubernetesServer, Ran
-from tests.servers.kubernetes_processes import PERSON
+from tests.servers.kubernetes_processes import PERSON, PIPELINE
 from tests.servers.process import ServerProcess
 from tests.servers.rabbitmq import RabbitServer, free_ports
 from tests.servers.redis import RedisServer
@@ -122,6 +123,7 @@ class Site:
             self.worker = stack.enter_context(self._service("worker"))
             self.webhook = stack.enter_context(self._webhook())
             self.ask_webhook(self.ca_file)
+            self._ask_for_slow()
             yield self
 
     @property
@@ -134,6 +136,11 @@ class Site:
         made = self.cluster.kubectl("create", "namespace", name)
         assert made.code == 0, made
         return name
+
+    def images_of(self, namespace: str, pod: str = "p") -> list[str]:
+        """Of the containers of a pod, as they are stored."""
+        spec = self.cluster.get("pod", pod, namespace=namespace)["spec"]
+        return [container["image"] for container in spec["containers"]]
 
     def run(self, image: str, namespace: str, *options: str, name: str = "p") -> Ran:
         """`kubectl run` as a person does it."""
@@ -181,13 +188,16 @@ class Site:
         return self.judged(self.bad_image("team/known-bad:1"))
 
     def denied(self, image: str) -> bool:
-        """Whether a webhook has refused a pod with it, by the log of its decisions."""
-        ran = self.imagegate("decisions", "--limit=200", "--output=json")
-        decisions = (each["decision"] for each in ran.json)
+        """Whether a webhook has refused a pod with it."""
         return any(
             not each["allowed"] and any(seen.startswith(image) for seen in each["images"])
-            for each in decisions
+            for each in self.decisions()
         )
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """The last ones, as `imagegate decisions` shows them."""
+        ran = self.imagegate("decisions", "--limit=500", "--output=json")
+        return [each["decision"] for each in ran.json]
 
     def judged(self, image: str) -> str:
         """The image, once a worker has judged it by every policy that a rule may ask."""
@@ -255,6 +265,13 @@ class Site:
         own_port, probe = "IMAGEGATE_HEALTH_PORT", "/readyz"
         folder = self.folder / name
         return Service(folder, name, own_port=own_port, probe=probe, **self.told, **told)
+
+    def _ask_for_slow(self) -> None:
+        """Its scan is under way from now on, and never ends."""
+        self.slow = self.held_image("team/slow:1")
+        asked = self.cluster.kubectl("run", "slow", f"--image={self.slow}", f"--as={PIPELINE}")
+        assert asked.code == 1, asked
+        self.slow_since = time.monotonic()
 
     def _put_policy(self) -> None:
         """The one of the rule for shells: the four rules without the one about openssh-server."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.site import Site, in_background, persist, until
+from tests.e2e.site import Site, persist, until
 from tests.functional.scanner.images import OPENSSH
 from tests.servers.kubernetes import Ran
 from tests.servers.kubernetes_processes import PERSON, PIPELINE
@@ -11,19 +11,13 @@ CI = f"--as={PIPELINE}"
 """As an account that is told at once, where a person's kubectl is told to try again."""
 
 
-def images_of(site: Site, namespace: str, pod: str = "p") -> list[str]:
-    """As they are stored."""
-    spec = site.cluster.get("pod", pod, namespace=namespace)["spec"]
-    return [container["image"] for container in spec["containers"]]
-
-
 def test_a_good_pod_passes_and_its_stored_spec_is_pinned(site: Site, team: str) -> None:
     image = site.judged(site.image("team/good:1"))
 
     ran = site.run(image, team)
 
     assert ran.code == 0, ran
-    assert images_of(site, team) == [site.pinned(image)]
+    assert site.images_of(team) == [site.pinned(image)]
 
 
 def test_a_bad_pod_is_refused_and_the_person_reads_why(site: Site, team: str) -> None:
@@ -51,35 +45,6 @@ def test_an_unknown_image_is_refused_and_passes_moments_later(site: Site, team: 
     assert f"image {site.pinned(image)}: not judged yet, its scan is" in refused.err
     passed = persist(lambda: site.cluster.kubectl(*create))
     assert passed.code == 0, passed
-
-
-def test_kubectl_waits_silently_until_the_scan_has_passed(site: Site, team: str) -> None:
-    image = site.held_image("team/waiting:1")
-
-    with in_background(lambda: site.run(image, team)) as running:
-        assert until(lambda: site.denied(image)), site.webhook.said()
-        assert not running.done()
-        site.late.release(image)
-        ran = running.result(timeout=100)
-
-    assert ran.code == 0, ran
-    assert "denied" not in ran.err, ran
-    assert images_of(site, team) == [site.pinned(image)]
-
-
-def test_helm_install_waits_silently_until_the_scan_has_passed(site: Site, team: str) -> None:
-    image = site.held_image("team/charted:1")
-    chart = site.chart("tiny", image)
-    install = ("install", "tiny", chart, f"--namespace={team}")
-
-    with in_background(lambda: site.cluster.helm(*install, user=PERSON)) as running:
-        assert until(lambda: site.denied(image)), site.webhook.said()
-        site.late.release(image)
-        ran = running.result(timeout=100)
-
-    assert ran.code == 0, ran
-    assert "STATUS: deployed" in ran.out, ran
-    assert images_of(site, team, "tiny") == [site.pinned(image)]
 
 
 def test_a_server_side_dry_run_passes_with_a_warning_and_leaves_no_trace(

@@ -199,6 +199,9 @@ class KubernetesServer:
         assert made.code == 0, made
         told = self.kubectl("patch", "node", NODE, "--subresource=status", f"--patch={patch}")
         assert told.code == 0, told
+        # A new node is tainted until a controller finds it ready, one that we have not.
+        ready = self.kubectl("taint", "node", NODE, "node.kubernetes.io/not-ready:NoSchedule-")
+        assert ready.code == 0, ready
         self._until_people_have_rights()
 
     def _until_people_have_rights(self) -> None:
