@@ -45,8 +45,8 @@ test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contr
 
 e2e: $(DEV_READY) servers ## the proof on a real API server, which the first run builds (Go 1.26, five minutes)
 	@$(BIN)/python -m tests.servers.kubernetes_parts
-	@echo "e2e: pytest tests/e2e $(ARGS)"
-	@$(BIN)/pytest -q tests/e2e $(ARGS)
+	@echo "e2e: pytest tests/e2e $(AT_ONCE) $(ARGS)"
+	@$(BIN)/pytest -q tests/e2e $(AT_ONCE) --timeout 300 $(ARGS)
 
 lint: $(DEV_READY) ## formatting and lint, changing nothing
 	@$(BIN)/ruff format --check .

@@ -1,22 +1,21 @@
-"""What the API server is told to ask: the configurations of k8s/base, for a webhook at a URL."""
+"""What the API server is told to ask: the chart's configurations, for a webhook at a URL."""
 
-import base64
 from pathlib import Path
-from typing import Any
 
-import yaml
+from tests.deploy.chart import SCANNER, Object, rendered
 
-BASE = Path(__file__).parents[2] / "k8s" / "base" / "admission.yaml"
+KINDS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 
 
-def configurations(url: str, *ca_files: Path) -> list[Any]:
-    """Both, naming `url` (`https://HOST:PORT`) where those of a cluster name a Service.
+def configurations(url: str, *ca_files: Path) -> list[Object]:
+    """Both, as they are without a Job that applies them, naming `url` (`https://HOST:PORT`).
 
     The webhook's certificate must be by one of `ca_files`.
     """
-    bundle = base64.b64encode(b"".join(path.read_bytes() for path in ca_files)).decode()
-    found = [one for one in yaml.safe_load_all(BASE.read_text()) if one]
-    for webhook in (each for one in found for each in one["webhooks"]):
-        path = webhook["clientConfig"]["service"]["path"]
-        webhook["clientConfig"] = {"url": f"{url}{path}", "caBundle": bundle}
-    return found
+    bundle = "".join(path.read_text() for path in ca_files)
+    values = SCANNER | {
+        "enforcement": "enforce",
+        "webhooks": {"apply": "direct", "url": url},
+        "certificates": {"caBundle": bundle},
+    }
+    return [one for one in rendered(values) if one["kind"] in KINDS]

