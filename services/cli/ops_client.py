@@ -21,6 +21,7 @@ from services.webhook.requests import Asked
 from shared.domain.errors import ImagegateError, InvalidSettings
 from shared.domain.rules import PolicyChoice
 from shared.domain.verdict import Question
+from shared.domain.why import Why
 from shared.ports.decisions import StoredDecision
 from shared.ports.exceptions import MAX_ID
 from shared.ports.presence import Alive
@@ -66,6 +67,7 @@ class PrewarmWanted(msgspec.Struct, frozen=True):
 
     image: str
     question: Question
+    why: Why
 
 
 class PrewarmAsked(msgspec.Struct, frozen=True):
@@ -180,9 +182,9 @@ class OpsClient:
         body = msgspec.json.encode(ScanWanted(image, dockerfile, policy, force))
         return await self.ask("POST", "/api/scans", ScanStarted, body=body)
 
-    async def prewarm(self, image: str, question: Question) -> Asked:
+    async def prewarm(self, image: str, question: Question, *, why: Why) -> Asked:
         """See `ScansView`."""
-        body = msgspec.json.encode(PrewarmWanted(image, question))
+        body = msgspec.json.encode(PrewarmWanted(image, question, why))
         return (await self.ask("POST", "/api/prewarm", PrewarmAsked, body=body)).asked
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:

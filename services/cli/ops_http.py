@@ -50,7 +50,8 @@ def ops_app(
 
     async def prewarm(request: web.Request) -> object:
         wanted = msgspec.json.decode(await request.read(), type=PrewarmWanted)
-        return PrewarmAsked(await scans.prewarm(wanted.image, wanted.question))
+        asked = await scans.prewarm(wanted.image, wanted.question, why=wanted.why)
+        return PrewarmAsked(asked)
 
     async def state(request: web.Request) -> object:
         image, account, policy = (

@@ -80,7 +80,7 @@ class ScansView(Protocol):
         """Have `image` judged, by `policy` alone if there is one, else by all that the rules may
         ask; with `force` it is analysed anew before, whatever the scanner has of it."""
 
-    async def prewarm(self, image: str, question: Question) -> Asked:
+    async def prewarm(self, image: str, question: Question, *, why: Why) -> Asked:
         """Have it judged by one question, unless that is under way."""
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
@@ -141,10 +141,10 @@ class Scans:
         under_way = set(asked) == {Asked.UNDER_WAY}
         return ScanStarted(str(wanted[0].reference), under_way, submitted)
 
-    async def prewarm(self, image: str, question: Question) -> Asked:
+    async def prewarm(self, image: str, question: Question, *, why: Why) -> Asked:
         """In prewarm's lane."""
         wanted = Image(image, parse_reference(image), always=False, question=question)
-        return await self._ask(wanted, force=False)
+        return await self._requests.ask(wanted, Need.REQUEST, lane=Lane.PREWARM, why=why)
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:
         """One look-up a question, as a review's, that neither asks nor waits."""

@@ -11,7 +11,18 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-KINDS = {"pods": "PodList", "nodes": "NodeList"}
+KINDS = {
+    "pods": "PodList",
+    "nodes": "NodeList",
+    "deployments": "DeploymentList",
+    "statefulsets": "StatefulSetList",
+    "daemonsets": "DaemonSetList",
+    "replicasets": "ReplicaSetList",
+    "replicationcontrollers": "ReplicationControllerList",
+    "jobs": "JobList",
+    "cronjobs": "CronJobList",
+    "validatingwebhookconfigurations": "ValidatingWebhookConfigurationList",
+}
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -26,7 +37,7 @@ class Lists:
 
     def __init__(self) -> None:
         self.asked: list[Listed] = []
-        self.objects: dict[str, dict[str, dict[str, Any]]] = {"pods": {}, "nodes": {}}
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in KINDS}
         """By resource and by `namespace/name`; in that order they are listed."""
         self.forgets_after: int | None = None
         """Pages after which the next one is answered with 410, once."""
@@ -91,6 +102,52 @@ class Lists:
             },
         }
 
+    def workload(
+        self,
+        resource: str,
+        name: str,
+        *images: str,
+        namespace: str = "team",
+        labels: Mapping[str, str] | None = None,
+        owner: str = "",
+        status: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make what makes pods; `owner`: the apiVersion of what it belongs to."""
+        containers = [{"name": f"c{at}", "image": image} for at, image in enumerate(images)]
+        template: dict[str, Any] = {
+            "metadata": {"creationTimestamp": None, "labels": {"app": name, **(labels or {})}},
+            "spec": {"containers": containers, "restartPolicy": "Always"},
+        }
+        spec: dict[str, Any] = {"replicas": 0, "template": template}
+        if resource == "cronjobs":
+            spec = {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": template}}}
+        owners = [{"apiVersion": owner, "kind": "K", "name": "o", "controller": True}]
+        self.objects[resource][f"{namespace}/{name}"] = {
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": {"of": "the workload"},
+                **({"ownerReferences": owners} if owner else {}),
+            },
+            "spec": spec,
+            "status": dict(status or {}),
+        }
+
+    def webhook(
+        self,
+        name: str,
+        *,
+        resources: Sequence[str] = ("pods",),
+        operations: Sequence[str] = ("CREATE",),
+        selector: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make a configuration of one validating webhook."""
+        rules = [{"apiGroups": [""], "resources": resources, "operations": operations}]
+        self.objects["validatingwebhookconfigurations"][f"/{name}"] = {
+            "metadata": {"name": name},
+            "webhooks": [{"name": name, "rules": rules, "namespaceSelector": selector or {}}],
+        }
+
     def remove(self, resource: str, name: str, namespace: str = "") -> None:
         """Delete one."""
         del self.objects[resource][f"{namespace}/{name}"]
@@ -130,4 +187,4 @@ class Lists:
 def _selected(each: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     selector = query.get("fieldSelector", "")
     excluded: Sequence[str] = re.findall(r"status\.phase!=(\w+)", selector)
-    return each["status"].get("phase") not in excluded
+    return each.get("status", {}).get("phase") not in excluded

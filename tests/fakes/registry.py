@@ -66,6 +66,8 @@ class FakeRegistry:
         self._manifests: dict[str, tuple[str, bytes]] = {}
         self._blobs: dict[str, bytes] = {}
         self._tags: dict[str, list[str]] = {}
+        self.page = 1_000
+        """Tags in one answer at most."""
         self._faults: dict[str, Fault] = {}
 
     async def __aenter__(self) -> Self:
@@ -74,6 +76,7 @@ class FakeRegistry:
         app.router.add_post("/token", self._exchange)
         app.router.add_get("/v2/{name:.+}/manifests/{which}", self._manifest)
         app.router.add_get("/v2/{name:.+}/blobs/{digest}", self._blob)
+        app.router.add_get("/v2/{name:.+}/tags/list", self._list)
         app.router.add_get("/{anything:.*}", self._unknown)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -182,6 +185,26 @@ class FakeRegistry:
         if digest not in self._blobs:
             return problem(404, "BLOB_UNKNOWN")
         return web.Response(body=self._blobs[digest], content_type="application/octet-stream")
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        """Pages of tags, with a link to the next: at most `page` on one, whatever is asked for."""
+        self._see(request)
+        denied = self._denied(request)
+        if denied:
+            return denied
+        if "tags" in self._faults:
+            return await self._faults["tags"](request)
+        name = request.match_info["name"]
+        tags = [key.rpartition(":")[2] for key in self._tags if key.rpartition(":")[0] == name]
+        if not tags:
+            return problem(404, "NAME_UNKNOWN")
+        left = sorted(tag for tag in tags if tag > request.query.get("last", ""))
+        page = left[: min(int(request.query["n"]), self.page)]
+        headers = {}
+        if len(page) < len(left):
+            query = f"last={page[-1]}&n={len(page)}"
+            headers["Link"] = f'</v2/{name}/tags/list?{query}>; rel="next"'
+        return web.json_response({"name": name, "tags": page}, headers=headers)
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         self._see(request)

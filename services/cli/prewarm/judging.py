@@ -28,6 +28,7 @@ from services.webhook.requests import Asked
 from services.webhook.terms import Terms
 from shared.domain.errors import ImagegateError
 from shared.domain.verdict import Subject
+from shared.domain.why import Why
 from shared.ports.clock import Clock
 
 AT_ONCE = 64
@@ -51,8 +52,9 @@ UNDER_WAY = "its scan is under way"
 class Asks(Protocol):
     """Whoever puts steps into the queue."""
 
-    async def ask(self, image: Image, subjects: Sequence[Subject]) -> Asked:
-        """Have an image judged in prewarm's lane, unless that is under way."""
+    async def ask(self, image: Image, subjects: Sequence[Subject], *, why: Why) -> Asked:
+        """Have an image judged in prewarm's lane, unless that is under way. Why PREWARM: what is
+        good still is left as it is; OPERATOR: whatever is known, and what is no image is told."""
 
 
 class Progress(msgspec.Struct):
@@ -192,7 +194,8 @@ class Judging:
         flight.asked = self._clock.monotonic()
         if resting:
             return  # a worker tries it again by itself
-        asked = await self._asks.ask(flight.image, answer.subjects)
+        why = Why.PREWARM if look.by_an_old_tag else Why.OPERATOR
+        asked = await self._asks.ask(flight.image, answer.subjects, why=why)
         flight.refused = asked in (Asked.STORE_DOWN, Asked.QUEUE_DOWN)
         if flight.refused:
             what = "the verdict store" if asked is Asked.STORE_DOWN else "the queue"

@@ -8,14 +8,10 @@ import msgspec
 from services.webhook.catalogue import Catalogue, Image, Known, Missing, Need
 from services.webhook.terms import Terms
 from shared.domain.errors import InvalidSignature
-from shared.domain.pointer import MINUTE, Pointer, pointer_key
 from shared.domain.records import record_type
 from shared.domain.rules import Rules
 from shared.ports.clock import Clock
 from shared.ports.signing import Unsealer
-
-RECENT = 10 * MINUTE
-"""So long a registry's word about a tag is good enough for a look ahead."""
 
 
 class Records(Protocol):
@@ -29,8 +25,17 @@ class Look(msgspec.Struct, frozen=True):
     """What is known of an image now."""
 
     answer: Known | Missing
-    fresh: bool
-    """Whether asking would bring nothing else."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether asking would bring nothing else."""
+        return isinstance(self.answer, Known) and self.answer.refresh is None
+
+    @property
+    def by_an_old_tag(self) -> bool:
+        """Whether only the registry is to be asked again: its tag may name something else by
+        now."""
+        return isinstance(self.answer, Known) and self.answer.refresh is Need.RESOLVE
 
 
 class Reader:
@@ -59,11 +64,10 @@ class Reader:
             return [held[key] for key in keys]
 
         while True:
-            now = self._clock.now()
             catalogue = Catalogue(
                 image=image,
                 rules=self._rules,
-                now=now,
+                now=self._clock.now(),
                 fetch=fetch,
                 policy_grace=self._terms.policy_grace,
                 platforms=self._terms.platforms,
@@ -76,7 +80,7 @@ class Reader:
                     held[key] = self._opened(key, record)
                 wanted.clear()
             else:
-                return Look(answer, _is_fresh(answer, image, held, now))
+                return Look(answer)
 
     def _opened(self, key: str, sealed: bytes | None) -> msgspec.Struct | None:
         if sealed is None:
@@ -88,14 +92,3 @@ class Reader:
             self.strange += 1
             return None
         return opened if body.ends > self._clock.now() else None
-
-
-def _is_fresh(
-    answer: Known | Missing, image: Image, held: dict[str, msgspec.Struct | None], now: int
-) -> bool:
-    if isinstance(answer, Missing) or answer.refresh is Need.REQUEST:
-        return False
-    if answer.refresh is None:
-        return True
-    pointer = held.get(pointer_key(image.reference))
-    return isinstance(pointer, Pointer) and now < pointer.asked_at + RECENT

@@ -9,7 +9,7 @@ from services.cli.explain.saying import why
 from services.cli.prewarm.wanted import MAX_NAMESPACES, MAX_TITLES, Wanted
 from services.webhook.images import Case, Ruled
 from services.webhook.note import GOOD
-from services.webhook.settling import counted
+from services.webhook.settling import UNSEEN, counted
 from services.webhook.terms import Terms
 from shared.domain.decision import Judgement, State
 from shared.domain.rules import Mode, Rule
@@ -89,7 +89,8 @@ def judged_part(case: Case, judgement: Judgement, scope: Scope, *, terms: Terms,
     """What a rule makes of what is known."""
     # A tag that /mutate pins is judged by its digest; one that it leaves alone by itself.
     pinned = terms.pins(case.rule)
-    ruled = counted(case, judgement, scope, terms=terms, now=now, advice=pinned)
+    # A review of this moment would wait and see whether /mutate is late; one of later would not.
+    ruled = counted(case, judgement, scope, terms=terms, now=now + UNSEEN, advice=pinned)
     return _part(ruled.judgement, ruled.rule, now)
 
 

@@ -54,10 +54,10 @@ class Asking(msgspec.Struct, frozen=True):
 
     requests: Requests
 
-    async def ask(self, image: Image, subjects: Sequence[Subject]) -> Asked:
+    async def ask(self, image: Image, subjects: Sequence[Subject], *, why: Why) -> Asked:
         """See `Asks`."""
         return await self.requests.ask(
-            image, Need.REQUEST, subjects=subjects, lane=Lane.PREWARM, why=Why.OPERATOR
+            image, Need.REQUEST, subjects=subjects, lane=Lane.PREWARM, why=why
         )
 
 
@@ -70,10 +70,10 @@ class OfUp(msgspec.Struct, frozen=True):
         """See `Records`."""
         return [await self.client.sealed_record(key) for key in keys]
 
-    async def ask(self, image: Image, subjects: Sequence[Subject]) -> Asked:
+    async def ask(self, image: Image, subjects: Sequence[Subject], *, why: Why) -> Asked:
         """See `Asks`."""
         del subjects
-        return await self.client.prewarm(str(image.reference), image.question)
+        return await self.client.prewarm(str(image.reference), image.question, why=why)
 
 
 class ClusterParts(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from shared.domain.policy_forms import Form
 from shared.domain.rules import PolicyChoice
 from shared.domain.step import Lane, Step, StepKind, encode_step, failed
 from shared.domain.verdict import Question
+from shared.domain.why import Why
 from shared.ports.policies import Policies
 from shared.ports.signing import Unsealer
 from shared.ports.steps import Depths
@@ -79,7 +80,7 @@ class NoScans:
     ) -> ScanStarted:
         raise NotImplementedError
 
-    async def prewarm(self, image: str, question: Question) -> Asked:
+    async def prewarm(self, image: str, question: Question, *, why: Why) -> Asked:
         raise NotImplementedError
 
     async def state(self, image: str, *, policy: PolicyChoice | None = None) -> ImageState:

@@ -30,6 +30,7 @@ from shared.domain.errors import QueueUnavailable, StoreUnreachable
 from shared.domain.rules import PolicyChoice
 from shared.domain.step import Lane
 from shared.domain.verdict import Question
+from shared.domain.why import Why
 from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
 from shared.ports.steps import MAX_DEAD, Ended
@@ -108,9 +109,9 @@ class Told:
     async def processes(self) -> tuple[Alive, ...]:
         return (Alive(BEAT, 12),)
 
-    async def prewarm(self, image: str, question: Question) -> Asked:
+    async def prewarm(self, image: str, question: Question, *, why: Why) -> Asked:
         self.started.append((image, None))
-        return Asked.FIRST if question.policy else Asked.UNDER_WAY
+        return Asked.FIRST if question.policy and why is Why.PREWARM else Asked.UNDER_WAY
 
     async def report(self, digest: str, *, account: str = "") -> ImageReport:
         return ImageReport(digest, gaps=(f"asked in {account or 'our own account'}",))
@@ -215,8 +216,8 @@ async def test_a_policy_that_a_scan_chooses_is_the_same_there(tmp_path: Path) ->
 async def test_an_image_is_prewarmed_by_one_question(tmp_path: Path) -> None:
     told = Told()
     async with socket_of(told, tmp_path) as client:
-        by_policy = await client.prewarm("a.example/b:1", Question(policy="p"))
-        assert (by_policy, await client.prewarm("a.example/b:2", Question())) == (
+        by_policy = await client.prewarm("a.example/b:1", Question(policy="p"), why=Why.PREWARM)
+        assert (by_policy, await client.prewarm("a.example/b:2", Question(), why=Why.OPERATOR)) == (
             Asked.FIRST,
             Asked.UNDER_WAY,
         )

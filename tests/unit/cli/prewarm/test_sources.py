@@ -1,0 +1,180 @@
+"""Where images are named: lists, manifests, repositories; and what of them cannot be read."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from services.cli.prewarm.found import Found, PassedOver, Source, Told, Trouble
+from services.cli.prewarm.image_list import ImageList, UnreadableList
+from services.cli.prewarm.manifests import Manifests
+from services.cli.prewarm.repository import InvalidRepository, Repository
+from shared.domain.errors import ErrorKind, PermanentFailure
+from shared.domain.reference import ImageReference
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {pci: "true"}, annotations: {a: b}}
+    spec:
+      initContainers: [{name: i, image: "registry.corp/init:1"}]
+      containers: [{name: c, image: "registry.corp/web:1"}, {name: d, image: "registry.corp/web:1"}]
+      volumes: [{name: v, image: {reference: "registry.corp/data:2"}}]
+"""
+CRONJOB = """\
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: night}
+spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: "a.corp/n:1"}]}}}}}
+"""
+
+
+async def told_by(source: Source) -> list[Told]:
+    return [each async for each in source.told()]
+
+
+async def test_a_list_names_an_image_a_line_and_may_say_more_behind_a_hash(tmp_path: Path) -> None:
+    file = tmp_path / "images"
+    file.write_text("\n# all of them\nregistry.corp/a:1  # the first\n  nginx\n")
+    assert await told_by(ImageList(str(file), namespace="team")) == [
+        Found("team", ("registry.corp/a:1",)),
+        Found("team", ("nginx",)),
+    ]
+
+
+async def test_a_line_that_is_no_image_is_told_with_its_number_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "images"
+    file.write_text("a:1\nNOT AN IMAGE\nb:1\n")
+    one, bad, other = await told_by(ImageList(str(file), namespace="team"))
+    assert isinstance(one, Found)
+    assert isinstance(other, Found)
+    assert isinstance(bad, Trouble)
+    assert bad.where == f"{file}:2"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+async def test_a_file_that_is_no_list_at_all_ends_it(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "images"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UnreadableList, match=str(file)):
+        await told_by(ImageList(str(file), namespace="team"))
+
+
+async def test_a_manifest_names_every_image_place_of_its_template_once(tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(DEPLOYMENT)
+    assert await told_by(Manifests(str(file), namespace="team")) == [
+        Found(
+            namespace="shop",
+            images=("registry.corp/init:1", "registry.corp/web:1", "registry.corp/data:2"),
+            title="Deployment shop/web",
+            labels={"pci": "true"},
+            annotations={"a": "b"},
+        )
+    ]
+
+
+async def test_an_object_without_a_namespace_is_in_the_one_that_was_named(tmp_path: Path) -> None:
+    (tmp_path / "night.yml").write_text(CRONJOB)
+    (found,) = await told_by(Manifests(str(tmp_path), namespace="team"))
+    assert isinstance(found, Found)
+    assert (found.namespace, found.title) == ("team", "CronJob team/night")
+
+
+async def test_a_broken_document_keeps_no_other_out(tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text(
+        f"# Source: chart\n---\n{DEPLOYMENT}---\nkind: [\n---\n# nothing\n---\n{CRONJOB}"
+    )
+    one, bad, other = await told_by(Manifests(str(file), namespace="team"))
+    assert isinstance(one, Found)
+    assert isinstance(other, Found)
+    assert isinstance(bad, Trouble)
+    assert bad.where == f"{file}, document 2 (line 13)"
+
+
+async def test_what_the_api_server_would_refuse_unread_is_told_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text("kind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: {containers: 7}\n")
+    (bad,) = await told_by(Manifests(str(file), namespace="team"))
+    assert isinstance(bad, Trouble)
+    assert "Pod team/p" in bad.where
+    assert "refused unread" in bad.what
+
+
+async def test_lists_are_looked_into_and_what_makes_no_pods_is_counted(tmp_path: Path) -> None:
+    items = '{"metadata": {"name": "x"}, "spec": {"containers": [{"name": "c", "image": "a:1"}]}}'
+    (tmp_path / "pods.json").write_text(
+        f'{{"apiVersion": "v1", "kind": "PodList", "items": [{items}]}}'
+    )
+    (tmp_path / "more.yaml").write_text(
+        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service}\n"
+        "- {apiVersion: v1, kind: ConfigMap}\n"
+    )
+    found, passed = await told_by(Manifests(str(tmp_path), namespace="team"))
+    assert isinstance(found, Found)
+    assert (found.title, found.images) == ("Pod team/x", ("a:1",))
+    assert passed == PassedOver("objects that make no pods", 2)
+
+
+async def test_a_document_that_is_no_object_is_trouble(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("just: text\n")
+    (bad,) = await told_by(Manifests(str(file), namespace="team"))
+    assert isinstance(bad, Trouble)
+
+
+@pytest.mark.parametrize("name", ["gone", "empty"])
+async def test_a_place_without_manifests_ends_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UnreadableList, match=name):
+        await told_by(Manifests(str(tmp_path / name), namespace="team"))
+
+
+class Tags:
+    """A registry's word."""
+
+    def __init__(self, *pages: Sequence[str], error: Exception | None = None) -> None:
+        self._pages = pages
+        self._error = error
+
+    async def tags(self, reference: ImageReference) -> AsyncIterator[Sequence[str]]:
+        assert reference.repository == "registry.corp/team/app"
+        for page in self._pages:
+            yield page
+        if self._error:
+            raise self._error
+
+
+async def test_the_tags_that_globs_name_are_images_and_the_others_are_counted() -> None:
+    tags = Tags(["1.0", "2.0", "latest"], ["2.1", "sha256-abc.sig", "sha256-abc.att"])
+    repository = Repository(
+        "registry.corp/team/app", globs=["2.*", "latest"], tags=tags, namespace="team"
+    )
+    told = await told_by(repository)
+    assert [each.images for each in told if isinstance(each, Found)] == [
+        ("registry.corp/team/app:2.0",),
+        ("registry.corp/team/app:latest",),
+        ("registry.corp/team/app:2.1",),
+    ]
+    assert [each.count for each in told if isinstance(each, PassedOver)] == [2, 1]
+
+
+async def test_a_registry_that_lists_nothing_is_trouble() -> None:
+    tags = Tags(["1"], error=PermanentFailure("no such thing", kind=ErrorKind.NOT_FOUND))
+    told = await told_by(
+        Repository("registry.corp/team/app", globs=["*"], tags=tags, namespace="team")
+    )
+    assert told[-1] == Trouble("the tags of registry.corp/team/app", "no such thing")
+
+
+@pytest.mark.parametrize("text", ["registry.corp/app:1", "registry.corp/UPPER", "a@sha256:0"])
+def test_what_names_no_repository_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRepository, match="--repository"):
+        Repository(text, globs=["*"], tags=Tags(), namespace="team")
