@@ -168,7 +168,10 @@ def _go_on(http: web.BaseRequest) -> None:
 
 
 def _refusal(why: str, *, status: int) -> web.Response:
-    body = msgspec.json.encode({"error": why[:500]})
+    said = why[:500]
+    # An API server repeats to people what a Status says, and nothing else: "unknown".
+    told = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": said}
+    body = msgspec.json.encode({"error": said, **told, "code": status})
     response = web.Response(status=status, body=body, content_type=JSON)
     if status == 405:
         response.headers["Allow"] = "POST"

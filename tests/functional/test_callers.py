@@ -68,10 +68,13 @@ async def test_only_callers_with_one_of_the_names_are_answered(
         if status == 200:
             assert answer["response"]["allowed"] is True
         else:
-            assert answer == {
-                "error": "imagegate answers the API server only: your certificate has none of the "
-                "names that it lets in (IMAGEGATE_CLIENT_NAMES)"
-            }
+            why = (
+                "imagegate answers the API server only: your certificate has none of the names "
+                "that it lets in (IMAGEGATE_CLIENT_NAMES)"
+            )
+            # A Status too: of anything else an API server tells people "unknown".
+            status_of = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403}
+            assert answer == {"error": why, "message": why, **status_of}
 
 
 async def test_without_names_every_certificate_of_the_ca_will_do(tmp_path: Path) -> None:
