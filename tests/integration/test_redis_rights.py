@@ -80,7 +80,7 @@ SERVICES: dict[str, Calls] = {
     | USING
     | NUDGING
     | ANNOUNCING,
-    "worker": WORKING | CARING | ANNOUNCING,
+    "worker": WORKING | CARING | USING | ANNOUNCING,
     "intake": {"ping": CALLS["ping"]} | CLAIMING | ANNOUNCING,
     "console": LOOKING | ANNOUNCING,
     "operator": LOOKING | CLAIMING | SEEING_SCANS | EXCEPTING,
@@ -98,10 +98,7 @@ FORBIDDEN: dict[str, Calls] = {
     },
     "worker": {
         name: EVERYTHING[name]
-        for name in (
-            *("keys", "decisions", "recent decisions", "exceptions", "put exception"),
-            "record uses",
-        )
+        for name in (*("keys", "decisions", "recent decisions", "exceptions", "put exception"),)
     },
     "intake": {
         name: EVERYTHING[name]
