@@ -19,6 +19,7 @@ from services.scanner.metrics import Analysed, Measured, Removed, Renewed, Scann
 from services.scanner.records import AnalysisStatus
 from services.scanner.v1.notices import ANALYSIS, POLICY
 from services.webhook.believed import Source as ExceptionSource
+from services.webhook.blocked import BlockedOwners
 from services.webhook.catalogue import Need
 from services.webhook.decisions import LeftOut
 from services.webhook.exceptions import Uncounted
@@ -26,6 +27,9 @@ from services.webhook.lookups import First, Layer
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.mutate import Pinned
 from services.webhook.namespace_metrics import NamespaceMetrics
+from services.webhook.nudges import Outcome as NudgeOutcome
+from services.webhook.owner_events import Told as EventOutcome
+from services.webhook.owner_metrics import OwnerMetrics
 from services.webhook.requests import Asked
 from services.webhook.trouble import Trouble
 from services.webhook.uses import UseOutcome
@@ -50,6 +54,7 @@ from shared.domain.step import Lane, StepKind
 from shared.domain.verdict import Outcome, Turn
 from shared.domain.why import Why
 from shared.ports.namespaces import ReadOutcome, WatchEnd
+from shared.ports.nudging import Reason
 from shared.ports.presence import Beat
 from shared.runtime.metrics import SECONDS, CounterMetric, GaugeMetric, HistogramMetric, Metrics
 from shared.runtime.pulse import Pulse
@@ -109,6 +114,7 @@ class NotedMetrics(Metrics):
 def _webhook(metrics: Metrics) -> None:
     WebhookMetrics(metrics)
     NamespaceMetrics(metrics)
+    OwnerMetrics(metrics, BlockedOwners(clock=FakeClock()))
 
 
 def _worker(metrics: Metrics) -> None:
@@ -225,6 +231,8 @@ VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_announcements_total": {"kind": {"change", "gap"}},
     "imagegate_namespace_watches_total": {"end": set(WatchEnd)},
     "imagegate_namespace_reads_total": {"outcome": set(ReadOutcome)},
+    "imagegate_nudges_total": {"outcome": set(NudgeOutcome)},
+    "imagegate_owner_events_total": {"reason": set(Reason), "outcome": set(EventOutcome)},
     "imagegate_image_lookups_total": {"layer": set(Layer)},
     "imagegate_first_lookups_total": {"result": set(First)},
     "imagegate_steps_total": {"kind": KINDS, "lane": LANES, "outcome": set(StepOutcome)},

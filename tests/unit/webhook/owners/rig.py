@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from services.webhook.blocked import BlockedOwners
@@ -28,7 +29,7 @@ from shared.domain.pointer import Pointer, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.review import AdmissionRequest, decode_review
 from shared.domain.rules import Rules
-from shared.domain.verdict import Finding, Question, Subject, Verdict, verdict_key
+from shared.domain.verdict import Action, Finding, Question, Subject, Verdict, verdict_key
 from shared.domain.verdict import Outcome as Verdicts
 from shared.ports.nudging import NudgeClaims, OwnerEvent, Reason
 from tests.fakes.clock import FakeClock
@@ -57,7 +58,7 @@ class Cluster:
         self.failure: ClusterUnreachable | None = None
         self.made: dict[tuple[Owner, Reason, str], tuple[str, int]] = {}
         self.above: dict[Owner, Owner] = {RS: WEB}
-        self.on_nudge = lambda: None
+        self.on_nudge: Callable[[], None] = _nothing
 
     async def nudge(self, owner: Owner) -> Owner:
         self.nudges.append(owner)
@@ -93,6 +94,10 @@ class Cluster:
         return self.above.get(owner, owner)
 
 
+def _nothing() -> None:
+    """What usually happens meanwhile."""
+
+
 class Rig:
     """One webhook's owners; `beside` another one: cluster, clock, store and claims are the same."""
 
@@ -103,13 +108,15 @@ class Rig:
         beside: "Rig | None" = None,
         claims: NudgeClaims | None = None,
     ) -> None:
-        self.clock = beside.clock if beside else FakeClock()
-        self.cluster = beside.cluster if beside else Cluster()
+        self.clock: FakeClock = beside.clock if beside else FakeClock()
+        self.cluster: Cluster = beside.cluster if beside else Cluster()
         shared = beside.claims if beside else MemoryNudgeClaims(clock=self.clock)
         self.claims: NudgeClaims = claims or shared
         self.sealer = PlainSealer()
         leases = MemoryScanLeases(clock=self.clock)
-        self.store = beside.store if beside else MemoryVerdictStore(clock=self.clock, leases=leases)
+        self.store: MemoryVerdictStore = (
+            beside.store if beside else MemoryVerdictStore(clock=self.clock, leases=leases)
+        )
         self.book = CurrentBook(rules or Rules())
         self.queue = MemoryQueue(clock=self.clock)
         self.outcomes: Counter[Outcome] = Counter()
@@ -184,7 +191,9 @@ class Rig:
         await self.telling.tell_all()
 
 
-STOP = Finding(gate="packages", trigger="blacklist", trigger_id="t", action="stop", message="no")
+STOP = Finding(
+    gate="packages", trigger="blacklist", trigger_id="t", action=Action.STOP, message="no"
+)
 
 
 def request(
