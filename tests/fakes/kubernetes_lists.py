@@ -1,7 +1,7 @@
 """Whole pods and nodes as a Kubernetes API server lists them, with much that nobody asked for.
 
 Pages with continue tokens, field selectors of phases, 410 for a token that is too old: as
-kube-apiserver 1.36 does it (docs/design/kube-facts.md 8).
+kube-apiserver 1.36 does it (docs/design/kube-facts.md 9).
 """
 
 import re
