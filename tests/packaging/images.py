@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-RUN_WITHIN = 300.0
+RUN_WITHIN = 700.0
 
 _IN_A_CONTAINER = """
 set -eu

@@ -245,8 +245,9 @@ def test_it_passes_the_policy_that_every_installation_starts_from(
 def judged(scanner: Container, image: str, volume: Path) -> list[dict[str, Any]]:
     """The findings of `imagegate scan --local` that stop the image."""
     words = ["imagegate", "scan", image, "--local", "--insecure", "--output", "json"]
-    told = ["--dockerfile", "/var/lib/imagegate/Dockerfile"]
-    ran = scanner.execute([*words, *told], state=volume)
+    told = ["--dockerfile", "/var/lib/imagegate/Dockerfile", "--timeout", "600"]
+    patient = {"IMAGEGATE_SCANNER_ANALYSIS_SECONDS": "500"}
+    ran = scanner.execute([*words, *told], environ=patient, state=volume)
     assert ran.returncode in {0, 1}, ran.stderr
     (report,) = json.loads(ran.stdout)["images"]
     assert report["dockerfile"] == "Actual"
