@@ -1,11 +1,13 @@
 """What differs between two webhooks, for people."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.beside.comparing import GOOD, Compared, Ours, Stand
 from services.cli.beside.second import Theirs
@@ -19,6 +21,9 @@ STYLES = {
     Stand.NOT_YET: "dim",
     Stand.UNKNOWN: "red",
 }
+
+_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
+_IMAGE = re.compile(r"^image \S+: ")
 
 MADE_UP = (
     "asked about objects made up of kind, namespace, name, user and images; labels, annotations "
@@ -77,9 +82,9 @@ def _table(compared: Sequence[Compared]) -> Table:
     for heading in ("object", "we are", "imagegate", "the other"):
         table.add_column(heading, overflow="fold")
     for one in compared:
-        images = "\n".join(one.ours.images)
+        named = (one.ours.object, *map(_short, one.ours.images))
         table.add_row(
-            plain(one.ours.object).append("\n").append(_lines(images)),
+            Text("\n").join(map(plain, named)),
             plain(one.stand.value, style=STYLES[one.stand]),
             plain(_ours(one.ours), limit=600),
             plain(_theirs(one.theirs), limit=600),
@@ -87,15 +92,17 @@ def _table(compared: Sequence[Compared]) -> Table:
     return table
 
 
-def _lines(images: str) -> str:
-    return "\n".join(plain(image).plain for image in images.split("\n"))
+def _short(text: str) -> str:
+    return _DIGEST.sub(r"\1…", text)
 
 
 def _ours(ours: Ours) -> str:
+    """Without the image that the reason begins with: it stands beside."""
     word = "allows" if ours.state in GOOD else ours.state
-    return f"{word}: {ours.reason}" if ours.reason else word
+    reason = _IMAGE.sub("", ours.reason)
+    return _short(f"{word}: {reason}" if reason else word)
 
 
 def _theirs(theirs: Theirs) -> str:
     word = {True: "allows", False: "refuses", None: "no answer"}[theirs.allowed]
-    return f"{word}: {theirs.message}" if theirs.message else word
+    return _short(f"{word}: {theirs.message}" if theirs.message else word)

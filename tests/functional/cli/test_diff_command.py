@@ -98,7 +98,7 @@ async def test_each_difference_is_shown_with_both_reasons_the_lax_one_first(
     assert ran.code == 1
     assert "0 same, 1 stricter, 1 laxer, 1 not yet, 0 unknown" in ran.out
     assert "Image bad is not analyzed" in ran.out
-    assert "image odd: refused by policy prod" in ran.out
+    assert "fail: refused by policy prod" in ran.out
     assert ran.out.index(BAD) < ran.out.index(ODD) < ran.out.index(NEW)
 
 

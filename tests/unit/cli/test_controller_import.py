@@ -2,7 +2,9 @@
 compared with an oracle of that controller over made up configurations and pods."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -10,10 +12,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from services.cli.rules.controller.areas import Area, images_of
 from services.cli.rules.controller.files import read_controller
 from services.cli.rules.controller.importing import Imported, State, import_controller
+from services.cli.rules.controller.regexes import read_regex
 from services.cli.rules.controller.text import rules_text
 from shared.adapters.rules_file.loading import parse_rules
+from shared.domain.image_pattern import ImagePattern
 from shared.domain.reference import DEFAULT_HOST, parse_reference
 from shared.domain.rules import Mode, Rule, Rules
 from shared.domain.scope import Occasion, RuleBook
@@ -271,8 +276,7 @@ def asked_there(case: Case) -> list[Asked]:
     ]
 
 
-def check(case: Case, folder: Path) -> None:
-    became, rules = imported(folder, case.selectors)
+def check(case: Case, became: Imported, rules: Rules) -> None:
     here = asked_here(rules, became.accounts, case)
     there = asked_there(case)
     states = {each.number: each.state for each in became.became}
@@ -293,4 +297,70 @@ def check(case: Case, folder: Path) -> None:
 def test_what_is_admitted_is_never_what_the_controller_would_have_refused(
     tmp_path_factory: pytest.TempPathFactory, case: Case
 ) -> None:
-    check(case, tmp_path_factory.getbasetemp())
+    check(case, *imported(tmp_path_factory.getbasetemp(), case.selectors))
+
+
+# The same with one selector alone, each way; what it does not match is let in there.
+LET_IN = {
+    "mode": "breakglass",
+    "user": "shop",
+    "bundle": "",
+    "kind": "image",
+    "key": "",
+    "value": "",
+}
+TEXTS: tuple[dict[str, str], ...] = (
+    {},
+    {"app": "prod"},
+    {"team.corp/tier": "dev"},
+    {"app.kubernetes.io/name": "prod"},
+    {"tier": "products"},
+    {"name": ""},
+)
+METAS = [
+    Meta(name, labels, annotations)
+    for name in ("prod", "dev")
+    for labels, annotations in [*((each, {}) for each in TEXTS), *(({}, each) for each in TEXTS)]
+]
+
+
+@pytest.mark.parametrize("mode", ["policy", "breakglass"])
+@pytest.mark.parametrize("kind", ["resource", "namespace", "pod"])
+def test_a_selector_alone_is_never_laxer_wherever_its_words_stand(
+    tmp_path: Path, kind: str, mode: str
+) -> None:
+    for key, value in product(KEYS, VALUES):
+        one = {
+            "kind": kind,
+            "key": key,
+            "value": value,
+            "mode": mode,
+            "user": "shop",
+            "bundle": "b",
+        }
+        selectors = [one, LET_IN]
+        became, rules = imported(tmp_path, selectors)
+        for meta, old in product(METAS, (True, False)):
+            other = Meta("dev")
+            pod, namespace = (other, meta) if kind == "namespace" else (meta, other)
+            case = Case(selectors, "registry.corp/prod:1", pod, namespace, old)
+            check(case, became, rules)
+
+
+IMAGES = ["".join(parts) for parts in product(HOSTS, PATHS, TAGS)]
+
+
+def in_area(area: Area, image: str) -> bool:
+    patterns = map(ImagePattern, area.patterns)
+    reference = parse_reference(image)
+    return area.everything or any(pattern.matches(reference) for pattern in patterns)
+
+
+@pytest.mark.parametrize("value", [each for each in VALUES_OF_IMAGES if each != "*"])
+def test_what_surely_is_matched_is_and_what_is_matched_lies_in_perhaps(value: str) -> None:
+    about = images_of(read_regex(value))
+    for image in IMAGES:
+        if re.search(value, image):
+            assert in_area(about.perhaps, image), (image, about.perhaps)
+        if in_area(about.surely, image):
+            assert any(re.search(value, each) for each in spellings(image)), (image, about.surely)

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.rules.controller.files import Controller
 from services.cli.rules.controller.importing import Became, Imported, State
@@ -47,18 +48,23 @@ def _table(imported: Imported) -> Table:
     for each in imported.became:
         table.add_row(
             str(each.number or ""),
-            plain(each.was, limit=1000),
+            _lines(*each.was.rsplit(": ", 1)),
             plain(each.state.value, style=STYLES[each.state]),
-            plain(_told(each, imported.default), limit=4000),
+            _lines(_named(each, imported.default), *(f"- {why}" for why in each.why)),
         )
     return table
 
 
-def _told(each: Became, default: Mapping[str, object]) -> str:
-    names = [rule.name + (" (adds)" if rule.adds else "") for rule in each.rules]
+def _lines(*lines: str) -> Text:
+    return Text("\n").join(plain(line, limit=1000) for line in lines)
+
+
+def _named(each: Became, default: Mapping[str, object]) -> str:
+    """The rules that a selector became."""
     if each.is_default or not each.number:
-        names = [f"default, mode {default['mode']}"]
-    return "; ".join([*(names or ["no rule"]), *each.why])
+        return f"default, mode {default['mode']}"
+    names = [f"{rule.name} ({'adds' if rule.adds else rule.terms['mode']})" for rule in each.rules]
+    return "; ".join(names) or "no rule"
 
 
 def _logins(imported: Imported, controller: Controller) -> Iterator[str]:
