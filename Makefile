@@ -18,7 +18,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 RUN_READY := $(VENV)/.stamp-run
 DEV_READY := $(VENV)/.stamp-dev
 
-.PHONY: help setup run run-real test e2e lint format types imports bench screenshots record-grype lock clean servers
+.PHONY: help setup run run-real test e2e lint format types imports bench screenshots record-grype examples lock clean servers
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -70,6 +70,9 @@ screenshots: $(DEV_READY) servers ## the README's pictures of the console, from 
 
 record-grype: $(DEV_READY) ## ask a real Grype again what the tests' fake one replays (tests/data/grype/README.md)
 	@$(BIN)/python -m tests.recording.grype $(ARGS)
+
+examples: $(DEV_READY) ## make k8s/examples from the chart again, and the chart's copies of alerts and compose's configuration
+	@$(BIN)/python -m tests.deploy.examples
 
 lock: $(DEV_READY) ## pin every dependency with hashes again, from requirements/*.in
 	@echo "lock: requirements/{runtime,build,dev,e2e}.txt"

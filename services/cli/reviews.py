@@ -161,7 +161,7 @@ class WebhookClient:
         self._session = session
 
     async def create(self, review: Mapping[str, Any]) -> Reviewed:
-        """What an API server does with a new object, by the configurations of k8s/base.
+        """What an API server does with a new object, by the configurations of k8s/chart.
 
         A /mutate that fails is passed over (failurePolicy Ignore). Raises WebhookUnavailable where
         the person would get a 500.

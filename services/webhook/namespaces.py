@@ -8,7 +8,7 @@ from shared.domain.rules import Rules
 from shared.ports.namespaces import Namespaces
 
 SETTINGS = (
-    "run this in a pod of the cluster (k8s/base/webhook.yaml), or set IMAGEGATE_KUBERNETES_URL to "
+    "run this in a pod of the cluster (k8s/chart), or set IMAGEGATE_KUBERNETES_URL to "
     "its API server, IMAGEGATE_KUBERNETES_TOKEN_FILE to a file with a token that may get, list and "
     "watch namespaces, and IMAGEGATE_KUBERNETES_CA to its CA"
 )

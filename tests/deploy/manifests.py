@@ -1,39 +1,31 @@
-"""Reads the manifests as kustomize does, as far as ours need it; any other key is refused.
-
-Names of generated objects get no suffix here, and nothing else differs from what
-`kubectl kustomize` prints.
-"""
+"""What the chart makes of values, with the files that an operator brings beside it."""
 
 import base64
 import copy
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
+from tests.deploy.chart import Object, Values, rendered
 from tests.deploy.told import Probe, Told, lay_out
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "k8s"
-KNOWN = {
-    *("apiVersion", "kind", "resources", "components", "images", "patches", "replacements"),
-    *("configMapGenerator", "secretGenerator"),
-}
-
-Object = dict[str, Any]
 Files = dict[tuple[str, str], dict[str, Path]]
 """(ConfigMap or Secret, its name) -> what it holds, by key."""
 
+_CREATES = re.compile(
+    r"create (?P<kind>configmap|secret generic) (?P<name>\S+) (?P<files>(?:--from-file=\S+ ?)+)"
+)
+
 
 class Manifests(msgspec.Struct, frozen=True):
-    """All objects of a kustomization."""
+    """All objects of a release."""
 
     objects: list[Object]
     files: Files
-    kept: set[tuple[str, str]] = msgspec.field(default_factory=set)
-    """Generated ones whose names have no hash of what they hold."""
+    """What pods mount: of the chart's own objects, and what was brought."""
 
     def all(self, kind: str) -> list[Object]:
         return [one for one in self.objects if one["kind"] == kind]
@@ -43,11 +35,22 @@ class Manifests(msgspec.Struct, frozen=True):
         return found
 
 
-def kustomized(folder: Path) -> Manifests:
-    """What `kubectl kustomize FOLDER` makes; FileNotFoundError for a secret that is not there."""
-    manifests = Manifests([], {})
-    _add(manifests, folder)
-    return manifests
+def manifests(values: Values, *files: str, brought: Files, folder: Path) -> Manifests:
+    """Of the chart; `folder`, an empty one, gets the files of its own ConfigMaps and Secrets."""
+    objects = rendered(values, *files)
+    return Manifests(objects, brought | _own_files(objects, folder))
+
+
+def brought_by(block: str, folder: Path) -> Files:
+    """What the `kubectl create` lines of a shell block make of the files in `folder`."""
+    made: Files = {}
+    for line in _CREATES.finditer(block.replace("\\\n", " ")):
+        pairs = (option.removeprefix("--from-file=") for option in line["files"].split())
+        kind = "ConfigMap" if line["kind"] == "configmap" else "Secret"
+        made[kind, line["name"]] = {
+            key or file: folder / file for key, _, file in (pair.rpartition("=") for pair in pairs)
+        }
+    return made
 
 
 def told_by(manifests: Manifests, name: str, *, root: Path) -> Told:
@@ -88,6 +91,28 @@ def optional(volume: Object) -> bool:
     return bool(volume.get("configMap", {}).get("optional"))
 
 
+def changed(manifests: Manifests) -> Manifests:
+    """A copy of which a test may break the objects."""
+    return Manifests(copy.deepcopy(manifests.objects), dict(manifests.files))
+
+
+def _own_files(objects: list[Object], folder: Path) -> Files:
+    made: Files = {}
+    for one in objects:
+        if one["kind"] not in ("ConfigMap", "Secret"):
+            continue
+        key = one["kind"], one["metadata"]["name"]
+        place = folder.joinpath(*key)
+        place.mkdir(parents=True, exist_ok=True)
+        made[key] = {}
+        for name, text in one["data"].items():
+            file = place / name
+            file.write_bytes(base64.b64decode(text) if one["kind"] == "Secret" else text.encode())
+            file.chmod(0o600)
+            made[key][name] = file
+    return made
+
+
 def _mounted(
     manifests: Manifests, spec: Object, *, root: Path
 ) -> tuple[dict[str, Path], list[str]]:
@@ -105,7 +130,7 @@ def _mounted(
     return files, writable
 
 
-def _held(files: Files, volume: Object) -> dict[str, Path]:
+def _held(files: Files, volume: dict[str, Any]) -> dict[str, Path]:
     if optional(volume):
         return {}
     if "configMap" in volume:
@@ -113,101 +138,3 @@ def _held(files: Files, volume: Object) -> dict[str, Path]:
     held = files["Secret", volume["secret"]["secretName"]]
     items = volume["secret"].get("items")
     return {item["path"]: held[item["key"]] for item in items} if items else held
-
-
-def _add(manifests: Manifests, folder: Path) -> None:
-    told = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    unknown = set(told) - KNOWN
-    assert not unknown, f"{folder}: kustomize's {unknown} is not understood here"
-    for name in told.get("resources", ()):
-        if (folder / name).is_dir():
-            _add(manifests, folder / name)
-        else:
-            manifests.objects.extend(_documents(folder / name))
-    for kind, key in (("ConfigMap", "configMapGenerator"), ("Secret", "secretGenerator")):
-        for generator in told.get(key, ()):
-            _generate(manifests, kind, generator, folder)
-    for name in told.get("components", ()):
-        _add(manifests, folder / name)
-    for patch in told.get("patches", ()):
-        _patch(manifests.one(**patch["target"]), yaml.safe_load(patch["patch"]))
-    for image in told.get("images", ()):
-        for container in _containers(manifests.objects):
-            name, _, _ = container["image"].partition(":")
-            if name == image["name"]:
-                container["image"] = f"{image['newName']}:{image['newTag']}"
-    for replacement in told.get("replacements", ()):
-        _replace(manifests, replacement)
-
-
-def _documents(path: Path) -> list[Object]:
-    return [one for one in yaml.safe_load_all(path.read_text()) if one]
-
-
-def _generate(manifests: Manifests, kind: str, generator: Object, folder: Path) -> None:
-    known = {"name", "namespace", "files", "type", "behavior", "options"}
-    assert set(generator) <= known, f"{generator['name']}: {set(generator) - known}"
-    options = generator.get("options", {})
-    assert set(options) <= {"disableNameSuffixHash"}, f"{generator['name']}: {options}"
-    if options.get("disableNameSuffixHash"):
-        manifests.kept.add((kind, generator["name"]))
-    files = {}
-    for entry in generator["files"]:
-        key, _, path = entry.rpartition("=")
-        files[key or Path(path).name] = folder / path
-    name = generator["name"]
-    assert ((kind, name) in manifests.files) is (generator.get("behavior") == "replace")
-    contents = {key: path.read_bytes() for key, path in files.items()}
-    if kind == "Secret":
-        data = {key: base64.b64encode(content).decode() for key, content in contents.items()}
-    else:
-        data = {key: content.decode() for key, content in contents.items()}
-    made: Object = {
-        "apiVersion": "v1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": generator["namespace"]},
-        "data": data,
-    }
-    if kind == "Secret":
-        made["type"] = generator.get("type", "Opaque")
-    manifests.objects[:] = [
-        one for one in manifests.objects if (one["kind"], one["metadata"]["name"]) != (kind, name)
-    ]
-    manifests.objects.append(made)
-    manifests.files[kind, name] = files
-
-
-def _patch(target: Object, operations: list[Object]) -> None:
-    for operation in operations:
-        *way, last = operation["path"].strip("/").split("/")
-        place: Any = target
-        for step in way:
-            place = place[int(step)] if isinstance(place, list) else place[step]
-        if (operation["op"], last) == ("add", "-"):
-            place.append(operation["value"])
-            continue
-        assert operation["op"] == "replace", f"{operation['op']} is not understood here"
-        assert last in place, f"{operation['path']}: there is nothing to replace"
-        place[last] = operation["value"]
-
-
-def _containers(objects: list[Object]) -> Iterator[Object]:
-    for one in objects:
-        if one["kind"] == "Deployment":
-            yield from one["spec"]["template"]["spec"]["containers"]
-
-
-def _replace(manifests: Manifests, replacement: Object) -> None:
-    source = replacement["source"]
-    key = source["fieldPath"].removeprefix("data.[").removesuffix("]")
-    value = manifests.one(source["kind"], source["name"])["data"][key]
-    for target in replacement["targets"]:
-        assert target["fieldPaths"] == ["webhooks.*.clientConfig.caBundle"]
-        for one in manifests.all(target["select"]["kind"]):
-            for webhook in one["webhooks"]:
-                webhook["clientConfig"]["caBundle"] = value
-
-
-def changed(manifests: Manifests) -> Manifests:
-    """A copy of which a test may break the objects."""
-    return Manifests(copy.deepcopy(manifests.objects), dict(manifests.files))

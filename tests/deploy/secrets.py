@@ -19,9 +19,15 @@ def make_compose_secrets(folder: Path, *names: str) -> subprocess.CompletedProce
     )
 
 
+def shell_blocks(instructions: Path) -> list[str]:
+    """The blocks of a page that are for a shell to run."""
+    parts = instructions.read_text().split("```sh\n")[1:]
+    return [part.partition("```")[0] for part in parts]
+
+
 def make_cluster_secrets(folder: Path, instructions: Path) -> None:
     """Run, in `folder`, the first shell block of docs/install.md."""
-    block = instructions.read_text().partition("```sh\n")[2].partition("```")[0]
+    block, *_ = shell_blocks(instructions)
     subprocess.run(
         ["/bin/sh", "-euc", block],
         cwd=folder,

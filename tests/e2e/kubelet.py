@@ -82,13 +82,14 @@ class Kubelet:
     def _run_job(self, pod: Pod) -> None:
         folder = self._folder / pod["metadata"]["name"]
         (container,) = pod["spec"]["containers"]
+        try:
+            command = [IMAGEGATE, *self._arguments(pod, container, folder)]
+            login = self._login(pod, folder)
+        except AssertionError:
+            return  # what it mounts is gone: its pod stays as it is, as it would in a cluster
         ran = subprocess.run(
-            [IMAGEGATE, *self._arguments(pod, container, folder)],
-            env={
-                "PATH": os.defpath,
-                "HOME": str(folder),
-                "KUBECONFIG": str(self._login(pod, folder)),
-            },
+            command,
+            env={"PATH": os.defpath, "KUBECONFIG": str(login)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -97,17 +98,7 @@ class Kubelet:
         )
         self.said.append(f"{ran.stdout}{ran.stderr}")
         self.ran.append(f"{' '.join(container['args'][:2])}: {ran.returncode}")
-        phase = "Failed" if ran.returncode else "Succeeded"
-        ended = {"exitCode": ran.returncode, "startedAt": _now(), "finishedAt": _now()}
-        status = {
-            "name": container["name"],
-            "image": container["image"],
-            "imageID": "",
-            "ready": False,
-            "restartCount": 0,
-            "state": {"terminated": ended},
-        }
-        self._tell(pod, {"phase": phase, "containerStatuses": [status]})
+        self._tell(pod, _ended(container, ran.returncode))
 
     def _arguments(self, pod: Pod, container: Pod, folder: Path) -> list[str]:
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
@@ -165,6 +156,19 @@ class Kubelet:
             *("patch", "pod", pod["metadata"]["name"], f"--namespace={self._namespace}"),
             *("--subresource=status", "--type=merge", f"--patch={json.dumps({'status': status})}"),
         )
+
+
+def _ended(container: Pod, code: int) -> Pod:
+    ended = {"exitCode": code, "startedAt": _now(), "finishedAt": _now()}
+    status = {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": ended},
+    }
+    return {"phase": "Failed" if code else "Succeeded", "containerStatuses": [status]}
 
 
 def _now() -> str:

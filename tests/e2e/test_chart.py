@@ -181,7 +181,10 @@ def installation(own_cluster: KubernetesServer, tmp_path: Path) -> Iterator[Inst
         }
         assert (made := own_cluster.apply(secret, namespace=HERE)).code == 0, made
         yield one
-        one.helm("uninstall", "--no-hooks", "--ignore-not-found", "--wait")
+        one.helm("uninstall", "--no-hooks", "--ignore-not-found")
+        own_cluster.kubectl("delete", "job", "--all", f"--namespace={HERE}")
+        gone = ("wait", "--for=delete", "deployment,pod", "--all", f"--namespace={HERE}")
+        own_cluster.kubectl(*gone, "--timeout=60s")
         own_cluster.kubectl("delete", *CONFIGURATIONS, "--ignore-not-found")
         own_cluster.kubectl("delete", "secret", "imagegate-webhook-tls", f"--namespace={HERE}")
 
@@ -253,8 +256,9 @@ def test_where_pods_are_ready_and_their_certificate_is_not_believed_nothing_is_e
 def test_a_cluster_whose_webhooks_died_is_freed_by_audit_though_they_never_come_back(
     installation: Installation,
 ) -> None:
+    installation.done("install", enforcement="none")
     with installation.webhook():
-        installation.done("install", enforcement="enforce")
+        installation.done("upgrade", enforcement="enforce")
     assert LOCKED in installation.pod().err
     installation.kubelet.serving = False
     ran = installation.helm("upgrade", enforcement="audit", webhook={"podLabels": {"a": "b"}})
@@ -284,8 +288,8 @@ def test_what_helm_makes_is_kept_over_upgrades(installation: Installation) -> No
         found = installation.cluster.get("secrets", namespace=HERE)["items"]
         return {one["metadata"]["name"]: one["data"] for one in found if one["type"] != HELM}
 
-    trial = {"trial": {"enabled": True}, "scanner": {"enabled": True}}
-    told = {"certificates": {"from": "helm"}, "enforcement": "none", "anchore": {}} | trial
+    told: dict[str, Any] = {"trial": {"enabled": True}, "certificates": {"from": "helm"}}
+    told |= {"enforcement": "none"}
     installation.done("install", **told)
     first = secrets()
     assert {"imagegate-trial", "imagegate-webhook-tls", "imagegate-redis"} <= set(first)
@@ -365,8 +369,8 @@ def test_the_second_line_and_the_guard_hold_without_any_webhook(
         for spec in places(image):
             ran = tried(spec)
             assert (ran.code == 0) is passes, (image, spec, ran)
-    refused = tried(places("evil.io/app")[0]).err
-    assert "registries that this cluster allows (docker.io, registry.corp)" in refused
+    said = tried(places("evil.io/app")[0]).err
+    assert "registries that this cluster allows (docker.io, registry.corp)" in said
     assert tried(places("evil.io/app")[0], HERE).code == 0
 
     # An ephemeral container, and labels of a pod that was there before.

@@ -28,13 +28,18 @@ app.kubernetes.io/component: {{ . }}
 {{- concat (list "kube-system" .Release.Namespace) .Values.dependencyNamespaces | uniq | toJson -}}
 {{- end }}
 
+{{/* Arguments: root, own (a component's part of the values), suffix (of the repository, where the component has an image of its own). */}}
 {{- define "imagegate.image" -}}
-{{- $image := mergeOverwrite (deepCopy .root.Values.image) (.own | default dict) -}}
-{{- $repository := required "image.repository is not set: name the repository that you pushed the image of compose/Dockerfile to, for instance --set image.repository=registry.example.com/imagegate" $image.repository -}}
-{{- if $image.digest -}}
-{{ $repository }}@{{ $image.digest }}
+{{- $image := .root.Values.image -}}
+{{- $own := .own | default dict -}}
+{{- $suffix := .suffix | default "" -}}
+{{- $all := required "image.repository is not set: name the repository that you pushed the image of compose/Dockerfile to, for instance --set image.repository=registry.example.com/imagegate" $image.repository -}}
+{{- $repository := $own.repository | default (printf "%s%s" $all $suffix) -}}
+{{- $digest := $own.digest | default (ternary $image.digest "" (and (eq $repository $all) (not $own.tag))) -}}
+{{- if $digest -}}
+{{ $repository }}@{{ $digest }}
 {{- else -}}
-{{ $repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{ $repository }}:{{ $own.tag | default $image.tag | default .root.Chart.AppVersion }}
 {{- end -}}
 {{- end }}
 

@@ -37,7 +37,7 @@ terminationGracePeriodSeconds: 45
 {{- end }}
 
 {{- define "imagegate.container" -}}
-image: {{ include "imagegate.image" (dict "root" .root "own" .own.image) | quote }}
+image: {{ include "imagegate.image" (dict "root" .root "own" .own.image "suffix" .suffix) | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false

@@ -1,7 +1,7 @@
 {{/*
-The rules as the services read them. `enforcement: audit` has every rule say what it would and refuse nothing:
-modes that refuse become audit; what only adds a demand (a rule about labels, annotations or kinds, which may be no
-laxer than enforce) is left out.
+The rules as the services read them. `enforcement: audit` has every rule say what it would and refuse nothing: enforce
+becomes audit. Left out is what cannot be laxer: rules of mode deny, which may match by a tag as no others may, and those
+that only add a demand (about labels, annotations or kinds). Their images fall under the rules below them.
 */}}
 {{- define "imagegate.rules" -}}
 {{- $rules := deepCopy .Values.rules -}}
@@ -10,8 +10,8 @@ laxer than enforce) is left out.
 {{- $audited := list -}}
 {{- range $rule := $rules.rules | default list -}}
 {{- $match := $rule.match | default dict -}}
-{{- if not (or $match.labels $match.annotations $match.kinds) -}}
-{{- if has ($rule.mode | default "enforce") (list "enforce" "deny") -}}
+{{- if not (or $match.labels $match.annotations $match.kinds (eq ($rule.mode | default "") "deny")) -}}
+{{- if eq ($rule.mode | default "enforce") "enforce" -}}
 {{- $_ := set $rule "mode" "audit" -}}
 {{- end -}}
 {{- $audited = append $audited $rule -}}

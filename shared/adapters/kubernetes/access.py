@@ -19,7 +19,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MOUNTED = (
-    "in a pod it is mounted where automountServiceAccountToken is true (k8s/base/webhook.yaml); "
+    "in a pod it is mounted where automountServiceAccountToken is true; "
     "else set "
 )
 

@@ -16,7 +16,7 @@ PATH = "/api/v1/namespaces"
 
 ADVICE = (
     "bind the ClusterRole imagegate-webhook (get, list and watch of namespaces) to the webhook's "
-    "ServiceAccount, as k8s/base/webhook.yaml does"
+    "ServiceAccount (the chart: webhook.readNamespaces)"
 )
 
 

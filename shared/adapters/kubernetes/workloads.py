@@ -21,7 +21,7 @@ ADVICE = "whoever asks must be allowed to list it in the whole cluster (--contex
 Item = TypeVar("Item", bound=msgspec.Struct)
 
 OURS = ".imagegate.dev"
-"""How the names of imagegate's webhooks end (k8s/base/admission.yaml)."""
+"""How the names of imagegate's webhooks end (k8s/chart/templates/_webhooks.tpl)."""
 
 _OWNERS = ("apps/v1", "batch/v1", "v1")
 """Of what is listed here itself; whose owner is anything else (an operator's) is told."""

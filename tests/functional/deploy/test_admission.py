@@ -1,28 +1,44 @@
 """What the API server is told to ask: configurations, their rules, their conditions."""
 
 import base64
-import binascii
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 import pytest
 import yaml
-from cryptography import x509
 
 from services.webhook.app import PATHS
 from services.webhook.settings import WebhookSettings
 from shared.domain.pod_template import WORKLOADS
-from tests.deploy.manifests import FOLDER, Manifests, Object
+from tests.deploy.chart import ANCHORE, NAMESPACE, ROOT, Object, Refused, Values, render
+from tests.deploy.manifests import Manifests
+
+Release = Callable[..., Manifests]
 
 OURS = {"imagegate", "zz-imagegate"}
 cel: Any = import_module("cel_expr_python.cel")
 cel_optional: Any = import_module("cel_expr_python.ext.ext_optional")
 
 
+def configurations(manifests: Manifests) -> list[Object]:
+    """What `imagegate webhooks apply` is given."""
+    text = manifests.one("ConfigMap", "imagegate-webhooks")["data"]["webhooks.yaml"]
+    return [one for one in yaml.safe_load_all(text) if one]
+
+
+def mutating(manifests: Manifests) -> Object:
+    """The one that pins."""
+    (found,) = (
+        one for one in configurations(manifests) if one["kind"] == "MutatingWebhookConfiguration"
+    )
+    return found
+
+
 @pytest.fixture(scope="module")
 def webhooks(base: Manifests) -> dict[str, Object]:
     """Every webhook of both configurations, by its name."""
-    found = base.all("ValidatingWebhookConfiguration") + base.all("MutatingWebhookConfiguration")
+    found = configurations(base)
     assert {one["metadata"]["name"] for one in found} == OURS
     return {webhook["name"]: webhook for one in found for webhook in one["webhooks"]}
 
@@ -79,7 +95,7 @@ def test_workloads_are_advised_on_those_that_the_code_knows_and_no_others(
 def test_workloads_are_pinned_where_that_is_wanted_the_same_that_are_advised_on(
     pinning: Manifests, webhooks: dict[str, Object]
 ) -> None:
-    (one,) = pinning.all("MutatingWebhookConfiguration")
+    one = mutating(pinning)
     assert one["metadata"]["name"] == "zz-imagegate"
     *pods, webhook = one["webhooks"]
     advice = webhooks["workloads.imagegate.dev"]
@@ -114,11 +130,10 @@ def test_nobody_is_asked_about_what_changes_no_image(
     webhooks: dict[str, Object], pinning: Manifests
 ) -> None:
     """`pods/resize`, scale and status, as docs/install.md says."""
-    (mutating,) = pinning.all("MutatingWebhookConfiguration")
-    every = [*webhooks.values(), *mutating["webhooks"]]
+    every = [*webhooks.values(), *mutating(pinning)["webhooks"]]
     resources = {resource for webhook in every for *_, resource in asked(webhook)}
     assert {one for one in resources if "/" in one or "*" in one} == {"pods/ephemeralcontainers"}
-    told = (FOLDER.parent / "docs" / "install.md").read_text()
+    told = (ROOT / "docs" / "install.md").read_text()
     assert "`pods/resize`, `scale` and `status`, which change no image" in told
 
 
@@ -150,47 +165,76 @@ def test_what_holds_for_all_of_them(webhooks: dict[str, Object]) -> None:
 
 
 def test_exempt_are_the_cluster_s_own_namespace_and_ours_by_a_label_that_nobody_sets(
-    webhooks: dict[str, Object], base: Manifests
+    webhooks: dict[str, Object],
 ) -> None:
-    (namespace,) = base.all("Namespace")
     for webhook in webhooks.values():
         (expression,) = webhook["namespaceSelector"]["matchExpressions"]
         assert expression == {
             "key": "kubernetes.io/metadata.name",
             "operator": "NotIn",
-            "values": ["kube-system", namespace["metadata"]["name"]],
+            "values": ["kube-system", NAMESPACE],
         }
 
 
 def test_pinning_comes_last_and_again_when_another_webhook_changed_the_pod(
     base: Manifests,
 ) -> None:
-    (one,) = base.all("MutatingWebhookConfiguration")
+    one = mutating(base)
     # Configurations run in the order of their names (docs/design/kube-facts.md 4).
     for other in ("istio-sidecar-injector", "vault-agent-injector-cfg", "kyverno-resource"):
         assert one["metadata"]["name"] > other
     assert {webhook["reinvocationPolicy"] for webhook in one["webhooks"]} == {"IfNeeded"}
 
 
-def test_a_configuration_without_a_certificate_is_no_base64_so_that_it_is_refused() -> None:
-    text = (FOLDER / "base" / "admission.yaml").read_text()
-    for one in yaml.safe_load_all(text):
-        for webhook in one["webhooks"]:
-            with pytest.raises(binascii.Error):
-                base64.b64decode(webhook["clientConfig"]["caBundle"], validate=True)
-
-
-def test_the_certificate_that_is_trusted_is_the_webhook_s_own_and_has_its_name(
-    webhooks: dict[str, Object], base: Manifests
+def test_what_imagegate_stands_on_is_exempt_too_and_what_is_labelled_if_that_is_wanted(
+    release: Release,
 ) -> None:
-    (bundle,) = {webhook["clientConfig"]["caBundle"] for webhook in webhooks.values()}
-    assert bundle == base.one("Secret", "imagegate-webhook-tls")["data"]["tls.crt"]
-    certificate = x509.load_pem_x509_certificate(base64.b64decode(bundle))
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    called = webhooks["create.imagegate.dev"]["clientConfig"]["service"]
-    assert names.get_values_for_type(x509.DNSName) == [
-        f"{called['name']}.{called['namespace']}.svc"
-    ]
+    told: Values = {"dependencyNamespaces": ["redis", "kube-system"]}
+    label: Values = {"exemptLabel": {"enabled": True}, "guard": {"enabled": True}}
+    for one in configurations(release(ANCHORE | told | label)):
+        for webhook in one["webhooks"]:
+            names, labelled = webhook["namespaceSelector"]["matchExpressions"]
+            assert names["values"] == ["kube-system", NAMESPACE, "redis"]
+            assert labelled == {
+                "key": "imagegate.dev/exempt",
+                "operator": "NotIn",
+                "values": ["true"],
+            }
+
+
+def test_audit_refuses_nothing_whatever_happens(audit: Manifests) -> None:
+    for one in configurations(audit):
+        assert {webhook["failurePolicy"] for webhook in one["webhooks"]} == {"Ignore"}
+
+
+def test_what_is_applied_by_the_chart_itself_has_a_ca_or_is_refused(release: Release) -> None:
+    direct: Values = {"webhooks": {"apply": "direct"}, "enforcement": "enforce"}
+    with pytest.raises(Refused, match="give the CA of the webhook's certificate"):
+        render(ANCHORE | direct)
+    bundle = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+    told = {"certificates": {"from": "secret", "caBundle": bundle}}
+    made = release(ANCHORE | direct | told)
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        for one in made.all(kind):
+            for webhook in one["webhooks"]:
+                shown = base64.b64decode(webhook["clientConfig"]["caBundle"])
+                assert shown.decode() == bundle
+    assert made.all("Job") == []
+
+
+def test_they_are_named_for_a_webhook_outside_of_the_cluster(release: Release) -> None:
+    told = {"webhooks": {"url": "https://gate.corp:8443/"}}
+    for one in configurations(release(ANCHORE | told)):
+        for webhook in one["webhooks"]:
+            assert webhook["clientConfig"]["url"] in {
+                "https://gate.corp:8443/validate",
+                "https://gate.corp:8443/mutate",
+            }
+
+
+def test_where_nothing_is_pinned_no_webhook_is_there_that_would(release: Release) -> None:
+    made = release(ANCHORE | {"webhooks": {"pin": "none"}})
+    assert [one["kind"] for one in configurations(made)] == ["ValidatingWebhookConfiguration"]
 
 
 def holds(webhook: Object, **variables: Object | None) -> bool:

@@ -1,0 +1,70 @@
+"""The Helm chart as an operator installs it: rendered by the real Helm, without any cluster."""
+
+import os
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from tests.servers.kubernetes_parts import helm_program
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "k8s" / "chart"
+NAMESPACE = "imagegate"
+REPOSITORY = "registry.example.com/imagegate"
+
+WITHIN = 60.0
+
+Object = dict[str, Any]
+Values = dict[str, Any]
+
+ANCHORE: Values = {
+    "image": {"repository": REPOSITORY},
+    "anchore": {"url": "http://anchore.anchore.svc:8228"},
+}
+"""The least that must be said."""
+SCANNER: Values = {"image": {"repository": REPOSITORY}, "scanner": {"enabled": True}}
+
+
+class Refused(Exception):
+    """Helm's words about values or templates."""
+
+
+def render(values: Values, *files: str, namespace: str = NAMESPACE) -> str:
+    """What `helm template` prints for values over `files` of the chart. Raises Refused."""
+    options = [f"--values={CHART / file}" for file in files]
+    return helm("template", "imagegate", str(CHART), *options, values=values, namespace=namespace)
+
+
+def rendered(values: Values, *files: str, namespace: str = NAMESPACE) -> list[Object]:
+    """The same as objects, hooks and all."""
+    text = render(values, *files, namespace=namespace)
+    return [one for one in yaml.safe_load_all(text) if one]
+
+
+def helm(verb: str, *arguments: str, values: Values, namespace: str = NAMESPACE) -> str:
+    """Run the official Helm, which asks no cluster. Raises Refused."""
+    with tempfile.TemporaryDirectory() as home:
+        file = Path(home) / "values.json"
+        file.write_bytes(msgspec.json.encode(values))
+        ran = subprocess.run(
+            [_helm(), verb, *arguments, f"--values={file}", f"--namespace={namespace}"],
+            env={"PATH": os.defpath, "HOME": home},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN,
+            check=False,
+        )
+    if ran.returncode:
+        raise Refused(ran.stderr)
+    return ran.stdout
+
+
+@cache
+def _helm() -> Path:
+    return helm_program()

@@ -1,0 +1,108 @@
+"""Makes k8s/examples from the chart, and what the chart copies from elsewhere: `make examples`.
+
+For each example two files: the second may be applied only once the webhooks of the first answer.
+"""
+
+import re
+import sys
+
+import yaml
+
+from tests.deploy.chart import ANCHORE, CHART, NAMESPACE, ROOT, SCANNER, Values, render
+
+FOLDER = ROOT / "k8s" / "examples"
+PLAIN: Values = {
+    "webhooks": {"apply": "direct"},
+    "certificates": {"from": "cert-manager"},
+    "dependencyNamespaces": ["redis", "rabbitmq", "anchore", "cert-manager"],
+}
+
+EXAMPLES: dict[str, Values] = {
+    "audit": ANCHORE | PLAIN,
+    "enforce": ANCHORE | PLAIN | {"enforcement": "enforce"},
+    "scanner": SCANNER | PLAIN | {"enforcement": "enforce"},
+}
+
+HEAD = """\
+# {what}
+# Made from k8s/chart by `make examples`; docs/install.md, "Without Helm", tells what comes first.
+"""
+NAMESPACE_TEXT = f"""\
+---
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {NAMESPACE}
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+"""
+WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+
+_OF_HELM = re.compile(
+    r"^ *(?:# Source: .*|helm\.sh/chart: .*|app\.kubernetes\.io/managed-by: .*)\n", re.MULTILINE
+)
+_HERE = "all but the webhook configurations, which are in {name}-webhooks.yaml."
+_THERE = "what the API server asks: apply it when the webhooks of {name}.yaml are ready."
+
+
+def examples() -> dict[str, str]:
+    """What the files hold, by their names."""
+    files = {}
+    for name, values in EXAMPLES.items():
+        text = _OF_HELM.sub("", render(values))
+        documents = [one for one in re.split(r"^---\n", text, flags=re.M) if _kind(one)]
+        ours = [one for one in documents if _kind(one) not in WEBHOOKS]
+        asks = [one for one in documents if _kind(one) in WEBHOOKS]
+        files[f"{name}.yaml"] = _head(name, _HERE) + NAMESPACE_TEXT + _together(ours)
+        files[f"{name}-webhooks.yaml"] = _head(name, _THERE) + _together(asks)
+    return files
+
+
+COMPOSE = {
+    "redis-users.acl": "redis/users.acl",
+    "redis.conf": "redis/redis.conf",
+    "rabbitmq-rights.json": "rabbitmq/rights.json",
+    "rabbitmq.conf": "rabbitmq/rabbitmq.conf",
+    "rabbitmq-advanced.config": "rabbitmq/advanced.config",
+    "rabbitmq-enabled_plugins": "rabbitmq/enabled_plugins",
+}
+
+
+def copies() -> dict[str, str]:
+    """What k8s/chart/files holds, since a chart reads nothing that is not in it."""
+    page = (ROOT / "docs" / "operations.md").read_text().partition("\n## Alerts\n")[2]
+    alerts = page.partition("```yaml\n")[2].partition("```")[0]
+    servers = {own: (ROOT / "compose" / file).read_text() for own, file in COMPOSE.items()}
+    return servers | {"alerts.yaml": alerts}
+
+
+def _head(name: str, what: str) -> str:
+    return HEAD.format(what=f"Example {name}: {what.format(name=name)}")
+
+
+def _kind(document: str) -> str:
+    read = yaml.safe_load(document)
+    return str(read["kind"]) if read else ""
+
+
+def _together(documents: list[str]) -> str:
+    return "".join(f"---\n{one.strip()}\n" for one in documents)
+
+
+def main() -> int:
+    """Write them; the exit code."""
+    # The copies first: the examples are made with them.
+    for folder, make in ((CHART / "files", copies), (FOLDER, examples)):
+        folder.mkdir(exist_ok=True)
+        made = make()
+        for path in folder.iterdir():
+            if path.name not in made:
+                path.unlink()
+        for name, text in made.items():
+            (folder / name).write_text(text)
+            sys.stdout.write(f"{(folder / name).relative_to(ROOT)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
