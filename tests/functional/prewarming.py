@@ -23,7 +23,7 @@ WITHIN = 60.0
 
 
 class Prewarm:
-    """One run after another; `told` is what the last one said of its progress."""
+    """One run after another, and what they told of their progress."""
 
     def __init__(
         self,
@@ -37,8 +37,9 @@ class Prewarm:
         self._book = RuleBook(home.book.rules, exceptions)
         self._spaces = Namespaces(labels)
         self._at_once = at_once
-        self.told: list[Progress] = []
         self.most_under_way = 0
+        self.trouble = ""
+        """The first that it told."""
         self.stop = asyncio.Event()
 
     async def rows(self, *found: Found, timeout: float = WITHIN) -> list[Row]:
@@ -70,4 +71,4 @@ class Prewarm:
 
     def _tell(self, progress: Progress) -> None:
         self.most_under_way = max(self.most_under_way, progress.under_way)
-        self.told.append(progress)
+        self.trouble = self.trouble or progress.trouble

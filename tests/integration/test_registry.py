@@ -158,3 +158,23 @@ async def test_a_registry_with_a_password_is_unauthorised_without_it(
             with pytest.raises(PermanentFailure) as caught:
                 await client.resolve(reference)
             assert caught.value.kind is ErrorKind.UNAUTHORISED
+
+
+async def test_all_tags_of_a_repository_are_listed(
+    server: RegistryServer, client: RegistryClient
+) -> None:
+    for tag in ("9.0", "9.1", "latest"):
+        await asyncio.to_thread(server.push, IMAGE, f"team/tagged:{tag}")
+    reference = parse_reference(f"{server.host}/team/tagged")
+    listed = [tag async for page in client.tags(reference) for tag in page]
+    assert sorted(listed) == ["9.0", "9.1", "latest"]
+    with pytest.raises(PermanentFailure, match="NAME_UNKNOWN"):
+        await anext(aiter(client.tags(parse_reference(f"{server.host}/team/nothing"))))
+
+
+async def test_tags_of_a_locked_registry_want_a_login(locked: RegistryServer) -> None:
+    reference = parse_reference(f"{locked.host}/team/app")
+    async with client_of(locked) as client:
+        with pytest.raises(PermanentFailure) as raised:
+            await anext(aiter(client.tags(reference)))
+    assert raised.value.kind is ErrorKind.UNAUTHORISED

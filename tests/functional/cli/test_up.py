@@ -220,6 +220,23 @@ async def test_scan_waits_for_a_new_verdict_and_tells_it(
     assert words in ran.out
 
 
+async def test_prewarm_asks_it_and_tells_what_each_image_would_get(
+    serving: Serving, tmp_path: Path
+) -> None:
+    names = ("good", "ssh", "nobody")
+    images = {name: f"{serving.registry}/team/{name}:1.0" for name in names}
+    file = tmp_path / "images"
+    file.write_text("\n".join(images.values()))
+    ran = await imagegate("prewarm", "--images", str(file), "-o", "json", state=serving.state)
+    assert ran.code == 1, ran
+    outcomes = {row["image"]: row["outcome"] for row in json.loads(ran.out)["images"]}
+    assert outcomes == {
+        images["good"]: "pass",
+        images["ssh"]: "fail",
+        images["nobody"]: "error",
+    }
+
+
 async def test_a_dockerfile_changes_what_is_thought_of_an_image(
     serving: Serving, tmp_path: Path
 ) -> None:
