@@ -178,7 +178,8 @@ def test_pods_are_judged_through_a_service_too(site: Site) -> None:
     )
     assert made.code == 0, made
     with site.webhook(site.port):
-        site.ask("", service={"name": SERVICE, "namespace": HERE, "port": site.port})
+        url = f"https://127.0.0.1:{site.port}"
+        site.ask(url, service={"name": SERVICE, "namespace": HERE, "port": site.port})
         assert site.run("by-service", f"registry.test/good@{DIGEST}") == "pod/by-service created\n"
         said = site.run("bad", f"registry.test/never@{DIGEST}")
         assert "rule never denies it" in said, said

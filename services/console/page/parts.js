@@ -30,7 +30,7 @@ export async function askParts(inTrouble) {
       make("div", {}, outside("dt", "outside", name), outside("dd", "outside", value)),
     ),
   );
-  tell("parts", problems(status.parts, inTrouble()));
+  tell("parts", [...emergency(status.facts), ...problems(status.parts, inTrouble())]);
 }
 
 function draw(parts) {
@@ -63,6 +63,10 @@ function filled(item, part) {
 
 function milliseconds(took) {
   return took < 0.1 ? "< 0.1 ms" : `${took < 10 ? took.toFixed(1) : Math.round(took)} ms`;
+}
+
+function emergency({ emergency: told }) {
+  return told ? [{ level: "bad", section: "parts", text: `Emergency: ${told}.` }] : [];
 }
 
 function problems(parts, inTrouble) {

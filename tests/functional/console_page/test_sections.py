@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from shared.domain.step import Lane
+from shared.ports.presence import Beat
 from tests.fakes.sealing import PlainSealer
 from tests.functional.console_page.browser import Tab
 from tests.functional.console_page.entries import DIGEST, dead_step, decision, verdict
@@ -212,3 +213,15 @@ async def test_ids_are_quoted_for_the_shell_or_not_offered_at_all(watched: Tab) 
         "imagegate dead requeue -- 'a'\\''b; rm'",
         None,
     ]
+
+
+async def test_an_emergency_is_what_people_see_first(site: Site, watched: Tab) -> None:
+    later = site.clock.now() + 3_600_000
+    beat = Beat("webhook@h:1:x", "webhook", "1", site.clock.now(), emergency=later)
+    await site.presence.beat(beat)
+    await watched.enter()
+
+    await expect(watched.page.locator("#attention")).to_have_attribute("data-level", "bad")
+    await expect(watched.page.locator("#attention-list")).to_contain_text(
+        "Emergency: the store knows of none; counts in 1 of 1 webhooks."
+    )

@@ -1,0 +1,177 @@
+"""An emergency from what is typed to what runs: two webhooks, a real Redis, real keys and files."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional.cli.commands import Ran, imagegate
+from tests.house import eventually
+from tests.integration.test_exceptions import Site, Webhook, all_say
+from tests.servers.redis import RedisServer
+
+pytestmark = pytest.mark.servers
+
+WHY = ("--reason", "INC-1: Redis is being restored", "--owner", "ada")
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis", persistent=True) as server:
+        yield server
+
+
+@pytest.fixture
+def site(tmp_path: Path, redis: RedisServer) -> Site:
+    return Site(tmp_path, redis)
+
+
+@pytest.fixture
+async def webhooks(site: Site) -> AsyncIterator[list[Webhook]]:
+    async with site.webhook("one") as one, site.webhook("two") as two:
+        yield [one, two]
+
+
+async def shown(site: Site) -> dict[str, Any]:
+    """What `imagegate emergency show` tells; its exit code says whether there is one."""
+    ran = await typed(site, "emergency", "show", "-o", "json")
+    report: dict[str, Any] = json.loads(ran.out)
+    assert (ran.code, ran.err) == (int(bool(report["counts_in"])), "")
+    return report
+
+
+async def typed(site: Site, *words: str, key: str = "operator") -> Ran:
+    return await imagegate(
+        *words,
+        state=site.folder,
+        REDIS_URL=site.redis.url,
+        IMAGEGATE_KEYS=str(site.folder / "ring"),
+        IMAGEGATE_OPERATOR_KEYS=str(site.folder / key),
+    )
+
+
+async def test_what_is_declared_counts_in_every_webhook_until_somebody_ends_it(
+    site: Site, webhooks: list[Webhook]
+) -> None:
+    await all_say(webhooks, allowed=False)
+    assert (await shown(site))["state"] == "none"
+    said = await site.operator("emergency", "audit", "--for", "1h", "-n", "te*", *WHY)
+    assert "nothing is refused but what rules of mode deny name" in said
+    assert "It counts in 2 of 2 webhooks" in said
+    assert all([await each.allows() for each in webhooks])
+    assert not await webhooks[0].allows(namespace="elsewhere")
+    report = await shown(site)
+    assert (report["state"], report["owner"], report["namespaces"]) == ("declared", "ada", ["te*"])
+    assert len(report["counts_in"]) == len(report["webhooks"]) == 2
+    for webhook in webhooks:
+        assert 3_000 < await webhook.metric("imagegate_emergency_remaining_seconds") <= 3_600
+        assert await webhook.metric("imagegate_emergency_reviews_total") >= 1
+    assert await site.listed() == [], "it is no exception"
+
+    said = await site.operator("emergency", "end", "--reason", "restored")
+    assert "It goes on in 0 of 2 webhooks" in said
+    assert not any([await each.allows() for each in webhooks])
+    assert (await shown(site))["state"] == "ended"
+
+
+async def test_another_one_replaces_it(site: Site, webhooks: list[Webhook]) -> None:
+    await site.operator("emergency", "audit", "--for", "1h", *WHY)
+    assert all([await each.allows() for each in webhooks])
+    await site.operator("emergency", "audit", "--for", "1h", "-n", "elsewhere", *WHY)
+    assert not any([await each.allows() for each in webhooks])
+    assert await webhooks[1].allows(namespace="elsewhere")
+
+
+async def test_with_redis_away_files_declare_and_end_it(
+    site: Site, webhooks: list[Webhook]
+) -> None:
+    site.redis.stop()
+    await all_say(webhooks, allowed=False)
+    refused = await typed(site, "emergency", "audit", "--for", "1h", *WHY)
+    assert refused.code == 2
+    assert "say the same with --out FILE.exception" in refused.err
+    declared, over = site.exceptions / "now.exception", site.exceptions / "over.exception"
+    await site.operator("emergency", "audit", "--for", "1h", *WHY, "--out", str(declared))
+    await all_say(webhooks, allowed=True)
+    await site.operator("emergency", "end", "--out", str(over))
+    await all_say(webhooks, allowed=False)
+    # One that starts now, with nothing but the folder, says the same.
+    async with site.webhook("three") as three:
+        assert not await three.allows()
+
+
+async def test_what_ended_it_goes_on_to_hold_when_a_thief_takes_it_out_of_redis(
+    site: Site, webhooks: list[Webhook]
+) -> None:
+    await site.operator("emergency", "audit", "--for", "1h", *WHY)
+    before = site.redis.command("HGET", "ig1:exceptions", "emergency")
+    await site.operator("emergency", "end")
+    site.redis.command("HSET", "ig1:exceptions", "emergency", before)
+    site.redis.command("PUBLISH", "ig1:changed", "exception:emergency")
+    await asyncio.sleep(1)
+    assert not any([await each.allows() for each in webhooks])
+    # What a thief can do: a webhook that never saw the end believes it, until the hour is over.
+    async with site.webhook("three") as three:
+        assert await three.allows()
+        await site.operator("emergency", "end")
+        await all_say([three, *webhooks], allowed=False)
+
+
+async def test_nobody_else_can_declare_one(site: Site, webhooks: list[Webhook]) -> None:
+    out = site.folder / "now.exception"
+    await site.operator("emergency", "audit", "--for", "1h", *WHY, "--out", str(out))
+    sealed = out.read_bytes().strip()
+    longer = sealed.replace(b'"te', b'"*"')
+    site.redis.command("HSET", "ig1:exceptions", "another", sealed)
+    site.redis.command("HSET", "ig1:exceptions", "emergency", longer[:-2] + b" " + longer[-2:])
+    for name in ("another", "emergency"):
+        site.redis.command("ZADD", "ig1:exceptions:ends", 10**14, name)
+    site.redis.command("PUBLISH", "ig1:changed", "exception:emergency")
+
+    async def both_are_counted() -> bool:
+        line = "imagegate_bad_signatures_total"
+        return all([await each.metric(line) >= 2 for each in webhooks])
+
+    await eventually(both_are_counted)
+    assert not any([await each.allows() for each in webhooks])
+    report = json.loads((await typed(site, "emergency", "show", "-o", "json")).out)
+    assert report["state"] == "not believed"
+    assert report["counts_in"] == []
+
+
+async def test_a_webhook_that_does_not_hear_of_it_is_named(
+    site: Site, webhooks: list[Webhook]
+) -> None:
+    ran = await typed(site, "emergency", "audit", "--for", "1h", *WHY, "--cluster", "another")
+    assert ran.code == 1
+    assert "It counts in 0 of 2 webhooks" in ran.out
+    assert ran.out.count("not heard in webhook@") == 2
+    assert "another IMAGEGATE_CLUSTER" in ran.out
+    assert not any([await each.allows() for each in webhooks])
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--for", "25h", *WHY), "--for: must be 1m to 1d, not 25h"),
+        (("--for", "2", *WHY), "--for: '2' is no duration"),
+        (("--for", "1h", "--reason", " "), "--reason: must be 1 to 512 printable characters"),
+        (("--for", "1h", *WHY, "-n", "Team"), "--namespace: "),
+    ],
+)
+async def test_what_cannot_be_signed_is_said_in_the_commands_own_words(
+    site: Site, words: tuple[str, ...], why: str
+) -> None:
+    ran = await typed(site, "emergency", "audit", *words)
+    assert ran.code == 2
+    assert why in ran.err
+    assert site.redis.command("EXISTS", "ig1:exceptions") == 0
+
+
+async def test_a_workers_key_declares_none(site: Site) -> None:
+    ran = await typed(site, "emergency", "audit", "--for", "1h", *WHY, key="worker")
+    assert ran.code == 2
+    assert "operator.key" in ran.err
