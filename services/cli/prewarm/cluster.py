@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from services.cli.prewarm.found import Found, Told, Trouble
+from services.cli.prewarm.found import Found, NotRead, Told
 from shared.domain.errors import ClusterUnreachable
 from shared.ports.cluster import Cluster
 from shared.ports.workloads import Workloads
@@ -22,7 +22,7 @@ class ClusterImages:
 
     async def told(self) -> AsyncIterator[Told]:
         """Pods, then templates. Raises ClusterUnreachable where pods cannot be listed; a kind of
-        workload that cannot is trouble."""
+        workload that cannot is told as not read."""
         async with aclosing(self._cluster.pods()) as pages:
             async for page in pages:
                 for pod in page:
@@ -47,4 +47,4 @@ class ClusterImages:
                                 annotations=each.annotations,
                             )
             except ClusterUnreachable as error:
-                yield Trouble(f"the cluster's {kind}", str(error))
+                yield NotRead(f"the cluster's {kind}", str(error))

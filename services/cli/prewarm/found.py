@@ -29,7 +29,7 @@ class Found(msgspec.Struct, frozen=True):
         return bool(self.title) and not self.runs
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class NotRead(msgspec.Struct, frozen=True):
     """Something that could not be read, so that its images are not known."""
 
     where: str
@@ -44,11 +44,11 @@ class PassedOver(msgspec.Struct, frozen=True):
     count: int = 1
 
 
-Told: TypeAlias = Found | Trouble | PassedOver
+Told: TypeAlias = Found | NotRead | PassedOver
 
 
 class Source(Protocol):
-    """Where images are named. What it cannot read it tells (`Trouble`); it raises ImagegateError
+    """Where images are named. What it cannot read it tells (`NotRead`); it raises ImagegateError
     where it can read nothing at all."""
 
     def told(self) -> AsyncIterator[Told]:

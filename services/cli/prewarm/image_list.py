@@ -4,7 +4,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from services.cli.prewarm.found import Found, Told, Trouble
+from services.cli.prewarm.found import Found, NotRead, Told
 from shared.domain.errors import ImagegateError, InvalidReference
 from shared.domain.reference import parse_reference
 
@@ -18,7 +18,7 @@ class UnreadableList(ImagegateError):
 
 class ImageList:
     """`Source`: a file, or standard input (`-`). Empty lines and what follows a `#` are passed
-    over; a line that is no image is trouble with its number, and the others go on."""
+    over; a line that is no image is told as not read with its number, and the others go on."""
 
     def __init__(self, file: str, *, namespace: str) -> None:
         self._file = file
@@ -34,7 +34,7 @@ class ImageList:
             try:
                 parse_reference(image)
             except InvalidReference as error:
-                yield Trouble(f"{name}:{number}", str(error))
+                yield NotRead(f"{name}:{number}", str(error))
             else:
                 yield Found(self._namespace, (image,))
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from services.cli.defaults import with_defaults
-from services.cli.prewarm.found import Found, PassedOver, Told, Trouble
+from services.cli.prewarm.found import Found, NotRead, PassedOver, Told
 from services.cli.prewarm.image_list import STDIN, UnreadableList, read_text
 from services.cli.reviews import Asker, kind_of, resource_of, review_of
 from services.webhook.objects import author_of, places_to_judge
@@ -40,13 +40,13 @@ class Manifests:
             try:
                 text = read_text(file)
             except UnreadableList as error:
-                yield Trouble(file, str(error))
+                yield NotRead(file, str(error))
                 continue
             name = "standard input" if file == STDIN else file
             for at, document in _documents(text):
                 where = f"{name}, {at}"
                 if isinstance(document, yaml.YAMLError):
-                    yield Trouble(where, f"it is no YAML: {' '.join(str(document).split())}")
+                    yield NotRead(where, f"it is no YAML: {' '.join(str(document).split())}")
                     continue
                 for each in _objects(document):
                     told = self._object(each, where)
@@ -57,10 +57,10 @@ class Manifests:
         if other:
             yield PassedOver(NO_PODS, other)
 
-    def _object(self, content: Any, where: str) -> Found | Trouble | None:
+    def _object(self, content: Any, where: str) -> Found | NotRead | None:
         """None for what makes no pods."""
         if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
-            return Trouble(where, "it has no kind: it is no object")
+            return NotRead(where, "it has no kind: it is no object")
         if resource_of(kind_of(content)) is None:
             return None
         filled = with_defaults(content, namespace=self._namespace)
@@ -73,7 +73,7 @@ class Manifests:
             images = dict.fromkeys(place.image for place in places_to_judge(request))
             labels, annotations = labels_and_annotations(author_of(request))
         except (ImagegateError, RecursionError) as error:
-            return Trouble(f"{where}, {title}", f"it would be refused unread: {error}")
+            return NotRead(f"{where}, {title}", f"it would be refused unread: {error}")
         return Found(
             namespace=request.namespace,
             images=tuple(images),

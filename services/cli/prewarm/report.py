@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from services.cli.prewarm.found import Trouble
+from services.cli.prewarm.found import NotRead
 from services.cli.prewarm.rows import Outcome, Row
 from services.cli.prewarm.wanted import Stands
 
@@ -44,7 +44,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All that names images."""
     refused: Stands
     """What names one that would be refused for what is known."""
-    troubles: Sequence[Trouble]
+    not_read: Sequence[NotRead]
     passed_over: Mapping[str, int]
     exempt: Mapping[str, int]
     """Images in each exempt namespace."""
@@ -72,7 +72,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             return PrewarmExit.STOPPED
         if counts.get(Outcome.FAIL):
             return PrewarmExit.BAD
-        unknown = counts.get(Outcome.ERROR) or counts.get(Outcome.UNFINISHED) or self.troubles
+        unknown = counts.get(Outcome.ERROR) or counts.get(Outcome.UNFINISHED) or self.not_read
         return PrewarmExit.NOT_ALL if unknown or self.found_nothing else PrewarmExit.GOOD
 
 
@@ -97,7 +97,7 @@ def json_document(report: Report) -> bytes:
             "refused_workloads": report.refused.workloads,
         },
         "images": report.rows,
-        "not_read": report.troubles,
+        "not_read": report.not_read,
         "passed_over": dict(report.passed_over),
         "exempt": dict(report.exempt),
         "notes": report.notes,

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from services.cli.prewarm.found import Found, PassedOver, Told, Trouble
+from services.cli.prewarm.found import Found, NotRead, PassedOver, Told
 from shared.domain.errors import ImagegateError, InvalidReference, StepFailure
 from shared.domain.glob import Glob
 from shared.domain.reference import ImageReference, parse_reference
@@ -29,7 +29,7 @@ class Repository:
         self._namespace = namespace
 
     async def told(self) -> AsyncIterator[Told]:
-        """A tag each; a registry that does not list them is trouble."""
+        """A tag each; a registry that does not list them is told as not read."""
         name = self._reference.repository
         other = signatures = 0
         try:
@@ -42,7 +42,7 @@ class Repository:
                     else:
                         other += 1
         except StepFailure as error:
-            yield Trouble(f"the tags of {name}", str(error))
+            yield NotRead(f"the tags of {name}", str(error))
         if signatures:
             yield PassedOver(f"tags of {name} that hold signatures and the like", signatures)
         if other:

@@ -14,7 +14,7 @@ from services.cli.explain.signed import believed
 from services.cli.explain.wiring import exception_files, rules_and_ring, terms_of
 from services.cli.feeds.wording import number
 from services.cli.prewarm.cluster import ClusterImages
-from services.cli.prewarm.found import Found, PassedOver, Source, Trouble
+from services.cli.prewarm.found import Found, NotRead, PassedOver, Source
 from services.cli.prewarm.image_list import ImageList
 from services.cli.prewarm.judging import Judging
 from services.cli.prewarm.known import Reader
@@ -134,7 +134,7 @@ class _Run:
         self._clock = clock
         self._telling = telling
         self._notes = notes
-        self._troubles: list[Trouble] = []
+        self._not_read: list[NotRead] = []
         self._passed: Counter[str] = Counter()
 
     async def run(self, configured: CliSettings, stack: AsyncExitStack) -> Report:
@@ -191,8 +191,8 @@ class _Run:
                     case Found():
                         wanted.add(told)
                         seen += bool(told.title)
-                    case Trouble():
-                        self._troubles.append(told)
+                    case NotRead():
+                        self._not_read.append(told)
                     case PassedOver():
                         self._passed[told.what] += told.count
                 self._telling.reading(
@@ -230,7 +230,7 @@ class _Run:
             rows=rows_of(judging.parts.items()),
             seen=wanted.standing(),
             refused=wanted.standing(refused),
-            troubles=self._troubles,
+            not_read=self._not_read,
             passed_over=self._passed,
             exempt=wanted.exempt,
             notes=tuple(self._notes),

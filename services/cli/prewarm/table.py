@@ -14,7 +14,7 @@ from shared.domain.decision import State
 
 MOST = 30
 """Rows that are printed unless all are wanted."""
-MOST_TROUBLES = 10
+MOST_NOT_READ = 10
 
 STYLES = {
     Outcome.FAIL: "red",
@@ -33,7 +33,7 @@ def print_report(printed: Console, report: Report, *, everything: bool) -> None:
     if len(told) < len(rows):
         more = f"and {number(len(rows) - len(told))} more: --all shows every row, -o json too"
         printed.print(plain(more))
-    _print_troubles(printed, report)
+    _print_not_read(printed, report)
     for line in _summary(report):
         # What is read by a program, or searched, is not to be broken.
         printed.print(line, soft_wrap=not printed.is_terminal)
@@ -85,11 +85,11 @@ def _why(row: Row) -> str:
     return f"{rule}{first}{runs}"
 
 
-def _print_troubles(printed: Console, report: Report) -> None:
-    for trouble in report.troubles[:MOST_TROUBLES]:
-        line = f"not read: {trouble.where}: {trouble.what}"
+def _print_not_read(printed: Console, report: Report) -> None:
+    for unread in report.not_read[:MOST_NOT_READ]:
+        line = f"not read: {unread.where}: {unread.what}"
         printed.print(plain(line, limit=500, style="yellow"), soft_wrap=True)
-    left = len(report.troubles) - MOST_TROUBLES
+    left = len(report.not_read) - MOST_NOT_READ
     if left > 0:
         printed.print(plain(f"and {number(left)} more that could not be read", style="yellow"))
 

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from services.cli.prewarm.found import Trouble
+from services.cli.prewarm.found import NotRead
 from services.cli.prewarm.report import PrewarmExit, Report, json_document
 from services.cli.prewarm.rows import Outcome, Row
-from services.cli.prewarm.table import MOST, MOST_TROUBLES, print_report
+from services.cli.prewarm.table import MOST, MOST_NOT_READ, print_report
 from services.cli.prewarm.wanted import Stands
 from shared.domain.decision import State
 
-TROUBLE = Trouble("web.yaml, document 2 (line 7)", "it is no YAML")
+UNREAD = NotRead("web.yaml, document 2 (line 7)", "it is no YAML")
 ROW = Row(
     image="registry.corp/team/app:1",
     outcome=Outcome.PASS,
@@ -55,7 +55,7 @@ def report(*rows: Row, **more: Any) -> Report:
         "sources": ("cluster",),
         "seen": Stands(),
         "refused": Stands(),
-        "troubles": (),
+        "not_read": (),
         "passed_over": {},
         "exempt": {},
     }
@@ -73,11 +73,11 @@ def printed(told: Report, *, width: int = 120, everything: bool = False) -> str:
     [
         (report(row(Outcome.PASS)), PrewarmExit.GOOD),
         (report(row(Outcome.PASS), row(Outcome.FAIL)), PrewarmExit.BAD),
-        (report(row(Outcome.FAIL), row(Outcome.ERROR), troubles=(TROUBLE,)), PrewarmExit.BAD),
+        (report(row(Outcome.FAIL), row(Outcome.ERROR), not_read=(UNREAD,)), PrewarmExit.BAD),
         (report(row(Outcome.FAIL, allowed=True, mode="warn")), PrewarmExit.BAD),
         (report(row(Outcome.PASS), row(Outcome.ERROR)), PrewarmExit.NOT_ALL),
         (report(row(Outcome.UNFINISHED)), PrewarmExit.NOT_ALL),
-        (report(row(Outcome.PASS), troubles=(TROUBLE,)), PrewarmExit.NOT_ALL),
+        (report(row(Outcome.PASS), not_read=(UNREAD,)), PrewarmExit.NOT_ALL),
         (report(), PrewarmExit.NOT_ALL),
         (report(exempt={"kube-system": 3}), PrewarmExit.GOOD),
         (report(row(Outcome.FAIL), stopped=True), PrewarmExit.STOPPED),
@@ -136,9 +136,9 @@ def test_what_would_be_refused_is_summed_up() -> None:
 
 
 def test_what_could_not_be_read_is_told_by_its_place_and_counted() -> None:
-    told = report(row(Outcome.PASS), troubles=[TROUBLE] * (MOST_TROUBLES + 5))
+    told = report(row(Outcome.PASS), not_read=[UNREAD] * (MOST_NOT_READ + 5))
     text = printed(told)
-    assert text.count("not read: web.yaml, document 2 (line 7): it is no YAML") == MOST_TROUBLES
+    assert text.count("not read: web.yaml, document 2 (line 7): it is no YAML") == MOST_NOT_READ
     assert "and 5 more that could not be read" in text
 
 
@@ -157,7 +157,7 @@ def test_the_document_has_its_documented_keys() -> None:
     told = report(
         row(Outcome.FAIL, image="bad:1", pods=2),
         row(Outcome.PASS),
-        troubles=(TROUBLE,),
+        not_read=(UNREAD,),
         passed_over={"objects that make no pods": 4},
         exempt={"kube-system": 9},
         seen=Stands(3, 1),
@@ -185,7 +185,7 @@ def test_the_document_has_its_documented_keys() -> None:
         "refused_workloads": 0,
     }
     assert set(document["images"][0]) == set(Row.__struct_fields__)
-    assert document["not_read"] == [{"where": TROUBLE.where, "what": TROUBLE.what}]
+    assert document["not_read"] == [{"where": UNREAD.where, "what": UNREAD.what}]
     assert (document["passed_over"], document["exempt"], document["notes"]) == (
         {"objects that make no pods": 4},
         {"kube-system": 9},

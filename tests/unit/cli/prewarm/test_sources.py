@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.prewarm.found import Found, PassedOver, Source, Told, Trouble
+from services.cli.prewarm.found import Found, NotRead, PassedOver, Source, Told
 from services.cli.prewarm.image_list import ImageList, UnreadableList
 from services.cli.prewarm.manifests import Manifests
 from services.cli.prewarm.repository import InvalidRepository, Repository
@@ -53,7 +53,7 @@ async def test_a_line_that_is_no_image_is_told_with_its_number_and_the_others_go
     one, bad, other = await told_by(ImageList(str(file), namespace="team"))
     assert isinstance(one, Found)
     assert isinstance(other, Found)
-    assert isinstance(bad, Trouble)
+    assert isinstance(bad, NotRead)
     assert bad.where == f"{file}:2"
 
 
@@ -95,7 +95,7 @@ async def test_a_broken_document_keeps_no_other_out(tmp_path: Path) -> None:
     one, bad, other = await told_by(Manifests(str(file), namespace="team"))
     assert isinstance(one, Found)
     assert isinstance(other, Found)
-    assert isinstance(bad, Trouble)
+    assert isinstance(bad, NotRead)
     assert bad.where == f"{file}, document 2 (line 13)"
 
 
@@ -103,7 +103,7 @@ async def test_what_the_api_server_would_refuse_unread_is_told_by_name(tmp_path:
     file = tmp_path / "pod.yaml"
     file.write_text("kind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: {containers: 7}\n")
     (bad,) = await told_by(Manifests(str(file), namespace="team"))
-    assert isinstance(bad, Trouble)
+    assert isinstance(bad, NotRead)
     assert "Pod team/p" in bad.where
     assert "refused unread" in bad.what
 
@@ -127,7 +127,7 @@ async def test_a_document_that_is_no_object_is_trouble(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("just: text\n")
     (bad,) = await told_by(Manifests(str(file), namespace="team"))
-    assert isinstance(bad, Trouble)
+    assert isinstance(bad, NotRead)
 
 
 @pytest.mark.parametrize("name", ["gone", "empty"])
@@ -171,7 +171,7 @@ async def test_a_registry_that_lists_nothing_is_trouble() -> None:
     told = await told_by(
         Repository("registry.corp/team/app", globs=["*"], tags=tags, namespace="team")
     )
-    assert told[-1] == Trouble("the tags of registry.corp/team/app", "no such thing")
+    assert told[-1] == NotRead("the tags of registry.corp/team/app", "no such thing")
 
 
 @pytest.mark.parametrize("text", ["registry.corp/app:1", "registry.corp/UPPER", "a@sha256:0"])
