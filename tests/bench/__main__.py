@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.bench import admission, intake, scanner, way, workers
+from tests.bench import admission, intake, kubernetes, scanner, way, workers
 
 BENCHES = {
     "admission": admission.main,
@@ -10,6 +10,7 @@ BENCHES = {
     "intake": intake.main,
     "scanner": scanner.main,
     "workers": workers.main,
+    "kubernetes": kubernetes.main,
 }
 
 

@@ -2,6 +2,7 @@
 fake API server that speaks the real wire."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ import msgspec
 import pytest
 
 from services.webhook.owners import OwnerPorts
+from services.webhook.settings import WebhookSettings
+from services.webhook.wiring import owner_ports_of
 from shared.adapters.kubernetes.access import ApiServer
 from shared.adapters.kubernetes.events import KubernetesEvents
 from shared.adapters.kubernetes.limits import Pace
@@ -152,12 +155,17 @@ async def test_a_strangers_review_of_a_made_up_owner_touches_nothing(
     cluster: FakeOwners, tmp_path: Path
 ) -> None:
     forged = msgspec.structs.replace(RS, uid="00000000-0000-0000-0000-000000000000")
-    async with nudging(cluster, tmp_path) as home:
+    nowhere = msgspec.structs.replace(RS, name="nowhere")
+    async with nudging(cluster, tmp_path, analysis_seconds=None) as home:
         image = str(home.registry.put(IMAGE, "team/app:1"))
-        assert (await tried(home, image, owner=forged)).code in (200, 429)
-        await eventually(lambda: cluster.asked > 0 or True)
+        for owner in (forged, nowhere):
+            assert (await tried(home, image, owner=owner)).code == 429
+        home.anchore.store.finish(IMAGE.digest)
+        await eventually(lambda: cluster.asked >= 2)
         assert (await home.settled(image)).allowed
-        await asyncio.sleep(1)
+        text = await home.metrics()
+        assert '\nimagegate_nudges_total{outcome="gone"} 2.0\n' in text
+        assert "\nimagegate_blocked_owners 0.0\n" in text
         assert (cluster.nudges, cluster.events) == ([], {})
 
 
@@ -174,3 +182,44 @@ async def test_reviews_are_answered_as_ever_while_the_kubernetes_api_refuses_eve
         assert await home.ready() == 200
         said = [line for line in caplog.records if "not nudged" in line.message]
         assert ["imagegate-nudge" in line.__dict__["why"] for line in said] == [True]
+
+
+async def ports_of(**told: Any) -> OwnerPorts | None:
+    """What a webhook with these settings has."""
+    settings = WebhookSettings(**told)
+    claims = MemoryNudgeClaims(clock=SystemClock())
+    async with owner_ports_of(settings, claims=claims) as ports:
+        return ports
+
+
+async def test_outside_of_a_cluster_nobody_is_nudged_and_nothing_is_said_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await ports_of() is None
+    assert caplog.records == []
+
+
+async def test_a_pod_without_a_token_says_once_that_it_nudges_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await ports_of(kubernetes_service_host="127.0.0.1") is None
+    (said,) = caplog.records
+    assert said.levelno == logging.WARNING
+    assert "IMAGEGATE_NUDGE=false" in said.message
+    assert "token" in said.__dict__["why"]
+
+
+async def test_who_wants_no_nudges_or_no_events_has_none(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    told = {
+        "imagegate_kubernetes_url": "https://127.0.0.1:1",
+        "imagegate_kubernetes_token_file": token,
+    }
+    assert await ports_of(**told, imagegate_nudge=False) is None
+    quiet = await ports_of(**told, imagegate_events=False)
+    assert quiet is not None
+    assert quiet.events is None
+    whole = await ports_of(**told)
+    assert whole is not None
+    assert whole.events is not None
