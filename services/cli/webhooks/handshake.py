@@ -1,6 +1,7 @@
 """Would the API server believe a webhook? A TLS handshake as it makes one, and nothing else."""
 
 import asyncio
+import os
 import ssl
 
 from services.cli.webhooks.configurations import Address
@@ -31,6 +32,12 @@ async def shake(address: Address, *, authorities: str) -> None:
     except TimeoutError as error:
         raise NotBelieved(f"{address} did not answer within {WITHIN:g} s") from error
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise NotBelieved(f"{address} cannot be called ({reason})") from error
+        raise NotBelieved(f"{address} cannot be called ({_reason(error)})") from error
     writer.transport.abort()
+
+
+def _reason(error: OSError) -> str:
+    """The kernel's words; a name that cannot be looked up has none of these."""
+    number = error.errno or 0
+    told = os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+    return told.lower()

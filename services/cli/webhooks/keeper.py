@@ -49,8 +49,10 @@ class Keeper:
         *,
         configurations: WebhookConfigurations,
         clock: Clock,
-        say: Callable[[str], None],
+        say: Callable[[str], object],
+        pause: float = PAUSE,
     ) -> None:
+        self._pause = pause
         self._configurations = configurations
         self._clock = clock
         self._say = say
@@ -123,7 +125,7 @@ class Keeper:
             if missing != said:
                 said = missing
                 self._say(f"waiting: {missing}")
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self._pause)
 
     async def _missing(
         self, wanted: Wanted, deployed: Deployed | None, handshake: Handshake
@@ -156,7 +158,7 @@ class Keeper:
                 if self._clock.monotonic() >= until:
                     raise
                 self._say(f"again: {error}")
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(self._pause)
 
 
 def _check(which: Which, live: Live, installation: str) -> None:

@@ -117,6 +117,34 @@ def test_a_misspelt_key_is_refused_by_the_schema_of_kubernetes(tmp_path: Path) -
     assert "terminationGracePeriod" in said
 
 
+OTHERS: dict[str, set[str]] = {
+    "ScaledObject": {
+        *("scaleTargetRef", "minReplicaCount", "maxReplicaCount", "pollingInterval"),
+        *("cooldownPeriod", "fallback", "advanced", "triggers"),
+    },
+    "Certificate": {
+        *("secretName", "isCA", "commonName", "dnsNames", "duration", "renewBefore"),
+        *("privateKey", "issuerRef"),
+    },
+    "Issuer": {"selfSigned", "ca"},
+    "PodMonitor": {"selector", "podMetricsEndpoints"},
+    "PrometheusRule": {"groups"},
+}
+"""Fields of a spec as the CRDs of these operators publish them, as far as we use any."""
+
+
+def test_objects_of_operators_name_fields_that_these_have() -> None:
+    found = [one for one in rendered(EVERYTHING) if one["apiVersion"].startswith(OF_OTHERS)]
+    assert {one["kind"] for one in found} == set(OTHERS)
+    for one in found:
+        assert set(one["spec"]) <= OTHERS[one["kind"]], one
+    (scaled,) = (one["spec"] for one in found if one["kind"] == "ScaledObject")
+    for trigger in scaled["triggers"]:
+        # KEDA's fallback takes averages only, and its metadata are texts.
+        assert set(trigger) == {"type", "name", "metadata"}
+        assert all(isinstance(text, str) for text in trigger["metadata"].values())
+
+
 @cases
 def test_helm_finds_nothing_to_say(name: str) -> None:
     values, files = CASES[name]
