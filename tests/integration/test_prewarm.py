@@ -78,7 +78,7 @@ async def test_a_broker_that_is_away_for_a_while_ends_nothing(
     await eventually(lambda: prewarm.most_under_way > 0)
     await asyncio.to_thread(rabbit.kill)
     await eventually(lambda: bool(prewarm.trouble), within=BUSY)
-    await asyncio.to_thread(rabbit.start)
+    await asyncio.to_thread(rabbit.start_node)
     rows = await asyncio.wait_for(running, BUSY)
     assert {row.outcome for row in rows} == {Outcome.PASS}
 

@@ -28,8 +28,9 @@ class Judged:
         self._error = error
 
     async def templates(self, kind: str) -> AsyncGenerator[Sequence[Template], None]:
-        for template in ():
-            yield template
+        templates: Sequence[Sequence[Template]] = ()
+        for page in templates:
+            yield page
 
     async def judged(self) -> Sequence[LabelSelector]:
         if self._error:
