@@ -10,7 +10,7 @@ the real ones of an owner. What becomes of an entry: `services.webhook.nudges`.
 import math
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -41,6 +41,7 @@ node's platform and the end of an error are announced by nobody."""
 NEVER = math.inf
 
 Key: TypeAlias = tuple[Owner, tuple[Shape, ...]]
+Listed = TypeVar("Listed")
 
 
 class Blocked(msgspec.Struct, eq=False):
@@ -90,6 +91,7 @@ class BlockedOwners:
         self._bytes = 0
         self._entries: OrderedDict[Key, Blocked] = OrderedDict()
         self._by_repository: defaultdict[str, dict[Key, None]] = defaultdict(dict)
+        self._by_owner: defaultdict[Owner, dict[Key, None]] = defaultdict(dict)
         self._of: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -161,13 +163,19 @@ class BlockedOwners:
             entry.look = now + LOOK_AGAIN
         return found
 
-    def nudged(self, entry: Blocked) -> None:
-        """It was nudged, by whomever: whether it is blocked still shows when it is denied again."""
-        entry.waits, entry.look, entry.store_was_away = False, NEVER, False
+    def nudged(self, owner: Owner, *, at: float) -> None:
+        """It was nudged, by whomever, at that time (monotonic seconds): whether it is blocked still
+        shows when it is denied again. A pod that /mutate could not pin at first and one that it
+        could are two entries of one owner."""
+        for key in self._by_owner.get(owner, ()):
+            entry = self._entries[key]
+            if entry.denied <= at:
+                entry.waits, entry.look, entry.store_was_away = False, NEVER, False
 
-    def forget(self, entry: Blocked) -> None:
+    def forget(self, owner: Owner) -> None:
         """There is no such owner."""
-        self._drop((entry.owner, entry.shapes))
+        for key in list(self._by_owner.get(owner, ())):
+            self._drop(key)
 
     def _entry(
         self,
@@ -210,6 +218,7 @@ class BlockedOwners:
         self._entries[key] = entry
         self._bytes += entry.size
         self._of[entry.owner.namespace] += 1
+        self._by_owner[entry.owner][key] = None
         for repository in entry.repositories:
             self._by_repository[repository][key] = None
         if self._of[entry.owner.namespace] > self._max_of_a_namespace:
@@ -227,11 +236,16 @@ class BlockedOwners:
         self._of[entry.owner.namespace] -= 1
         if not self._of[entry.owner.namespace]:
             del self._of[entry.owner.namespace]
+        _unlist(self._by_owner, entry.owner, key)
         for repository in entry.repositories:
-            keys = self._by_repository[repository]
-            keys.pop(key, None)
-            if not keys:
-                del self._by_repository[repository]
+            _unlist(self._by_repository, repository, key)
+
+
+def _unlist(index: dict[Listed, dict[Key, None]], under: Listed, key: Key) -> None:
+    keys = index[under]
+    del keys[key]
+    if not keys:
+        del index[under]
 
 
 def _trimmed(request: AdmissionRequest, metadata: Metadata) -> AdmissionRequest:

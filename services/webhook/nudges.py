@@ -143,6 +143,8 @@ class Nudges:
     async def _look_at(self, entry: Blocked) -> None:
         try:
             decision = await self._judge(entry)
+            if not entry.waits:  # another one of its owner was nudged meanwhile
+                return
             worth_asking = entry.store_was_away and decision.state is State.PENDING
             if decision.allowed or worth_asking:
                 await self._try(entry, decision)
@@ -175,7 +177,7 @@ class Nudges:
         try:
             known_as = await self._nudging.nudge(entry.owner)
         except OwnerGone:
-            self._blocked.forget(entry)
+            self._blocked.forget(entry.owner)
             self._on_outcome(Outcome.GONE)
             return
         except ClusterUnreachable as error:
@@ -190,9 +192,8 @@ class Nudges:
         if decision.allowed:
             self._events.passed(entry, known_as)
         log.info("owner was nudged", extra={"owner": str(entry.owner), "why": entry.reason})
-        if entry.denied <= began:
-            self._blocked.nudged(entry)
-        else:  # its controller was denied again before we were told
+        self._blocked.nudged(entry.owner, at=began)
+        if entry.waits:  # its controller was denied again before we were told
             entry.look = self._pace(entry).next(began)
 
     async def _is_ours(self, entry: Blocked) -> bool:
@@ -204,12 +205,12 @@ class Nudges:
             return True
         if age is None:
             return True
-        now = self._clock.monotonic()
-        if age / SECOND <= now - entry.denied:
+        taken = self._clock.monotonic() - age / SECOND
+        if entry.denied <= taken:
             self._on_outcome(Outcome.TAKEN)
-            self._blocked.nudged(entry)
+            self._blocked.nudged(entry.owner, at=taken)
         else:
-            entry.look = now + EVERY - age / SECOND
+            entry.look = taken + EVERY
         return False
 
     async def _drop(self, entry: Blocked) -> None:

@@ -136,7 +136,7 @@ def test_who_was_nudged_is_looked_at_again_only_when_it_is_denied_again(
 ) -> None:
     blocked.denied(request(IMAGE), PENDING)
     (entry,) = blocked.due()
-    blocked.nudged(entry)
+    blocked.nudged(RS, at=clock.monotonic())
     clock.advance(100_000)
     assert not blocked.changed(None)
     assert blocked.due() == []
@@ -206,8 +206,7 @@ def test_one_larger_than_any_real_one_is_not_remembered(blocked: BlockedOwners) 
 
 def test_a_forgotten_one_leaves_nothing_behind(blocked: BlockedOwners) -> None:
     blocked.denied(request(IMAGE), PENDING)
-    (entry,) = blocked
-    blocked.forget(entry)
-    blocked.forget(entry)
+    blocked.forget(RS)
+    blocked.forget(RS)
     assert len(blocked) == 0
     assert not blocked.changed(f"pointer:{REPOSITORY}:1")

@@ -86,6 +86,18 @@ async def test_a_tag_is_looked_at_as_it_will_be_pinned(rig: Rig) -> None:
     assert rig.cluster.nudges == [RS]
 
 
+async def test_a_pod_that_was_pinned_at_its_second_try_is_one_owner_and_one_nudge(rig: Rig) -> None:
+    rig.denied(TAGGED)
+    rig.clock.advance(300)
+    rig.denied(IMAGE)
+    await rig.look()
+    rig.clock.advance(25_000)
+    await rig.judge(TAGGED)
+    for _ in range(20):
+        await rig.look(after=1)
+    assert rig.cluster.nudges == [RS]
+
+
 async def test_looking_asks_for_no_scan_and_counts_no_use(rig: Rig) -> None:
     rig.denied(IMAGE, TAGGED)
     for _ in range(5):
