@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from shared.adapters.signatures import ensure_keys
+from tests.deploy.examples import FOLDER as EXAMPLES
+from tests.deploy.secrets import make_cluster_secrets, shell_blocks
 from tests.e2e.kubelet import Kubelet
 from tests.e2e.site import Service, until
 from tests.fakes.certificates import server_certificate
@@ -398,3 +401,40 @@ def test_the_second_line_and_the_guard_hold_without_any_webhook(
     assert "would be judged by imagegate" in cluster.kubectl(*exempts, user=PERSON).err
     assert cluster.kubectl(*exempts).code == 0
     assert cluster.kubectl("create", "namespace", "data", "--dry-run=server").code == 0
+
+
+def test_the_examples_are_taken_by_an_api_server_that_takes_no_unknown_field(
+    own_cluster: KubernetesServer,
+) -> None:
+    """All but cert-manager's objects, which this cluster does not know."""
+    for file in sorted(EXAMPLES.glob("*.yaml")):
+        objects = [one for one in yaml.safe_load_all(file.read_text()) if one]
+        known = [one for one in objects if not one["apiVersion"].startswith("cert-manager.io/")]
+        options = ("--dry-run=server", "--validate=strict", "--filename=-")
+        ran = own_cluster.kubectl("apply", *options, stdin=yaml.safe_dump_all(known))
+        assert ran.code == 0, (file.name, ran)
+        assert len(ran.out.splitlines()) == len(known)
+
+
+def test_the_secrets_are_made_as_the_instructions_tell(
+    own_cluster: KubernetesServer, tmp_path: Path
+) -> None:
+    """kubectl's lines of docs/install.md, and every Secret that the chart's pods mount is there."""
+    instructions = CHART.parents[1] / "docs" / "install.md"
+    make_cluster_secrets(tmp_path, instructions)
+    _, making, *_ = shell_blocks(instructions)
+    assert (made := own_cluster.kubectl("create", "namespace", "told")).code == 0, made
+    for line in making.replace("-n imagegate create", "-n told create").splitlines()[2:]:
+        ran = own_cluster.kubectl(*(_in_folder(word, tmp_path) for word in line.split()[1:]))
+        assert ran.code == 0, (line, ran)
+    secrets = own_cluster.get("secrets", namespace="told")["items"]
+    services = ("webhook", "worker", "worker-keys", "intake", "console")
+    assert {one["metadata"]["name"] for one in secrets} == {f"imagegate-{one}" for one in services}
+
+
+def _in_folder(word: str, folder: Path) -> str:
+    """A `--from-file` that names its file by its whole path."""
+    if not word.startswith("--from-file="):
+        return word
+    key, _, file = word.removeprefix("--from-file=").rpartition("=")
+    return f"--from-file={key or file}={folder / file}"
