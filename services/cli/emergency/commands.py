@@ -13,7 +13,7 @@ from services.cli.break_glass.desk import ExceptionActions
 from services.cli.break_glass.durations import lifetime
 from services.cli.break_glass.operator import NotSigned
 from services.cli.break_glass.wiring import ring_of, sealer_of
-from services.cli.command import Exit, OutputOption, console, fail, run, settings
+from services.cli.command import Exit, OutputOption, console, fail, own_name, run, settings
 from services.cli.emergency.signing import SignedEmergency, believed, refused, signed
 from services.cli.emergency.table import print_counted, print_declared, print_emergency
 from services.cli.settings import CliSettings
@@ -113,12 +113,13 @@ def show(output: OutputOption = Output.TABLE) -> None:
 
 async def _audit(read: CliSettings, emergency: Emergency, out: Path | None) -> Exit:
     made = signed(emergency, sealer_of(read))
+    end = f"{own_name()} emergency end"
     if out is not None:
         _write(out, made, "It counts once that file is in")
-        print_declared(console(), made.emergency)
+        print_declared(console(), made.emergency, end=f"{end} --out over{files.SUFFIX}")
         return Exit.GOOD
     report = await _kept(read, made)
-    print_declared(console(), made.emergency)
+    print_declared(console(), made.emergency, end=end)
     return print_counted(console(), report, declared=True)
 
 

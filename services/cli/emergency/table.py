@@ -12,8 +12,8 @@ from shared.domain.pointer import SECOND
 LOUD = "bold red"
 
 
-def print_declared(console: Console, emergency: Emergency) -> None:
-    """What passes now, where, and until when."""
+def print_declared(console: Console, emergency: Emergency, *, end: str) -> None:
+    """What passes, where, and until when; `end`: what to type to end it."""
     lasts = age((emergency.until - emergency.made_at) / SECOND)
     _say(console, "emergency: nothing is refused but what rules of mode deny name", style=LOUD)
     _print_fields(
@@ -26,7 +26,7 @@ def print_declared(console: Console, emergency: Emergency) -> None:
             "cluster": emergency.cluster or "(has no name)",
         },
     )
-    _say(console, "To end it: imagegate emergency end")
+    _say(console, f"To end it: {end}")
 
 
 def print_counted(console: Console, report: EmergencyReport, *, declared: bool) -> Exit:
