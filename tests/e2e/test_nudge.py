@@ -36,7 +36,7 @@ def nudged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NudgedSite]:
 def test_every_kind_of_workload_rolls_out_moments_after_its_image_has_passed(
     nudged: NudgedSite,
 ) -> None:
-    team, image = nudged.namespace("rolled-out"), nudged.held_image("team/slow:1")
+    team, image = nudged.namespace("rolled-out"), nudged.held_image("team/nudged:1")
     for kind in KINDS:
         made = nudged.cluster.apply(workload(kind, kind.lower(), image), namespace=team)
         assert made.code == 0, made
