@@ -74,7 +74,12 @@ CASES: dict[str, tuple[Values, tuple[str, ...]]] = {
     "hpa": (ANCHORE | {"worker": {"autoscaling": {"by": "hpa"}}}, ()),
     "trial": (ANCHORE, ("values-trial.yaml",)),
     "eks": (ANCHORE, ("values-eks.yaml",)),
-    "outside": (ANCHORE | {"webhook": {"enabled": False}, "webhooks": {"url": "https://g:1"}}, ()),
+    "outside": (
+        ANCHORE
+        | {"webhook": {"enabled": False}, "webhooks": {"url": "https://g:1"}}
+        | {"certificates": {"from": "secret"}},
+        (),
+    ),
 }
 cases = pytest.mark.parametrize("name", CASES)
 
@@ -168,6 +173,7 @@ def test_helm_finds_nothing_to_say(name: str) -> None:
         (ANCHORE | {"webhooks": {"url": "http://gate"}}, "/webhooks/url"),
         (ANCHORE | {"dependencyNamespaces": ["Redis"]}, "/dependencyNamespaces/0"),
         (ANCHORE | {"worker": {"autoscaling": {"by": "keda"}}}, "worker.autoscaling.prometheus is"),
+        (ANCHORE | {"webhooks": {"url": "https://gate"}}, "bring its CA in a Secret"),
         (ANCHORE | {"secondLine": ON}, "secondLine.enabled is true and asks for nothing"),
         (ANCHORE | {"exemptLabel": ON}, "set guard.enabled too"),
         (ANCHORE | {"guard": ON | {"groups": []}}, "guard.enabled is true and nobody may"),
