@@ -292,7 +292,7 @@ def test_what_helm_makes_is_kept_over_upgrades(installation: Installation) -> No
         return {one["metadata"]["name"]: one["data"] for one in found if one["type"] != HELM}
 
     told: dict[str, Any] = {"trial": {"enabled": True}, "certificates": {"from": "helm"}}
-    told |= {"enforcement": "none"}
+    told |= {"enforcement": "none", "webhooks": {}}
     installation.done("install", **told)
     first = secrets()
     assert {"imagegate-trial", "imagegate-webhook-tls", "imagegate-redis"} <= set(first)

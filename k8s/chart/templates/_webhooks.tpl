@@ -180,6 +180,11 @@ spec: {{- include "imagegate.webhooksJobSpec" . | nindent 2 }}
 {{- $own := .root.Values.webhooks -}}
 backoffLimit: 2
 activeDeadlineSeconds: {{ add $own.waitSeconds 30 }}
+# What it says itself (2) would be no other the next time; a node that went away is no failure of it.
+podFailurePolicy:
+  rules:
+    - {action: FailJob, onExitCodes: {containerName: webhooks, operator: In, values: [2]}}
+    - {action: Ignore, onPodConditions: [{type: DisruptionTarget, status: "True"}]}
 template:
   metadata:
     labels: {{- include "imagegate.labels" (dict "root" .root "component" "webhooks") | nindent 6 }}
