@@ -16,6 +16,8 @@ PART = "who gets past"
 
 POD_MAKERS = (
     ("", "pods"),
+    ("", "pods/ephemeralcontainers"),
+    ("", "*/ephemeralcontainers"),
     ("", "replicationcontrollers"),
     ("apps", "deployments"),
     ("apps", "replicasets"),
@@ -31,8 +33,16 @@ CONFIGURATIONS = (
 MAKING = ("create", "update", "patch")
 EDITING = ("create", "update", "patch", "delete", "deletecollection")
 
-EVERYBODY = ("system:authenticated", "system:unauthenticated", "system:serviceaccounts")
-"""Groups that are as good as everybody."""
+EVERYBODY = (
+    "system:authenticated",
+    "system:unauthenticated",
+    "system:anonymous",
+    "system:serviceaccounts",
+)
+"""Who is as good as everybody."""
+
+ACCOUNTS_OF = ("system:serviceaccounts:", "system:serviceaccount:")
+"""A namespace's service accounts as a group, and one of them as a user."""
 
 SHOWN = 8
 """Subjects in one line; the others are counted."""
@@ -88,11 +98,19 @@ class RbacSubject(Form, frozen=True):
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
 
     @property
+    def home(self) -> str:
+        """The namespace of a service account, however it is named; empty of all others."""
+        if self.kind == "ServiceAccount":
+            return self.namespace
+        of = next((each for each in ACCOUNTS_OF if self.name.startswith(each)), "")
+        return self.name.removeprefix(of).partition(":")[0] if of else ""
+
+    @property
     def of_the_system(self) -> bool:
         """Kubernetes' own controllers and nodes, and the group that may do all anyway."""
-        return (self.name.startswith("system:") and self.name not in EVERYBODY) or (
-            self.kind == "ServiceAccount" and self.namespace == "kube-system"
-        )
+        if self.home:
+            return self.home == "kube-system"
+        return self.name.startswith("system:") and self.name not in EVERYBODY
 
 
 class Binding(Form, frozen=True):
@@ -166,8 +184,7 @@ def _remark(what: str, subjects: set[RbacSubject], *, exempt: Iterable[str]) -> 
     wide = [
         each
         for each in subjects
-        if each.name.startswith(EVERYBODY)
-        or (each.kind == "ServiceAccount" and each.namespace not in inside)
+        if each.name in EVERYBODY or (each.home and each.home not in inside)
     ]
     if not wide:
         return note(PART, said)

@@ -5,8 +5,11 @@ is left alone. Ours are known by the names of their webhooks (docs/design/behavi
 """
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 import msgspec
+
+from shared.domain.label_selector import LabelSelector
 
 OURS = ".imagegate.dev"
 """How the names of our webhooks end."""
@@ -26,6 +29,8 @@ class ServiceName(Form, frozen=True):
 
     namespace: str
     name: str
+    path: str = ""
+    port: int = 443
 
 
 class ClientConfig(Form, frozen=True):
@@ -35,41 +40,37 @@ class ClientConfig(Form, frozen=True):
     url: str = ""
     ca_bundle: str = ""
 
+    @property
+    def path(self) -> str:
+        """What is asked there."""
+        return self.service.path if self.service else urlsplit(self.url).path
+
+    @property
+    def where(self) -> str:
+        """Who is asked: `NAMESPACE/SERVICE:PORT`, or `HOST:PORT` of a URL."""
+        if self.service is None:
+            return urlsplit(self.url).netloc
+        return f"{self.service.namespace}/{self.service.name}:{self.service.port}"
+
 
 class HookRule(Form, frozen=True):
     """What is asked about."""
 
     operations: Strings = ()
     api_groups: Strings = ()
+    api_versions: Strings = ()
     resources: Strings = ()
+    scope: str = "*"
 
     def covers(self, operation: str, resource: str) -> bool:
-        """Whether a request of the core group is one of these."""
+        """Whether a request of the core group's v1, in a namespace, is one of these."""
         return (
-            not {"*", operation}.isdisjoint(self.operations)
+            self.scope in ("*", "Namespaced")
+            and not {"*", operation}.isdisjoint(self.operations)
             and not {"*", ""}.isdisjoint(self.api_groups)
+            and not {"*", "v1"}.isdisjoint(self.api_versions)
             and any(_names(pattern, resource) for pattern in self.resources)
         )
-
-
-class Expression(Form, frozen=True):
-    """One requirement of a selector."""
-
-    key: str
-    operator: str
-    values: Strings = ()
-
-
-class Selector(Form, frozen=True):
-    """Of labels."""
-
-    match_labels: dict[str, str] = {}
-    match_expressions: tuple[Expression, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        """Whether it selects everything."""
-        return not self.match_labels and not self.match_expressions
 
 
 class Condition(Form, frozen=True):
@@ -90,23 +91,13 @@ class Hook(Form, frozen=True):
     side_effects: str = ""
     timeout_seconds: int = 10
     reinvocation_policy: str = "Never"
-    namespace_selector: Selector = Selector()
-    object_selector: Selector = Selector()
+    namespace_selector: LabelSelector = LabelSelector()
+    object_selector: LabelSelector = LabelSelector()
     match_conditions: tuple[Condition, ...] = ()
 
     def covers(self, operation: str, resource: str) -> bool:
         """Whether it is asked about `pods` or a subresource of theirs."""
         return any(rule.covers(operation, resource) for rule in self.rules)
-
-    @property
-    def exempt(self) -> frozenset[str]:
-        """The namespaces that are named as not asked about."""
-        return frozenset(
-            value
-            for each in self.namespace_selector.match_expressions
-            if each.key == NAME_LABEL and each.operator == "NotIn"
-            for value in each.values
-        )
 
 
 class Named(Form, frozen=True):
@@ -140,12 +131,6 @@ def hooks_of(configurations: Iterable[Configuration]) -> tuple[Hook, ...]:
         for hook in configuration.webhooks
         if hook.name.endswith(OURS)
     )
-
-
-def exempt_from(hooks: Iterable[Hook]) -> frozenset[str]:
-    """The namespaces in which no pod is judged: those that every webhook for pods leaves out."""
-    named = [hook.exempt for hook in hooks if hook.covers("CREATE", "pods")]
-    return frozenset.intersection(*named) if named else frozenset()
 
 
 def _names(pattern: str, resource: str) -> bool:

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from services.cli.doctor.access import Binding, Rights, RoleForm, access_remarks
-from services.cli.doctor.admission import Configuration, Form, Hook, Named, exempt_from, hooks_of
+from services.cli.doctor.admission import Configuration, Form, Hook, hooks_of
 from services.cli.doctor.asking import heard
 from services.cli.doctor.certificates import bundle_remarks
 from services.cli.doctor.configurations import mutating_remarks, validating_remarks
+from services.cli.doctor.reach import Labels, exempt_from
 from services.cli.doctor.remarks import Remark, bad, good, warn
 from services.cli.doctor.trial import trial_pod, trial_remark
 from shared.ports.inspection import Inspection
@@ -21,8 +22,13 @@ _REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
+class _Labelled(Form, frozen=True):
+    name: str = ""
+    labels: dict[str, str] | None = None
+
+
 class _Namespace(Form, frozen=True):
-    metadata: Named = Named()
+    metadata: _Labelled = _Labelled()
 
 
 class _NodeInfo(Form, frozen=True):
@@ -49,7 +55,8 @@ class Seen(msgspec.Struct):
 
     hooks: tuple[Hook, ...] = ()
     exempt: frozenset[str] = frozenset()
-    namespaces: tuple[str, ...] = ()
+    namespaces: dict[str, Labels] = {}
+    """Their labels, by their names."""
     platforms: tuple[str, ...] = ()
 
 
@@ -66,8 +73,8 @@ async def look_at_cluster(
     behind = await heard("clock", cluster.behind)
     yield behind if isinstance(behind, Remark) else _clock_remark(behind)
     looks: Sequence[Callable[[], AsyncIterator[Remark]]] = (
-        lambda: _configurations(cluster, seen, pinning=pinning),
         lambda: _places(cluster, seen),
+        lambda: _configurations(cluster, seen, pinning=pinning),
         lambda: _rights(cluster, seen),
         lambda: _trial(cluster, seen, namespace),
     )
@@ -99,8 +106,8 @@ async def _configurations(
         return
     validating, mutating = found
     seen.hooks = hooks_of(validating)
-    seen.exempt = exempt_from(seen.hooks)
-    for remark in validating_remarks(validating):
+    seen.exempt = exempt_from(seen.hooks, seen.namespaces)
+    for remark in validating_remarks(validating, namespaces=seen.namespaces):
         yield remark
     for remark in mutating_remarks(mutating, pinning=pinning):
         yield remark
@@ -115,7 +122,7 @@ async def _places(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
     if isinstance(namespaces, Remark):
         yield namespaces
     else:
-        seen.namespaces = tuple(each.metadata.name for each in namespaces)
+        seen.namespaces = {each.metadata.name: each.metadata.labels or {} for each in namespaces}
     nodes = await heard("nodes", lambda: cluster.all("/api/v1/nodes", "Node", _Node))
     if isinstance(nodes, Remark):
         yield nodes

@@ -3,15 +3,26 @@
 What is wanted: docs/design/behaviour.md 1; why: docs/design/kube-facts.md 4.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
-from services.cli.doctor.admission import NAME_LABEL, Configuration, Hook, exempt_from, hooks_of
+from services.cli.doctor.admission import NAME_LABEL, Condition, Configuration, Hook, hooks_of
+from services.cli.doctor.reach import (
+    PODS,
+    TOMORROW,
+    Labels,
+    Places,
+    asking,
+    exempt_from,
+    places_of,
+    within,
+)
 from services.cli.doctor.remarks import Remark, bad, good, note, warn
 
 PART = "webhook configuration"
 
 ASKED = (
-    ("CREATE", "pods", "new pods"),
+    (*PODS, "new pods"),
     ("UPDATE", "pods", "pods whose image is changed"),
     ("UPDATE", "pods/ephemeralcontainers", "ephemeral containers"),
 )
@@ -22,11 +33,34 @@ SHORTEST = 3
 LONGEST = 10
 """Seconds above which a webhook that hangs holds everything up."""
 
+JUDGES = "/validate"
+PINS = "/mutate"
+"""What a webhook must ask for: the other one refuses nothing, or changes nothing."""
+
+AN_IMAGE_CHANGED = """
+object.spec.containers.map(c, c.name + ' ' + c.?image.orValue(''))
+  != oldObject.spec.containers.map(c, c.name + ' ' + c.?image.orValue(''))
+|| object.spec.?initContainers.orValue([]).map(c, c.name + ' ' + c.?image.orValue(''))
+  != oldObject.spec.?initContainers.orValue([]).map(c, c.name + ' ' + c.?image.orValue(''))
+|| object.spec.?volumes.orValue([]).filter(v, has(v.image))
+  .map(v, v.name + ' ' + v.image.?reference.orValue(''))
+  != oldObject.spec.?volumes.orValue([]).filter(v, has(v.image))
+  .map(v, v.name + ' ' + v.image.?reference.orValue(''))
+"""
+"""The one condition that is known to leave out nothing but what changes no image: the chart's."""
+
+SHOWN = 8
+"""Namespaces in one line; the others are counted."""
+
+NO_NAMESPACES: Places = MappingProxyType({})
+
 _AGAIN = "install it again: helm upgrade, or the manifests of k8s/examples"
 
 
-def validating_remarks(configurations: Iterable[Configuration]) -> Iterator[Remark]:
-    """About the one that judges."""
+def validating_remarks(
+    configurations: Iterable[Configuration], *, namespaces: Places = NO_NAMESPACES
+) -> Iterator[Remark]:
+    """About the one that judges; `namespaces`: those that there are, as far as it is known."""
     ours = [each for each in configurations if each.ours]
     hooks = hooks_of(ours)
     if not hooks:
@@ -43,10 +77,11 @@ def validating_remarks(configurations: Iterable[Configuration]) -> Iterator[Rema
             f"{len(ours)} configurations name imagegate ({names}): each pod is asked about twice",
             "delete those of installations that are gone",
         )
-    yield from _asked(hooks)
+    yield from _asked(hooks, namespaces)
     for hook in hooks:
         yield from _hook(hook)
-    yield from _exemption(hooks)
+    yield from _addressed(hooks)
+    yield from _exemption(hooks, namespaces)
 
 
 def mutating_remarks(
@@ -64,7 +99,13 @@ def mutating_remarks(
                 f"{_AGAIN}; or set IMAGEGATE_PIN=none and let tags pass (docs/install.md)",
             )
         return
-    for hook in hooks_of(ours):
+    hooks = hooks_of(ours)
+    if pinning and not asking(hooks, *PODS):
+        yield bad(
+            PART, "nobody asks imagegate to pin new pods: each that names a tag is refused", _AGAIN
+        )
+    for hook in hooks:
+        yield from _path(hook, PINS, "it pins nothing")
         if hook.failure_policy == "Fail":
             yield warn(
                 PART,
@@ -88,32 +129,86 @@ def _of_pods(configuration: Configuration) -> bool:
     return any(hook.covers("CREATE", "pods") for hook in configuration.webhooks)
 
 
-def _asked(hooks: tuple[Hook, ...]) -> Iterator[Remark]:
+def _asked(hooks: Sequence[Hook], namespaces: Places) -> Iterator[Remark]:
+    """In every namespace in which new pods are judged, the others must be, too."""
+    exempt = exempt_from(hooks, namespaces)
+    places = places_of(hooks, namespaces)
+    judged = {name: labels for name, labels in places.items() if name not in exempt}
     for operation, resource, what in ASKED:
-        asking = [hook for hook in hooks if hook.covers(operation, resource)]
-        if not asking:
+        asked = asking(hooks, operation, resource)
+        if not asked:
             yield bad(PART, f"nobody asks imagegate about {what}: they run unjudged", _AGAIN)
-        elif all(hook.failure_policy == "Ignore" for hook in asking):
+            continue
+        doubts = [*_conditions(asked, (operation, resource), what), *_gaps(asked, judged, what)]
+        yield from doubts
+        if judged and not doubts:
+            yield good(PART, f"imagegate is asked about {what}")
+
+
+def _gaps(asked: Sequence[Hook], judged: Mapping[str, Labels], what: str) -> Iterator[Remark]:
+    """Where nobody asks, and where nobody waits for the answer."""
+    here = {name: within(asked, labels) for name, labels in judged.items()}
+    unasked = [name for name, hooks in here.items() if not hooks]
+    if unasked:
+        yield bad(
+            PART,
+            f"nobody asks imagegate about {what} in {_shown(unasked)}, where new pods are judged: "
+            "they run unjudged there",
+            f"give our webhooks the same namespaceSelector: {_AGAIN}",
+        )
+    lax = [
+        name
+        for name, hooks in here.items()
+        if hooks and all(hook.failure_policy == "Ignore" for hook in hooks)
+    ]
+    if lax:
+        where = "" if len(lax) == len(here) else f" in {_shown(lax)}"
+        yield warn(
+            PART,
+            f"{what} are let in{where} while imagegate does not answer (failurePolicy Ignore)",
+            "right for a time of audit; for enforcement failurePolicy must be Fail "
+            "(docs/install.md)",
+        )
+
+
+def _conditions(asked: Sequence[Hook], about: tuple[str, str], what: str) -> Iterator[Remark]:
+    """Where a condition is false nobody is asked."""
+    for hook in asked:
+        if not hook.match_conditions:
+            continue
+        if about != ("UPDATE", "pods"):
+            yield bad(
+                PART,
+                f"{hook.name} has matchConditions for {what}: where one is false the pod runs "
+                "unjudged",
+                "remove them; namespaces are exempted by the namespaceSelector",
+            )
+        elif not all(map(_is_known, hook.match_conditions)):
             yield warn(
                 PART,
-                f"{what} are let in while imagegate does not answer (failurePolicy Ignore)",
-                "right for a time of audit; for enforcement failurePolicy must be Fail "
-                "(docs/install.md)",
+                f"{hook.name} has matchConditions that are not the chart's: where one is false "
+                f"{what} run unjudged, and where one fails every change of a pod is refused",
+                f"see that they are false only where no image changes, or {_AGAIN}",
             )
-        else:
-            yield good(PART, f"imagegate is asked about {what}")
-        for hook in asking:
-            if operation == "CREATE" and hook.match_conditions:
-                yield bad(
-                    PART,
-                    f"{hook.name} has matchConditions for new pods: where one is false the pod "
-                    "runs unjudged",
-                    "remove them; namespaces are exempted by the namespaceSelector",
-                )
+
+
+def _is_known(condition: Condition) -> bool:
+    return _bare(condition.expression) == _bare(AN_IMAGE_CHANGED)
+
+
+def _bare(expression: str) -> str:
+    """Without what means nothing; nothing in ours means something by its spaces but `' '`."""
+    return "".join(expression.replace("' '", "BLANK").split())
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def _hook(hook: Hook) -> Iterator[Remark]:
-    if not hook.object_selector.empty:
+    yield from _path(hook, JUDGES, "it lets everything in")
+    if hook.object_selector.match_labels or hook.object_selector.match_expressions:
         yield bad(
             PART,
             f"{hook.name} has an objectSelector: whoever writes a pod chooses by its labels "
@@ -142,13 +237,37 @@ def _hook(hook: Hook) -> Iterator[Remark]:
         )
 
 
-def _exemption(hooks: tuple[Hook, ...]) -> Iterator[Remark]:
+def _path(hook: Hook, wanted: str, otherwise: str) -> Iterator[Remark]:
+    """A URL may have something before it, where a proxy stands."""
+    path = hook.client_config.path
+    if path != wanted and (hook.client_config.service or not path.endswith(wanted)):
+        yield bad(
+            PART,
+            f"{hook.name} asks {path or 'no path'} and not {wanted}: {otherwise}",
+            f"set the path of its clientConfig to {wanted}",
+        )
+
+
+def _addressed(hooks: Sequence[Hook]) -> Iterator[Remark]:
+    """The pod on trial shows whom one of them asks; that must be true of all."""
+    where = sorted({hook.client_config.where for hook in hooks})
+    if len(where) > 1:
+        yield bad(
+            PART,
+            f"our webhooks ask different servers ({_shown(where)}): what is not imagegate may let "
+            "everything in",
+            _AGAIN,
+        )
+
+
+def _exemption(hooks: Sequence[Hook], namespaces: Places) -> Iterator[Remark]:
+    selectors = [hook.namespace_selector for hook in hooks]
     by_label = {
         key
-        for hook in hooks
+        for each in selectors
         for key in (
-            *hook.namespace_selector.match_labels,
-            *(each.key for each in hook.namespace_selector.match_expressions),
+            *(each.match_labels or ()),
+            *(requirement.key for requirement in each.match_expressions or ()),
         )
         if key != NAME_LABEL
     }
@@ -159,7 +278,18 @@ def _exemption(hooks: tuple[Hook, ...]) -> Iterator[Remark]:
             "can exempt it",
             "exempt namespaces by their names, or let a policy guard that label (docs/security.md)",
         )
-    exempt = exempt_from(hooks)
+    exempt = exempt_from(hooks, namespaces)
+    if exempt and exempt == places_of(hooks, namespaces).keys():
+        yield bad(
+            PART, "our namespaceSelectors leave out every namespace: nothing is judged", _AGAIN
+        )
+    elif TOMORROW in exempt:
+        yield warn(
+            PART,
+            "a namespace that somebody makes is not judged: the namespaceSelector tells which are, "
+            "and not which are left out",
+            "name what is exempt with operator NotIn (docs/install.md)",
+        )
     if "kube-system" not in exempt:
         yield warn(
             PART,
@@ -174,8 +304,8 @@ def _exemption(hooks: tuple[Hook, ...]) -> Iterator[Remark]:
             "can start again",
             "exempt it in each namespaceSelector",
         )
-    yield note(PART, f"exempt by name: {', '.join(sorted(exempt)) or 'none'}")
+    yield note(PART, f"exempt, nothing there is judged: {', '.join(sorted(exempt)) or 'none'}")
 
 
-def _own(hooks: tuple[Hook, ...]) -> set[str]:
+def _own(hooks: Iterable[Hook]) -> set[str]:
     return {hook.client_config.service.namespace for hook in hooks if hook.client_config.service}

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from services.cli.doctor.remarks import Level, Remark, bad, good, note, warn
 from services.console.view import StatusReport
-from shared.domain.rules import Mode, Rules
+from shared.domain.rules import Match, Mode, Rules
 from shared.ports.decisions import StoredDecision
 from shared.ports.presence import Alive
 
@@ -97,11 +97,18 @@ def rules_remarks(rules: Rules, *, platforms: Iterable[str] = ()) -> Iterator[Re
             "set default.mode to enforce once `imagegate decisions` shows nothing that should run",
         )
     for rule in rules.rules:
-        if rule.mode is Mode.ALLOW and not rule.match.images:
+        if rule.mode is Mode.ALLOW and _every_image(rule.match):
             yield warn(
                 RULES,
                 f"rule {rule.name} allows every image where it matches, unjudged",
                 "name the images that it is about",
+            )
+        elif rule.mode in (Mode.WARN, Mode.AUDIT) and rule.match.contains(Match()):
+            yield warn(
+                RULES,
+                f"rule {rule.name} is about every image in mode {rule.mode}: nothing that later "
+                "rules are about is refused",
+                "set its mode to enforce, or name what it is about",
             )
     missing = sorted(set(platforms) - set(rules.platforms)) if rules.platforms else []
     if missing:
@@ -111,6 +118,10 @@ def rules_remarks(rules: Rules, *, platforms: Iterable[str] = ()) -> Iterator[Re
             "name: manifests for them run unjudged",
             "add them to platforms, or remove platforms from the rules so that the nodes tell",
         )
+
+
+def _every_image(match: Match) -> bool:
+    return Match(images=match.images).contains(Match())
 
 
 def namespaces_of(urls: Iterable[str]) -> dict[str, str]:

@@ -15,14 +15,17 @@ def selector(*names: str) -> dict[str, Any]:
     return {"matchExpressions": [{"key": key, "operator": "NotIn", "values": list(names)}]}
 
 
+def service(path: str = "/validate", **other: Any) -> dict[str, Any]:
+    """The clientConfig of ours."""
+    ours = {"namespace": "imagegate", "name": "imagegate-webhook", "port": 443, "path": path}
+    return {"clientConfig": {"service": {**ours, **other}, "caBundle": ""}}
+
+
 def hook(name: str, *rules: tuple[str, str], **more: Any) -> dict[str, Any]:
     """One webhook that is asked about (operation, resource)."""
     return {
         "name": name,
-        "clientConfig": {
-            "service": {"namespace": "imagegate", "name": "imagegate-webhook", "port": 443},
-            "caBundle": "",
-        },
+        **service(),
         "rules": [
             {
                 "apiGroups": [""],

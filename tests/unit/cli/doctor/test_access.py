@@ -1,6 +1,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from services.cli.doctor.access import Binding, Rights, RoleForm, access_remarks
 from services.cli.doctor.remarks import Level, Remark
@@ -62,6 +63,15 @@ def test_a_workload_makes_pods_too() -> None:
     assert "Group dev may create pods" in everywhere.said
 
 
+@pytest.mark.parametrize("resource", ["pods/ephemeralcontainers", "*/ephemeralcontainers"])
+def test_who_may_add_ephemeral_containers_may_run_images(resource: str) -> None:
+    everywhere, _ = told(
+        roles=[role("debug", ["patch"], [resource])], cluster=(binding("debug", "User", "eve"),)
+    )
+
+    assert "User eve may create pods" in everywhere.said
+
+
 def test_who_only_reads_is_not_told_of() -> None:
     everywhere, editors = told(
         roles=[role("view", ["get", "list"], ["*"], "*")], cluster=(binding("view", "User", "eve"),)
@@ -92,7 +102,13 @@ def test_a_role_of_the_namespace_itself_counts_there_alone() -> None:
 
 
 def test_everybody_and_service_accounts_of_judged_namespaces_are_a_warning() -> None:
-    for kind, name in (("Group", "system:authenticated"), ("ServiceAccount", "ci/deployer")):
+    for kind, name in (
+        ("Group", "system:authenticated"),
+        ("User", "system:anonymous"),
+        ("ServiceAccount", "ci/deployer"),
+        ("Group", "system:serviceaccounts:ci"),
+        ("User", "system:serviceaccount:ci:deployer"),
+    ):
         everywhere, _ = told(
             roles=[role("edit", ["create"], ["pods"])], cluster=(binding("edit", kind, name),)
         )
@@ -106,6 +122,8 @@ def test_kubernetes_own_accounts_are_left_out() -> None:
         cluster=(
             binding("edit", "ServiceAccount", "kube-system/job-controller"),
             binding("edit", "Group", "system:masters"),
+            binding("edit", "Group", "system:serviceaccounts:kube-system"),
+            binding("edit", "User", "system:kube-controller-manager"),
             binding("edit", "ServiceAccount", "imagegate/own"),
         ),
     )

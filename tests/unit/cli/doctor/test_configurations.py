@@ -1,15 +1,32 @@
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import yaml
 
+from services.cli.doctor.admission import Configuration
 from services.cli.doctor.configurations import mutating_remarks, validating_remarks
 from services.cli.doctor.remarks import Level, Remark
-from tests.unit.cli.doctor.hooks import configuration, hook, judging, selector
+from tests.unit.cli.doctor.hooks import configuration, hook, judging, selector, service
+
+EXAMPLE = Path(__file__).parents[4] / "k8s/examples/enforce-webhooks.yaml"
 
 
-def told(*hooks: dict[str, Any]) -> list[Remark]:
+def told(*hooks: dict[str, Any], namespaces: Any = None) -> list[Remark]:
     """What is said of a validating configuration of these."""
-    return list(validating_remarks([configuration("imagegate", *hooks)]))
+    return list(
+        validating_remarks([configuration("imagegate", *hooks)], namespaces=namespaces or {})
+    )
+
+
+def choosing(operator: str, *values: str, key: str = "kubernetes.io/metadata.name") -> Any:
+    """A webhook's namespaceSelector of one requirement beside the usual one."""
+    one = {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
+    return {"namespaceSelector": {"matchExpressions": [one, *USUAL["matchExpressions"]]}}
+
+
+USUAL = selector("kube-system", "imagegate")
 
 
 def of(level: Level, remarks: list[Remark]) -> str:
@@ -21,7 +38,7 @@ def test_what_is_installed_whole_is_good() -> None:
     remarks = told(*judging())
 
     assert {each.level for each in remarks} == {Level.GOOD, Level.NOTE}
-    assert "exempt by name: imagegate, kube-system" in of(Level.NOTE, remarks)
+    assert "exempt, nothing there is judged: imagegate, kube-system" in of(Level.NOTE, remarks)
 
 
 def test_without_a_configuration_nothing_is_judged() -> None:
@@ -99,7 +116,7 @@ def test_a_namespace_is_exempt_only_where_every_webhook_leaves_it_out() -> None:
 
     remarks = told(create, update, second)
 
-    assert "exempt by name: imagegate" in of(Level.NOTE, remarks)
+    assert "exempt, nothing there is judged: imagegate" in of(Level.NOTE, remarks)
     assert "kube-system is not exempt" in of(Level.WARN, remarks)
 
 
@@ -113,7 +130,132 @@ def test_two_installations_ask_twice() -> None:
     assert "2 configurations name imagegate (imagegate, old)" in of(Level.WARN, remarks)
 
 
-PIN = hook("pin.imagegate.dev", ("CREATE", "pods"), failurePolicy="Ignore")
+def test_what_the_chart_makes_is_good() -> None:
+    documents = list(yaml.safe_load_all(EXAMPLE.read_text()))
+    by_kind = {each["kind"]: [msgspec.convert(each, Configuration)] for each in documents if each}
+
+    remarks = [
+        *validating_remarks(by_kind["ValidatingWebhookConfiguration"]),
+        *mutating_remarks(by_kind["MutatingWebhookConfiguration"]),
+    ]
+
+    assert {each.level for each in remarks} == {Level.GOOD, Level.NOTE}
+    assert "about pods whose image is changed" in of(Level.GOOD, remarks)
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        {"apiVersions": ["v1beta1"]},
+        {"scope": "Cluster"},
+        {"apiGroups": ["apps"]},
+        {"resources": ["pods/status"]},
+        {"operations": ["CONNECT"]},
+    ],
+)
+def test_a_rule_that_no_pod_falls_under_asks_about_none(narrowed: dict[str, Any]) -> None:
+    create, update = judging()
+    create["rules"] = [{**each, **narrowed} for each in create["rules"]]
+
+    assert "nobody asks imagegate about new pods" in of(Level.BAD, told(create, update))
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        choosing("DoesNotExist"),
+        choosing("In", "gone"),
+        choosing("Exists", key="never-set"),
+        {"namespaceSelector": {"matchLabels": {"never-set": "x"}}},
+    ],
+)
+def test_a_selector_that_leaves_out_every_namespace_is_bad(left_out: dict[str, Any]) -> None:
+    remarks = told(*judging(**left_out), namespaces={"team": {}, "shop": {"a": "b"}})
+
+    judged = "gone" in str(left_out)
+    assert ("leave out every namespace" in of(Level.BAD, remarks)) is not judged
+    assert "a namespace that somebody makes is not judged" in of(Level.WARN, remarks) or not judged
+    assert "shop, team" in of(Level.NOTE, remarks)
+
+
+def test_namespaces_that_a_label_exempts_are_told() -> None:
+    remarks = told(
+        *judging(**choosing("NotIn", "true", key="imagegate.dev/exempt")),
+        namespaces={"team": {}, "open": {"imagegate.dev/exempt": "true"}},
+    )
+
+    assert "imagegate, kube-system, open" in of(Level.NOTE, remarks)
+    assert not of(Level.BAD, remarks)
+
+
+def test_where_new_pods_are_judged_changed_ones_must_be_too() -> None:
+    create, update = judging()
+    update |= {"namespaceSelector": selector("kube-system", "imagegate", "team")}
+
+    said = of(Level.BAD, told(create, update, namespaces={"team": {}, "shop": {}}))
+
+    assert "about pods whose image is changed in team, where new pods are judged" in said
+
+
+def test_namespaces_in_which_nobody_waits_for_the_answer_are_named() -> None:
+    create, update = judging()
+    strict = create | {"namespaceSelector": {"matchLabels": {"a": "b"}}}
+    lax = create | {"name": "lax.imagegate.dev", "failurePolicy": "Ignore"}
+
+    remarks = told(strict, lax, update, namespaces={"team": {}, "shop": {"a": "b"}})
+
+    assert "new pods are let in in team, a new namespace while" in of(Level.WARN, remarks)
+    assert "asked about new pods" not in of(Level.GOOD, remarks)
+
+
+@pytest.mark.parametrize(
+    ("about", "level"), [("pods", Level.WARN), ("pods/ephemeralcontainers", Level.BAD)]
+)
+def test_a_condition_that_is_not_the_charts_is_no_good(about: str, level: Level) -> None:
+    condition = {"matchConditions": [{"name": "an-image-changed", "expression": "1 == 2"}]}
+    create = hook("create.imagegate.dev", ("CREATE", "pods"))
+    update = hook("update.imagegate.dev", ("UPDATE", "pods"))
+    later = hook("later.imagegate.dev", ("UPDATE", "pods/ephemeralcontainers"))
+    wrong = update if about == "pods" else later
+
+    remarks = told(
+        create, *(each | condition if each is wrong else each for each in (update, later))
+    )
+
+    assert f"{wrong['name']} has matchConditions" in of(level, remarks)
+    assert len([each for each in remarks if each.level is Level.GOOD]) == 2
+
+
+@pytest.mark.parametrize("path", ["/mutate", "", "/"])
+def test_a_webhook_that_asks_for_something_else_is_bad(path: str) -> None:
+    said = of(Level.BAD, told(*judging(**service(path))))
+
+    assert f"asks {path or 'no path'} and not /validate: it lets everything in" in said
+
+
+def test_a_url_may_have_something_before_the_path() -> None:
+    url = {"clientConfig": {"url": "https://gate.corp/imagegate/validate"}}
+
+    assert not of(Level.BAD, told(*judging(**url)))
+
+
+def test_webhooks_that_ask_different_servers_are_bad() -> None:
+    create, update = judging()
+
+    said = of(Level.BAD, told(create, update | service(name="other")))
+
+    assert "different servers (imagegate/imagegate-webhook:443, imagegate/other:443)" in said
+
+
+PIN = hook("pin.imagegate.dev", ("CREATE", "pods"), failurePolicy="Ignore", **service("/mutate"))
+
+
+def test_a_pin_that_asks_for_judgements_or_for_no_pods_pins_nothing() -> None:
+    judges = configuration("zz-imagegate", PIN | service("/validate"))
+    nobody = configuration("zz-imagegate", PIN | {"rules": []})
+
+    assert "it pins nothing" in of(Level.BAD, list(mutating_remarks([judges])))
+    assert "nobody asks imagegate to pin" in of(Level.BAD, list(mutating_remarks([nobody])))
 
 
 def test_whoever_changes_pods_after_the_pin_is_named() -> None:

@@ -1,3 +1,5 @@
+import pytest
+
 from services.cli.doctor.ours import (
     dependency_remarks,
     namespaces_of,
@@ -9,7 +11,9 @@ from services.cli.doctor.ours import (
 )
 from services.cli.doctor.remarks import Level, good, note, warn
 from services.console.view import PartReport, StatusReport
-from shared.domain.rules import Match, Mode, Rule, Rules
+from shared.domain.glob import Glob
+from shared.domain.image_pattern import ImagePattern
+from shared.domain.rules import ANY_IMAGE, Match, Mode, Rule, Rules
 from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
 
@@ -76,6 +80,23 @@ def test_rules_that_let_everything_in_are_warned_of() -> None:
     assert any("every registry" in each for each in said)
     assert any("mode audit" in each for each in said)
     assert any("rule open allows every image" in each for each in said)
+
+
+@pytest.mark.parametrize("mode", [Mode.WARN, Mode.AUDIT, Mode.ALLOW])
+def test_a_rule_about_everything_hides_a_strict_default(mode: Mode) -> None:
+    wide = Match(namespaces=(Glob("*"),), images=(ANY_IMAGE,))
+    narrow = Match(namespaces=(Glob("dev"),), images=(ImagePattern("a.corp/**"),))
+    rules = Rules(
+        allow_registries=("a.corp",),
+        rules=(
+            Rule(name="tight", mode=mode, match=narrow),
+            Rule(name="wide", mode=mode, match=wide),
+        ),
+    )
+
+    (warning,) = [each.said for each in rules_remarks(rules) if each.level is Level.WARN]
+
+    assert warning.startswith("rule wide ")
 
 
 def test_a_platform_of_nodes_that_the_rules_leave_out_is_a_warning() -> None:
