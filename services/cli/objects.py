@@ -1,12 +1,11 @@
 """Objects to review: out of a YAML file with any number of documents."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
+from services.cli.yaml_documents import NoYaml, documents, objects_in
 from shared.domain.errors import ImagegateError
 
 MAX_FILE = 8 * 1024 * 1024
@@ -26,27 +25,18 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def read_objects(path: Path) -> list[Manifest]:
-    """Every object of `path`; the items of a List each. Raises UnreadableObjects."""
+    """Every object of `path`; the items of a list each. Raises UnreadableObjects."""
     try:
         with path.open("rb") as stream:
             text = stream.read(MAX_FILE + 1)
         if len(text) > MAX_FILE:
             raise UnreadableObjects(f"{path} is larger than {MAX_FILE} bytes")
-        documents = list(yaml.safe_load_all(text))
+        read = [each for each in documents(text) if each is not None]
     except OSError as error:
         raise UnreadableObjects(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UnreadableObjects(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    return [_manifest(content, path) for content in _flattened(documents)]
-
-
-def _flattened(documents: list[Any]) -> Iterator[Any]:
-    for document in documents:
-        if isinstance(document, dict) and document.get("kind") == "List":
-            items = document.get("items")
-            yield from items if isinstance(items, list) else [items]
-        elif document is not None:
-            yield document
+    except NoYaml as error:
+        raise UnreadableObjects(f"{path} cannot be read as YAML: {error}") from error
+    return [_manifest(each, path) for document in read for each in objects_in(document)]
 
 
 def _manifest(content: Any, path: Path) -> Manifest:

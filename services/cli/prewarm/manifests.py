@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from services.cli.defaults import with_defaults
 from services.cli.prewarm.found import Found, NotRead, PassedOver, Told
 from services.cli.prewarm.image_list import STDIN, UnreadableList, read_text
 from services.cli.reviews import Asker, kind_of, resource_of, review_of
+from services.cli.yaml_documents import NoYaml, documents, objects_in
 from services.webhook.objects import author_of, places_to_judge
 from shared.domain.errors import ImagegateError
 from shared.domain.review import decode_review
@@ -45,10 +44,10 @@ class Manifests:
             name = "standard input" if file == STDIN else file
             for at, document in _documents(text):
                 where = f"{name}, {at}"
-                if isinstance(document, yaml.YAMLError):
-                    yield NotRead(where, f"it is no YAML: {' '.join(str(document).split())}")
+                if isinstance(document, NoYaml):
+                    yield NotRead(where, f"it cannot be read as YAML: {document}")
                     continue
-                for each in _objects(document):
+                for each in objects_in(document):
                     told = self._object(each, where)
                     if told is None:
                         other += 1
@@ -110,13 +109,11 @@ def _documents(text: str) -> Iterator[tuple[str, Any]]:
     for number, (line, part) in enumerate(_parts(text), start=1):
         at = f"document {number} (line {line})"
         try:
-            for document in yaml.load_all(part, Loader=_LOADER):
+            for document in documents(part):
                 if document is not None:
                     yield at, document
-        except yaml.YAMLError as error:
+        except NoYaml as error:
             yield at, error
-        except (RecursionError, ValueError) as error:
-            yield at, yaml.YAMLError(str(error))
 
 
 def _parts(text: str) -> Iterator[tuple[int, str]]:
@@ -129,19 +126,3 @@ def _parts(text: str) -> Iterator[tuple[int, str]]:
                 yield began, "".join(part)
             part, began = [], number
         part.append(line)
-
-
-def _objects(document: Any) -> Iterator[Any]:
-    """The items of any kind of list each."""
-    kind = document.get("kind") if isinstance(document, dict) else None
-    if isinstance(kind, str) and kind.endswith("List") and isinstance(document.get("items"), list):
-        # A list of one kind need not say in each item what it is.
-        default = {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List")}
-        for item in document["items"]:
-            whole = isinstance(item, dict) and kind != "List"
-            yield from _objects({**default, **item} if whole else item)
-    else:
-        yield document
-
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

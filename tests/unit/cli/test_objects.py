@@ -34,14 +34,15 @@ items:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [", "is not YAML"),
-        (b"\xff\xfe\xff", "is not YAML"),
+        ("a: [", "cannot be read as YAML"),
+        (b"\xff\xfe\xff", "cannot be read as YAML"),
         ("just text", "without a kind"),
         ("kind: 5", "without a kind"),
         ("kind: List\nitems: [1]", "without a kind"),
         ("kind: List", "without a kind"),
-        ("[" * 5000, "is not YAML"),
-        ("!!python/object/apply:os.system [true]", "is not YAML"),
+        ("a: &a {kind: Pod, b: *a}", "its aliases stand for more than"),
+        ("[" * 5000, "cannot be read as YAML"),
+        ("!!python/object/apply:os.system [true]", "cannot be read as YAML"),
     ],
 )
 def test_a_file_without_objects_is_named_with_the_reason(

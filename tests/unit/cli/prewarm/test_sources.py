@@ -99,6 +99,20 @@ async def test_a_broken_document_keeps_no_other_out(tmp_path: Path) -> None:
     assert bad.where == f"{file}, document 2 (line 13)"
 
 
+async def test_aliases_that_stand_for_gigabytes_are_told_as_not_read(tmp_path: Path) -> None:
+    """Of a folder that somebody sent, on a machine with the right to ask for scans."""
+    bomb = "kind: Pod\na0: &a0 [x]\n" + "".join(
+        f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 9)}]\n" for at in range(1, 40)
+    )
+    (tmp_path / "all.yaml").write_text(
+        f"{bomb}---\nkind: Pod\nspec: {{containers: [{{image: a}}]}}"
+    )
+    broken, read = await told_by(Manifests(str(tmp_path), namespace="team"))
+    assert isinstance(broken, NotRead)
+    assert "cannot be read as YAML: its aliases stand for more than" in broken.what
+    assert isinstance(read, Found)
+
+
 async def test_what_the_api_server_would_refuse_unread_is_told_by_name(tmp_path: Path) -> None:
     file = tmp_path / "pod.yaml"
     file.write_text("kind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: {containers: 7}\n")
