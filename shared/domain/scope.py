@@ -14,8 +14,15 @@ import msgspec
 
 from shared.domain.emergency import Emergency
 from shared.domain.exceptions import ImageException
+from shared.domain.matching import (
+    fits_image,
+    fits_namespace,
+    fits_namespace_labels,
+    fits_user,
+    fits_written,
+)
 from shared.domain.reference import ImageReference
-from shared.domain.rules import Match, Mode, Rule, Rules
+from shared.domain.rules import Mode, Rule, Rules
 
 Labels: TypeAlias = Mapping[str, str]
 Candidates: TypeAlias = tuple[tuple[Rule, bool], ...]
@@ -112,10 +119,10 @@ class Scope:
         return found
 
     def _found(self, reference: ImageReference) -> Ruling:
-        adds = tuple([rule for rule in self._adds if _has(rule.match, reference)])
+        adds = tuple([rule for rule in self._adds if fits_image(rule.match, reference)])
         may_decide: list[Rule] = []
         for rule, certain in (*self._candidates, (self._default.rules[0], True)):
-            if not _has(rule.match, reference):
+            if not fits_image(rule.match, reference):
                 continue
             if certain and not may_decide:
                 return Ruling(rule, adds)
@@ -157,15 +164,16 @@ class Extract:
         if self.scope is not None:
             return self.scope
         labels = occasion.namespace_labels
-        fits = tuple([_labelled(rule.match, labels) for rule in self._labelled])
-        written = tuple([_written(rule.match, occasion) for rule in self._adding])
+        fits = tuple([fits_namespace_labels(rule.match, labels) for rule in self._labelled])
+        wrote = occasion.kind, occasion.labels, occasion.annotations
+        written = tuple([fits_written(rule.match, *wrote) for rule in self._adding])
         scope = self._scopes.get((fits, written))
         if scope is None:
             # What is not known of the namespace keeps no demand away.
             adds = [
                 rule
                 for rule, wanted in zip(self._adding, written, strict=True)
-                if wanted and _labelled(rule.match, labels) is not False
+                if wanted and fits_namespace_labels(rule.match, labels) is not False
             ]
             scope = self._share(self._candidates_where(fits, labels), tuple(adds))
             _remember(self._scopes, (fits, written), scope)
@@ -175,7 +183,7 @@ class Extract:
         """The same tuple again: authors can make many scopes that differ in what they add."""
         found = self._candidates.get(fits)
         if found is None:
-            able = [(rule, _labelled(rule.match, labels)) for rule in self._deciding]
+            able = [(rule, fits_namespace_labels(rule.match, labels)) for rule in self._deciding]
             found = tuple([(rule, fit is True) for rule, fit in able if fit is not False])
             _remember(self._candidates, fits, found)
         return found
@@ -221,7 +229,11 @@ class RuleBook:
         return extract
 
     def _found(self, namespace: str, user: str) -> Extract:
-        able = [rule for rule in self.rules.rules if _placed(rule.match, namespace, user)]
+        able = [
+            rule
+            for rule in self.rules.rules
+            if fits_namespace(rule.match, namespace) and fits_user(rule.match, user)
+        ]
         exceptions = tuple([each for each in self.exceptions if each.holds_in(namespace)])
         emergency = self.emergency_in(namespace)
         return Extract(
@@ -277,34 +289,5 @@ def _identities(things: Sequence[Rule] | Sequence[ImageException]) -> bytes:
     return array("Q", map(id, things)).tobytes()
 
 
-def _placed(match: Match, namespace: str, user: str) -> bool:
-    if match.namespaces and not any(glob.matches(namespace) for glob in match.namespaces):
-        return False
-    return not match.users or any(glob.matches(user) for glob in match.users)
-
-
 def _denies_a_digest(rule: Rule) -> bool:
     return rule.mode is Mode.DENY and any(image.names_a_digest for image in rule.match.images)
-
-
-def _has(match: Match, reference: ImageReference) -> bool:
-    return not match.images or any(pattern.matches(reference) for pattern in match.images)
-
-
-def _labelled(match: Match, labels: Labels | None) -> bool | None:
-    """Whether the namespace's labels fit; None where that is not known."""
-    if not match.namespace_labels:
-        return True
-    if labels is None:
-        return None
-    return all(labels.get(key) == value for key, value in match.namespace_labels)
-
-
-def _written(match: Match, occasion: Occasion) -> bool:
-    """Whether it fits what the author wrote."""
-    labels, annotations = occasion.labels, occasion.annotations
-    return (
-        (not match.kinds or occasion.kind in match.kinds)
-        and all(labels.get(key) == value for key, value in match.labels)
-        and all(annotations.get(key) == value for key, value in match.annotations)
-    )
