@@ -221,7 +221,7 @@ async def webhook_client(url: str, *, tls: ssl.SSLContext) -> AsyncIterator[Webh
 def _read(content: bytes, *, uid: str, url: str) -> Answer:
     try:
         envelope = _ENVELOPE.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WebhookUnavailable(f"{url} answered no AdmissionReview: {error}") from error
     if (envelope.api_version, envelope.kind) != (API_VERSION, KIND):
         raise WebhookUnavailable(f"{url} answered {envelope.kind!r} of {envelope.api_version!r}")

@@ -160,7 +160,7 @@ def _token(path: Path) -> str:
 def _read(content: bytes, *, uid: str) -> Theirs:
     try:
         response = _ENVELOPE.decode(content).response
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Theirs(None, f"it answered no AdmissionReview: {error}")
     if response.uid != uid:
         return Theirs(None, "it answered another review than was asked")

@@ -175,6 +175,30 @@ async def test_one_that_does_not_answer_is_left_alone_after_a_few_times(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"a":' + b"[" * 500_000, "answered no AdmissionReview"),
+        (b'{"response":{"allowed":true,"uid":"another"}}', "another review than was asked"),
+        (b"x" * 2_000_000, "more than 1048576 bytes"),
+    ],
+)
+async def test_an_answer_that_is_none_spoils_no_other(
+    tmp_path: Path, body: bytes, said: str
+) -> None:
+    async def hostile(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/reviews", hostile)
+    async with serve(app) as bound:
+        ran = await compared(tmp_path, [record(GOOD)], "--diff", f"{bound.url}/reviews")
+
+    assert ran.code == 2, ran
+    assert said in " ".join(ran.out.split())
+    assert "1 unknown" in ran.out
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--diff", "http://example.com/x"), "--diff must be https://"),
