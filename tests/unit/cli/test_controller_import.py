@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from services.cli.rules.controller.areas import Area, images_of
 from services.cli.rules.controller.files import read_controller
 from services.cli.rules.controller.importing import Imported, State, import_controller
-from services.cli.rules.controller.regexes import read_regex
+from services.cli.rules.controller.regexes import UNREAD, read_regex
 from services.cli.rules.controller.text import rules_text
 from shared.adapters.rules_file.loading import parse_rules
 from shared.domain.image_pattern import ImagePattern
@@ -354,6 +354,10 @@ def in_area(area: Area, image: str) -> bool:
     patterns = map(ImagePattern, area.patterns)
     reference = parse_reference(image)
     return area.everything or any(pattern.matches(reference) for pattern in patterns)
+
+
+def test_an_expression_of_any_length_is_read_at_once() -> None:
+    assert read_regex("(a|b|c|d)" + "x" * 500_000) == UNREAD
 
 
 @pytest.mark.parametrize("value", [each for each in VALUES_OF_IMAGES if each != "*"])

@@ -13,6 +13,9 @@ MAX_GLOBS = 16
 
 MAX_DEPTH = 8
 
+MAX_SIGNS = 4_096
+"""Of one expression: what is longer would be copied for each of its signs."""
+
 _BEGIN, _END = "\x02", "\x03"
 _UNREADABLE = frozenset("*?+{}[]()|^$\\")
 _REPEATS = frozenset("*+?{")
@@ -42,6 +45,8 @@ class _Unread(Exception):
 
 def read_regex(pattern: str) -> Reading:
     """As globs; UNREAD where that is too much for them."""
+    if len(pattern) > MAX_SIGNS:
+        return UNREAD
     try:
         reader = _Reader(pattern)
         globs = [_whole(each) for each in reader.read()]
