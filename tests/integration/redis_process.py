@@ -37,6 +37,9 @@ PUSHED = "scan:registry.test/pushed@sha256:1"
 WANTED = msgspec.structs.replace(step("wanted"), tenant="team")
 """By a tenant."""
 
+DEADLINE = 1.0
+"""Seconds that any call may take, by the contract."""
+
 Answer = TypeVar("Answer")
 
 
@@ -136,23 +139,25 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def in_time(call: Awaitable[Answer]) -> Answer:
-    """Within the contract's deadline for every call, a second."""
-    async with asyncio.timeout(1):
+async def in_time(call: Awaitable[Answer], *, within: float = DEADLINE) -> Answer:
+    """Within the contract's deadline for every call."""
+    async with asyncio.timeout(within):
         return await call
 
 
-async def kind(call: Awaitable[object]) -> type[StoreError] | None:
+async def kind(call: Awaitable[object], *, within: float = DEADLINE) -> type[StoreError] | None:
     """What a call raised, within the deadline."""
     try:
-        await in_time(call)
+        await in_time(call, within=within)
     except StoreError as error:
         return type(error)
     return None
 
 
-async def kinds(redis: Redis, calls: Calls) -> dict[str, type[StoreError] | None]:
-    return {name: await kind(call(redis)) for name, call in calls.items()}
+async def kinds(
+    redis: Redis, calls: Calls, *, within: float = DEADLINE
+) -> dict[str, type[StoreError] | None]:
+    return {name: await kind(call(redis), within=within) for name, call in calls.items()}
 
 
 def each(kind: type[StoreError] | None, calls: Calls) -> dict[str, type[StoreError] | None]:
@@ -167,7 +172,8 @@ async def working(server: RedisServer, *, limit: float = REVIEW_LIMIT) -> AsyncI
         await redis.put()
         await redis.except_()
         await redis.claim()
-        await kinds(redis, OTHERS | {"overdue": WRITES["overdue"]})
+        overdue = {"overdue": WRITES["overdue"]}
+        await kinds(redis, OTHERS | overdue, within=max(DEADLINE, 2 * limit))
         await redis.hold()
         await redis.claim()
         yield redis

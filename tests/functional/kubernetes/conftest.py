@@ -11,6 +11,7 @@ import pytest
 from shared.adapters.kubernetes.access import ApiServer
 from shared.adapters.kubernetes.limits import Pace
 from shared.adapters.kubernetes.namespaces import KubernetesNamespaces
+from shared.ports.clock import Clock
 from shared.runtime.clock import SystemClock
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes
 from tests.house import eventually
@@ -27,16 +28,18 @@ QUICK = Pace(
 )
 """As the real one, but that nothing takes long; belief lasts, and a slow machine is waited for."""
 
+CLOCK = SystemClock()
+
 
 class Subject:
     """Namespaces under test, and what they said of their work."""
 
-    def __init__(self, server: ApiServer, pace: Pace) -> None:
+    def __init__(self, server: ApiServer, pace: Pace, clock: Clock) -> None:
         self.ends: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
         self.namespaces = KubernetesNamespaces(
             server=server,
-            clock=SystemClock(),
+            clock=clock,
             pace=pace,
             on_watch=lambda end: self.ends.update([end.value]),
             on_read=lambda outcome: self.reads.update([outcome.value]),
@@ -74,20 +77,25 @@ def rewrite(path: Path, content: str | bytes) -> None:
 
 @asynccontextmanager
 async def opened(
-    cluster: FakeKubernetes, token: Path | None, *, pace: Pace = QUICK, ca: Path | None = None
+    cluster: FakeKubernetes,
+    token: Path | None,
+    *,
+    pace: Pace = QUICK,
+    ca: Path | None = None,
+    clock: Clock = CLOCK,
 ) -> AsyncIterator[Subject]:
     """Namespaces of that cluster, which nobody follows yet."""
-    subject = Subject(ApiServer(cluster.url, token, ca), pace)
+    subject = Subject(ApiServer(cluster.url, token, ca), pace, clock)
     async with subject.namespaces:
         yield subject
 
 
 @asynccontextmanager
 async def followed(
-    cluster: FakeKubernetes, token: Path, *, pace: Pace = QUICK
+    cluster: FakeKubernetes, token: Path, *, pace: Pace = QUICK, clock: Clock = CLOCK
 ) -> AsyncIterator[Subject]:
     """Namespaces of that cluster, which are followed."""
-    async with opened(cluster, token, pace=pace) as subject:
+    async with opened(cluster, token, pace=pace, clock=clock) as subject:
         following = asyncio.create_task(subject.namespaces.follow())
         try:
             yield subject

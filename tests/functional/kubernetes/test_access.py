@@ -13,7 +13,7 @@ from shared.adapters.kubernetes.limits import Pace
 from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable, InvalidSettings
 from shared.runtime.tls import CertificateFiles, ensure_certificate, server_context
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes, answers
-from tests.functional.kubernetes.conftest import QUICK, Subject, followed, opened, rewrite
+from tests.functional.kubernetes.conftest import CLOCK, QUICK, Subject, followed, opened, rewrite
 from tests.house import eventually
 
 
@@ -196,7 +196,7 @@ async def test_nobody_there_is_said_with_the_host_and_what_to_look_at(
 
 
 async def test_a_host_whose_name_is_unknown_is_unreachable(token: Path) -> None:
-    subject = Subject(ApiServer("https://nowhere.invalid:6443", token), QUICK)
+    subject = Subject(ApiServer("https://nowhere.invalid:6443", token), QUICK, CLOCK)
     async with subject.namespaces:
         with pytest.raises(ClusterUnreachable, match=r"nowhere\.invalid:6443.*looked up"):
             await subject.namespaces.ping()

@@ -4,12 +4,14 @@ import asyncio
 import logging
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shared.adapters.kubernetes import limits
 from shared.adapters.kubernetes.limits import Pace
+from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Fault, answers, breaks_off, hang, sends, silence
-from tests.functional.kubernetes.conftest import followed, opened
+from tests.functional.kubernetes.conftest import QUICK, followed, opened
 from tests.house import eventually
 
 TEAM = b'{"kind":"PartialObjectMetadata","metadata":{"name":"team","labels":{}}}'
@@ -129,7 +131,9 @@ async def test_a_namespace_is_known_the_moment_it_is_made_though_somebody_named_
 async def test_a_flood_of_made_up_namespaces_keeps_no_real_one_out(
     cluster: FakeKubernetes, token: Path
 ) -> None:
-    async with followed(cluster, token) as subject:
+    """Where no time passes, so that no other question is earned."""
+    patient = msgspec.structs.replace(QUICK, read=60.0, review=60.0)
+    async with followed(cluster, token, pace=patient, clock=FakeClock()) as subject:
         await eventually(lambda: cluster.watching == 1)
         flood = [
             asyncio.create_task(subject.namespaces.read(f"made-up-{number}"))
@@ -142,8 +146,10 @@ async def test_a_flood_of_made_up_namespaces_keeps_no_real_one_out(
         labels = await review
         assert labels is not None
         assert labels["tier"] == "prod"
-        await asyncio.gather(*flood)
         assert "team" not in {asked.name for asked in cluster.asked}
+        for made_up in flood:
+            made_up.cancel()
+        await asyncio.wait(flood)
 
 
 async def test_what_the_watch_says_counts_more_than_an_older_answer(
