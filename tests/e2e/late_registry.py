@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from tests.fakes.images import Content
@@ -18,7 +19,8 @@ from tests.fakes.registry import FakeRegistry, Fault, Seen
 T = TypeVar("T")
 
 TRICKLE = 2.0
-"""Seconds between two bytes: below what a puller takes for a dead connection."""
+"""Seconds between two bytes: below what a puller takes for a dead connection. A layer of some kB
+lasts for hours."""
 
 
 class LateRegistry:
@@ -66,8 +68,9 @@ class LateRegistry:
     async def _hold(self, content: Content, name: str) -> str:
         image = str(self._registry.put(content, name))
         released = self._released[image] = asyncio.Event()
-        for digest, body in content.blobs.items():
-            self._registry.fault(digest, _trickle(body, released))
+        for layer in msgspec.json.decode(content.manifest)["layers"]:
+            body = content.blobs[layer["digest"]]
+            self._registry.fault(layer["digest"], _trickle(body, released))
         return image
 
     def _there(self, work: Coroutine[Any, Any, T]) -> T:

@@ -24,9 +24,9 @@ from tests.e2e.admission import configurations
 from tests.e2e.late_registry import LateRegistry
 from tests.fakes.certificates import server_certificate
 from tests.fakes.images import Content
-from tests.functional.scanner.images import BASE_FILES, NETBASE, NONROOT, OPENSSH, debian_image
+from tests.functional.scanner.images import BASE_FILES, NETBASE, OPENSSH, debian_image
 from tests.servers.kubernetes import KubernetesServer, Ran
-from tests.servers.kubernetes_processes import PERSON, PIPELINE
+from tests.servers.kubernetes_processes import ADMIN, PERSON, PIPELINE
 from tests.servers.process import ServerProcess
 from tests.servers.rabbitmq import RabbitServer, free_ports
 from tests.servers.redis import RedisServer
@@ -35,6 +35,8 @@ from tests.servers.registry import RegistryServer
 IMAGEGATE = str(Path(sys.executable).parent / "imagegate")
 PATIENCE = 60.0
 DRAIN = 20.0
+LATE = "(Redis) does not answer"
+LATE_AT_MOST = 10
 
 RULES = """\
 apiVersion: imagegate.dev/v1
@@ -96,7 +98,9 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cluster = KubernetesServer(folder / "kubernetes")
-        self.redis = RedisServer(folder / "redis", persistent=True)
+        # What it wrote outlives kill -9 without being flushed to the disk.
+        flush = ("--appendfsync", "no")
+        self.redis = RedisServer(folder / "redis", persistent=True, arguments=flush)
         self.rabbit = RabbitServer(folder / "rabbit")
         self.registry = RegistryServer(folder / "registry")
         self.late = LateRegistry()
@@ -123,6 +127,7 @@ class Site:
             self.worker = stack.enter_context(self._service("worker"))
             self.webhook = stack.enter_context(self._webhook())
             self.ask_webhook(self.ca_file)
+            self.slow = self.held_image("team/slow:1")
             self._ask_for_slow()
             yield self
 
@@ -145,7 +150,24 @@ class Site:
     def run(self, image: str, namespace: str, *options: str, name: str = "p") -> Ran:
         """`kubectl run` as a person does it."""
         command = ("run", name, f"--image={image}", f"--namespace={namespace}", *options)
-        return self.cluster.kubectl(*command, user=PERSON)
+        return self.kubectl(*command)
+
+    def kubectl(self, *arguments: str, user: str = PERSON, stdin: str = "") -> Ran:
+        """As a person who tries again when he is told that Redis does not answer.
+
+        It has 100 ms, and is late at times on a busy machine.
+        """
+        ran = self.cluster.kubectl(*arguments, user=user, stdin=stdin)
+        for _ in range(LATE_AT_MOST):
+            if LATE not in ran.err:
+                break
+            ran = self.cluster.kubectl(*arguments, user=user, stdin=stdin)
+        return ran
+
+    def start_webhook(self) -> None:
+        """On the port that the API server knows, after a test has stopped it."""
+        self.webhook.start_again()
+        self._ask_for_slow()
 
     def ask_webhook(self, *ca_files: Path) -> None:
         """Have the API server ask it about pods, knowing its certificate by `ca_files`."""
@@ -177,15 +199,15 @@ class Site:
         """With the digest that was pushed last."""
         return f"{image}@{self._digests[image]}"
 
-    @cached_property
+    @property
     def good(self) -> str:
-        """One that was judged good long ago."""
-        return self.judged(self.image("team/known-good:1"))
+        """One that was judged good, and that the webhook has in mind."""
+        return self._in_mind(self._good)
 
-    @cached_property
+    @property
     def bad(self) -> str:
-        """One that was judged bad long ago."""
-        return self.judged(self.bad_image("team/known-bad:1"))
+        """One that was judged bad, and that the webhook has in mind."""
+        return self._in_mind(self._bad)
 
     def denied(self, image: str) -> bool:
         """Whether a webhook has refused a pod with it."""
@@ -230,6 +252,18 @@ class Site:
         )
         return folder
 
+    @cached_property
+    def _good(self) -> str:
+        return self.judged(self.image("team/known-good:1"))
+
+    @cached_property
+    def _bad(self) -> str:
+        return self.judged(self.bad_image("team/known-bad:1"))
+
+    def _in_mind(self, image: str) -> str:
+        self.run(image, "default", "--dry-run=server")
+        return image
+
     def _tell(self) -> None:
         rules = self.folder / "rules.yaml"
         rules.write_text(RULES.format(registry=self.registry.host, late=self.late.host))
@@ -251,6 +285,7 @@ class Site:
             IMAGEGATE_HEALTH_PORT=str(free_ports("health")["health"]),
             # Those that a test holds must not keep the others waiting.
             IMAGEGATE_SCANNER_ANALYSES="8",
+            IMAGEGATE_SCANNER_PULL_SECONDS="3600",
         )
 
     def _webhook(self) -> Service:
@@ -267,9 +302,8 @@ class Site:
         return Service(folder, name, own_port=own_port, probe=probe, **self.told, **told)
 
     def _ask_for_slow(self) -> None:
-        """Its scan is under way from now on, and never ends."""
-        self.slow = self.held_image("team/slow:1")
-        asked = self.cluster.kubectl("run", "slow", f"--image={self.slow}", f"--as={PIPELINE}")
+        """A webhook remembers since when it has asked for an image, as long as it lives."""
+        asked = self.kubectl("run", "slow", f"--image={self.slow}", f"--as={PIPELINE}", user=ADMIN)
         assert asked.code == 1, asked
         self.slow_since = time.monotonic()
 
@@ -287,8 +321,8 @@ class Site:
 
 
 def _unlike_any(*stanzas: str) -> Content:
-    labels = {"pushed": str(time.monotonic_ns())}
-    return debian_image(BASE_FILES, NETBASE, *stanzas, config={**NONROOT, "Labels": labels})
+    # Random, so that it stays as large when it is compressed.
+    return debian_image(BASE_FILES, NETBASE, *stanzas, files={"srv/unlike": os.urandom(4_096)})
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """What becomes of a pod that somebody creates, as kubectl shows it."""
 
+import json
+
 import pytest
 
 from tests.e2e.site import Site, persist, until
 from tests.functional.scanner.images import OPENSSH
 from tests.servers.kubernetes import Ran
-from tests.servers.kubernetes_processes import PERSON, PIPELINE
+from tests.servers.kubernetes_processes import ADMIN, PIPELINE
 
 CI = f"--as={PIPELINE}"
 """As an account that is told at once, where a person's kubectl is told to try again."""
@@ -37,13 +39,13 @@ def test_an_unknown_image_is_refused_and_passes_moments_later(site: Site, team: 
     image = site.held_image("team/unknown:1")
     create = ("run", "p", f"--image={image}", f"--namespace={team}", CI)
 
-    refused = site.cluster.kubectl(*create)
+    refused = site.kubectl(*create, user=ADMIN)
     site.late.release(image)
 
     assert refused.code == 1, refused
     assert refused.err.startswith("Error from server (TooManyRequests): "), refused
     assert f"image {site.pinned(image)}: not judged yet, its scan is" in refused.err
-    passed = persist(lambda: site.cluster.kubectl(*create))
+    passed = persist(lambda: site.kubectl(*create, user=ADMIN))
     assert passed.code == 0, passed
 
 
@@ -85,7 +87,7 @@ def test_a_bad_image_is_refused_wherever_it_stands_in_a_pod(
     spec.setdefault(field, []).append(place)
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
 
-    ran = site.cluster.apply(pod, user=PERSON, namespace=team)
+    ran = site.kubectl("create", "-f-", f"-n{team}", stdin=json.dumps(pod))
 
     assert ran.code == 1, ran
     assert f"image {site.pinned(bad)}: refused by policy" in ran.err, ran
@@ -98,8 +100,8 @@ def test_an_ephemeral_container_is_refused_if_its_image_is_bad_and_pinned_if_it_
     assert (made := site.run(good, team)).code == 0, made
     debug = ("debug", "p", f"--namespace={team}", "--container=look")
 
-    refused = site.cluster.kubectl(*debug, f"--image={bad}", user=PERSON)
-    taken = site.cluster.kubectl(*debug, f"--image={good}", user=PERSON)
+    refused = site.kubectl(*debug, f"--image={bad}")
+    taken = site.kubectl(*debug, f"--image={good}")
 
     assert refused.code == 1, refused
     assert f"image {site.pinned(bad)}: refused by policy" in refused.err, refused

@@ -43,7 +43,7 @@ def test_helm_install_waits_silently_until_the_scan_has_passed(site: Site, team:
 @pytest.mark.timeout(240)
 def test_a_scan_that_will_take_longer_is_said_at_once(site: Site, team: str) -> None:
     long = BEARABLE + site.slow_since - time.monotonic()
-    # Most of it has gone by with the tests before this one.
+    # Some of it has gone by with the tests before this one.
     time.sleep(max(0.0, long))
 
     ran = site.run(site.slow, team)

@@ -31,7 +31,7 @@ def furnished(site: Site, team: str) -> str:
 def without_webhook(site: Site, furnished: str) -> Iterator[str]:
     site.webhook.kill()
     yield furnished
-    site.webhook.start_again()
+    site.start_webhook()
 
 
 def test_without_a_webhook_nothing_is_created_and_no_image_changes(
@@ -91,7 +91,7 @@ def test_a_workload_that_was_refused_while_no_webhook_answered_comes_by_itself(
         assert until(lambda: "failed calling webhook" in events(site, team)), events(site, team)
         assert pods(site, team) == []
     finally:
-        site.webhook.start_again()
+        site.start_webhook()
 
     assert until(lambda: len(pods(site, team)) == 1), events(site, team)
 

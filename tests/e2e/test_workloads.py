@@ -4,7 +4,6 @@ import pytest
 
 from tests.e2e.site import Site, until
 from tests.e2e.workloads import KINDS, begin, create, events, pods
-from tests.servers.kubernetes_processes import PERSON
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,7 +48,7 @@ def test_a_rollout_to_a_bad_image_is_refused_and_the_old_pods_stay(site: Site, t
     (before,) = pods(site, team)
 
     command = ("set", "image", "deployment/w", f"main={site.bad}", f"--namespace={team}")
-    ran = site.cluster.kubectl(*command, user=PERSON)
+    ran = site.kubectl(*command)
 
     assert ran.code == 1, ran
     assert f"image {site.bad}: refused by policy" in ran.err.replace(
