@@ -29,15 +29,17 @@ class NodePlatforms:
         rules: Callable[[], Rules],
         clock: Clock,
         name: str = "",
+        needed: bool = False,
         on_nodes: Callable[[Mapping[str, int], Platforms], None] = lambda nodes, record: None,
     ) -> None:
-        """`name` is the cluster's among those of one store; `on_nodes` is told how many nodes there
-        are of each platform, and what was written."""
+        """`name` is the cluster's among those of one store; `needed` as in `PlatformTerms`;
+        `on_nodes` is told how many nodes there are of each platform, and what was written."""
         self._cluster = cluster
         self._ledger = ledger
         self._rules = rules
         self._clock = clock
         self._name = name
+        self._needed = needed
         self._on_nodes = on_nodes
         self._known: Platforms | None = None
         self._unnamed: tuple[str, ...] = ()
@@ -74,7 +76,7 @@ class NodePlatforms:
             return stored.beside(self._known)
         if self._known is not None:
             return self._known
-        return assumed(self._name, now - 1)
+        return assumed(self._name, now - 1, every=self._needed)
 
     def _tell(self, before: Platforms, record: Platforms) -> None:
         known = {each.platform for each in before.platforms}

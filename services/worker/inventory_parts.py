@@ -52,6 +52,7 @@ def inventory_of(
             rules=rules,
             clock=clock,
             name=settings.imagegate_cluster,
+            needed=settings.imagegate_inventory == "on",
             on_nodes=metrics.nodes,
         ),
         pods=RunningImages(

@@ -62,7 +62,7 @@ class Platforms(msgspec.Struct, frozen=True):
     """When it was written down (ms): orders such records."""
     platforms: tuple[PlatformSeen, ...] = ()
     too_many: bool = False
-    """There are more than are told."""
+    """There are more than are told, and every one counts."""
 
     @property
     def ends_at(self) -> int:
@@ -98,20 +98,24 @@ class Platforms(msgspec.Struct, frozen=True):
         any it is this one: an empty list is nothing to go by.
 
         What went away counts on for a day; what counted before anybody looked until what is there
-        has taken its place.
+        has taken its place. Where every one counted so far, none is new.
         """
         there = dict.fromkeys(named)
         if not there:
             return self
-        known = {each.platform: each for each in self.platforms}
+        counted = now if self.too_many else 0
+        known = {
+            each.platform: msgspec.structs.replace(each, judged_at=each.judged_at or counted)
+            for each in self.platforms
+        }
         now_there = [
             msgspec.structs.replace(known[each], seen_at=now)
             if each in known
-            else PlatformSeen(each, now, now)
+            else PlatformSeen(each, now, now, judged_at=counted)
             for each in there
         ]
         new = any(not each.judged_at for each in now_there)
-        gone = [each for each in self.platforms if each.platform not in there]
+        gone = [each for each in known.values() if each.platform not in there]
         kept = [
             each for each in gone if (now < each.seen_at + GONE_AFTER) or (not each.seen_at and new)
         ]
@@ -139,7 +143,9 @@ class Platforms(msgspec.Struct, frozen=True):
         for each in other.platforms:
             known = merged.get(each.platform)
             merged[each.platform] = each if known is None else each.beside(known)
-        return self._of(tuple(merged.values()), max(self.at, other.at))
+        both = self._of(tuple(merged.values()), max(self.at, other.at))
+        too_many = both.too_many or self.too_many or other.too_many
+        return msgspec.structs.replace(both, too_many=too_many)
 
     def _of(self, platforms: tuple[PlatformSeen, ...], at: int) -> "Platforms":
         """With these, as far as there is room for them; newer than this one."""
@@ -152,8 +158,11 @@ def platforms_key(cluster: str) -> str:
     return f"platforms:{cluster}"
 
 
-def assumed(cluster: str, at: int) -> Platforms:
-    """What counts before anybody has looked."""
+def assumed(cluster: str, at: int, *, every: bool = False) -> Platforms:
+    """What counts before anybody has looked; `every`: there has to be a record, so that without
+    one each does."""
+    if every:
+        return Platforms(cluster, at, too_many=True)
     seen = [PlatformSeen(each, at, 0, judged_at=at) for each in DEFAULT_PLATFORMS]
     return Platforms(cluster, at, tuple(seen))
 

@@ -102,6 +102,35 @@ def test_a_cluster_of_what_counted_before_anybody_looked_changes_nothing() -> No
     assert assumed("", NOW).seeing([AMD], NOW + 1).new == ()
 
 
+def test_where_every_one_counted_before_anybody_looked_none_is_new() -> None:
+    """A record that was deleted, or has ended, must not begin the grace anew."""
+    first = assumed("", NOW, every=True)
+    assert (first.counted(NOW, GRACE), first.all) == (None, None)
+
+    looked = first.seeing([AMD, ARM], NOW + 1)
+
+    assert looked.counted(NOW + 1, GRACE) == (AMD, ARM)
+    assert looked.seeing([AMD, ARM, S390], NOW + 2).counted(NOW + 2, GRACE) == (AMD, ARM)
+
+
+def test_a_platform_that_came_while_there_were_too_many_counts_when_they_are_gone() -> None:
+    """Nodes that lie must not buy a time without a platform that there is."""
+    lies = [f"linux/made{at}" for at in range(MAX_PLATFORMS - 1)]
+    full = record(seen(AMD)).seeing([AMD, *lies], NOW)
+    came = full.seeing([AMD, ARM], NOW + 1)
+    assert came.counted(NOW + 1, GRACE) is None
+
+    later = NOW + GONE_AFTER + 2
+    assert came.seeing([AMD, ARM], later).counted(later, GRACE) == (AMD, ARM)
+    assert full.seeing([AMD, ARM], NOW + 1).seeing([AMD], later).counted(later, GRACE) == (AMD,)
+
+
+def test_beside_a_record_of_too_many_every_one_counts() -> None:
+    many = record(seen(AMD)).seeing([AMD, *(f"linux/made{at}" for at in range(20))], NOW)
+    for together in (record(seen(AMD)).beside(many), many.beside(record(seen(AMD)))):
+        assert together.counted(NOW, GRACE) is None
+
+
 def test_of_too_many_platforms_every_one_counts() -> None:
     names_ = [f"linux/made{at}" for at in range(MAX_PLATFORMS)]
     many = record(seen(AMD)).seeing([*names_, AMD], NOW)

@@ -343,6 +343,23 @@ async def test_a_record_that_nobody_we_trust_signed_is_none() -> None:
     assert await rig.ledger.platforms("") is None
 
 
+async def test_where_there_has_to_be_a_record_one_that_was_lost_begins_no_grace_anew() -> None:
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    rig.cluster.node("b", ARM)
+    begins = NodePlatforms(
+        cluster=rig.cluster,
+        ledger=rig.ledger,
+        rules=lambda: rig.rules,
+        clock=rig.clock,
+        needed=True,
+    )
+
+    await begins.look()
+
+    assert await rig.counted() == (AMD, ARM)
+
+
 async def test_two_clusters_of_one_name_count_the_platforms_of_both() -> None:
     """Stricter than need be, and never laxer: names of their own tell them apart."""
     rig = Rig()
