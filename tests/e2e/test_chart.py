@@ -337,6 +337,9 @@ IMAGES = [
 ]
 
 
+NAMESPACES = ["namespaces", "namespaces/status", "namespaces/finalize"]
+
+
 def places(image: str) -> list[dict[str, Any]]:
     """Pod specs that name the image, each in another place."""
     good = {"name": "good", "image": "registry.corp/good"}
@@ -389,7 +392,7 @@ def test_the_second_line_and_the_guard_hold_without_any_webhook(
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": "namespaces", "labels": {AGGREGATE: "true"}},
-        "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["*"]}],
+        "rules": [{"apiGroups": [""], "resources": NAMESPACES, "verbs": ["*"]}],
     }
     assert cluster.apply(rights).code == 0
     assert until(lambda: cluster.kubectl("auth", "can-i", "create", "ns", user=PERSON).code == 0)
@@ -399,6 +402,24 @@ def test_the_second_line_and_the_guard_hold_without_any_webhook(
     assert cluster.kubectl(*mine, user=PERSON).code == 0
     exempts = ("label", "namespace", THERE, "imagegate.dev/exempt=true", "--dry-run=server")
     assert "would be judged by imagegate" in cluster.kubectl(*exempts, user=PERSON).err
+    # A label comes by a subresource as well.
+    status = (
+        *("patch", "namespace", THERE, "--subresource=status", "--type=merge"),
+        *("--patch", '{"metadata":{"labels":{"imagegate.dev/exempt":"true"}}}'),
+        "--dry-run=server",
+    )
+    assert "would be judged by imagegate" in cluster.kubectl(*status, user=PERSON).err
+    finalize = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": THERE, "labels": {"imagegate.dev/exempt": "true"}},
+            "spec": {"finalizers": ["kubernetes"]},
+        }
+    )
+    raw = ("replace", "--filename=-", f"--raw=/api/v1/namespaces/{THERE}/finalize?dryRun=All")
+    finalized = cluster.kubectl(*raw, user=PERSON, stdin=finalize)
+    assert "would be judged by imagegate" in finalized.err, finalized
     assert cluster.kubectl(*exempts).code == 0
     assert cluster.kubectl("create", "namespace", "data", "--dry-run=server").code == 0
 
