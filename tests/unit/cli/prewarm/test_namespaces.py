@@ -73,7 +73,9 @@ async def test_configurations_that_may_not_be_read_are_told_and_end_nothing() ->
 
 
 def test_labels_that_are_given_count_where_no_cluster_tells_any() -> None:
-    spaces = Namespaces({"shop": {"tier": "prod"}}, given={"tier": "lab"})
+    """A namespace without labels is known to have none."""
+    spaces = Namespaces({"shop": {"tier": "prod"}, "bare": {}}, given={"tier": "lab"})
     assert spaces.labels_of("shop") == {"tier": "prod"}
+    assert spaces.labels_of("bare") == {}
     assert spaces.labels_of("new") == {"tier": "lab"}
     assert Namespaces({}).labels_of("new") is None

@@ -1,13 +1,14 @@
 """Where images are named: lists, manifests, repositories; and what of them cannot be read."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from services.cli.prewarm.found import Found, NotRead, PassedOver, Source, Told
-from services.cli.prewarm.image_list import ImageList, UnreadableList
-from services.cli.prewarm.manifests import Manifests
+from services.cli.prewarm.image_list import MAX_FILE, ImageList, UnreadableList
+from services.cli.prewarm.manifests import MAX_FILES, Manifests
 from services.cli.prewarm.repository import InvalidRepository, Repository
 from shared.domain.errors import ErrorKind, PermanentFailure
 from shared.domain.reference import ImageReference
@@ -64,6 +65,18 @@ async def test_a_file_that_is_no_list_at_all_ends_it(tmp_path: Path, content: by
         file.write_bytes(content)
     with pytest.raises(UnreadableList, match=str(file)):
         await told_by(ImageList(str(file), namespace="team"))
+
+
+async def test_what_is_larger_or_more_than_anybody_writes_ends_it(tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.touch()
+    os.truncate(large, MAX_FILE + 1)
+    with pytest.raises(UnreadableList, match=f"large is larger than {MAX_FILE} bytes"):
+        await told_by(ImageList(str(large), namespace="team"))
+    for number in range(MAX_FILES + 1):
+        (tmp_path / f"{number}.yaml").touch()
+    with pytest.raises(UnreadableList, match="holds more than 10000 manifests"):
+        await told_by(Manifests(str(tmp_path), namespace="team"))
 
 
 async def test_a_manifest_names_every_image_place_of_its_template_once(tmp_path: Path) -> None:
@@ -167,7 +180,7 @@ class Tags:
 
 
 async def test_the_tags_that_globs_name_are_images_and_the_others_are_counted() -> None:
-    tags = Tags(["1.0", "2.0", "latest"], ["2.1", "sha256-abc.sig", "sha256-abc.att"])
+    tags = Tags(["1.0", "2.0", "latest"], ["2.1", "sha256-abc.sig", "sha256-abc.att"], ["2.x.sig"])
     repository = Repository(
         "registry.corp/team/app", globs=["2.*", "latest"], tags=tags, namespace="team"
     )
@@ -176,6 +189,7 @@ async def test_the_tags_that_globs_name_are_images_and_the_others_are_counted() 
         ("registry.corp/team/app:2.0",),
         ("registry.corp/team/app:latest",),
         ("registry.corp/team/app:2.1",),
+        ("registry.corp/team/app:2.x.sig",),
     ]
     assert [each.count for each in told if isinstance(each, PassedOver)] == [2, 1]
 

@@ -1,0 +1,179 @@
+"""When images are asked for, again or not at all, and what is told of those that are not judged."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from services.cli.prewarm.found import Found
+from services.cli.prewarm.judging import AGAIN, REFUSED, TRIES, Judging, Progress
+from services.cli.prewarm.known import Look, Reader
+from services.cli.prewarm.rows import Outcome, Row, rows_of
+from services.cli.prewarm.wanted import Setting, WantedImages
+from services.webhook.catalogue import Image, Known, Missing, Need
+from services.webhook.requests import Asked
+from services.webhook.terms import Terms
+from shared.domain.decision import Judgement, State
+from shared.domain.errors import StoreUnreachable
+from shared.domain.rules import Rules
+from shared.domain.scope import RuleBook
+from shared.domain.verdict import Subject
+from shared.domain.why import Why
+from tests.fakes.clock import FakeClock
+
+TICK = 1.0
+"""Seconds of the clock from one look to the next."""
+
+UNKNOWN = Look(Missing(Need.REQUEST, ()))
+RESTING = Look(Missing(Need.REQUEST, (), note="the registry said 500", resting=True))
+PASS = Look(Known(Judgement("", State.PASS)))
+OLD_TAG = Look(Known(Judgement("", State.PASS), refresh=Need.RESOLVE))
+STALE = Look(Known(Judgement("", State.PASS), refresh=Need.REQUEST))
+
+
+class Site(Reader):
+    """What is known of each image, who was asked for what and when, and how far it was then."""
+
+    def __init__(self, *names: str) -> None:
+        self.clock = FakeClock()
+        self.known = dict.fromkeys(names, UNKNOWN)
+        self.answers: list[Asked] = []
+        """What those who are asked say; then that it is asked for."""
+        self.asked: list[tuple[str, float]] = []
+        self.why: Counter[Why] = Counter()
+        self.away = False
+        self.judged_by_asking = True
+        self.told: list[tuple[int, str]] = []
+        self.happens: dict[int, Callable[[], object]] = {}
+        """What happens at which tick."""
+        self._began = self.clock.monotonic()
+
+    async def look(self, image: Image) -> Look:
+        if self.away:
+            raise StoreUnreachable("Redis is away")
+        return self.known[image.reference.path]
+
+    async def ask(self, image: Image, subjects: Sequence[Subject], *, why: Why) -> Asked:
+        name = image.reference.path
+        self.asked.append((name, self.clock.monotonic() - self._began))
+        self.why[why] += 1
+        answer = self.answers.pop(0) if self.answers else Asked.FIRST
+        if self.judged_by_asking and answer is Asked.FIRST:
+            self.known[name] = PASS
+        return answer
+
+    def tell(self, progress: Progress) -> None:
+        self.told.append((progress.under_way, progress.trouble))
+        self.clock.advance(round(TICK * 1000))
+        self.happens.get(len(self.told), lambda: None)()
+
+    async def rows(self, *, at_once: int = 10, timeout: float = 300.0) -> list[Row]:
+        terms = Terms()
+        setting = Setting("", lambda namespace: {}, lambda namespace: False)
+        wanted = WantedImages(
+            book=RuleBook(Rules()), terms=terms, setting=setting, now=self.clock.now()
+        )
+        for weight, name in enumerate(reversed(self.known)):
+            for _ in range(weight + 1):
+                wanted.add(Found("shop", (f"registry.corp/{name}:1",), "Pod", runs=True))
+        judging = Judging(
+            reader=self,
+            asks=self,
+            terms=terms,
+            clock=self.clock,
+            at_once=at_once,
+            poll=0.0,
+            tell=self.tell,
+        )
+        await judging.run(wanted.all, timeout=timeout, stop=asyncio.Event())
+        return rows_of(judging.parts.items())
+
+
+async def test_what_most_stands_on_is_asked_for_first() -> None:
+    site = Site("most", "some", "least")
+    await site.rows(at_once=1)
+    assert [name for name, _ in site.asked] == ["most", "some", "least"]
+
+
+@pytest.mark.parametrize(
+    ("known", "why"), [(UNKNOWN, Why.OPERATOR), (STALE, Why.OPERATOR), (OLD_TAG, Why.PREWARM)]
+)
+async def test_of_an_old_tag_what_is_good_is_left_as_it_is(known: Look, why: Why) -> None:
+    site = Site("app")
+    site.known["app"] = known
+    await site.rows()
+    assert site.why == {why: 1}
+
+
+async def test_what_a_worker_tries_again_by_itself_is_not_asked_for_and_given_up_late() -> None:
+    site = Site("app")
+    site.known["app"] = RESTING
+    (row,) = await site.rows()
+    assert site.asked == []
+    assert row.outcome is Outcome.ERROR
+    assert row.says == "the registry said 500; it is tried again by itself"
+    assert len(site.told) * TICK > TRIES
+
+
+async def test_a_failing_image_whose_next_try_passes_in_time_passes() -> None:
+    site = Site("app")
+    site.known["app"] = RESTING
+    site.happens = {round(TRIES / TICK) - 5: lambda: site.known.update(app=PASS)}
+    (row,) = await site.rows()
+    assert row.outcome is Outcome.PASS
+
+
+async def test_what_may_have_been_lost_is_asked_for_again_after_a_while() -> None:
+    site = Site("app")
+    site.judged_by_asking = False
+    (row,) = await site.rows(timeout=3 * AGAIN)
+    first, second, *_ = [at for _, at in site.asked]
+    assert AGAIN < second - first <= AGAIN + 2 * TICK
+    assert row.outcome is Outcome.UNFINISHED
+
+
+@pytest.mark.parametrize(
+    ("refusal", "what"),
+    [(Asked.QUEUE_DOWN, "the queue"), (Asked.STORE_DOWN, "the verdict store")],
+)
+async def test_where_nothing_is_taken_no_other_image_is_begun_until_the_first_is(
+    refusal: Asked, what: str
+) -> None:
+    site = Site("first", "second")
+    site.answers = [refusal, refusal]
+    rows = await site.rows(at_once=1)
+    names = [name for name, _ in site.asked]
+    assert names == ["first", "first", "first", "second"]
+    assert REFUSED < site.asked[1][1] - site.asked[0][1] <= REFUSED + 2 * TICK
+    assert f"{what} takes no request, it is tried again" in [said for _, said in site.told]
+    assert {row.outcome for row in rows} == {Outcome.PASS}
+
+
+async def test_with_room_for_more_nothing_is_begun_while_nothing_is_taken() -> None:
+    site = Site("first", "second", "third")
+    site.answers = [Asked.QUEUE_DOWN] * 2
+    await site.rows(at_once=2)
+    names = [name for name, _ in site.asked]
+    assert (set(names[:4]), names[4]) == ({"first", "second"}, "third")
+
+
+async def test_a_store_that_goes_away_on_the_way_is_waited_for() -> None:
+    site = Site("app")
+    site.judged_by_asking = False
+    site.happens = {
+        2: lambda: setattr(site, "away", True),
+        9: lambda: setattr(site, "away", False),
+        12: lambda: site.known.update(app=PASS),
+    }
+    (row,) = await site.rows()
+    assert "Redis is away" in [said for _, said in site.told]
+    assert row.outcome is Outcome.PASS
+
+
+async def test_no_more_are_under_way_than_may_be() -> None:
+    site = Site(*"abcdef")
+    site.judged_by_asking = False
+    await site.rows(at_once=4, timeout=10.0)
+    assert len(site.asked) == 4
+    assert max(under_way for under_way, _ in site.told) == 4
