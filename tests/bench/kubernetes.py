@@ -9,6 +9,8 @@ verdict_to_pod_ms_without_nudge         the worst of the same with IMAGEGATE_NUD
 verdict_to_pod_ms_without_nudge_median  the median of them
 """
 
+import contextlib
+import http.client
 import itertools
 import json
 import ssl
@@ -106,16 +108,19 @@ def _pods(site: NudgedSite, team: str) -> Iterator[dict[str, float]]:
         headers={"Authorization": f"Bearer {site.cluster.token}"},
     )
     trusted = ssl.create_default_context(cafile=site.cluster.ca_file)
-    ended = threading.Event()
-    with urllib.request.urlopen(request, timeout=PATIENCE, context=trusted) as lines:
+    began = threading.Event()
 
-        def watch() -> None:
+    def watch() -> None:
+        # Until the API server is stopped.
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            urllib.request.urlopen(request, timeout=PATIENCE * 2, context=trusted) as lines,
+        ):
+            began.set()
             for line in lines:
                 name = json.loads(line)["object"]["metadata"]["labels"]["app"]
                 made.setdefault(name, time.monotonic())
-                if ended.is_set():
-                    return
 
-        threading.Thread(target=watch, name="watch pods", daemon=True).start()
-        yield made
-        ended.set()
+    threading.Thread(target=watch, name="watch pods", daemon=True).start()
+    assert began.wait(30)
+    yield made
