@@ -15,22 +15,22 @@ class NotBelieved(ImagegateError):
     """Nobody answers there, or with a certificate that the CA did not make for that name."""
 
 
-async def shake(address: Address, *, authorities: str) -> None:
-    """Raises NotBelieved. A webhook that wants a client certificate asks for it afterwards: that
-    is between it and the API server."""
+async def shake(address: Address, *, authorities: str, within: float = WITHIN) -> None:
+    """Raises NotBelieved, at the latest after `within` seconds. A webhook that wants a client
+    certificate asks for it afterwards: that is between it and the API server."""
     believing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     believing.load_verify_locations(cadata=authorities)
     # As Go does: a certificate in the bundle is trusted whether or not it signed itself.
     believing.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(within):
             _, writer = await asyncio.open_connection(address.host, address.port, ssl=believing)
     except ssl.SSLCertVerificationError as error:
         raise NotBelieved(
             f"{address} shows a certificate that is not believed ({error.verify_message})"
         ) from error
     except TimeoutError as error:
-        raise NotBelieved(f"{address} did not answer within {WITHIN:g} s") from error
+        raise NotBelieved(f"{address} did not answer within {within:g} s") from error
     except OSError as error:
         raise NotBelieved(f"{address} cannot be called ({_reason(error)})") from error
     writer.transport.abort()

@@ -71,3 +71,18 @@ async def test_where_nobody_is_is_said(tmp_path: Path) -> None:
         pass
     with pytest.raises(NotBelieved, match=r"cannot be called \(.*refused"):
         await shake(address, authorities=ca.read_text())
+
+
+async def test_who_takes_the_call_and_says_nothing_is_said(tmp_path: Path) -> None:
+    ca, _ = server_certificate(tmp_path)
+    silent = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silent.wait()
+        writer.transport.abort()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+        with pytest.raises(NotBelieved, match=r"did not answer within 0\.2 s"):
+            await shake(address, authorities=ca.read_text(), within=0.2)
+        silent.set()

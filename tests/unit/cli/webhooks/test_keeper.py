@@ -37,6 +37,8 @@ class Cluster:
         self.live = {which: live[which.name] for which in Which if which.name in live}
         self.does: list[str] = []
         self.fails: list[Exception] = []
+        self.refuses: Exception | None = None
+        """What the Deployment may not be looked at for."""
         self._rollouts = list(rollouts) or [READY]
 
     async def get(self, which: Which) -> Live | None:
@@ -56,6 +58,8 @@ class Cluster:
 
     async def rollout(self, namespace: str, deployment: str) -> Rollout:
         assert (namespace, deployment) == ("gate", "imagegate-webhook")
+        if self.refuses is not None:
+            raise self.refuses
         found = self._rollouts[0]
         del self._rollouts[: len(self._rollouts) > 1]
         return found
@@ -213,3 +217,11 @@ async def test_an_api_server_that_is_away_is_asked_again_and_a_missing_right_is_
     cluster.fails = [ClusterMisconfigured("bind the role")]
     with pytest.raises(ClusterMisconfigured, match="bind the role"):
         await applied(cluster, wanted())
+
+
+async def test_a_deployment_that_may_not_be_looked_at_is_not_waited_for() -> None:
+    cluster = Cluster()
+    cluster.refuses = ClusterMisconfigured("bind the role")
+    with pytest.raises(ClusterMisconfigured, match="bind the role"):
+        await applied(cluster, wanted())
+    assert cluster.does == []
