@@ -45,6 +45,7 @@ class Listing(Generic[Item]):
         limit: int,
         query: Mapping[str, str] = _NOTHING,
         accept: str = JSON,
+        most_pages: int = MAX_LIST_PAGES,
     ) -> None:
         """`kind` is that of the list ("PodList"), `limit` how many objects a page has."""
         self._wire = wire
@@ -55,6 +56,7 @@ class Listing(Generic[Item]):
         self._limit = limit
         self._query = query
         self._accept = accept
+        self._most_pages = most_pages
 
     async def pages(self) -> AsyncGenerator[list[Item], None]:
         """All of them; begun again, from the first, where the API server has forgotten what it was
@@ -72,7 +74,7 @@ class Listing(Generic[Item]):
 
     async def _once(self) -> AsyncGenerator[list[Item], None]:
         limit, more = self._limit, ""
-        for _ in range(MAX_LIST_PAGES):
+        for _ in range(self._most_pages):
             try:
                 page = await self._page(limit, more)
             except TooLarge:
@@ -87,7 +89,7 @@ class Listing(Generic[Item]):
                 return
         raise ClusterUnreachable(
             f"the Kubernetes API at {self._wire.host} does not end its answers to '{self._doing}': "
-            f"{MAX_LIST_PAGES} pages came, and there are more; is it one?"
+            f"{self._most_pages} pages came, and there are more; is it one?"
         )
 
     async def _page(self, limit: int, more: str) -> PageOf[Item]:
