@@ -9,6 +9,7 @@ import sys
 import yaml
 
 from tests.deploy.chart import ANCHORE, CHART, NAMESPACE, ROOT, SCANNER, Values, render
+from tests.deploy.dashboard import dashboard
 
 FOLDER = ROOT / "k8s" / "examples"
 PLAIN: Values = {
@@ -70,10 +71,10 @@ COMPOSE = {
 
 def copies() -> dict[str, str]:
     """What k8s/chart/files holds, since a chart reads nothing that is not in it."""
-    page = (ROOT / "docs" / "operations.md").read_text().partition("\n## Alerts\n")[2]
-    alerts = page.partition("```yaml\n")[2].partition("```")[0]
+    page = (ROOT / "docs" / "operations.md").read_text()
+    alerts = page.partition("\n## Alerts\n")[2].partition("```yaml\n")[2].partition("```")[0]
     servers = {own: (ROOT / "compose" / file).read_text() for own, file in COMPOSE.items()}
-    return servers | {"alerts.yaml": alerts}
+    return servers | {"alerts.yaml": alerts, "dashboard.json": dashboard(page)}
 
 
 def _head(name: str, what: str) -> str:

@@ -22,6 +22,7 @@ from shared.domain.signing import Role
 from tests.deploy.chart import (
     ANCHORE,
     CHART,
+    ROOT,
     SCANNER,
     Object,
     Refused,
@@ -32,6 +33,7 @@ from tests.deploy.chart import (
 )
 from tests.deploy.examples import FOLDER as EXAMPLES
 from tests.deploy.examples import copies, examples
+from tests.unit.docs.operations import queries
 
 VERSIONS = ("1.30", "1.31", "1.34", "1.37")
 """Of Kubernetes: from the oldest that we name to the newest that there is a schema of."""
@@ -61,7 +63,8 @@ EVERYTHING: Values = SCANNER | {
         "autoscaling": {"by": "keda", "prometheus": "http://prometheus.monitoring.svc:9090"}
     },
     "networkPolicy": {"reviewsFrom": ["10.0.0.0/8"]},
-    "monitoring": {"labels": {"release": "prometheus"}, "podMonitor": ON, "rules": ON},
+    "monitoring": {"labels": {"release": "prometheus"}, "podMonitor": ON, "rules": ON}
+    | {"dashboard": ON},
     "secondLine": ON | {"registries": ["docker.io"], "requireDigest": True},
     "exemptLabel": ON,
     "guard": ON | {"users": ["admin"]},
@@ -238,6 +241,19 @@ def test_the_alerts_are_a_rule_of_prometheus() -> None:
     (rule,) = (one for one in rendered(EVERYTHING) if one["kind"] == "PrometheusRule")
     assert rule["spec"] == yaml.safe_load(copies()["alerts.yaml"])
     assert len(rule["spec"]["groups"]) == 2
+
+
+def test_the_dashboard_asks_what_the_operations_page_asks() -> None:
+    (found,) = (
+        one for one in rendered(EVERYTHING) if one["metadata"]["name"] == "imagegate-dashboard"
+    )
+    panels = json.loads(found["data"]["imagegate.json"])["panels"]
+    asked = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    page = (ROOT / "docs" / "operations.md").read_text().partition("\n## Alerts\n")[0]
+    assert sorted(asked) == sorted(query for query in queries() if query in page)
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert all(panel["title"] for panel in panels)
 
 
 def test_the_readme_has_every_value_with_its_default() -> None:
