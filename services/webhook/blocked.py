@@ -2,14 +2,16 @@
 
 Nothing is awaited and nobody is asked: a denial costs a few microseconds here. What a stranger can
 get by reviews that no API server sent (without a client CA anybody in the cluster may send some): a
-bounded number of entries, of each namespace's share alone, and that owners are forgotten sooner,
-whose controllers then come back as late as they do without us. Entries of other images stand beside
-the real ones of an owner. What becomes of an entry: `services.webhook.nudges`.
+bounded number of entries, of each namespace's share alone, of a few images each, and that owners
+are forgotten sooner, whose controllers then come back as late as they do without us. Entries of
+other images stand beside the real ones of an owner. What becomes of an entry:
+`services.webhook.nudges`.
 """
 
 import math
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -32,6 +34,8 @@ MAX_OWNERS = 2_000
 MAX_OF_A_NAMESPACE = 200
 MAX_BYTES = 16 * 2**20
 MAX_BYTES_OF_ONE = 64 * 2**10
+MAX_IMAGES_OF_ONE = 32
+"""Each is looked up at each look, for as long as the entry lives."""
 OWN_SIZE = 2_048
 """Bytes that an entry takes beside its texts, about."""
 
@@ -39,6 +43,8 @@ LOOK_AGAIN = 15.0
 """Seconds between two looks at an owner that nothing was heard about: labels of a namespace, a new
 node's platform and the end of an error are announced by nobody."""
 NEVER = math.inf
+NEWS = -math.inf
+"""When somebody is to be looked at of whom something was heard: before all whose time has come."""
 
 Key: TypeAlias = tuple[Owner, tuple[Shape, ...]]
 Listed = TypeVar("Listed")
@@ -129,7 +135,6 @@ class BlockedOwners:
     def changed(self, key: str | None) -> bool:
         """A record of the store changed (None: any may have): who is blocked by it is to be looked
         at now. Whether there is anybody."""
-        now = self._clock.monotonic()
         if key is None:
             found = [entry for entry in self if entry.waits]
             for entry in found:
@@ -138,20 +143,20 @@ class BlockedOwners:
             keys = self._by_repository.get(_repository(key), ())
             found = [self._entries[each] for each in keys if self._entries[each].waits]
         for entry in found:
-            entry.look = now
+            entry.look = NEWS
         return bool(found)
 
     def rules_changed(self) -> bool:
         """Other rules or exceptions hold: all are to be looked at. Whether there is anybody."""
-        now = self._clock.monotonic()
         found = [entry for entry in self if entry.waits]
         for entry in found:
-            entry.look = now
+            entry.look = NEWS
         return bool(found)
 
-    def due(self) -> list[Blocked]:
-        """Whoever is to be looked at now; each is looked at again later unless something else is
-        said of it. The ones that are over are forgotten."""
+    def due(self, *, affords: Callable[[int], bool] = lambda images: True) -> list[Blocked]:
+        """Whoever is to be looked at now, those that something was heard of first, for as long as
+        `affords` takes so many images more; the others stay due. Each is looked at again later
+        unless something else is said of it. The ones that are over are forgotten."""
         now = self._clock.monotonic()
         while self._entries:
             key, oldest = next(iter(self._entries.items()))
@@ -159,9 +164,11 @@ class BlockedOwners:
                 break
             self._drop(key)
         found = [entry for entry in self._entries.values() if entry.look <= now]
-        for entry in found:
+        found.sort(key=lambda entry: entry.look)
+        taken = list(takewhile(lambda entry: affords(len(entry.shapes)), found))
+        for entry in taken:
             entry.look = now + LOOK_AGAIN
-        return found
+        return taken
 
     def nudged(self, owner: Owner, *, at: float) -> None:
         """It was nudged, by whomever, at that time (monotonic seconds): whether it is blocked still
@@ -188,7 +195,7 @@ class BlockedOwners:
         """None where it is larger than any real one."""
         texts = [metadata.labels, metadata.annotations, request.user_info.username]
         size = OWN_SIZE + sum(map(len, texts)) + sum(2 * len(image) for image, _ in shapes)
-        if size > MAX_BYTES_OF_ONE:
+        if size > MAX_BYTES_OF_ONE or len(shapes) > MAX_IMAGES_OF_ONE:
             return None
         now = self._clock.monotonic()
         return Blocked(

@@ -13,12 +13,12 @@ class Bucket:
         self._saved = most
         self._at = clock.monotonic()
 
-    def take(self) -> bool:
-        """Whether there was one."""
+    def take(self, number: int = 1) -> bool:
+        """Whether there were so many."""
         now = self._clock.monotonic()
         self._saved = min(self._most, self._saved + (now - self._at) * self._rate)
         self._at = now
-        if self._saved < 1:
+        if self._saved < number:
             return False
-        self._saved -= 1
+        self._saved -= number
         return True

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.webhook.blocked import LIFE, LOOK_AGAIN, BlockedOwners
+from services.webhook.blocked import LIFE, LOOK_AGAIN, MAX_IMAGES_OF_ONE, BlockedOwners
 from shared.domain.decision import Decision, State
 from shared.domain.owner import Owner
 from shared.domain.review import decode_review
@@ -202,6 +202,28 @@ def test_one_larger_than_any_real_one_is_not_remembered(blocked: BlockedOwners) 
     assert not blocked.denied(request(IMAGE, labels={"a": "x" * 70_000}), PENDING)
     assert not blocked.denied(request(IMAGE, user="system:" + "x" * 70_000), PENDING)
     assert len(blocked) == 0
+
+
+def test_a_pod_of_more_images_than_any_real_one_is_not_remembered(blocked: BlockedOwners) -> None:
+    images = [f"registry.test/team/app:{number}" for number in range(MAX_IMAGES_OF_ONE + 1)]
+    assert not blocked.denied(request(*images), PENDING)
+    assert blocked.denied(request(*images[1:]), PENDING)
+
+
+def test_who_is_too_many_for_one_look_stays_due_and_news_go_first(
+    blocked: BlockedOwners, clock: FakeClock
+) -> None:
+    for number in range(5):
+        blocked.denied(request(f"registry.test/app-{number}:1", owner=another(number)), PENDING)
+        clock.advance(1)
+    blocked.changed("pointer:registry.test/app-3:1")
+    room = iter([True, True, False])
+
+    looked = [entry.owner for entry in blocked.due(affords=lambda images: next(room))]
+
+    assert looked == [another(3), another(0)]
+    assert [entry.owner for entry in blocked.due()] == [another(1), another(2), another(4)]
+    assert blocked.due() == []
 
 
 def test_a_forgotten_one_leaves_nothing_behind(blocked: BlockedOwners) -> None:

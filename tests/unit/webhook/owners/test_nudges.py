@@ -7,6 +7,7 @@ import logging
 import msgspec
 import pytest
 
+from services.webhook.blocked import LOOK_AGAIN
 from services.webhook.nudges import EVERY, RATE, SAVED, Outcome
 from shared.domain.decision import Decision, State
 from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable, StoreUnreachable
@@ -268,6 +269,21 @@ async def test_many_at_once_are_spread(rig: Rig) -> None:
     for _ in range(200):
         await rig.look(after=0.1)
     assert sorted(map(str, rig.cluster.nudges)) == sorted(map(str, owners))
+
+
+async def test_a_flood_of_made_up_owners_keeps_no_real_one_waiting(rig: Rig) -> None:
+    rig.denied()
+    await rig.look()
+    for number in range(300):
+        made_up = Owner(
+            "apps/v1", "ReplicaSet", f"made-{number % 10}", f"rs-{number}", f"u{number}"
+        )
+        rig.denied(*(f"registry.test/{number}/{at}:1" for at in range(32)), owner=made_up)
+    await rig.look(after=LOOK_AGAIN)
+    assert len(rig.blocked.due()) > 200, "there is no time to look at all of them"
+    await rig.judge()
+    await rig.look(after=1.0)
+    assert rig.cluster.nudges == [RS]
 
 
 async def test_one_that_is_gone_is_forgotten(rig: Rig) -> None:
