@@ -45,9 +45,12 @@ class Callers:
         self._bursts = Bursts(clock=clock, every=SAY_EVERY)
 
     def is_stranger(self, transport: asyncio.BaseTransport | None) -> bool:
-        """Whether the caller is to be refused: then it has been said, once a minute."""
-        if not self._names or transport is None:
+        """Whether the caller is to be refused: then it has been said, once a minute. None: he has
+        gone, and nothing is looked at for him."""
+        if not self._names:
             return False
+        if transport is None:
+            return True
         certificate: Certificate = transport.get_extra_info("peercert") or {}
         if not self._names.isdisjoint(names_of(certificate)):
             return False

@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.webhook.callers import checked_names
+from services.webhook.callers import Callers, checked_names
 from shared.domain.errors import InvalidSettings
 from shared.runtime.tls import CertificateFiles, client_context
 from tests.fakes.certificates import Authority
+from tests.fakes.clock import FakeClock
 from tests.house import House, eventually, house, pod, review_of
 
 GONE = json.dumps(
@@ -141,6 +142,11 @@ async def test_once_another_client_ca_holds_who_is_connected_is_answered_and_mus
         with pytest.raises(aiohttp.ClientError):
             await before()
         assert (await after())[::2] == (200, "")
+
+
+def test_who_has_gone_has_shown_nothing() -> None:
+    assert Callers(names=NAMES, clock=FakeClock()).is_stranger(None)
+    assert not Callers(names=(), clock=FakeClock()).is_stranger(None)
 
 
 @pytest.mark.parametrize(
