@@ -4,7 +4,6 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -30,6 +29,7 @@ from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.redis_store.turns import WORK_LIMIT
 from shared.adapters.signatures import ensure_all_keys, load_ring
 from shared.domain.errors import QueueUnavailable
+from shared.domain.host import is_loopback
 from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.clock import Clock
@@ -112,7 +112,7 @@ async def run_console(
     )
     tls = _tls(settings)
     host = settings.imagegate_console_host
-    if tls is None and not _loopback(host):
+    if tls is None and not is_loopback(host):
         log.warning(
             "the console serves plain HTTP on %s: whoever is on the way can read its token; set "
             "IMAGEGATE_CONSOLE_CERTIFICATE, or put a proxy with TLS in front",
@@ -235,10 +235,3 @@ def _tls(settings: ConsoleSettings) -> ssl.SSLContext | None:
         settings.imagegate_console_certificate_key,
         setting="IMAGEGATE_CONSOLE_CERTIFICATE",
     )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

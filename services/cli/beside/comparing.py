@@ -10,11 +10,11 @@ import msgspec
 from services.cli.beside.second import SecondWebhook, Theirs
 from services.cli.defaults import with_defaults
 from services.cli.reviews import Asker, review_of
+from services.webhook.note import GOOD
 from shared.domain.decision import State
 from shared.domain.pod_template import WORKLOADS
 from shared.ports.decisions import MAX_IMAGES, DecisionRecord
 
-GOOD = (State.PASS, State.TURNED, State.EXCEPTED, State.EXEMPT)
 REFUSED = (State.FAIL, State.ERROR, State.INVALID, State.REFUSED, State.UNPINNED)
 
 

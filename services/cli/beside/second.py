@@ -8,8 +8,7 @@ http://127.0.0.1:8001/apis/admission.anchore.io/v1beta1/imagechecks.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from ipaddress import ip_address
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ import msgspec
 
 from services.cli.reviews import TIMEOUT
 from shared.domain.errors import InvalidSettings
+from shared.domain.host import is_loopback
 from shared.runtime.tls import client_context
 
 MAX_ANSWER = 1024 * 1024
@@ -128,22 +128,16 @@ async def second_webhook(
 
 def _checked(url: str) -> str:
     """Raises InvalidSettings for what is no https:// address, but for one on this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return url
-    if parts.scheme == "http" and _is_here(parts.hostname or ""):
-        return url
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme == "https" and parts.hostname:
+            return url
+        if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+            return url
     raise InvalidSettings(
         f"--diff must be https://HOST:PORT/PATH (http only to this machine, as `kubectl proxy` "
         f"has it), not {url}"
     )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _token(path: Path) -> str:

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.beside.comparing import GOOD, Compared, Ours, Stand
+from services.cli.beside.comparing import Compared, Ours, Stand
 from services.cli.beside.second import Theirs
 from services.cli.command import Exit
 from services.cli.tables import Output, plain, print_json
+from services.webhook.note import GOOD
 
 STYLES = {
     Stand.SAME: "green",

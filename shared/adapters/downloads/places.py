@@ -13,6 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from shared.adapters.addresses import Address, is_never_asked, is_public
+from shared.domain.host import is_loopback
 from shared.ports.downloads import DownloadFailed
 
 
@@ -43,8 +44,7 @@ class Places(AbstractResolver):
         if url.scheme not in ("http", "https") or not host or url.user is not None:
             raise _refused(self._given, url, "it is no plain http:// or https:// address")
         address = _address(host)
-        loopback = host == "localhost" or (address is not None and address.is_loopback)
-        if url.scheme == "http" and self._given.scheme != "http" and not loopback:
+        if url.scheme == "http" and self._given.scheme != "http" and not is_loopback(host):
             raise _refused(self._given, url, "that is plain HTTP, and https was asked for")
         if address is not None:
             self._check(host, address)

@@ -4,7 +4,6 @@ Token and CA file are read again as they change: the kubelet replaces both while
 """
 
 import ssl
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -13,15 +12,12 @@ import msgspec
 
 from shared.adapters.kubernetes.limits import MAX_TOKEN_BYTES
 from shared.domain.errors import ClusterMisconfigured, InvalidSettings
+from shared.domain.host import is_loopback
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts what a pod needs to ask the API server."""
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_MOUNTED = (
-    "in a pod it is mounted where automountServiceAccountToken is true; "
-    "else set "
-)
+_MOUNTED = "in a pod it is mounted where automountServiceAccountToken is true; else set "
 
 Stamp = tuple[int, int, int]
 
@@ -153,20 +149,13 @@ def checked_url(url: str, *, what: str, with_credentials: bool) -> str:
         raise InvalidSettings(
             f"{what} must be a host, a port and at most a path: a token goes into a file of its own"
         )
-    if parts.scheme == "http" and (with_credentials or not _is_loopback(host)):
+    if parts.scheme == "http" and (with_credentials or not is_loopback(host)):
         raise InvalidSettings(
             f"{what} is plain HTTP, which is only for `kubectl proxy` on this machine, without a "
             "token: labels choose rules, and others could change them on the way. Set it to "
             "https://..."
         )
     return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host in _LOOPBACK
 
 
 class FileAccess:

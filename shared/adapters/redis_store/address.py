@@ -10,6 +10,7 @@ from redis.credentials import UsernamePasswordCredentialProvider
 
 from shared.adapters.redis_store.connections import PlainConnection, TlsConnection
 from shared.domain.errors import InvalidSettings
+from shared.domain.host import is_loopback
 
 SHAPE = "redis[s]://[user:password@]host[:port][/database]"
 PORT = 6379
@@ -33,7 +34,7 @@ class RedisAddress:
     @property
     def is_loopback(self) -> bool:
         """Whether it is this machine's own."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_loopback(self.host)
 
     def connection_options(self) -> dict[str, Any]:
         """How redis-py makes a connection to it."""

@@ -203,6 +203,8 @@ async def test_an_answer_that_is_none_spoils_no_other(
     [
         (("--diff", "http://example.com/x"), "--diff must be https://"),
         (("--diff", "nowhere"), "--diff must be https://"),
+        (("--diff", "https://[::1/x"), "--diff must be https://"),
+        (("--diff", "http://127.example.com/x"), "--diff must be https://"),
         (("--diff", "https://a.example/", "--since", "soon"), "--since"),
         (("--diff", "https://a.example/", "--diff-token-file", "/nowhere"), "cannot be read"),
     ],
