@@ -29,7 +29,7 @@ from tests.fakes.sealing import PlainSealer
 from tests.house import House, eventually, house
 
 TWO_TURNS = 5.0
-"""Seconds: at first one image is judged anew in two seconds."""
+"""Seconds: at first one image is judged anew in two seconds, and what was put off comes again."""
 
 WAITED_FOR = (
     'lane_wait_seconds_count{lane="admission"}',
@@ -85,6 +85,7 @@ async def test_all_that_a_verdict_waits_for_is_measured(tmp_path: Path) -> None:
         image = new(home)
         assert (await home.review(image)).code == 429
         await under_way(home)
+        await eventually(lambda: counted(home, 'polls_total{poll="check"}') >= 1, within=30.0)
         home.anchore.store.finish(digest_of(image))
         assert (await home.settled(image, within=60.0)).allowed
         await eventually(lambda: all(counted(home, each) >= 1 for each in WAITED_FOR), within=30.0)
@@ -98,6 +99,8 @@ async def test_prewarm_has_as_many_places_as_are_set(tmp_path: Path) -> None:
             assert (await home.review(new(home, name))).allowed
         put_off = 'prewarm_put_off_total{why="admission"}'
         await eventually(lambda: counted(home, put_off) >= 1, within=30.0)
+        await under_way(home)
+        await asyncio.sleep(TWO_TURNS)
         assert home.anchore.store.submits.total() == 1
 
 
