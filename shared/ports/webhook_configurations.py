@@ -28,6 +28,8 @@ class Live(msgspec.Struct, frozen=True):
     """`NAMESPACE/RELEASE` whose it is; empty where it does not say."""
     policies: dict[str, str]
     """Of each webhook by its name, in their order: its failurePolicy."""
+    uid: str = ""
+    """One that is made again has another."""
 
 
 class Rollout(msgspec.Struct, frozen=True):
@@ -57,9 +59,15 @@ class WebhookConfigurations(Protocol):
     async def get(self, which: Which) -> Live | None:
         """None: there is none."""
 
-    async def apply(self, which: Which, document: dict[str, Any]) -> None:
+    async def apply(
+        self, which: Which, document: dict[str, Any], *, only: Live | None = None
+    ) -> None:
         """Have the cluster have it so, whether or not it was there. What others wrote into it is
-        written over; what an earlier apply named and this one does not is taken out."""
+        written over; what an earlier apply named and this one does not is taken out.
+
+        `only`: where this very one is there still; else nothing is made or changed, and
+        ClusterUnreachable raised.
+        """
 
     async def relax(self, which: Which, live: Live) -> None:
         """Let pass what no webhook answers for (failurePolicy Ignore), in each webhook of it.

@@ -222,6 +222,34 @@ def test_nobody_is_asked_before_the_webhooks_answer_and_nobody_waits_for_them_af
     assert all("registry.corp/app:1" in said for said in people.refused), people.refused[:3]
 
 
+def test_what_is_kept_in_step_does_not_come_back_once_it_was_taken_away(
+    installation: Installation,
+) -> None:
+    """The hourly Job may run while the release is removed."""
+    cluster = installation.cluster
+
+    def hour(name: str) -> Ran:
+        where = (f"--namespace={HERE}", "--timeout=120s")
+        made = cluster.kubectl("create", "job", name, "--from=cronjob/imagegate-webhooks", where[0])
+        assert made.code == 0, made
+        return cluster.kubectl("wait", "--for=condition=Complete", f"job/{name}", *where)
+
+    step = {"keepInStep": {"enabled": True}}
+    installation.values["webhooks"] |= step
+    installation.done("install", enforcement="none")
+    with installation.webhook():
+        installation.done("upgrade", enforcement="enforce")
+        validating = CONFIGURATIONS[0].split("/")
+        off = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]'
+        relaxed = cluster.kubectl("patch", *validating, "--type=json", f"--patch={off}")
+        assert relaxed.code == 0, relaxed
+        assert (ran := hour("first")).code == 0, (ran, installation.kubelet.said)
+        assert installation.policies()[CONFIGURATIONS[0]] == ["Fail", "Fail", "Ignore"]
+        assert cluster.kubectl("delete", *CONFIGURATIONS).code == 0
+        assert (ran := hour("second")).code == 0, (ran, installation.kubelet.said)
+        assert installation.policies() == {}
+
+
 def test_an_upgrade_whose_webhooks_do_not_come_up_fails_and_changes_nothing_that_is_asked(
     installation: Installation,
 ) -> None:

@@ -207,6 +207,9 @@ template:
           - --deployment={{ .root.Release.Namespace }}/imagegate-webhook
           {{- end }}
           - --within={{ $own.waitSeconds }}
+          {{- if .present }}
+          - --present
+          {{- end }}
           {{- end }}
         volumeMounts:
           - {name: tmp, mountPath: /tmp}

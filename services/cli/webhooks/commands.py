@@ -36,6 +36,9 @@ def apply(
         str, typer.Option(help="NAMESPACE/NAME that must be rolled out; empty: none is ours.")
     ] = "",
     within: WithinOption = 240.0,
+    present: Annotated[
+        bool, typer.Option("--present", help="Only those that are there: what is gone stays so.")
+    ] = False,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = "",
 ) -> None:
@@ -52,6 +55,7 @@ def apply(
                 deployed=Deployed(namespace, name) if deployment else None,
                 handshake=partial(shake, authorities=wanted.authorities),
                 within=within,
+                present=present,
             )
 
     run(work())

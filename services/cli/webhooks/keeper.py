@@ -4,7 +4,7 @@ webhook that is not there."""
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -58,12 +58,19 @@ class Keeper:
         self._say = say
 
     async def apply(
-        self, wanted: Wanted, *, deployed: Deployed | None, handshake: Handshake, within: float
+        self,
+        wanted: Wanted,
+        *,
+        deployed: Deployed | None,
+        handshake: Handshake,
+        within: float,
+        present: bool = False,
     ) -> None:
         """Apply `wanted` once the webhooks answer; one that cannot refuse anything at once.
 
-        A configuration of ours that `wanted` does not name goes. Raises NotReady after `within`
-        seconds, NotOurs, ClusterMisconfigured; until it applies nothing is changed.
+        A configuration of ours that `wanted` does not name goes. `present`: only what is there is
+        changed, so that nothing comes back that somebody takes away meanwhile. Raises NotReady
+        after `within` seconds, NotOurs, ClusterMisconfigured; until it applies nothing is changed.
         """
         until = self._clock.monotonic() + within
         for which in ORDER:
@@ -74,6 +81,9 @@ class Keeper:
             document = wanted.documents.get(which)
             if document is None:
                 await self._delete(which, wanted.installation, until)
+            elif present:
+                keep = partial(self._keep, which, document, wanted.installation)
+                await self._persist(keep, until)
             else:
                 await self._persist(partial(self._configurations.apply, which, document), until)
                 self._say(f"applied {which}")
@@ -89,6 +99,15 @@ class Keeper:
         until = self._clock.monotonic() + within
         for which in reversed(ORDER):
             await self._delete(which, installation, until)
+
+    async def _keep(self, which: Which, document: dict[str, Any], installation: str) -> None:
+        live = await self._configurations.get(which)
+        if live is None:
+            self._say(f"{which} is not there, and stays away")
+            return
+        _check(which, live, installation)
+        await self._configurations.apply(which, document, only=live)
+        self._say(f"applied {which}")
 
     async def _relax(self, which: Which, installation: str) -> None:
         live = await self._configurations.get(which)

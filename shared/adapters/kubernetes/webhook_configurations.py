@@ -30,6 +30,7 @@ Form = TypeVar("Form", bound=msgspec.Struct)
 
 class _Meta(msgspec.Struct, rename="camel"):
     annotations: dict[str, str] | None = None
+    uid: str = ""
     generation: int = 0
 
 
@@ -89,9 +90,15 @@ class KubernetesWebhookConfigurations:
         return Live(
             installation=annotations.get(INSTALLATION, ""),
             policies={each.name: each.failure_policy for each in found.webhooks or ()},
+            uid=found.metadata.uid,
         )
 
-    async def apply(self, which: Which, document: dict[str, Any]) -> None:
+    async def apply(
+        self, which: Which, document: dict[str, Any], *, only: Live | None = None
+    ) -> None:
+        if only is not None:
+            # With another uid, or where there is none, the API server answers 409.
+            document = {**document, "metadata": {**document["metadata"], "uid": only.uid}}
         await self._wire.send(
             "PATCH",
             _path(which),

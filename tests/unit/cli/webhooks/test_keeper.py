@@ -37,6 +37,8 @@ class Cluster:
         self.live = {which: live[which.name] for which in Which if which.name in live}
         self.does: list[str] = []
         self.fails: list[Exception] = []
+        self.removed_meanwhile = False
+        """Somebody takes all away just before the next apply."""
         self.refuses: Exception | None = None
         """What the Deployment may not be looked at for."""
         self._rollouts = list(rollouts) or [READY]
@@ -46,7 +48,14 @@ class Cluster:
             raise self.fails.pop()
         return self.live.get(which)
 
-    async def apply(self, which: Which, document: dict[str, Any]) -> None:
+    async def apply(
+        self, which: Which, document: dict[str, Any], *, only: Live | None = None
+    ) -> None:
+        if self.removed_meanwhile:
+            self.removed_meanwhile = False
+            self.live.clear()
+        if only is not None and self.live.get(which) != only:
+            raise ClusterUnreachable("uid mismatch")
         self.does.append(f"apply {which.called}")
 
     async def relax(self, which: Which, live: Live) -> None:
@@ -92,18 +101,39 @@ class Shaking:
 
 
 async def applied(
-    cluster: Cluster, one: Wanted, shaking: Shaking | None = None, within: float = 1000
+    cluster: Cluster,
+    one: Wanted,
+    shaking: Shaking | None = None,
+    within: float = 1000,
+    *,
+    present: bool = False,
 ) -> list[str]:
     said: list[str] = []
     handshake = shaking or Shaking()
     await keeper_of(cluster, said.append).apply(
-        one, deployed=DEPLOYED, handshake=handshake, within=within
+        one, deployed=DEPLOYED, handshake=handshake, within=within, present=present
     )
     return said
 
 
 def live(installation: str = OURS) -> Live:
     return Live(installation, {"create.imagegate.dev": "Fail"})
+
+
+async def test_what_is_kept_in_step_is_only_what_is_there() -> None:
+    cluster = Cluster(VALIDATING=live())
+    said = await applied(cluster, wanted(), present=True)
+    assert cluster.does == ["apply imagegate"]
+    assert "MutatingWebhookConfiguration zz-imagegate is not there, and stays away" in said
+
+
+async def test_what_is_removed_while_it_is_kept_in_step_does_not_come_back() -> None:
+    """The Job that does it may run while Helm removes the release, webhooks and all."""
+    cluster = Cluster(VALIDATING=live(), MUTATING=live())
+    cluster.removed_meanwhile = True
+    said = await applied(cluster, wanted(), present=True)
+    assert cluster.does == []
+    assert said[-1] == "ValidatingWebhookConfiguration imagegate is not there, and stays away"
 
 
 async def test_pinning_comes_before_judging_once_the_webhooks_answer() -> None:
