@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from shared.runtime.tls import CertificateFiles
 
 NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
 PEM = serialization.Encoding.PEM
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 
@@ -19,13 +20,13 @@ CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 class Authority:
     """A CA, whose certificate is in `file`; what it signs lies beside it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lasts: timedelta = HOUR) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / "ca.crt"
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         own = (
-            _certificate("ca", self._key, signs="ca")
+            _certificate("ca", self._key, signs="ca", lasts=lasts)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -65,9 +66,9 @@ def server_certificate(folder: Path) -> tuple[Path, CertificateFiles]:
 
 
 def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, *, signs: str
+    name: str, key: ec.EllipticCurvePrivateKey, *, signs: str, lasts: timedelta = HOUR
 ) -> x509.CertificateBuilder:
-    """Of `name`, to be signed by `signs`; good for an hour."""
+    """Of `name`, to be signed by `signs`."""
     subject, issuer = (
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (name, signs)
     )
@@ -75,8 +76,8 @@ def _certificate(
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .not_valid_before(NOW - timedelta(hours=1))
-        .not_valid_after(NOW + timedelta(hours=1))
+        .not_valid_before(NOW - HOUR)
+        .not_valid_after(NOW + lasts)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
     )

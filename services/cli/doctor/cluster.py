@@ -12,6 +12,7 @@ from services.cli.doctor.configurations import mutating_remarks, validating_rema
 from services.cli.doctor.reach import Labels, exempt_from
 from services.cli.doctor.remarks import Remark, bad, good, warn
 from services.cli.doctor.trial import trial_pod, trial_remark
+from shared.domain.platform import platform_of
 from shared.ports.inspection import Inspection
 
 OLDEST = (1, 30)
@@ -47,7 +48,7 @@ class _Node(Form, frozen=True):
     def platform(self) -> str:
         """Empty where the kubelet has told nothing yet."""
         info = self.status.node_info
-        return f"{info.operating_system}/{info.architecture}" if info.architecture else ""
+        return platform_of(info.operating_system, info.architecture)
 
 
 class Seen(msgspec.Struct):
@@ -127,14 +128,7 @@ async def _places(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
     if isinstance(nodes, Remark):
         yield nodes
     else:
-        infos = {each.status.node_info for each in nodes}
-        seen.platforms = tuple(
-            sorted(
-                f"{info.operating_system}/{info.architecture}"
-                for info in infos
-                if info.architecture
-            )
-        )
+        seen.platforms = tuple(sorted({each.platform for each in nodes} - {""}))
         yield good("nodes", f"{len(nodes)} nodes, {', '.join(seen.platforms) or 'no platform'}")
 
 

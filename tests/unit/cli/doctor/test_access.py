@@ -54,13 +54,76 @@ def test_who_may_do_all_is_told_of_pods_and_of_configurations() -> None:
     assert everywhere.level is Level.NOTE
 
 
-def test_a_workload_makes_pods_too() -> None:
+@pytest.mark.parametrize(
+    ("group", "resource"),
+    [
+        ("", "pods"),
+        ("", "replicationcontrollers"),
+        ("apps", "deployments"),
+        ("apps", "replicasets"),
+        ("apps", "statefulsets"),
+        ("apps", "daemonsets"),
+        ("batch", "jobs"),
+        ("batch", "cronjobs"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["create", "update", "patch"])
+def test_a_workload_makes_pods_too(group: str, resource: str, verb: str) -> None:
     everywhere, _ = told(
-        roles=[role("deployer", ["create"], ["deployments"], "apps")],
+        roles=[role("deployer", [verb], [resource], group)],
         cluster=(binding("deployer", "Group", "dev"),),
     )
 
     assert "Group dev may create pods" in everywhere.said
+
+
+@pytest.mark.parametrize(
+    "resource", ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"]
+)
+@pytest.mark.parametrize("verb", ["create", "update", "patch", "delete", "deletecollection"])
+def test_whoever_may_change_one_configuration_or_take_it_away_is_told(
+    resource: str, verb: str
+) -> None:
+    _, editors = told(
+        roles=[role("hooks", [verb], [resource], "admissionregistration.k8s.io")],
+        cluster=(binding("hooks", "User", "eve"),),
+    )
+
+    assert editors.said.startswith("User eve may edit webhook configurations")
+
+
+def test_a_resource_of_that_name_in_another_group_is_another() -> None:
+    everywhere, _ = told(
+        roles=[role("knative", ["create"], ["pods", "jobs"], "example.com")],
+        cluster=(binding("knative", "User", "eve"),),
+    )
+
+    assert everywhere.said.startswith("nobody but Kubernetes itself")
+
+
+def test_a_role_of_a_namespace_is_not_the_cluster_role_of_its_name() -> None:
+    roles = [
+        role("same", ["get"], ["pods"]),
+        role("same", ["create"], ["pods"], ns="imagegate"),
+    ]
+
+    _, inside, _ = told(
+        roles=roles, within=(binding("same", "User", "bob", of="Role", ns="imagegate"),)
+    )
+
+    assert "User bob may create pods in imagegate" in inside.said
+
+
+def test_who_may_everywhere_is_not_told_again_of_each_namespace() -> None:
+    roles = [role("edit", ["create"], ["pods"])]
+
+    remarks = told(
+        roles=roles,
+        cluster=(binding("edit", "User", "ada"),),
+        within=(binding("edit", "User", "ada", ns="imagegate"),),
+    )
+
+    assert len(remarks) == 2
 
 
 @pytest.mark.parametrize("resource", ["pods/ephemeralcontainers", "*/ephemeralcontainers"])

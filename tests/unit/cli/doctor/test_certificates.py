@@ -1,14 +1,15 @@
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
 
 from services.cli.doctor.admission import Hook
-from services.cli.doctor.certificates import bundle_remarks
+from services.cli.doctor.certificates import SOON, bundle_remarks
 from services.cli.doctor.remarks import Level
-from tests.fakes.certificates import server_certificate
+from tests.fakes.certificates import Authority, server_certificate
 from tests.unit.cli.doctor.hooks import judging
 
 
@@ -42,6 +43,38 @@ def test_a_bundle_is_judged_by_its_end(bundle: str, days: int, level: Level, sai
 
     assert remark.level is level
     assert said in remark.said
+
+
+@pytest.mark.parametrize(
+    ("before", "level"),
+    [
+        (timedelta(days=SOON, hours=1), Level.GOOD),
+        (timedelta(days=SOON, hours=-1), Level.WARN),
+        (timedelta(hours=1), Level.WARN),
+        (timedelta(hours=-1), Level.BAD),
+    ],
+)
+def test_an_end_that_is_near_is_told_and_one_that_is_over_is_bad(
+    bundle: str, before: timedelta, level: Level
+) -> None:
+    (authority,) = x509.load_pem_x509_certificates(b64decode(bundle))
+
+    (remark,) = bundle_remarks(
+        hooks_with(bundle, bundle), now=authority.not_valid_after_utc - before
+    )
+
+    assert remark.level is level
+
+
+def test_of_several_authorities_the_one_that_lasts_longest_counts(tmp_path: Path) -> None:
+    """As while a CA is exchanged: the next one stands beside the last."""
+    old = Authority(tmp_path / "old")
+    new = Authority(tmp_path / "new", lasts=timedelta(days=100))
+    both = b64encode(old.file.read_bytes() + new.file.read_bytes()).decode()
+
+    (remark,) = bundle_remarks(hooks_with(both, both))
+
+    assert remark.level is Level.GOOD
 
 
 def test_a_bundle_that_is_none_is_bad() -> None:

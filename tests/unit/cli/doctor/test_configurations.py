@@ -84,6 +84,7 @@ def test_letting_in_what_is_not_answered_is_for_an_audit() -> None:
         ({"objectSelector": {"matchLabels": {"scan": "yes"}}}, "chooses by its labels"),
         ({"matchPolicy": "Exact"}, "another version of the API is not judged"),
         ({"sideEffects": "Some"}, "dry runs are refused"),
+        ({"sideEffects": ""}, "says sideEffects nothing: dry runs are refused"),
         ({"matchConditions": [{"name": "x", "expression": "false"}]}, "runs unjudged"),
         ({"namespaceSelector": selector("kube-system")}, "own namespace imagegate is not exempt"),
     ],
@@ -266,6 +267,21 @@ def test_whoever_changes_pods_after_the_pin_is_named() -> None:
 
     assert remark.level is Level.WARN
     assert "(zz-later)" in remark.said
+
+
+def test_of_two_of_ours_what_comes_after_the_last_by_name_counts() -> None:
+    ours = [configuration(name, PIN) for name in ("zz-imagegate", "aa-imagegate")]
+    between = configuration("mm", hook("side.corp", ("CREATE", "pods")))
+
+    (remark,) = mutating_remarks([*ours, between])
+
+    assert remark.said == "zz-imagegate is the last that changes pods"
+
+
+def test_the_webhook_of_somebody_else_in_our_configuration_is_theirs() -> None:
+    theirs = hook("side.corp", ("CREATE", "pods"), matchPolicy="Exact", **service("/else"))
+
+    assert not of(Level.BAD, told(*judging(), theirs))
 
 
 def test_whoever_comes_before_or_changes_no_pods_is_no_trouble() -> None:

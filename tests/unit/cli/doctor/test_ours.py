@@ -47,6 +47,14 @@ def test_a_service_that_nobody_hears_is_bad() -> None:
     assert [each.said for each in remarks if each.level is Level.BAD] == ["no worker was heard"]
 
 
+def test_a_process_that_ends_is_not_one_that_runs() -> None:
+    leaving = Alive(Beat("worker@x:1:a", "worker", "1.0", 0, stopping=True), 0)
+
+    remarks = list(process_remarks([alive("webhook"), alive("webhook"), leaving]))
+
+    assert [each.said for each in remarks if each.level is Level.BAD] == ["no worker was heard"]
+
+
 def test_one_webhook_alone_is_a_warning() -> None:
     remarks = list(process_remarks([alive("webhook"), alive("worker")]))
 
@@ -109,6 +117,18 @@ def test_a_platform_of_nodes_that_the_rules_leave_out_is_a_warning() -> None:
 
     assert "nodes of linux/arm64" in said
 
+    silent = Rules(allow_registries=("a.corp",))
+    assert {each.level for each in rules_remarks(silent, platforms=both)} == {Level.NOTE}
+
+
+def test_a_rule_that_allows_named_images_is_no_warning() -> None:
+    base = Match(images=(ImagePattern("a.corp/base/**"),))
+    rules = Rules(
+        allow_registries=("a.corp",), rules=(Rule(name="base", mode=Mode.ALLOW, match=base),)
+    )
+
+    assert {each.level for each in rules_remarks(rules)} == {Level.NOTE}
+
 
 def test_services_are_found_in_urls() -> None:
     urls = (
@@ -134,7 +154,9 @@ def test_a_dependency_in_a_judged_namespace_is_bad() -> None:
     assert "dependencyNamespaces" in rabbit.todo
 
 
-def decision(name: str, user: str, *, times: int = 1, allowed: bool = True) -> StoredDecision:
+def decision(
+    name: str, user: str, *, times: int = 1, allowed: bool = True, dry_run: bool = False
+) -> StoredDecision:
     record = DecisionRecord(
         at=1,
         allowed=allowed,
@@ -146,6 +168,7 @@ def decision(name: str, user: str, *, times: int = 1, allowed: bool = True) -> S
         user=user,
         operation="CREATE",
         times=times,
+        dry_run=dry_run,
     )
     return StoredDecision("1", record)
 
@@ -167,6 +190,7 @@ def test_what_controllers_make_and_what_was_refused_is_not() -> None:
         decision("web-*", "u", times=50),
         decision("bad", "u", times=50, allowed=False),
         decision("few", "u", times=4),
+        decision("tried", "u", times=50, dry_run=True),
     ]
 
     assert not list(recreated_remarks(decisions))

@@ -63,6 +63,20 @@ def test_what_others_refuse_tells_nothing_of_us(refused: TrialPod) -> None:
     assert level_of(refused)[0] is Level.UNASKED
 
 
+def test_a_namespace_that_is_not_there_is_said_to_be_none() -> None:
+    remark = trial_remark(
+        TrialPod(404, 'namespaces "team" not found'), namespace="team", hooks=(), exempt=EXEMPT
+    )
+
+    assert remark.said == "there is no namespace team"
+
+
+def test_where_no_webhook_of_ours_is_there_a_pod_that_would_run_is_bad() -> None:
+    remark = trial_remark(TrialPod(201, ""), namespace="team", hooks=(), exempt=EXEMPT)
+
+    assert remark.level is Level.BAD
+
+
 def test_in_an_exempt_namespace_nothing_is_learned() -> None:
     assert level_of(TrialPod(201, ""), namespace="kube-system")[0] is Level.UNASKED
 

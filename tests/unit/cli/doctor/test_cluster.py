@@ -1,0 +1,195 @@
+"""What is asked of a cluster, in which order, and what is made of what it may not tell."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.cli.doctor.cluster import Seen, look_at_cluster
+from services.cli.doctor.remarks import Level, Remark
+from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
+from shared.ports.inspection import Form, TrialPod
+from tests.unit.cli.doctor.hooks import hook, judging, service
+
+DENIED = TrialPod(403, 'admission webhook "create.imagegate.dev" denied the request: an id')
+PIN = hook("pin.imagegate.dev", ("CREATE", "pods"), failurePolicy="Ignore", **service("/mutate"))
+
+
+class Cluster:
+    """One in which imagegate is installed whole; what a kind's listing is refused for."""
+
+    def __init__(self) -> None:
+        self.calls_itself = "v1.36.3"
+        self.is_behind = 0.0
+        self.becomes = DENIED
+        self.refuses: dict[str, Exception] = {}
+        self.objects: dict[str, list[Any]] = {
+            "ValidatingWebhookConfiguration": [
+                {"metadata": {"name": "imagegate"}, "webhooks": judging()}
+            ],
+            "MutatingWebhookConfiguration": [
+                {"metadata": {"name": "zz-imagegate"}, "webhooks": [PIN]}
+            ],
+            "Namespace": [
+                {"metadata": {"name": name}} for name in ("kube-system", "imagegate", "team")
+            ],
+            "Node": [
+                {"status": {"nodeInfo": {"operatingSystem": "linux", "architecture": machine}}}
+                for machine in ("amd64", "aarch64", "amd64", "")
+            ],
+        }
+
+    async def version(self) -> str:
+        if "version" in self.refuses:
+            raise self.refuses["version"]
+        return self.calls_itself
+
+    async def behind(self) -> float:
+        return self.is_behind
+
+    async def all(self, path: str, kind: str, form: type[Form]) -> list[Form]:
+        if kind in self.refuses:
+            raise self.refuses[kind]
+        assert path.rpartition("/")[2] == f"{kind.lower()}s"
+        return [msgspec.convert(each, form) for each in self.objects.get(kind, [])]
+
+    async def try_pod(self, namespace: str, pod: bytes) -> TrialPod:
+        return self.becomes
+
+    async def remarks(self, *, namespace: str = "team", pinning: bool = True) -> list[Remark]:
+        self.seen = Seen()
+        looking = look_at_cluster(self, self.seen, namespace=namespace, pinning=pinning)
+        return [remark async for remark in looking]
+
+
+def of(part: str, remarks: list[Remark]) -> list[Remark]:
+    return [each for each in remarks if each.part == part]
+
+
+async def test_an_installation_that_is_whole_has_nothing_bad() -> None:
+    cluster = Cluster()
+    remarks = await cluster.remarks()
+    assert {each.level for each in remarks} <= {Level.GOOD, Level.NOTE, Level.WARN}
+    assert [each.said for each in remarks if each.level is Level.WARN] == [
+        "create.imagegate.dev has no CA bundle: the API server believes only whom its own machine "
+        "trusts"
+    ]
+    assert of("nodes", remarks)[0].said == "4 nodes, linux/amd64, linux/arm64"
+    assert cluster.seen.exempt == {"kube-system", "imagegate"}
+    assert set(cluster.seen.namespaces) == {"kube-system", "imagegate", "team"}
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [
+        ("v1.36.3", Level.GOOD),
+        ("v1.30.0", Level.GOOD),
+        ("v1.31.4-eks-2d5f260", Level.GOOD),
+        ("v1.32.1+k3s1", Level.GOOD),
+        ("v1.33-alpha", Level.GOOD),
+        ("v2.0.0", Level.GOOD),
+        ("v1.29.14", Level.BAD),
+        ("v1.9", Level.BAD),
+        ("", Level.WARN),
+        ("nginx", Level.WARN),
+        ("v1", Level.WARN),
+    ],
+)
+async def test_a_version_is_old_by_its_numbers(version: str, level: Level) -> None:
+    cluster = Cluster()
+    cluster.calls_itself = version
+    (remark,) = of("kubernetes", await cluster.remarks())
+    assert remark.level is level
+
+
+@pytest.mark.parametrize(
+    ("behind", "level", "said"),
+    [
+        (0.0, Level.GOOD, "agree"),
+        (5.0, Level.GOOD, "agree"),
+        (-5.0, Level.GOOD, "agree"),
+        (61.0, Level.WARN, "is 61 s behind ours"),
+        (-61.0, Level.WARN, "is 61 s ahead of ours"),
+    ],
+)
+async def test_clocks_are_compared_both_ways(behind: float, level: Level, said: str) -> None:
+    cluster = Cluster()
+    cluster.is_behind = behind
+    (remark,) = of("clock", await cluster.remarks())
+    assert remark.level is level
+    assert said in remark.said
+
+
+async def test_where_nobody_answers_there_is_one_remark() -> None:
+    cluster = Cluster()
+    cluster.refuses["version"] = ClusterUnreachable("nobody there")
+    (remark,) = await cluster.remarks()
+    assert (remark.level, remark.said) == (Level.UNASKED, "nobody there")
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("ValidatingWebhookConfiguration", "webhook configuration"),
+        ("MutatingWebhookConfiguration", "webhook configuration"),
+        ("Namespace", "namespaces"),
+        ("Node", "nodes"),
+        ("ClusterRole", "who gets past"),
+        ("RoleBinding", "who gets past"),
+    ],
+)
+async def test_what_may_not_be_listed_is_said_and_the_rest_is_looked_at(
+    kind: str, part: str
+) -> None:
+    cluster = Cluster()
+    cluster.refuses[kind] = ClusterMisconfigured(f"may not list {kind}")
+    remarks = await cluster.remarks()
+    assert [each.said for each in remarks if each.level is Level.UNASKED] == [
+        f"may not list {kind}"
+    ]
+    (unasked,) = of(part, remarks)
+    assert unasked.level is Level.UNASKED
+    (trial,) = of("a pod on trial", remarks)
+    assert trial.level is Level.GOOD
+
+
+async def test_what_is_exempt_is_known_to_the_trial_and_to_who_gets_past() -> None:
+    cluster = Cluster()
+    cluster.objects["Role"] = [
+        {
+            "metadata": {"name": "make", "namespace": "imagegate"},
+            "rules": [{"verbs": ["create"], "apiGroups": [""], "resources": ["pods"]}],
+        }
+    ]
+    cluster.objects["RoleBinding"] = [
+        {
+            "metadata": {"name": "b", "namespace": "imagegate"},
+            "roleRef": {"kind": "Role", "name": "make"},
+            "subjects": [{"kind": "User", "name": "bob"}],
+        }
+    ]
+    remarks = await cluster.remarks(namespace="imagegate")
+    said = [each.said for each in of("who gets past", remarks)]
+    assert "User bob may create pods in imagegate, where nothing is judged" in said
+    (trial,) = of("a pod on trial", remarks)
+    assert (trial.level, trial.said) == (
+        Level.UNASKED,
+        "imagegate is exempt: nothing there is judged",
+    )
+
+
+async def test_the_bundle_of_the_one_that_pins_is_looked_at_too() -> None:
+    cluster = Cluster()
+    (pinning,) = cluster.objects["MutatingWebhookConfiguration"]
+    called = PIN["clientConfig"] | {"caBundle": "Tk8="}
+    pinning["webhooks"] = [PIN | {"clientConfig": called}]
+    said = [each.said for each in of("certificates", await cluster.remarks())]
+    assert "the CA bundle of pin.imagegate.dev holds no PEM certificate" in said
+
+
+async def test_where_nothing_is_to_be_pinned_nobody_need_pin() -> None:
+    cluster = Cluster()
+    cluster.objects["MutatingWebhookConfiguration"] = []
+    without = [each for each in await cluster.remarks() if each.level is Level.BAD]
+    assert "nothing pins" in without[0].said
+    assert not [each for each in await cluster.remarks(pinning=False) if each.level is Level.BAD]
