@@ -34,15 +34,19 @@ class Refused(Exception):
     """Helm's words about values or templates."""
 
 
-def render(values: Values, *files: str, namespace: str = NAMESPACE) -> str:
+def render(
+    values: Values, *files: str, namespace: str = NAMESPACE, release: str = "imagegate"
+) -> str:
     """What `helm template` prints for values over `files` of the chart. Raises Refused."""
     options = [f"--values={CHART / file}" for file in files]
-    return helm("template", "imagegate", str(CHART), *options, values=values, namespace=namespace)
+    return helm("template", release, str(CHART), *options, values=values, namespace=namespace)
 
 
-def rendered(values: Values, *files: str, namespace: str = NAMESPACE) -> list[Object]:
+def rendered(
+    values: Values, *files: str, namespace: str = NAMESPACE, release: str = "imagegate"
+) -> list[Object]:
     """The same as objects, hooks and all."""
-    text = render(values, *files, namespace=namespace)
+    text = render(values, *files, namespace=namespace, release=release)
     return [one for one in yaml.safe_load_all(text) if one]
 
 

@@ -5,17 +5,14 @@ serviceAccountName: imagegate-{{ .component }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
+  {{- if not .root.Values.platformUsers }}
   runAsUser: 65532
   runAsGroup: 65532
   # Whose group the files of Secrets get.
   fsGroup: 65532
-  seccompProfile: {type: RuntimeDefault}
-{{- with .root.Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . | quote }}
   {{- end }}
-{{- end }}
+  seccompProfile: {type: RuntimeDefault}
+{{- include "imagegate.pullSecrets" .root }}
 {{- with .own.priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
@@ -27,6 +24,15 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .own.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "imagegate.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
 {{- end }}
 {{- end }}
 

@@ -46,11 +46,14 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
+  {{- if not .root.Values.platformUsers }}
   # redis and rabbitmq of the official images.
   runAsUser: 999
   runAsGroup: 999
   fsGroup: 999
+  {{- end }}
   seccompProfile: {type: RuntimeDefault}
+{{- include "imagegate.pullSecrets" .root }}
 {{- end }}
 
 {{- define "imagegate.serverContainer" -}}

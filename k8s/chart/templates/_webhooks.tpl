@@ -72,6 +72,9 @@ name: {{ .name }}
 labels: {{- include "imagegate.labels" (dict "root" .root "component" "webhooks") | nindent 2 }}
 annotations:
   imagegate.dev/installation: {{ include "imagegate.installation" .root }}
+  {{- with .root.Values.webhooks.annotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   {{- if eq .root.Values.certificates.from "cert-manager" }}
   # cert-manager's cainjector keeps caBundle in step, should the CA ever change.
   cert-manager.io/inject-ca-from: {{ .root.Release.Namespace }}/imagegate-webhook

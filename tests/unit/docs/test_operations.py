@@ -94,7 +94,13 @@ def test_everything_that_is_spelt_like_a_metric_of_ours_is_one() -> None:
 
 # Queries and alerts
 
-EXPRESSIONS = [*queries(), *(alert["expr"] for alert in alerts())]
+SCALING = re.findall(
+    r"^ +query: (.+)$",
+    (ROOT / "k8s" / "chart" / "templates" / "worker.yaml").read_text(),
+    re.MULTILINE,
+)
+"""By what KEDA is told to scale the workers."""
+EXPRESSIONS = [*queries(), *(alert["expr"] for alert in alerts()), *SCALING]
 
 
 def nodes(query: str) -> list[Any]:
@@ -160,6 +166,10 @@ def test_a_query_groups_by_labels_that_are_there(query: str) -> None:
             below = list(selectors(node.expr.prettify()))
             there = {label for name, _, _ in below for label in family_of(name)[1].labels}
             assert set(node.modifier.labels) <= there | OF_EVERY_SERIES, node.prettify()
+
+
+def test_workers_are_scaled_by_two_queries() -> None:
+    assert len(SCALING) == 2
 
 
 def test_alerts_have_a_name_a_severity_and_a_place_to_read_on() -> None:
