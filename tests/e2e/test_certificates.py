@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.e2e.site import Site, until
 from tests.fakes.certificates import server_certificate
@@ -17,28 +18,31 @@ SETTLE = 5.0
 
 
 def test_certificate_and_ca_are_replaced_under_load_and_no_call_fails(
-    site: Site, team: str
+    site: Site, team: str, tmp_path: Path
 ) -> None:
     assert (made := site.run(site.good, team)).code == 0, made
     old = site.ca_file
-    renewed = site.folder / "renewed"
-    renewed.mkdir()
-    new, files = server_certificate(renewed)
+    new, files = server_certificate(tmp_path)
 
-    with _pods_are_created(site, team) as answers:
+    with _pods_are_created(site, team, clients=2) as answers:
         assert until(lambda: answers.total() >= 20), answers
         site.ask_webhook(old, new)
         time.sleep(SETTLE)
         site.certificate.certificate.write_bytes(files.certificate.read_bytes())
         site.certificate.key.write_bytes(files.key.read_bytes())
         assert until(lambda: _shown(site) == files.certificate.read_text()), site.webhook.said()
-        site.ask_webhook(new)
-        site.ca_file = new
-        time.sleep(SETTLE)
-        before = answers.total()
-        assert until(lambda: answers.total() >= before + 20), answers
+        # The API server keeps its connections: only for more calls at a time it makes new ones,
+        # which are shown the new certificate.
+        with _pods_are_created(site, team, clients=8) as more:
+            assert until(lambda: more.total() >= 100), more
+            site.ask_webhook(new)
+            site.ca_file = new
+            time.sleep(SETTLE)
+            before = more.total()
+            assert until(lambda: more.total() >= before + 100), more
 
     assert set(answers) == {"201"}, answers
+    assert set(more) == {"201"}, more
 
 
 def _shown(site: Site) -> str:
@@ -46,23 +50,24 @@ def _shown(site: Site) -> str:
 
 
 @contextmanager
-def _pods_are_created(site: Site, team: str) -> Iterator[Counter[str]]:
-    """By two clients, one pod after the other, as dry runs: what the API server answered.
+def _pods_are_created(site: Site, team: str, *, clients: int) -> Iterator[Counter[str]]:
+    """By so many at a time, one after the other, as dry runs: what the API server answered.
 
     A dry run asks both webhooks as any creation does. Pods that the mutating one was not asked
     about have no digest, and are refused by the other.
     """
     answers: Counter[str] = Counter()
     over = threading.Event()
-    clients = [threading.Thread(target=_create, args=(site, team, answers, over)) for _ in range(2)]
-    for client in clients:
-        client.start()
+    work = (site, team, answers, over)
+    threads = [threading.Thread(target=_create, args=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
     try:
         yield answers
     finally:
         over.set()
-        for client in clients:
-            client.join()
+        for thread in threads:
+            thread.join()
 
 
 def _create(site: Site, team: str, answers: Counter[str], over: threading.Event) -> None:

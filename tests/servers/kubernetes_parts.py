@@ -218,21 +218,24 @@ def _unpack_clients(folder: Path) -> None:
 def _run(
     command: Sequence[str], *, cwd: Path, within: float, environ: dict[str, str] | None = None
 ) -> None:
-    """Raises RuntimeError with the last line that it said."""
-    ran = subprocess.run(
-        command,
-        cwd=cwd,
-        env={**os.environ, **(environ or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=within,
-        check=False,
-    )
+    """Raises RuntimeError with the last lines that it said, on one."""
+    shown = f"`{' '.join(command[:3])} ...`"
+    try:
+        ran = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(environ or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=within,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"{shown} did not end within {within:g} s: run it again") from error
     if ran.returncode:
         said = (ran.stderr or ran.stdout).strip().splitlines() or ["nothing"]
-        shown = " | ".join(said[-5:])
-        raise RuntimeError(f"`{' '.join(command[:3])} ...` ended with {ran.returncode}: {shown}")
+        raise RuntimeError(f"{shown} ended with {ran.returncode}: {' | '.join(said[-5:])}")
 
 
 def _main() -> int:
