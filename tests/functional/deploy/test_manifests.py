@@ -214,8 +214,23 @@ def test_an_account_has_no_other_rights_than_it_needs(everything: Manifests) -> 
     ]
     for account in ("imagegate-intake", "imagegate-console", "imagegate-scanner"):
         assert rights(everything, account) == []
-    for right in rights(everything, "imagegate-webhooks"):
-        assert len(right["resourceNames"]) == 1, right
+    verbs = ["get", "create", "patch", "delete"]
+    assert rights(everything, "imagegate-webhooks") == [
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": [f"{kind}webhookconfigurations"],
+            "resourceNames": [name],
+            "verbs": verbs,
+        }
+        for kind, name in (("validating", "imagegate"), ("mutating", "zz-imagegate"))
+    ] + [
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments"],
+            "resourceNames": ["imagegate-webhook"],
+            "verbs": ["get"],
+        }
+    ]
 
 
 def test_only_who_has_rules_about_namespaces_reads_them(release: Release) -> None:
