@@ -1,5 +1,6 @@
 """Owners of pods on an API server: nudged, looked at, and told of in Events."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from shared.domain.owner import RESOURCES, Owner
 from shared.ports.nudging import OwnerEvent, Reason
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import answers, hang, sends
-from tests.fakes.kubernetes_owners import FakeOwners
+from tests.fakes.kubernetes_owners import FakeOwners, reference_to
 from tests.functional.kubernetes.conftest import QUICK
 
 UID = "edb4837b-9034-4610-a974-439d7156cbd2"
@@ -91,6 +92,15 @@ async def test_whom_a_person_knows_it_by_is_its_own_controller(
     cluster.put(RS, above=WEB)
     assert await subject.nudging.known_as(RS) == WEB
     assert await subject.nudging.nudge(RS) == WEB
+
+
+async def test_who_owns_it_and_is_not_its_controller_is_nobody_to_tell(
+    cluster: FakeOwners, subject: Subject
+) -> None:
+    """An operator that only wants it to go with its own object."""
+    beside = reference_to(WEB, controller=False)
+    cluster.fault = sends(json.dumps({"metadata": {"ownerReferences": [beside]}}).encode())
+    assert await subject.nudging.known_as(RS) == RS
 
 
 async def test_who_looks_touches_nothing(cluster: FakeOwners, subject: Subject) -> None:

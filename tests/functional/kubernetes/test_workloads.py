@@ -48,6 +48,9 @@ async def test_what_belongs_to_another_workload_is_told_by_that_one_alone(
     cluster.lists.workload("jobs", "of-a-cronjob", "c:1", owner="batch/v1")
     assert [each.name for each in await templates(workloads, "replicasets")] == ["of-an-operator"]
     assert await templates(workloads, "jobs") == []
+    (job,) = cluster.lists.objects["jobs"].values()
+    job["metadata"]["ownerReferences"][0]["controller"] = False
+    assert [each.name for each in await templates(workloads, "jobs")] == ["of-a-cronjob"]
 
 
 @pytest.mark.parametrize(
