@@ -188,6 +188,15 @@ async def test_a_plugin_gives_a_token_once(files: Files, fake: FakeKubernetes) -
     assert (files.runs, shown(fake)) == (1, f"Bearer {TOKEN}")
 
 
+async def test_who_has_a_token_in_a_file_runs_no_plugin(files: Files, fake: FakeKubernetes) -> None:
+    """As kubectl."""
+    files.answers({"token": "of-the-plugin"})
+    (files.folder / "token").write_text(TOKEN)
+    files.user |= {"tokenFile": "token"}
+    assert "team-a" in await labels(files)
+    assert (files.runs, shown(fake)) == (0, f"Bearer {TOKEN}")
+
+
 async def test_a_plugin_gives_a_client_certificate(tmp_path: Path) -> None:
     ca, client = client_certificate(tmp_path / "clients")
     _, server = server_certificate(tmp_path / "tls")
@@ -216,6 +225,26 @@ async def test_a_plugin_is_run_again_before_what_it_gave_ends(files: Files) -> N
         now[0] = ends - timedelta(minutes=10 - minutes)
         await access.ready()
     assert files.runs == 2
+
+
+async def test_a_client_certificate_that_a_plugin_renews_is_the_one_that_is_shown(
+    files: Files, tmp_path: Path
+) -> None:
+    _, client = client_certificate(tmp_path / "clients")
+    files.answers(
+        {
+            "clientCertificateData": client.certificate.read_text(),
+            "clientKeyData": client.key.read_text(),
+            "expirationTimestamp": "2020-01-01T00:00:00Z",
+        }
+    )
+    chosen = read_kubeconfig([files.write()])
+    access = KubeconfigAccess(kubeconfig_server(chosen, environ=os.environ, terminal=False))
+    await access.ready()
+    first = access.trusted()
+    assert access.trusted() is first
+    await access.ready()
+    assert access.trusted() is not first
 
 
 async def test_a_plugin_is_told_of_the_cluster_and_given_its_variables(files: Files) -> None:
@@ -279,6 +308,16 @@ async def test_a_plugin_is_not_told_our_own_passwords(files: Files) -> None:
             "print(json.dumps({'kind': 'ExecCredential', 'apiVersion': info['apiVersion'],"
             "'status': {'clientCertificateData': 'x'}}))",
             "half of a client certificate",
+        ),
+        (
+            "print(json.dumps({'kind': 'ExecCredential', 'apiVersion': info['apiVersion'] + 'beta1',"
+            "'status': {'token': 'x'}}))",
+            "and is to speak client.authentication.k8s.io/v1;",
+        ),
+        (
+            "print(json.dumps({'kind': 'ExecCredential', 'apiVersion': info['apiVersion'],"
+            "'status': {'token': 'x\\r\\nHost: y'}}))",
+            "a token that can be no header",
         ),
     ],
 )

@@ -460,6 +460,24 @@ async def test_it_is_looked_every_ten_minutes_and_sooner_after_a_failure() -> No
     with pytest.raises(asyncio.CancelledError):
         await rig.inventory.rounds()
     assert rig.slept == pytest.approx([LOOK_EVERY, AGAIN, LOOK_EVERY], abs=1)
+    # Whoever looks no more tells nothing: another worker does.
+    assert not [line for line in rig.exported() if line.startswith("imagegate_running")]
+
+
+class Slow(Rig):
+    """Of a cluster whose pods take a minute to be listed."""
+
+    async def pause(self, seconds: float) -> None:
+        self.clock.advance(MINUTE)
+
+
+async def test_ten_minutes_are_from_one_look_to_the_next_however_long_one_takes() -> None:
+    rig = Slow()
+    rig.cluster.node("a")
+    rig.cluster.pod("p", PINNED)
+    with pytest.raises(asyncio.CancelledError):
+        await rig.inventory.rounds()
+    assert rig.slept[0] == pytest.approx(LOOK_EVERY - 60)
 
 
 async def test_what_was_seen_is_told_until_another_worker_looks() -> None:
