@@ -92,7 +92,8 @@ class Files:
 
     @property
     def runs(self) -> int:
-        return len((self.folder / "runs").read_text())
+        told = self.folder / "runs"
+        return len(told.read_text()) if told.exists() else 0
 
 
 @pytest.fixture
@@ -310,7 +311,7 @@ async def test_a_plugin_is_not_told_our_own_passwords(files: Files) -> None:
             "half of a client certificate",
         ),
         (
-            "print(json.dumps({'kind': 'ExecCredential', 'apiVersion': info['apiVersion'] + 'beta1',"
+            "print(json.dumps({'kind': 'ExecCredential', 'apiVersion': info['apiVersion'] + 'x',"
             "'status': {'token': 'x'}}))",
             "and is to speak client.authentication.k8s.io/v1;",
         ),
