@@ -30,6 +30,14 @@ CONFIGURATIONS = (
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
 )
+NAMESPACES = (
+    ("", "namespaces"),
+    ("", "namespaces/status"),
+    ("", "namespaces/finalize"),
+    ("", "*/status"),
+    ("", "*/finalize"),
+)
+"""By each of which a label comes."""
 MAKING = ("create", "update", "patch")
 EDITING = ("create", "update", "patch", "delete", "deletecollection")
 
@@ -155,8 +163,11 @@ class Rights(msgspec.Struct, frozen=True):
         return self.roles.get((binding.metadata.namespace, binding.role_ref.name))
 
 
-def access_remarks(rights: Rights, exempt: Iterable[str]) -> Iterator[Remark]:
-    """About exempt namespaces, then about the configurations."""
+def access_remarks(
+    rights: Rights, exempt: Iterable[str], *, by_label: bool = False
+) -> Iterator[Remark]:
+    """About exempt namespaces, then about the configurations. `by_label`: a label can exempt a
+    namespace."""
     anywhere = rights.everywhere(MAKING, POD_MAKERS)
     yield _remark(
         "may create pods in every namespace, so in exempt ones too", anywhere, exempt=exempt
@@ -167,6 +178,12 @@ def access_remarks(rights: Rights, exempt: Iterable[str]) -> Iterator[Remark]:
             yield _remark(
                 f"may create pods in {namespace}, where nothing is judged", within, exempt=exempt
             )
+    if by_label:
+        yield _remark(
+            "may label namespaces, so exempt them",
+            rights.everywhere(MAKING, NAMESPACES),
+            exempt=exempt,
+        )
     yield _remark(
         "may edit webhook configurations, so switch imagegate off",
         rights.everywhere(EDITING, CONFIGURATIONS),

@@ -9,7 +9,7 @@ from services.cli.doctor.admission import Configuration, Form, Hook, hooks_of
 from services.cli.doctor.asking import heard
 from services.cli.doctor.certificates import bundle_remarks
 from services.cli.doctor.configurations import mutating_remarks, validating_remarks
-from services.cli.doctor.reach import Labels, exempt_from
+from services.cli.doctor.reach import Labels, exempt_from, labels_that_choose
 from services.cli.doctor.remarks import Remark, bad, good, warn
 from services.cli.doctor.trial import trial_pod, trial_remark
 from shared.domain.platform import platform_of
@@ -151,7 +151,9 @@ async def _rights(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
     if isinstance(rights, Remark):
         yield rights
         return
-    for remark in access_remarks(rights, seen.exempt):
+    for remark in access_remarks(
+        rights, seen.exempt, by_label=bool(labels_that_choose(seen.hooks))
+    ):
         yield remark
 
 

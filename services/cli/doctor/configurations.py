@@ -6,7 +6,7 @@ What is wanted: docs/design/behaviour.md 1; why: docs/design/kube-facts.md 4.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from services.cli.doctor.admission import NAME_LABEL, Condition, Configuration, Hook, hooks_of
+from services.cli.doctor.admission import Condition, Configuration, Hook, hooks_of
 from services.cli.doctor.reach import (
     PODS,
     TOMORROW,
@@ -14,6 +14,7 @@ from services.cli.doctor.reach import (
     Places,
     asking,
     exempt_from,
+    labels_that_choose,
     places_of,
     within,
 )
@@ -261,17 +262,7 @@ def _addressed(hooks: Sequence[Hook]) -> Iterator[Remark]:
 
 
 def _exemption(hooks: Sequence[Hook], namespaces: Places) -> Iterator[Remark]:
-    selectors = [hook.namespace_selector for hook in hooks]
-    by_label = {
-        key
-        for each in selectors
-        for key in (
-            *(each.match_labels or ()),
-            *(requirement.key for requirement in each.match_expressions or ()),
-        )
-        if key != NAME_LABEL
-    }
-    for key in sorted(by_label):
+    for key in sorted(labels_that_choose(hooks)):
         yield warn(
             PART,
             f"the label {key} decides which namespaces are judged: whoever may label a namespace "

@@ -52,3 +52,12 @@ def exempt_from(hooks: Iterable[Hook], namespaces: Places) -> frozenset[str]:
         for name, labels in places_of(hooks, namespaces).items()
         if judging and not within(judging, labels)
     )
+
+
+def labels_that_choose(hooks: Iterable[Hook]) -> frozenset[str]:
+    """The keys of labels, other than the name, by which a namespace is asked about or is not:
+    whoever may label it decides."""
+    selectors = [hook.namespace_selector for hook in hooks]
+    keys = {key for each in selectors for key in each.match_labels or ()}
+    keys |= {part.key for each in selectors for part in each.match_expressions or ()}
+    return frozenset(keys - {NAME_LABEL})

@@ -27,7 +27,11 @@ def binding(to: str, kind: str, name: str, *, of: str = "ClusterRole", ns: str =
 
 
 def told(
-    *, roles: list[Any], cluster: tuple[Any, ...] = (), within: tuple[Any, ...] = ()
+    *,
+    roles: list[Any],
+    cluster: tuple[Any, ...] = (),
+    within: tuple[Any, ...] = (),
+    by_label: bool = False,
 ) -> list[Remark]:
     """What is said of these rights."""
     forms = [msgspec.convert(each, RoleForm) for each in roles]
@@ -41,7 +45,7 @@ def told(
         cluster_bindings=tuple(msgspec.convert(each, Binding) for each in cluster),
         bindings=tuple(msgspec.convert(each, Binding) for each in within),
     )
-    return list(access_remarks(rights, EXEMPT))
+    return list(access_remarks(rights, EXEMPT, by_label=by_label))
 
 
 def test_who_may_do_all_is_told_of_pods_and_of_configurations() -> None:
@@ -202,3 +206,14 @@ def test_many_are_counted() -> None:
     )
 
     assert "User u07 and 12 more may create pods" in everywhere.said
+
+
+@pytest.mark.parametrize("resource", ["namespaces", "namespaces/status", "*/finalize"])
+def test_who_may_label_namespaces_is_told_where_a_label_exempts(resource: str) -> None:
+    roles = [role("labels", ["patch"], [resource])]
+    told_of: dict[str, Any] = {"roles": roles, "cluster": (binding("labels", "User", "eve"),)}
+
+    _, labels, _ = told(**told_of, by_label=True)
+
+    assert labels.said == "User eve may label namespaces, so exempt them"
+    assert len(told(**told_of)) == 2
