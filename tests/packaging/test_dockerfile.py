@@ -59,6 +59,19 @@ def test_pip_installs_nothing_that_is_not_locked() -> None:
         assert not locked or (ROOT / locked[1]).is_file()
 
 
+def test_each_step_that_asks_an_index_may_ask_a_mirror_and_keeps_nothing_of_its_login() -> None:
+    asking = [
+        step
+        for step in re.findall(r"^RUN (?:.*\\\n)*.*$", DOCKERFILE.read_text(), re.MULTILINE)
+        if "--require-hashes" in step
+    ]
+    assert len(asking) == 2
+    for step in asking:
+        for secret in ("pip.conf", "ca.crt"):
+            assert f"--mount=type=secret,id={secret}" in step
+    assert BUILD.environ()["PIP_CONFIG_FILE"] == "/run/secrets/pip.conf"
+
+
 @pytest.mark.parametrize("name", RUN)
 def test_an_image_that_runs_has_no_tools_to_build_with(name: str) -> None:
     assert [step for step in RUN[name].all("RUN") if LATE.search(step)] == []

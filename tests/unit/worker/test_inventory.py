@@ -187,6 +187,25 @@ async def test_an_image_that_runs_a_thousand_times_is_written_once() -> None:
     assert sum(rig.uses_.written) == 1
 
 
+async def test_no_more_uses_are_remembered_than_may_be_and_the_others_are_written_again() -> None:
+    rig = Rig()
+    for at in range(300):
+        rig.cluster.pod(f"p{at:03}", PINNED, f"{REPOSITORY}:2@{B}")
+    images = RunningImages(
+        cluster=rig.cluster,
+        usage=rig.uses_,
+        rules=lambda: rig.rules,
+        scanner="anchore",
+        clock=rig.clock,
+        pause=rig.pause,
+        max_uses=1,
+    )
+    assert (await images.look()).images == 2
+    first, *others = rig.uses_.written
+    assert first == 2
+    assert set(others) == {1}
+
+
 async def test_between_two_pages_others_get_their_turn() -> None:
     rig = Rig()
     for at in range(250):
@@ -469,6 +488,16 @@ class Slow(Rig):
 
     async def pause(self, seconds: float) -> None:
         self.clock.advance(MINUTE)
+
+
+async def test_what_runs_is_in_use_as_of_the_beginning_of_the_look() -> None:
+    """What was asked about in the meantime is not made older or younger by a long one."""
+    rig = Slow()
+    began = rig.clock.now()
+    for at in range(300):
+        rig.cluster.pod(f"p{at:03}", f"{REPOSITORY}:{at}@{A}")
+    await rig.inventory.once()
+    assert set((await rig.in_use()).values()) == {began}
 
 
 async def test_ten_minutes_are_from_one_look_to_the_next_however_long_one_takes() -> None:
