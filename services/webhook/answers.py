@@ -18,7 +18,7 @@ from services.webhook.let_pass import (
 )
 from services.webhook.lines import FIRST_LINE, MAX_WARNINGS, within_budget
 from services.webhook.note import GOOD, Note
-from services.webhook.wording import MAX_LINES, advice_of, line_of, message_of
+from services.webhook.wording import MAX_LINES, advice_of, line_of, message_of, unasked_of
 from shared.domain.decision import Decision, Judgement, State
 from shared.domain.emergency import Emergency
 from shared.domain.pointer import SECOND
@@ -209,9 +209,11 @@ def _line_of_spared(each: Note, now: int, *, advice: bool) -> str:
     """What is said of an image in spite of which the object passes."""
     if each.rule.mode in (Mode.WARN, Mode.AUDIT):
         return _line(each, now)
-    return (
-        advice_of(each.judgement) if advice else f"not judged yet: {_line(each, now)}"[:FIRST_LINE]
-    )
+    if advice:
+        return advice_of(each.judgement)
+    unasked = each.state is State.PENDING and not each.judgement.verdicts
+    line = unasked_of(each.judgement) if unasked else _line(each, now)
+    return f"not judged yet: {line}"[:FIRST_LINE]
 
 
 def _warnings_of_spared(spared: Sequence[Note], now: int, *, advice: bool) -> list[str]:

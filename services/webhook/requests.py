@@ -95,7 +95,7 @@ class Requests:
         self._remembered: OrderedDict[str, Request] = OrderedDict()
 
     def since(self, image: Image) -> int:
-        """When this image was first asked for here (ms)."""
+        """When this image was first asked for here (ms), or by whose scan was under way then."""
         request = self._remembered.get(_claim_key(image, Need.REQUEST))
         return request.first_seen if request else self._clock.now()
 
@@ -154,12 +154,15 @@ class Requests:
         lately = self.asked_lately(image, need, tenant=step.tenant)
         if request is not None and lately and not _more_urgent(lane, than=request.lane):
             return Asked.UNDER_WAY if request.outcome is Asked.FIRST else request.outcome
-        if request is None or _is_another_story(request, now):
+        begins = request is None or _is_another_story(request, now)
+        if request is None or begins:
             request = Request(step.first_seen, now, Asked.UNDER_WAY, lane)
             self._remember(step.claim, request)
         request.tried, request.outcome, request.lane = now, Asked.UNDER_WAY, lane
         request.tenant = step.tenant
         request.outcome = await self._claim_and_publish(step, subjects, within=within)
+        if begins and subjects and request.outcome is Asked.UNDER_WAY:
+            request.first_seen = await self._wanted_since(step, subjects)
         if request.outcome is Asked.FIRST and step.lane is Lane.ADMISSION:
             self._timings.began(image.reference, image.question, at=step.first_seen)
         return request.outcome
@@ -186,6 +189,16 @@ class Requests:
             await self._drop(step.claim)
             return Asked.QUEUE_DOWN
         return Asked.FIRST
+
+    async def _wanted_since(self, step: Step, subjects: Sequence[Subject]) -> int:
+        """Since when others have wanted what is asked for here for the first time (ms)."""
+        scans = [scan_key(subject, step.question) for subject in subjects]
+        try:
+            begun = await self._claims.begun(scans)
+        except StoreError as error:
+            self._warn("not asked since when a scan is under way", error)
+            begun = None
+        return min(begun or step.first_seen, step.first_seen)
 
     async def _drop(self, key: str) -> None:
         try:

@@ -51,6 +51,13 @@ def advice_of(judgement: Judgement) -> str:
     return image_line(judgement.image, Said(_ADVICE[judgement.state] + colon, judgement.message))
 
 
+def unasked_of(judgement: Judgement) -> str:
+    """The warning on an image of a dry run that has no verdict: nobody was asked for one."""
+    last = ". Last try: " if judgement.message else ""
+    said = f"a dry run has nothing scanned: the first pod with it will wait for its scan{last}"
+    return image_line(judgement.image, Said(said, judgement.message))
+
+
 def warning_of(image: str, text: str) -> str:
     """A warning on an image that is good."""
     return image_line(image, Said("", text))

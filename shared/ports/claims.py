@@ -47,6 +47,10 @@ class RequestClaims(Protocol):
         It counts for `step.tenant`, once however often it is claimed.
         """
 
+    async def begun(self, scans: Sequence[str]) -> int | None:
+        """When the oldest of these scans that are under way was first wanted (ms); None: none is.
+        Of one that was promoted: when people first wanted it."""
+
     async def drop(self, key: str) -> None:
         """Publishing failed for certain: others may claim. The step stays remembered, and counts
         for its tenant."""

@@ -118,6 +118,17 @@ async def test_with_a_scan_in_sight_nothing_is_claimed_and_nothing_remembered(
     assert await world.claims.claim(KEY, step("a"), life=MINUTE, scans=["scan:none"]) is Claim.TAKEN
 
 
+async def test_it_is_told_since_when_a_scan_is_wanted(world: World) -> None:
+    first, second = 1_700_000_000_123, 1_700_000_000_456
+    for scan, seen in ((SCAN, second), ("scan:other", first)):
+        await world.leases.hold(
+            scan, chain="chain", hop=0, life=MINUTE, lane=Lane.CHECK, first_seen=seen
+        )
+    assert await world.claims.begun([SCAN, "scan:none"]) == second
+    assert await world.claims.begun([SCAN, "scan:other"]) == first
+    assert await world.claims.begun(["scan:none"]) is None
+
+
 async def test_a_step_is_remembered_after_its_claim_ended(world: World) -> None:
     await _claim(world, "a", life=200)
     await world.passes(250)

@@ -123,6 +123,7 @@ def _claims(links: Links) -> RequestClaims:
             for user, of in links.items()
         },
         claim=WEBHOOK,
+        begun=WEBHOOK,
         drop=WEBHOOK,
         begin=WORKER,
         keep=WORKER,

@@ -171,6 +171,10 @@ class MemoryRequestClaims:
         self._remember(key, step)
         return Claim.TAKEN
 
+    async def begun(self, scans: Sequence[str]) -> int | None:
+        held = [await self._leases.holder(scan) for scan in scans]
+        return min((one.first_seen for one in held if one is not None), default=None)
+
     async def drop(self, key: str) -> None:
         self._claims.pop(key)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.scripts import (
     BEGIN,
+    BEGUN,
     CLAIM,
     DROP,
     FREE,
@@ -57,6 +58,13 @@ class RedisRequestClaims:
             doing=f"claim {key}",
         )
         return Claim(answer.decode())
+
+    async def begun(self, scans: Sequence[str]) -> int | None:
+        leases = [f"{self._links.prefix}lease:{scan}" for scan in scans]
+        oldest: int | None = await self._links.run(
+            BEGUN, keys=leases, args=[], doing="see when a scan was wanted first"
+        )
+        return oldest
 
     async def drop(self, key: str) -> None:
         await self._links.run(DROP, keys=[self._claim(key)], args=[], doing=f"drop {key}")

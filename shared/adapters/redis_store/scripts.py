@@ -264,6 +264,16 @@ return 'taken'
 """
 )
 
+# KEYS: leases. Returns when the oldest of them was first seen; nil: there is none.
+BEGUN = """
+local oldest = false
+for index = 1, #KEYS do
+  local seen = tonumber(redis.call('HGET', KEYS[index], 'first_seen') or '')
+  if seen and (not oldest or seen < oldest) then oldest = seen end
+end
+return oldest
+"""
+
 # KEYS: claim, steps. ARGV: key.
 BEGIN = (
     _COMMON

@@ -256,6 +256,14 @@ def test_a_dry_run_lets_pass_what_is_not_judged_and_nothing_else(
     assert not allowed or decision.warnings[0].startswith("not judged yet: ")
 
 
+def test_a_dry_run_claims_no_scan_that_nobody_asked_for() -> None:
+    decision = decide([judgement(State.PENDING)], rule=RULE, now=NOW, dry_run=True)
+    (warning,) = decision.warnings
+    assert warning.startswith("not judged yet: image ")
+    assert "a dry run has nothing scanned" in warning
+    assert "under way" not in warning
+
+
 def test_a_dry_run_with_a_fail_beside_a_pending_image_is_denied() -> None:
     both = [judgement(State.PENDING), judgement(State.FAIL, verdict(Outcome.FAIL, finding()))]
     assert not decide(both, rule=RULE, now=NOW, dry_run=True).allowed

@@ -16,7 +16,7 @@ from shared.domain.errors import QueueUnconfirmed, StoreMisconfigured
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Rules
 from shared.domain.step import Lane, Step, StepKind
-from shared.domain.verdict import Subject, verdict_key
+from shared.domain.verdict import Subject, scan_key, verdict_key
 from shared.ports.claims import MAX_OF_A_TENANT, Claim
 from tests.fakes.clock import FakeClock
 
@@ -45,9 +45,9 @@ class Rig:
         self, *, queue: type[MemoryQueue] = MemoryQueue, max_ready: int | None = None
     ) -> None:
         self.clock = FakeClock()
-        leases = MemoryScanLeases(clock=self.clock)
+        self.leases = MemoryScanLeases(clock=self.clock)
         self.queue = queue(clock=self.clock, max_ready=max_ready)
-        self.claims = MemoryRequestClaims(clock=self.clock, leases=leases)
+        self.claims = MemoryRequestClaims(clock=self.clock, leases=self.leases)
         self.timings = Timings(clock=self.clock)
         self.requests = Requests(
             claims=self.claims, queue=self.queue, clock=self.clock, timings=self.timings
@@ -110,6 +110,32 @@ async def test_a_scan_is_under_way_since_it_was_first_asked_for_until_it_is_know
     rig.clock.advance(60_000)
     await rig.ask(Lane.ADMISSION)
     assert rig.requests.since(IMAGE) == began + 360_000
+
+
+async def test_a_webhook_that_knows_of_no_question_says_since_when_others_wait() -> None:
+    rig = Rig()
+    subject = Subject("ghcr.io/team/app", "sha256:" + "a" * 64, "1")
+    began = rig.clock.now()
+    scan = scan_key(subject, IMAGE.question)
+    await rig.leases.hold(
+        scan, chain="others", hop=0, life=600_000, lane=Lane.CHECK, first_seen=began
+    )
+    rig.clock.advance(300_000)
+    restarted = rig.another()
+    assert await restarted.ask(IMAGE, Need.REQUEST, subjects=[subject]) is Asked.UNDER_WAY
+    assert restarted.since(IMAGE) == began
+
+
+async def test_a_clock_that_is_behind_makes_no_scan_begin_in_the_future() -> None:
+    rig = Rig()
+    subject = Subject("ghcr.io/team/app", "sha256:" + "a" * 64, "1")
+    scan = scan_key(subject, IMAGE.question)
+    ahead = rig.clock.now() + 60_000
+    await rig.leases.hold(
+        scan, chain="others", hop=0, life=600_000, lane=Lane.CHECK, first_seen=ahead
+    )
+    await rig.requests.ask(IMAGE, Need.REQUEST, subjects=[subject])
+    assert rig.requests.since(IMAGE) == rig.clock.now()
 
 
 async def test_what_nobody_asked_about_for_half_an_hour_is_another_story() -> None:
