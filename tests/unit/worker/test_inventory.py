@@ -500,6 +500,28 @@ async def test_what_runs_is_in_use_as_of_the_beginning_of_the_look() -> None:
     assert set((await rig.in_use()).values()) == {began}
 
 
+async def test_what_is_wrong_with_nodes_is_said_once_and_not_at_each_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    rig.cluster.node("silent", "")
+    for at in range(MAX_PLATFORMS + 1):
+        rig.cluster.node(f"liar-{at}", f"linux/a{at}")
+    for _ in range(3):
+        await rig.inventory.once()
+    said = [record.message for record in caplog.records]
+    assert said.count("some nodes tell no platform, and count as none") == 1
+    assert len([each for each in said if "more platforms than are followed" in each]) == 1
+    assert 'imagegate_cluster_platforms{platform="other",state="new"} 1.0' in rig.exported()
+
+
+async def test_a_look_that_failed_makes_nothing_younger() -> None:
+    rig = Rig()
+    rig.metrics.looked(What.PODS, Looked.FAILED)
+    rig.metrics.looked(What.NODES, Looked.EMPTY)
+    assert not [line for line in rig.exported() if line.startswith("imagegate_inventory_age")]
+
+
 async def test_ten_minutes_are_from_one_look_to_the_next_however_long_one_takes() -> None:
     rig = Slow()
     rig.cluster.node("a")
