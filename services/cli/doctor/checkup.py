@@ -1,6 +1,7 @@
 """One look at an installation: what can be asked is asked, and what cannot is said."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -55,7 +56,7 @@ async def checkup(asked: Asked) -> AsyncIterator[Remark]:
     if isinstance(asked.ops, Remark):
         yield asked.ops
     else:
-        async for remark in _servers(asked.ops):
+        async for remark in _servers(asked.ops, seen):
             yield remark
     for remark in _files(asked, seen):
         yield remark
@@ -63,10 +64,11 @@ async def checkup(asked: Asked) -> AsyncIterator[Remark]:
         yield remark
 
 
-async def _servers(ops: OpsView) -> AsyncIterator[Remark]:
+async def _servers(ops: OpsView, seen: Seen) -> AsyncIterator[Remark]:
+    heard_of = partial(process_remarks, ready=seen.webhooks)
     for remarks in (
         await _told("servers", ops.status, status_remarks),
-        await _told("processes", ops.processes, process_remarks),
+        await _told("processes", ops.processes, heard_of),
         await _told("decisions", lambda: ops.decisions(limit=DECISIONS), recreated_remarks),
     ):
         for remark in remarks:

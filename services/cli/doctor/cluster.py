@@ -9,6 +9,8 @@ from services.cli.doctor.admission import Configuration, Form, Hook, hooks_of
 from services.cli.doctor.asking import heard
 from services.cli.doctor.certificates import bundle_remarks
 from services.cli.doctor.configurations import mutating_remarks, validating_remarks
+from services.cli.doctor.pods import PART as WEBHOOKS
+from services.cli.doctor.pods import PodForm, ServiceForm, behind, pods_remarks
 from services.cli.doctor.reach import Labels, exempt_from, labels_that_choose
 from services.cli.doctor.remarks import Remark, bad, good, warn
 from services.cli.doctor.trial import trial_pod, trial_remark
@@ -59,6 +61,8 @@ class Seen(msgspec.Struct):
     namespaces: dict[str, Labels] = {}
     """Their labels, by their names."""
     platforms: tuple[str, ...] = ()
+    webhooks: int | None = None
+    """Pods that are ready to be asked; None: it is not known."""
 
 
 async def look_at_cluster(
@@ -76,6 +80,7 @@ async def look_at_cluster(
     looks: Sequence[Callable[[], AsyncIterator[Remark]]] = (
         lambda: _places(cluster, seen),
         lambda: _configurations(cluster, seen, pinning=pinning),
+        lambda: _webhooks(cluster, seen),
         lambda: _rights(cluster, seen),
         lambda: _trial(cluster, seen, namespace),
     )
@@ -130,6 +135,29 @@ async def _places(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
     else:
         seen.platforms = tuple(sorted({each.platform for each in nodes} - {""}))
         yield good("nodes", f"{len(nodes)} nodes, {', '.join(seen.platforms) or 'no platform'}")
+
+
+async def _webhooks(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
+    """Of a webhook that is named by URL nothing is known here: the pod on trial tells."""
+    for named in {hook.client_config.service for hook in seen.hooks} - {None}:
+        assert named is not None
+        home = f"/api/v1/namespaces/{named.namespace}"
+
+        async def read(home: str = home) -> tuple[list[ServiceForm], list[PodForm]]:
+            return (
+                await cluster.all(f"{home}/services", "Service", ServiceForm),
+                await cluster.all(f"{home}/pods", "Pod", PodForm),
+            )
+
+        found = await heard(WEBHOOKS, read)
+        if isinstance(found, Remark):
+            yield found
+            continue
+        chosen = behind(named, *found)
+        if chosen is not None:
+            seen.webhooks = (seen.webhooks or 0) + sum(each.ready for each in chosen)
+            for remark in pods_remarks(named, chosen):
+                yield remark
 
 
 async def _rights(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:

@@ -45,9 +45,19 @@ def status_remarks(report: StatusReport) -> Iterator[Remark]:
             yield note(name, fact)
 
 
-def process_remarks(alive: Sequence[Alive]) -> Iterator[Remark]:
-    """Which run, in which versions, and what they miss."""
+def process_remarks(alive: Sequence[Alive], *, ready: int | None = None) -> Iterator[Remark]:
+    """Which run, in which versions, and what they miss. `ready`: webhooks that the API server can
+    ask, where it is known."""
     running = Counter(each.beat.service for each in alive if not each.beat.stopping)
+    if ready is not None and running["webhook"] < ready:
+        yield bad(
+            PROCESSES,
+            f"{ready} webhooks are ready and {running['webhook']} were heard in Redis: the others "
+            "do not get in there, and refuse every image that they do not know",
+            "look at their log (`kubectl logs deploy/imagegate-webhook`): address, user and "
+            "password are the key redis-url of their Secret, and a changed Secret restarts nobody "
+            "(`kubectl rollout restart deploy/imagegate-webhook`)",
+        )
     for service in NEEDED:
         if not running[service]:
             yield bad(

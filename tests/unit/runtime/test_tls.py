@@ -101,6 +101,14 @@ async def test_a_client_that_trusts_the_certificate_gets_in(tmp_path: Path, host
         assert await get(f"https://{host}:{bound.port}/", client) == "hello"
 
 
+async def test_a_certificate_is_its_own_authority_though_another_signed_it(tmp_path: Path) -> None:
+    """In a webhook's pod there is the certificate, not its CA."""
+    authority, files = server_certificate(tmp_path)
+    async with serve(hello(), tls=server_context(files)) as bound:
+        for trusted in (files.certificate, authority):
+            assert await get(f"https://127.0.0.1:{bound.port}/", client_context(trusted)) == "hello"
+
+
 async def test_a_client_that_trusts_another_one_does_not(tmp_path: Path) -> None:
     files = ensure_certificate(tmp_path / "a")
     other = ensure_certificate(tmp_path / "b")

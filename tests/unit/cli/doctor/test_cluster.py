@@ -15,6 +15,17 @@ DENIED = TrialPod(403, 'admission webhook "create.imagegate.dev" denied the requ
 PIN = hook("pin.imagegate.dev", ("CREATE", "pods"), failurePolicy="Ignore", **service("/mutate"))
 
 
+WEBHOOK = {"app.kubernetes.io/component": "webhook"}
+
+
+def pod(name: str, *, ready: str = "True", labels: Any = WEBHOOK, **metadata: Any) -> Any:
+    told = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready}]
+    return {
+        "metadata": {"name": name, "labels": {"more": "than that", **labels}, **metadata},
+        "status": {"conditions": told},
+    }
+
+
 class Cluster:
     """One in which imagegate is installed whole; what a kind's listing is refused for."""
 
@@ -33,6 +44,11 @@ class Cluster:
             "Namespace": [
                 {"metadata": {"name": name}} for name in ("kube-system", "imagegate", "team")
             ],
+            "Service": [
+                {"metadata": {"name": "imagegate-webhook"}, "spec": {"selector": WEBHOOK}},
+                {"metadata": {"name": "other"}, "spec": {}},
+            ],
+            "Pod": [pod("one"), pod("two"), pod("other", labels={"app": "other"})],
             "Node": [
                 {"status": {"nodeInfo": {"operatingSystem": "linux", "architecture": machine}}}
                 for machine in ("amd64", "aarch64", "amd64", "")
@@ -193,3 +209,49 @@ async def test_where_nothing_is_to_be_pinned_nobody_need_pin() -> None:
     without = [each for each in await cluster.remarks() if each.level is Level.BAD]
     assert "nothing pins" in without[0].said
     assert not [each for each in await cluster.remarks(pinning=False) if each.level is Level.BAD]
+
+
+async def test_pods_behind_the_service_are_counted() -> None:
+    cluster = Cluster()
+    cluster.objects["Pod"].append(pod("going", deletionTimestamp="2026-01-01T00:00:00Z"))
+    cluster.objects["Pod"].append(pod("coming", ready="False"))
+    (said,) = of("webhooks", await cluster.remarks())
+    assert said.level is Level.GOOD
+    assert said.said == "2 of 4 pods behind the Service imagegate/imagegate-webhook are ready"
+    assert cluster.seen.webhooks == 2
+
+
+@pytest.mark.parametrize(
+    ("pods", "todo"),
+    [
+        ([pod("b", ready="False"), pod("a", ready="False")], "describe pod a`, then its log"),
+        ([pod("other", labels={"app": "other"})], "describe rs` says why none is made"),
+        ([{"metadata": {"name": "new", "labels": WEBHOOK}}], "describe pod new`"),
+    ],
+)
+async def test_where_nobody_is_ready_to_answer_it_is_bad_and_says_where_to_look(
+    pods: list[Any], todo: str
+) -> None:
+    cluster = Cluster()
+    cluster.objects["Pod"] = pods
+    (said,) = of("webhooks", await cluster.remarks())
+    assert said.level is Level.BAD
+    assert "nobody answers the API server" in said.said
+    assert todo in said.todo
+    assert "Stop enforcing" in said.todo
+    assert cluster.seen.webhooks == 0
+
+
+async def test_a_service_that_chooses_no_pods_is_left_to_the_pod_on_trial() -> None:
+    cluster = Cluster()
+    cluster.objects["Service"] = [{"metadata": {"name": "imagegate-webhook"}, "spec": {}}]
+    assert of("webhooks", await cluster.remarks()) == []
+    assert cluster.seen.webhooks is None
+
+
+async def test_pods_that_one_may_not_read_are_not_asked_for() -> None:
+    cluster = Cluster()
+    cluster.refuses["Pod"] = ClusterMisconfigured("may not list pods")
+    (said,) = of("webhooks", await cluster.remarks())
+    assert said.level is Level.UNASKED
+    assert cluster.seen.webhooks is None
