@@ -162,7 +162,7 @@ class ComposedSite:
         root = lay_out(self._roots / "redis", mounts(self.compose, "redis", folder=self.folder)[0])
         (root / "data").mkdir()
         own = self._roots / "redis.conf"
-        own.write_text(_below(root, (root / "etc/redis/redis.conf").read_text()))
+        own.write_text(below(root, (root / "etc/redis/redis.conf").read_text()))
         program, _ = service["command"]
         return ComposedRedis(
             self._roots / "redis-server",
@@ -177,7 +177,7 @@ class ComposedSite:
             ("rabbitmq", port): free_ports("plugin")["plugin"] for port in (15672, 15692)
         }
         texts = {path.name: path.read_text() for path in (root / "etc/rabbitmq").iterdir()}
-        text = _below(root, texts["rabbitmq.conf"])
+        text = below(root, texts["rabbitmq.conf"])
         for port in (15672, 15692):
             text = text.replace(f" = {port}\n", f" = {self.ports['rabbitmq', port]}\n")
         texts["rabbitmq.conf"] = (
@@ -189,7 +189,7 @@ class ComposedSite:
         files, _ = mounts(self.compose, "registry", folder=self.folder)
         root = lay_out(self._roots / "registry", files)
         _, path = self.compose["services"]["registry"]["command"]
-        text = _below(root, (root / path.lstrip("/")).read_text())
+        text = below(root, (root / path.lstrip("/")).read_text())
 
         def configuration(port: int) -> str:
             self.ports["registry", 5000] = port
@@ -209,7 +209,7 @@ class ComposedSite:
 
     def _places(self, told: Told) -> dict[str, int]:
         """A free port for each that the process listens on, by the name of its setting."""
-        ports = _own_ports(told)
+        ports = own_ports(told)
         places = free_ports(*ports)
         service = told.command[0]
         self.ports |= {(service, port): places[setting] for setting, port in ports.items()}
@@ -219,7 +219,7 @@ class ComposedSite:
         service = self.compose["services"][told.command[0]]
         environ = self._environ(told) | {key: str(port) for key, port in places.items()}
         program, *words, url = service["healthcheck"]["test"][1:]
-        here = {port: places[setting] for setting, port in _own_ports(told).items()}
+        here = {port: places[setting] for setting, port in own_ports(told).items()}
         (probe,) = told.probes
         url = url.replace(f":{probe.port}/", f":{here[probe.port]}/")
         log = self._roots / f"{own}.log"
@@ -249,7 +249,7 @@ class ComposedSite:
             (told.root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
         kinds = fields(SETTINGS[told.command[0]])
         return {
-            name: _below(told.root, value)
+            name: below(told.root, value)
             if value.startswith("/") and name != "PATH"
             else self._here(value)
             if name in kinds
@@ -264,7 +264,7 @@ class ComposedSite:
         return text.replace("0.0.0.0", "127.0.0.1")
 
 
-def _own_ports(told: Told) -> dict[str, int]:
+def own_ports(told: Told) -> dict[str, int]:
     """The ports that a process listens on, by the names of their settings."""
     settings = SETTINGS[told.command[0]]
     return {
@@ -274,6 +274,6 @@ def _own_ports(told: Told) -> dict[str, int]:
     }
 
 
-def _below(root: Path, text: str) -> str:
+def below(root: Path, text: str) -> str:
     """Each absolute path of `text` as one below `root`."""
     return re.sub(r"(?<![\w/.])/(?=\w)", f"{root}/", text)

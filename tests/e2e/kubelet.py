@@ -63,8 +63,12 @@ class Kubelet:
         while not self._stopping.wait(POLL):
             # The API server may be stopped before this, and namespaces go while they are looked at.
             with suppress(AssertionError, json.JSONDecodeError, subprocess.TimeoutExpired):
-                for pod in self._cluster.get("pods", namespace=self._namespace)["items"]:
-                    self._tend(pod)
+                self._look()
+
+    def _look(self) -> None:
+        """At every pod that there is."""
+        for pod in self._cluster.get("pods", namespace=self._namespace)["items"]:
+            self._tend(pod)
 
     def _tend(self, pod: Pod) -> None:
         uid = pod["metadata"]["uid"]
@@ -76,20 +80,26 @@ class Kubelet:
             threading.Thread(target=self._run_job, args=(pod,), daemon=True).start()
         elif self.serving:
             self._done.add(uid)
-            ready = {"type": "Ready", "status": "True", "lastTransitionTime": _now()}
-            self._tell(pod, {"phase": "Running", "conditions": [ready]})
+            self._ready(pod)
+
+    def _ready(self, pod: Pod) -> None:
+        self._tell_ready(pod, ready=True)
+
+    def _tell_ready(self, pod: Pod, *, ready: bool) -> None:
+        condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": _now()}
+        self._tell(pod, {"phase": "Running", "conditions": [condition]})
 
     def _run_job(self, pod: Pod) -> None:
         folder = self._folder / pod["metadata"]["name"]
         (container,) = pod["spec"]["containers"]
         try:
-            command = [IMAGEGATE, *self._arguments(pod, container, folder)]
+            command = [*self._program(), *self._arguments(pod, container, folder)]
             login = self._login(pod, folder)
         except AssertionError:
             return  # what it mounts is gone: its pod stays as it is, as it would in a cluster
         ran = subprocess.run(
             command,
-            env={"PATH": os.defpath, "KUBECONFIG": str(login)},
+            env=self._environ(login),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -100,17 +110,26 @@ class Kubelet:
         self.ran.append(f"{' '.join(container['args'][:2])}: {ran.returncode}")
         self._tell(pod, _ended(container, ran.returncode))
 
+    def _program(self) -> list[str]:
+        """The image's entrypoint."""
+        return [IMAGEGATE]
+
+    def _environ(self, login: Path) -> dict[str, str]:
+        return {"PATH": os.defpath, "KUBECONFIG": str(login)}
+
     def _arguments(self, pod: Pod, container: Pod, folder: Path) -> list[str]:
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
         arguments = [str(argument) for argument in container["args"]]
         for mount in container["volumeMounts"]:
             place = folder / mount["name"]
             place.mkdir(parents=True, exist_ok=True)
-            self._fill(volumes[mount["name"]], place)
+            for name, content in self._contents(volumes[mount["name"]]).items():
+                (place / name).write_bytes(content)
             arguments = [one.replace(mount["mountPath"], str(place)) for one in arguments]
         return arguments
 
-    def _fill(self, volume: Pod, place: Path) -> None:
+    def _contents(self, volume: Pod) -> dict[str, bytes]:
+        """The files of a volume. AssertionError: what it is made of is not there."""
         if "configMap" in volume:
             held = self._held("configmap", volume["configMap"]["name"])
             contents = {key: text.encode() for key, text in held.items()}
@@ -121,8 +140,7 @@ class Kubelet:
             contents = {item["path"]: contents[item["key"]] for item in wanted}
         else:
             contents = {}
-        for name, content in contents.items():
-            (place / name).write_bytes(content)
+        return contents
 
     def _held(self, kind: str, name: str) -> dict[str, str]:
         data: dict[str, str] = self._cluster.get(kind, name, namespace=self._namespace)["data"]
