@@ -95,8 +95,8 @@ def mutating_remarks(
         if pinning:
             yield bad(
                 PART,
-                "no MutatingWebhookConfiguration names imagegate: nothing pins, so that each pod "
-                "that names a tag is refused",
+                "no MutatingWebhookConfiguration names imagegate: nothing pins, and where pods are "
+                "judged each that names a tag is refused",
                 f"{_AGAIN}; or set IMAGEGATE_PIN=none and let tags pass (docs/install.md)",
             )
         return
