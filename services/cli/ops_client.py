@@ -141,9 +141,9 @@ class OpsClient:
         """See `OpsView`."""
         return await self.ask("GET", "/api/exceptions", tuple[ExceptionRow, ...])
 
-    async def emergency(self) -> EmergencyReport:
+    async def emergencies(self) -> tuple[EmergencyReport, ...]:
         """See `OpsView`."""
-        return await self.ask("GET", "/api/emergency", EmergencyReport)
+        return await self.ask("GET", "/api/emergency", tuple[EmergencyReport, ...])
 
     async def sealed_exceptions(self) -> Mapping[str, bytes]:
         """See `ExceptionActions`."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from services.console.session import TOKEN_FILE, checked
+from shared.domain.cluster_name import ClusterName
 from shared.domain.errors import InvalidSettings
 from shared.runtime.settings import Secret
 from shared.runtime.state import StateSettings, read_secret
@@ -44,8 +45,8 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     imagegate_operator_keys: Path | None = None
     """Folder of operator.key, for who allows and revokes; default: that of IMAGEGATE_KEYS."""
     imagegate_scanner: str = "anchore"
-    imagegate_cluster: str = ""
-    """Which cluster's emergency `imagegate emergency` declares: as its webhooks have it."""
+    imagegate_cluster: ClusterName = ""
+    """Which cluster's emergency `imagegate emergency` is about: as its webhooks have it."""
     imagegate_exceptions: Path | None = None
     """The webhooks' folder of signed exceptions, for `explain`; as the next three."""
     imagegate_inventory: Literal["auto", "on", "off"] = "auto"

@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from services.console.emergency_report import is_emergency
 from services.console.rows import NOT_BELIEVED, VerdictRow
 from services.console.view import QueueReport, StatusReport
 from shared.domain.step import Lane
@@ -158,5 +159,5 @@ def print_status(console: Console, report: StatusReport) -> None:
         table.add_row(part.name, state, f"{part.took:.1f} ms", plain(part.detail))
     console.print(table)
     for name, fact in report.facts.items():
-        alarming = "bold red" if name == "emergency" else ""
+        alarming = "bold red" if is_emergency(name) else ""
         console.print(plain(f"{name}: {fact}", style=alarming), soft_wrap=True)

@@ -1,18 +1,30 @@
-"""Whether there is an emergency: what the store's record says, and in how many webhooks it
-counts."""
+"""Whether there are emergencies: what the store's record of each cluster says, and in how many of
+its webhooks one counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
 
-from shared.domain.emergency import EMERGENCY_KEY, Emergency, checked_emergency
+from shared.domain.emergency import (
+    Emergency,
+    checked_emergency,
+    emergency_cluster,
+    emergency_id,
+    emergency_key,
+)
 from shared.domain.errors import InvalidException, InvalidSignature
 from shared.domain.pointer import MINUTE, SECOND
 from shared.domain.signing import Kind, take_apart
 from shared.ports.presence import Alive
 from shared.ports.signing import Unsealer
 from shared.runtime.logging import one_line
+
+FACT = "emergency"
+"""What the facts of `imagegate status` call one: this, and ` of NAME` where its cluster has one."""
+
+MOST_TOLD = 20
+"""Emergencies that are facts: whoever writes into the store could fill the page."""
 
 
 class EmergencyState(StrEnum):
@@ -27,13 +39,14 @@ class EmergencyState(StrEnum):
 
 
 class EmergencyReport(msgspec.Struct, frozen=True):
-    """The emergency as it stands now."""
+    """The emergency of one cluster as it stands now."""
 
     state: EmergencyState
     namespaces: tuple[str, ...] = ()
     owner: str = ""
     reason: str = ""
     cluster: str = ""
+    """Empty: it has no name."""
     made_at: int = 0
     """When it was signed (ms)."""
     until: int = 0
@@ -45,7 +58,7 @@ class EmergencyReport(msgspec.Struct, frozen=True):
     why: str = ""
     """Why it is not believed."""
     webhooks: tuple[str, ...] = ()
-    """Those that were heard lately."""
+    """Those of this cluster that were heard lately."""
     counts_in: tuple[str, ...] = ()
     """Those of them that let pass now what rules refuse, whatever the store says: they may have
     read of it in a file, or remember it."""
@@ -57,28 +70,58 @@ class EmergencyReport(msgspec.Struct, frozen=True):
         return not calm or bool(self.counts_in)
 
 
-def emergency_report(
-    sealed: bytes | None, unsealer: Unsealer, alive: Sequence[Alive], *, now: int
-) -> EmergencyReport:
-    """`sealed`: the store's record, unverified; `now` in milliseconds."""
+def emergency_reports(
+    sealed: Mapping[str, bytes], unsealer: Unsealer, alive: Sequence[Alive], *, now: int
+) -> tuple[EmergencyReport, ...]:
+    """One of each cluster that has a record or a webhook, by name. `sealed`: what the store has of
+    signed exceptions, by id and unverified; `now` in milliseconds."""
     beats = [each.beat for each in alive if each.beat.service == "webhook"]
-    return msgspec.structs.replace(
-        _of_record(sealed, unsealer, now),
-        webhooks=tuple([beat.name for beat in beats]),
-        counts_in=tuple([beat.name for beat in beats if beat.emergency > now]),
-    )
+    recorded = [emergency_cluster(name) for name in sealed]
+    clusters = {name for name in recorded if name is not None} | {beat.cluster for beat in beats}
+    reports = list[EmergencyReport]()
+    for cluster in sorted(clusters):
+        own = [beat for beat in beats if beat.cluster == cluster]
+        report = msgspec.structs.replace(
+            _of_record(sealed.get(emergency_id(cluster)), unsealer, cluster=cluster, now=now),
+            webhooks=tuple([beat.name for beat in own]),
+            counts_in=tuple([beat.name for beat in own if beat.emergency > now]),
+        )
+        reports.append(report)
+    return tuple(reports)
 
 
-def opened_emergency(sealed: bytes, unsealer: Unsealer) -> Emergency:
-    """Verify and check, for whichever cluster it is; raises InvalidSignature, InvalidException."""
-    record, body = unsealer.unseal(sealed, Emergency, kind=Kind.EMERGENCY, key=EMERGENCY_KEY)
-    return checked_emergency(record, body)
+def report_of(cluster: str, reports: Sequence[EmergencyReport]) -> EmergencyReport:
+    """Of these the cluster's; of one that nobody knows: there is none."""
+    nothing = EmergencyReport(EmergencyState.NONE, cluster=cluster)
+    return next((report for report in reports if report.cluster == cluster), nothing)
 
 
-def emergency_facts(report: EmergencyReport) -> dict[str, str]:
-    """A line for `imagegate status`; empty where there is nothing to tell."""
-    if not report.alarming:
-        return {}
+def opened_emergency(sealed: bytes, unsealer: Unsealer, *, cluster: str) -> Emergency:
+    """Verify and check that of a cluster; raises InvalidSignature, InvalidException."""
+    key = emergency_key(cluster)
+    return checked_emergency(*unsealer.unseal(sealed, Emergency, kind=Kind.EMERGENCY, key=key))
+
+
+def emergency_facts(reports: Sequence[EmergencyReport]) -> dict[str, str]:
+    """A line for `imagegate status` of each that somebody should look at."""
+    alarming = [report for report in reports if report.alarming]
+    facts = {_fact_of(report.cluster): _told(report) for report in alarming[:MOST_TOLD]}
+    if len(alarming) > MOST_TOLD:
+        # No cluster can be called so.
+        facts[_fact_of("others, too")] = f"{len(alarming) - MOST_TOLD} clusters are not shown"
+    return facts
+
+
+def is_emergency(fact: str) -> bool:
+    """Whether what is called so in the facts is an emergency."""
+    return fact == FACT or fact.startswith(f"{FACT} of ")
+
+
+def _fact_of(cluster: str) -> str:
+    return f"{FACT} of {cluster}" if cluster else FACT
+
+
+def _told(report: EmergencyReport) -> str:
     if report.state is EmergencyState.DECLARED:
         where = ", ".join(report.namespaces)
         told = (
@@ -90,29 +133,31 @@ def emergency_facts(report: EmergencyReport) -> dict[str, str]:
         told = f"the store's record is not believed: {one_line(report.why, limit=200)}"
     else:
         told = "the store knows of none"
-    counted = f"counts in {len(report.counts_in)} of {len(report.webhooks)} webhooks"
-    return {"emergency": f"{told}; {counted}"}
+    return f"{told}; counts in {len(report.counts_in)} of {len(report.webhooks)} webhooks"
 
 
-def _of_record(sealed: bytes | None, unsealer: Unsealer, now: int) -> EmergencyReport:
+def _of_record(
+    sealed: bytes | None, unsealer: Unsealer, *, cluster: str, now: int
+) -> EmergencyReport:
     if sealed is None:
-        return EmergencyReport(EmergencyState.NONE)
+        return EmergencyReport(EmergencyState.NONE, cluster=cluster)
+    key = emergency_key(cluster)
     try:
-        emergency = opened_emergency(sealed, unsealer)
+        emergency = opened_emergency(sealed, unsealer, cluster=cluster)
     except (InvalidSignature, InvalidException) as error:
-        why = str(error).removeprefix(f"{EMERGENCY_KEY}: ")
-        return EmergencyReport(EmergencyState.NOT_BELIEVED, why=why)
+        why = str(error).removeprefix(f"{key}: ")
+        return EmergencyReport(EmergencyState.NOT_BELIEVED, cluster=cluster, why=why)
     counts = emergency.counts(now)
     return EmergencyReport(
         state=EmergencyState.DECLARED if counts else EmergencyState.ENDED,
         namespaces=emergency.namespaces,
         owner=emergency.owner,
         reason=emergency.reason,
-        cluster=emergency.cluster,
+        cluster=cluster,
         made_at=emergency.made_at,
         until=emergency.until,
         left=(emergency.until - now) / SECOND if counts else 0.0,
-        key_id=take_apart(sealed, key=EMERGENCY_KEY).key_id,
+        key_id=take_apart(sealed, key=key).key_id,
     )
 
 

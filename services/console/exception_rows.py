@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shared.domain.emergency import EMERGENCY_ID
+from shared.domain.emergency import emergency_cluster
 from shared.domain.errors import InvalidException, InvalidSignature
 from shared.domain.exceptions import ImageException, exception_key
 from shared.domain.signed_exceptions import agreed
@@ -51,7 +51,9 @@ def exception_rows(
     """All of them, by id, as they stand at `now` (ms): those that count first, and of these what
     ends first."""
     rows = [
-        _row(name, record, unsealer, now) for name, record in sealed.items() if name != EMERGENCY_ID
+        _row(name, record, unsealer, now)
+        for name, record in sealed.items()
+        if emergency_cluster(name) is None
     ]
     order = list(ExceptionState)
     return tuple(sorted(rows, key=lambda row: (order.index(row.state), row.expires, row.id)))

@@ -14,14 +14,13 @@ from services.console.caring import caring_facts
 from services.console.emergency_report import (
     EmergencyReport,
     emergency_facts,
-    emergency_report,
+    emergency_reports,
 )
 from services.console.exception_rows import ExceptionRow, exception_rows
 from services.console.lanes import queue_report
 from services.console.letters import dead_row
 from services.console.rows import VerdictRow, keys_about, row_of, untrusted_row
 from services.console.view import DeadReport, DeadRow, PartReport, QueueReport, StatusReport
-from shared.domain.emergency import EMERGENCY_ID
 from shared.domain.errors import ImagegateError, InvalidSignature
 from shared.domain.records import record_type
 from shared.domain.step import Lane
@@ -153,7 +152,7 @@ class Ops:
 
     async def _alarm(self) -> dict[str, str]:
         try:
-            return emergency_facts(await self.emergency())
+            return emergency_facts(await self.emergencies())
         except ImagegateError:
             return {}
 
@@ -184,12 +183,10 @@ class Ops:
         sealed = await self._exceptions.all()
         return exception_rows(sealed, self._unsealer, now=self._clock.now())
 
-    async def emergency(self) -> EmergencyReport:
-        """By the store's record, and by what webhooks say of themselves."""
+    async def emergencies(self) -> tuple[EmergencyReport, ...]:
+        """By the store's records, and by what webhooks say of themselves."""
         sealed, alive = await asyncio.gather(self._exceptions.all(), self._presence.alive())
-        return emergency_report(
-            sealed.get(EMERGENCY_ID), self._unsealer, alive, now=self._clock.now()
-        )
+        return emergency_reports(sealed, self._unsealer, alive, now=self._clock.now())
 
     async def _workers(self) -> str:
         """How many take steps of every lane; raises NobodyWorks."""

@@ -120,8 +120,9 @@ class OpsView(Protocol):
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         """The signed exceptions of the store: those that count first, what ends first first."""
 
-    async def emergency(self) -> EmergencyReport:
-        """Whether there is an emergency, and in which webhooks it counts."""
+    async def emergencies(self) -> tuple[EmergencyReport, ...]:
+        """Of each cluster that is known whether there is an emergency, and in which of its webhooks
+        it counts."""
 
 
 class DeadLetterActions(Protocol):

@@ -3,7 +3,8 @@
 They are read at the start, at once when the store announces one or the folder changes, and now and
 then, since a word may be lost. What cannot be read leaves everything as it was: once loaded an
 exception counts to its end without any store (docs/design/behaviour.md 4). Among them stands what
-an operator's key said last of an emergency.
+an operator's key said last of this cluster's emergency; those of other clusters are not ours to
+read.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import msgspec
 
 from services.webhook.believed import Believed, Source, Taken
 from services.webhook.switch import Switch
-from shared.domain.emergency import EMERGENCY_KEY, Emergency, agreed_emergency
+from shared.domain.emergency import Emergency, agreed_emergency, emergency_cluster
 from shared.domain.errors import (
     InvalidException,
     InvalidSignature,
@@ -180,7 +181,11 @@ class SignedExceptions:
         self._trouble = None
         await self._take(
             Source.STORE,
-            [_Offered(name, sealed, exception_key(name)) for name, sealed in found.items()],
+            [
+                _Offered(name, sealed, exception_key(name))
+                for name, sealed in found.items()
+                if emergency_cluster(name) in (None, self._cluster)
+            ],
         )
 
     async def read_folder(self) -> None:
@@ -220,8 +225,8 @@ class SignedExceptions:
     def _look(self, source: Source, one: _Offered) -> _Looked:
         try:
             key = one.key or claimed_key(one.sealed)
-            if key == EMERGENCY_KEY:
-                return self._look_at_emergency(source, one.sealed)
+            if emergency_cluster(key.removeprefix(KEY_PREFIX)) is not None:
+                return self._look_at_emergency(source, one.sealed, key)
             exception = self._opened(one.sealed, key)
         except InvalidSignature as error:
             return _Looked(one.sealed, Uncounted.SIGNATURE, str(error))
@@ -238,15 +243,14 @@ class SignedExceptions:
             _say_new(exception, source, key_id=take_apart(one.sealed, key=key).key_id)
         return _Looked(one.sealed)
 
-    def _look_at_emergency(self, source: Source, sealed: bytes) -> _Looked:
-        """Raises InvalidSignature, InvalidException."""
-        record, body = self._unsealer.unseal(
-            sealed, Emergency, kind=Kind.EMERGENCY, key=EMERGENCY_KEY
-        )
+    def _look_at_emergency(self, source: Source, sealed: bytes, key: str) -> _Looked:
+        """A file may be of another cluster: it was put into the wrong folder, which is to be said.
+        Raises InvalidSignature, InvalidException."""
+        record, body = self._unsealer.unseal(sealed, Emergency, kind=Kind.EMERGENCY, key=key)
         emergency = agreed_emergency(record, body, cluster=self._cluster)
         if emergency.made_at > self._clock.now() + MAX_AHEAD and not emergency.over:
             return _Looked(sealed, Uncounted.AHEAD, OTHER_CLOCKS)
-        key_id = take_apart(sealed, key=EMERGENCY_KEY).key_id
+        key_id = take_apart(sealed, key=key).key_id
         self._switch.take(emergency, source, key_id=key_id)
         return _Looked(sealed)
 

@@ -153,6 +153,7 @@ async def run_webhook(
                 metrics=metrics.all,
                 life=life,
                 emergency=lambda: parts.switch.until,
+                cluster=settings.imagegate_cluster,
             )
         )
         log.info("webhook answers", extra={"reviews": reviews.url, "health": health.url})

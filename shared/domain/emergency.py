@@ -1,13 +1,15 @@
 """The emergency: for a time nothing is refused that a rule of mode enforce would refuse.
 
 For when imagegate itself or what it stands on is broken and the cluster must go on. There is one
-switch: an operator's key signs what it says, and what was signed last holds. Its record is sealed
-under `EMERGENCY_KEY` with its `made_at` for the order; its end is always LONGEST after that, so
-that whatever was signed before it has ended when it is forgotten (docs/design/signatures.md).
+switch a cluster: an operator's key signs what it says, and what was signed last holds. Its record
+is sealed under `emergency_key` of the cluster with its `made_at` for the order; its end is always
+LONGEST after that, so that whatever was signed before it has ended when it is forgotten
+(docs/design/signatures.md).
 """
 
 import msgspec
 
+from shared.domain.cluster_name import ALLOWED, is_cluster_name
 from shared.domain.errors import InvalidException
 from shared.domain.exceptions import LAST_END, check_text, distinct_namespaces, exception_key
 from shared.domain.glob import Glob
@@ -17,11 +19,27 @@ from shared.domain.signing import Body
 LONGEST = DAY
 """Milliseconds that one may last; who needs more says so again tomorrow."""
 
-EMERGENCY_ID = "emergency"
-"""Under which it stands among the exceptions, whose id none of these has."""
-EMERGENCY_KEY = exception_key(EMERGENCY_ID)
+_ID = "emergency"
+_OF = "@"
+"""Which no exception's id has, nor a cluster's name."""
 
-MAX_CLUSTER = 63
+
+def emergency_id(cluster: str) -> str:
+    """Under which that of a cluster stands among the exceptions; empty: it has no name."""
+    return f"{_ID}{_OF}{cluster}" if cluster else _ID
+
+
+def emergency_key(cluster: str) -> str:
+    """The key under which it is sealed, stored and announced."""
+    return exception_key(emergency_id(cluster))
+
+
+def emergency_cluster(exception_id: str) -> str | None:
+    """Of which cluster an emergency stands under this id; None: of none, an exception may."""
+    name, _, cluster = exception_id.partition(_OF)
+    if name != _ID or not is_cluster_name(cluster) or exception_id != emergency_id(cluster):
+        return None
+    return cluster
 
 
 class Emergency(msgspec.Struct, frozen=True):
@@ -36,8 +54,7 @@ class Emergency(msgspec.Struct, frozen=True):
     until: int
     """When it ends (ms); `made_at`: it is over."""
     cluster: str = ""
-    """For which of several clusters that know the same operator's key; as their webhooks are
-    told."""
+    """In which it holds, as its webhooks are told (IMAGEGATE_CLUSTER); the key names it too."""
 
     @property
     def over(self) -> bool:
@@ -62,6 +79,8 @@ def checked_emergency(emergency: Emergency, body: Body) -> Emergency:
     field that is wrong."""
     if (emergency.made_at, emergency.made_at + LONGEST) != (body.order, body.ends):
         raise InvalidException("made_at", "differs from what the record around it says")
+    if body.key != emergency_key(emergency.cluster):
+        raise InvalidException("cluster", "differs from what the record around it says")
     return checked(emergency)
 
 
@@ -79,8 +98,8 @@ def checked(emergency: Emergency) -> Emergency:
     """The same with no namespace twice. Raises InvalidException."""
     for field in ("reason", "owner"):
         check_text(field, getattr(emergency, field))
-    if len(emergency.cluster) > MAX_CLUSTER or not emergency.cluster.isprintable():
-        raise InvalidException("cluster", f"must be at most {MAX_CLUSTER} printable characters")
+    if not is_cluster_name(emergency.cluster):
+        raise InvalidException("cluster", ALLOWED)
     if not 0 < emergency.made_at <= emergency.until <= emergency.made_at + LONGEST <= LAST_END:
         raise InvalidException("until", f"must be within {LONGEST // DAY * 24} h of made_at")
     return msgspec.structs.replace(emergency, namespaces=distinct_namespaces(emergency.namespaces))

@@ -13,8 +13,8 @@ MAX_EXCEPTIONS = 2_000
 MAX_SEALED = 8_192
 """Bytes of one sealed exception: some 200 findings."""
 
-MAX_ID = 64
-"""Bytes of an id, as `shared.domain.exceptions` allows it."""
+MAX_ID = 73
+"""Bytes of an id, as `shared.domain.exceptions` and `shared.domain.emergency` allow it."""
 
 
 class ExceptionStore(Protocol):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from shared.domain.cluster_name import ClusterName
 from shared.domain.step import Lane
 
 BEAT_EVERY = 2.0
@@ -74,6 +75,8 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the worker that leads."""
     emergency: int = 0
     """Of a webhook: until when (ms) it lets pass what rules refuse; 0: there is no emergency."""
+    cluster: ClusterName = ""
+    """Of a webhook: whose reviews it answers; empty: the cluster has no name."""
 
 
 class Alive(msgspec.Struct, frozen=True):

@@ -5,17 +5,16 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from shared.domain.cluster_name import ClusterName
 from shared.runtime.process import ProcessSettings
 
 
 class ClusterSettings(ProcessSettings, frozen=True, kw_only=True):
     """Of webhooks and workers."""
 
-    imagegate_cluster: Annotated[
-        str, msgspec.Meta(pattern=r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$")
-    ] = ""
+    imagegate_cluster: ClusterName = ""
     """This cluster's name, where several share a store or an operator's key: the platforms of its
-    nodes count here, and an emergency counts in the one that it names (`imagegate emergency`)."""
+    nodes count here, and each has its own emergency (`imagegate emergency`)."""
     imagegate_inventory: Literal["auto", "on", "off"] = "auto"
     """Whether a worker looks at pods and nodes, and webhooks count the platforms that it saw. auto:
     where there is a Kubernetes API and a token for it, and where something was seen; on: else the

@@ -151,19 +151,21 @@ async def pulse_of(
     name: str = "",
     caring: Callable[[], Caring | None] = lambda: None,
     emergency: Callable[[], int] = lambda: 0,
+    cluster: str = "",
 ) -> AsyncIterator[Pulse]:
     """A pulse that `life` watches until the context ends, and then a goodbye.
 
     `checks` are by the names of `Beat.away`. `carried` are the counters of the queue whose steps
     the process handles, None for one that handles none. `name` is one of `new_name` that the
     process goes by elsewhere too. `caring`: what it knows if it leads. `emergency`:
-    until when a webhook's lasts.
+    until when a webhook's lasts; `cluster`: whose reviews it answers.
     """
     identity = Beat(
         name=name or new_name(service),
         service=service,
         version=own_version(),
         started=(clock or SystemClock()).now(),
+        cluster=cluster,
     )
 
     def beat() -> Beat:

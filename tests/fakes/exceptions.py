@@ -6,7 +6,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.adapters.signatures import Ed25519Sealer, KeyRing, key_id_of
-from shared.domain.emergency import EMERGENCY_KEY, LONGEST, Emergency
+from shared.domain.emergency import LONGEST, Emergency, emergency_key
 from shared.domain.exceptions import ALL, ImageException, exception_key
 from shared.domain.pointer import MINUTE
 from shared.domain.signing import Kind, Role, assemble, body_of, signing_input
@@ -69,7 +69,7 @@ def seal_emergency(one: Emergency, *, sealer: Sealer = SEALER) -> bytes:
     return sealer.seal(
         one,
         kind=Kind.EMERGENCY,
-        key=EMERGENCY_KEY,
+        key=emergency_key(one.cluster),
         order=one.made_at,
         ends=one.made_at + LONGEST,
     )
@@ -77,7 +77,7 @@ def seal_emergency(one: Emergency, *, sealer: Sealer = SEALER) -> bytes:
 
 def forge_emergency(one: Emergency, private: Ed25519PrivateKey = OPERATOR, **changes: Any) -> bytes:
     """Signed by any key, whatever its role; `changes` are of the body around the emergency."""
-    fields: dict[str, Any] = {"kind": Kind.EMERGENCY, "key": EMERGENCY_KEY}
+    fields: dict[str, Any] = {"kind": Kind.EMERGENCY, "key": emergency_key(one.cluster)}
     fields |= {"order": one.made_at, "ends": one.made_at + LONGEST} | changes
     body = body_of(one, **fields)
     key_id = key_id_of(private.public_key())

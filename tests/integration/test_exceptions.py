@@ -102,7 +102,7 @@ class Site:
         return rows
 
     @asynccontextmanager
-    async def webhook(self, name: str) -> AsyncIterator[Webhook]:
+    async def webhook(self, name: str, *, cluster: str = "") -> AsyncIterator[Webhook]:
         """One process' worth of webhook, with its own connections."""
         state = self.folder / name
         life, clock = Lifecycle(drain_deadline=1.0), SystemClock()
@@ -117,6 +117,7 @@ class Site:
                         imagegate_port=0,
                         imagegate_health_port=0,
                         imagegate_wait=0.1,
+                        imagegate_cluster=cluster,
                     ),
                     life,
                     ports=WebhookPorts(

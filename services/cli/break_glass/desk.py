@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from services.console.emergency_report import EmergencyReport, emergency_report
+from services.console.emergency_report import EmergencyReport, emergency_reports
 from services.console.exception_rows import ExceptionRow, exception_rows
-from shared.domain.emergency import EMERGENCY_ID
 from shared.ports.clock import Clock
 from shared.ports.exceptions import ExceptionStore
 from shared.ports.presence import Presence
@@ -19,8 +18,8 @@ class ExceptionsView(Protocol):
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         """See `OpsView.exceptions`."""
 
-    async def emergency(self) -> EmergencyReport:
-        """See `OpsView.emergency`."""
+    async def emergencies(self) -> tuple[EmergencyReport, ...]:
+        """See `OpsView.emergencies`."""
 
 
 class ExceptionActions(Protocol):
@@ -39,8 +38,8 @@ class ExceptionActions(Protocol):
     async def sealed_record(self, key: str) -> bytes | None:
         """The store's record under one key: a pointer."""
 
-    async def emergency(self) -> EmergencyReport:
-        """See `OpsView.emergency`."""
+    async def emergencies(self) -> tuple[EmergencyReport, ...]:
+        """See `OpsView.emergencies`."""
 
 
 class Desk:
@@ -65,10 +64,10 @@ class Desk:
         sealed = await self._exceptions.all()
         return exception_rows(sealed, self._unsealer, now=self._clock.now())
 
-    async def emergency(self) -> EmergencyReport:
-        sealed = (await self._exceptions.all()).get(EMERGENCY_ID)
+    async def emergencies(self) -> tuple[EmergencyReport, ...]:
+        sealed = await self._exceptions.all()
         alive = await self._presence.alive()
-        return emergency_report(sealed, self._unsealer, alive, now=self._clock.now())
+        return emergency_reports(sealed, self._unsealer, alive, now=self._clock.now())
 
     async def sealed_exceptions(self) -> Mapping[str, bytes]:
         return await self._exceptions.all()

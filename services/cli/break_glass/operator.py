@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from services.console.exception_rows import opened
-from shared.domain.emergency import EMERGENCY_ID
+from shared.domain.emergency import emergency_cluster
 from shared.domain.errors import ImagegateError, InvalidException, InvalidSignature
 from shared.domain.exceptions import ALL, ImageException, checked, exception_key
 from shared.domain.pointer import Pointer, pointer_key
@@ -161,7 +161,7 @@ class Operator:
 
 def _full_id(given: str, known: Mapping[str, bytes]) -> str:
     # What stands there of an emergency is no exception, and ends by `imagegate emergency end`.
-    known = {name: sealed for name, sealed in known.items() if name != EMERGENCY_ID}
+    known = {name: one for name, one in known.items() if emergency_cluster(name) is None}
     fitting = [name for name in known if name.startswith(given)]
     if given in known:
         return given

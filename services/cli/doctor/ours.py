@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from services.cli.doctor.remarks import Level, Remark, bad, good, note, warn
+from services.console.emergency_report import FACT, is_emergency
 from services.console.view import StatusReport
 from shared.domain.rules import Match, Mode, Rules
 from shared.ports.decisions import StoredDecision
@@ -20,9 +21,6 @@ PARTS = {
     "scanner": "look at Anchore, and at ANCHORE_URL with its login",
     "workers": "start workers, or look at their log and /readyz",
 }
-EMERGENCY = "emergency"
-"""The fact that nothing is refused, or that somebody says so (`services.console`)."""
-
 NEEDED = ("webhook", "worker")
 
 AGAIN = 5
@@ -39,8 +37,9 @@ def status_remarks(report: StatusReport) -> Iterator[Remark]:
         else:
             yield bad(part.name, part.detail, PARTS.get(part.name, "look at its log"))
     for name, fact in report.facts.items():
-        if name == EMERGENCY:
-            yield warn(name, fact, "end it when it is over: `imagegate emergency end`")
+        if is_emergency(name):
+            end = "end" if name == FACT else "end --cluster NAME"
+            yield warn(name, fact, f"end it when it is over: `imagegate emergency {end}`")
         else:
             yield note(name, fact)
 

@@ -15,12 +15,18 @@ from services.cli.break_glass.operator import NotSigned
 from services.cli.break_glass.wiring import ring_of, sealer_of
 from services.cli.command import Exit, OutputOption, console, fail, own_name, run, settings
 from services.cli.emergency.signing import SignedEmergency, believed, refused, signed
-from services.cli.emergency.table import print_counted, print_declared, print_emergency
+from services.cli.emergency.table import (
+    print_counted,
+    print_declared,
+    print_elsewhere,
+    print_emergency,
+)
 from services.cli.settings import CliSettings
 from services.cli.tables import Output, plain, print_json
 from services.cli.who import whoever
-from services.console.emergency_report import EmergencyReport
-from shared.domain.emergency import EMERGENCY_ID, LONGEST, Emergency, ending
+from services.console.emergency_report import EmergencyReport, report_of
+from shared.domain.cluster_name import ALLOWED, is_cluster_name
+from shared.domain.emergency import LONGEST, Emergency, emergency_id, ending
 from shared.domain.errors import ImagegateError, InvalidException
 from shared.ports.verdicts import Put
 from shared.runtime.clock import SystemClock
@@ -45,7 +51,8 @@ OutOption = Annotated[
 ]
 OwnerOption = Annotated[str, typer.Option(help="Who answers for it. Default: who you are here.")]
 ClusterOption = Annotated[
-    str, typer.Option(help="Of which cluster. Default: that of IMAGEGATE_CLUSTER.")
+    str,
+    typer.Option(help="Of which cluster; each has its own. Default: that of IMAGEGATE_CLUSTER."),
 ]
 
 
@@ -63,8 +70,8 @@ def audit(
     out: OutOption = None,
 ) -> None:
     """Have rules of mode enforce hold as audit: all is asked, nothing refused. What rules of mode
-    deny name stays refused. Replaces the emergency before; exit code 1: some webhook did not hear
-    of it."""
+    deny name stays refused. Replaces the emergency before of the cluster; exit code 1: some webhook
+    did not hear of it."""
     try:
         life = lifetime(lasts, most=LONGEST)
     except InvalidException as error:
@@ -77,7 +84,7 @@ def audit(
         owner=owner or whoever(),
         made_at=now,
         until=now + life,
-        cluster=cluster or read.imagegate_cluster,
+        cluster=_meant(cluster, read),
     )
     run(_audit(read, emergency, out))
 
@@ -92,20 +99,25 @@ def end(
 ) -> None:
     """End the emergency now: rules are enforced again within a second. Exit code 1: some webhook
     did not hear of it."""
-    run(_end(settings(), reason, owner or whoever(), cluster, out))
+    read = settings()
+    run(_end(read, reason, owner or whoever(), _meant(cluster, read), out))
 
 
 @app.command()
-def show(output: OutputOption = Output.TABLE) -> None:
+def show(*, cluster: ClusterOption = "", output: OutputOption = Output.TABLE) -> None:
     """Whether there is an emergency, and in which webhooks it counts; exit code 1: there is one."""
+    read = settings()
+    meant = _meant(cluster, read)
 
     async def look() -> Exit:
-        async with open_exceptions(settings()) as view:
-            report = await view.emergency()
+        async with open_exceptions(read) as view:
+            reports = await view.emergencies()
+        report = report_of(meant, reports)
         if output is Output.JSON:
             print_json(console(), report)
         else:
             print_emergency(console(), report)
+            print_elsewhere(console(), [other for other in reports if other.cluster != meant])
         return Exit.BAD if report.alarming else Exit.GOOD
 
     run(look())
@@ -114,40 +126,51 @@ def show(output: OutputOption = Output.TABLE) -> None:
 async def _audit(read: CliSettings, emergency: Emergency, out: Path | None) -> Exit:
     made = signed(emergency, sealer_of(read))
     end = f"{own_name()} emergency end"
+    if emergency.cluster != read.imagegate_cluster:
+        end += f" --cluster {emergency.cluster}"
     if out is not None:
         _write(out, made, "It counts once that file is in")
         print_declared(console(), made.emergency, end=f"{end} --out over{files.SUFFIX}")
         return Exit.GOOD
-    report = await _kept(read, made)
+    reports = await _kept(read, made)
     print_declared(console(), made.emergency, end=end)
-    return print_counted(console(), report, declared=True)
+    return print_counted(console(), reports, cluster=emergency.cluster, declared=True)
 
 
 async def _end(read: CliSettings, reason: str, owner: str, cluster: str, out: Path | None) -> Exit:
     sealer = sealer_of(read)
-    told = {"reason": reason, "owner": owner, "cluster": cluster or read.imagegate_cluster}
+    told = {"reason": reason, "owner": owner, "cluster": cluster}
     if out is not None:
         made = signed(ending(None, now=SystemClock().now(), **told), sealer)
         _write(out, made, "The emergency is over once that file is beside the other, in")
         return Exit.GOOD
     try:
         async with open_desk(read) as desk:
-            known = (await desk.sealed_exceptions()).get(EMERGENCY_ID)
+            known = (await desk.sealed_exceptions()).get(emergency_id(cluster))
     except ImagegateError as error:
         raise NotSigned(f"{error}; {WITHOUT_STORE}") from error
-    before = believed(known, ring_of(read, sealer))
+    before = believed(known, ring_of(read, sealer), cluster=cluster)
     made = signed(ending(before, now=SystemClock().now(), **told), sealer)
-    report = await _kept(read, made)
+    reports = await _kept(read, made)
     _say("ended: rules are enforced again")
-    return print_counted(console(), report, declared=False)
+    return print_counted(console(), reports, cluster=cluster, declared=False)
 
 
-async def _kept(read: CliSettings, made: SignedEmergency) -> EmergencyReport:
+def _meant(cluster: str, read: CliSettings) -> str:
+    """The cluster's name; empty: it has none."""
+    if not is_cluster_name(cluster):
+        fail(f"--cluster: {ALLOWED}")
+    return cluster or read.imagegate_cluster
+
+
+async def _kept(read: CliSettings, made: SignedEmergency) -> tuple[EmergencyReport, ...]:
     """In the store; and what the webhooks say of it then."""
     try:
         async with open_desk(read) as desk:
             put = await desk.put_exception(
-                made.sealed, exception_id=EMERGENCY_ID, ends=made.kept_until
+                made.sealed,
+                exception_id=emergency_id(made.emergency.cluster),
+                ends=made.kept_until,
             )
             if put is Put.WRITTEN:
                 return await _heard(desk, made.emergency)
@@ -156,14 +179,15 @@ async def _kept(read: CliSettings, made: SignedEmergency) -> EmergencyReport:
     raise NotSigned(refused(put, made.emergency, instead=WITHOUT_STORE))
 
 
-async def _heard(desk: ExceptionActions, emergency: Emergency) -> EmergencyReport:
-    """Once every webhook said the same, or no more is to be waited for."""
+async def _heard(desk: ExceptionActions, emergency: Emergency) -> tuple[EmergencyReport, ...]:
+    """Once every webhook of the cluster said the same, or no more is to be waited for."""
     deadline = time.monotonic() + HEARD_WITHIN
     while True:
-        report = await desk.emergency()
+        reports = await desk.emergencies()
+        report = report_of(emergency.cluster, reports)
         wanted = () if emergency.over else report.webhooks
         if (report.webhooks and report.counts_in == wanted) or time.monotonic() > deadline:
-            return report
+            return reports
         await asyncio.sleep(ASK_EVERY)
 
 

@@ -5,7 +5,7 @@ import msgspec
 from services.cli.break_glass.durations import moment
 from services.cli.break_glass.operator import NotSigned
 from services.console.emergency_report import opened_emergency
-from shared.domain.emergency import EMERGENCY_KEY, LONGEST, Emergency, checked
+from shared.domain.emergency import LONGEST, Emergency, checked, emergency_key
 from shared.domain.errors import InvalidException, InvalidSignature
 from shared.domain.signing import Kind
 from shared.ports.exceptions import MAX_SEALED
@@ -43,7 +43,7 @@ def signed(emergency: Emergency, sealer: Sealer) -> SignedEmergency:
     sealed = sealer.seal(
         good,
         kind=Kind.EMERGENCY,
-        key=EMERGENCY_KEY,
+        key=emergency_key(good.cluster),
         order=good.made_at,
         ends=good.made_at + LONGEST,
     )
@@ -55,12 +55,12 @@ def signed(emergency: Emergency, sealer: Sealer) -> SignedEmergency:
     return SignedEmergency(good, sealed)
 
 
-def believed(sealed: bytes | None, ring: Unsealer) -> Emergency | None:
-    """What the store has, if an operator's key signed it."""
+def believed(sealed: bytes | None, ring: Unsealer, *, cluster: str) -> Emergency | None:
+    """What the store has of a cluster, if an operator's key signed it."""
     if sealed is None:
         return None
     try:
-        return opened_emergency(sealed, ring)
+        return opened_emergency(sealed, ring, cluster=cluster)
     except (InvalidSignature, InvalidException):
         return None
 

@@ -1,11 +1,13 @@
 """The emergency in sentences."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from services.cli.break_glass.durations import moment
 from services.cli.command import Exit
 from services.cli.tables import age, plain
-from services.console.emergency_report import EmergencyReport, EmergencyState
+from services.console.emergency_report import EmergencyReport, EmergencyState, report_of
 from shared.domain.emergency import Emergency
 from shared.domain.pointer import SECOND
 
@@ -23,17 +25,32 @@ def print_declared(console: Console, emergency: Emergency, *, end: str) -> None:
             "until": f"{moment(emergency.until)}, in {lasts}",
             "reason": emergency.reason,
             "owner": emergency.owner,
-            "cluster": emergency.cluster or "(has no name)",
+            "cluster": _named(emergency.cluster),
         },
     )
     _say(console, f"To end it: {end}")
 
 
-def print_counted(console: Console, report: EmergencyReport, *, declared: bool) -> Exit:
-    """In which webhooks it holds; BAD where not in all of them."""
+def print_counted(
+    console: Console, reports: Sequence[EmergencyReport], *, cluster: str, declared: bool
+) -> Exit:
+    """In which of the cluster's webhooks it holds; BAD where not in all of them."""
+    report = report_of(cluster, reports)
     counts, all_of_them = len(report.counts_in), len(report.webhooks)
     if not all_of_them:
-        _say(console, "No webhook was heard lately: nobody says whether it counts", style=LOUD)
+        _say(
+            console,
+            f"No webhook of cluster {_named(cluster)} was heard lately: nobody says whether it "
+            "counts",
+            style=LOUD,
+        )
+        others = [_named(other.cluster) for other in reports if other.webhooks]
+        if others:
+            _say(
+                console,
+                f"Webhooks were heard of cluster {', '.join(others)}: --cluster, or "
+                "IMAGEGATE_CLUSTER here, says which is meant, as theirs does",
+            )
         return Exit.BAD
     _say(
         console,
@@ -47,8 +64,7 @@ def print_counted(console: Console, report: EmergencyReport, *, declared: bool) 
     if strange:
         _say(
             console,
-            "Its log says why: it does not reach the store, has another operator's public key or "
-            "another IMAGEGATE_CLUSTER, or is of a version that knows no emergency",
+            "Its log says why: it does not reach the store, or has another operator's public key",
         )
     return Exit.BAD if strange else Exit.GOOD
 
@@ -56,9 +72,10 @@ def print_counted(console: Console, report: EmergencyReport, *, declared: bool) 
 def print_emergency(console: Console, report: EmergencyReport) -> None:
     """What `imagegate emergency show` says."""
     if report.state is EmergencyState.NOT_BELIEVED:
-        _say(console, f"the store's record is not believed: {report.why}", style=LOUD)
+        said = f"the store's record{_in(report.cluster)} is not believed: {report.why}"
+        _say(console, said, style=LOUD)
     elif report.state is EmergencyState.NONE:
-        _say(console, "no emergency was declared in the last day")
+        _say(console, f"no emergency was declared in the last day{_in(report.cluster)}")
     else:
         declared = report.state is EmergencyState.DECLARED
         said = f"declared, for {age(report.left)} yet" if declared else "over"
@@ -71,7 +88,7 @@ def print_emergency(console: Console, report: EmergencyReport) -> None:
                 "until": moment(report.until),
                 "reason": report.reason,
                 "owner": report.owner,
-                "cluster": report.cluster or "(has no name)",
+                "cluster": _named(report.cluster),
             },
         )
     loud = LOUD if report.counts_in else ""
@@ -79,6 +96,22 @@ def print_emergency(console: Console, report: EmergencyReport) -> None:
     _say(console, f"it counts in {counts}", style=loud)
     for name in report.counts_in:
         _say(console, f"  {name}")
+
+
+def print_elsewhere(console: Console, others: Sequence[EmergencyReport]) -> None:
+    """Which other clusters have one: who asked may have meant these."""
+    for other in others:
+        if other.alarming:
+            counts = f"counts in {len(other.counts_in)} of {len(other.webhooks)} webhooks"
+            _say(console, f"elsewhere: cluster {_named(other.cluster)}: {other.state}, {counts}")
+
+
+def _named(cluster: str) -> str:
+    return cluster or "(has no name)"
+
+
+def _in(cluster: str) -> str:
+    return f" in cluster {cluster}" if cluster else ""
 
 
 def _print_fields(console: Console, fields: dict[str, str]) -> None:

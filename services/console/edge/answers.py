@@ -57,8 +57,8 @@ def questions(ops: OpsView, *, most_letters: int = MAX_LETTERS) -> list[web.Rout
     async def exceptions(_: web.Request) -> object:
         return await ops.exceptions()
 
-    async def emergency(_: web.Request) -> object:
-        return await ops.emergency()
+    async def emergencies(_: web.Request) -> object:
+        return await ops.emergencies()
 
     asks = {
         "/api/queue": queue,
@@ -69,7 +69,7 @@ def questions(ops: OpsView, *, most_letters: int = MAX_LETTERS) -> list[web.Rout
         "/api/decisions": decisions,
         "/api/processes": processes,
         "/api/exceptions": exceptions,
-        "/api/emergency": emergency,
+        "/api/emergency": emergencies,
     }
     return [web.get(path, answered(ask), allow_head=False) for path, ask in asks.items()]
 

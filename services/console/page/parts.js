@@ -30,7 +30,7 @@ export async function askParts(inTrouble) {
       make("div", {}, outside("dt", "outside", name), outside("dd", "outside", value)),
     ),
   );
-  tell("parts", [...emergency(status.facts), ...problems(status.parts, inTrouble())]);
+  tell("parts", [...emergencies(status.facts), ...problems(status.parts, inTrouble())]);
 }
 
 function draw(parts) {
@@ -65,8 +65,11 @@ function milliseconds(took) {
   return took < 0.1 ? "< 0.1 ms" : `${took < 10 ? took.toFixed(1) : Math.round(took)} ms`;
 }
 
-function emergency({ emergency: told }) {
-  return told ? [{ level: "bad", section: "parts", text: `Emergency: ${told}.` }] : [];
+/** One of each cluster: `emergency`, or `emergency of NAME`. */
+function emergencies(facts) {
+  return Object.entries(facts)
+    .filter(([name]) => name === "emergency" || name.startsWith("emergency of "))
+    .map(([name, told]) => ({ level: "bad", section: "parts", text: `E${name.slice(1)}: ${told}.` }));
 }
 
 function problems(parts, inTrouble) {

@@ -119,8 +119,8 @@ class Told:
     async def exceptions(self) -> tuple[ExceptionRow, ...]:
         return (EXCEPTION,)
 
-    async def emergency(self) -> EmergencyReport:
-        return EMERGENCY
+    async def emergencies(self) -> tuple[EmergencyReport, ...]:
+        return (EMERGENCY,)
 
     async def sealed_exceptions(self) -> Mapping[str, bytes]:
         return {"a1b2": bytes(range(256))}
@@ -185,7 +185,7 @@ async def test_every_answer_comes_through_unchanged(tmp_path: Path) -> None:
         assert await client.decisions(limit=9, after="4-2") == (StoredDecision("4-2", DECISION),)
         assert await client.processes() == (Alive(BEAT, 12),)
         assert await client.exceptions() == (EXCEPTION,)
-        assert await client.emergency() == EMERGENCY
+        assert await client.emergencies() == (EMERGENCY,)
         assert await client.sealed_exceptions() == {"a1b2": bytes(range(256))}
         put = await client.put_exception(b"\x00\xff", exception_id="a1b2", ends=9)
         assert put is Put.AHEAD

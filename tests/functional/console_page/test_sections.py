@@ -1,5 +1,6 @@
 """Decisions are found, verdicts are searched, dead letters are read."""
 
+import msgspec
 import pytest
 from playwright.async_api import expect
 
@@ -219,9 +220,14 @@ async def test_an_emergency_is_what_people_see_first(site: Site, watched: Tab) -
     later = site.clock.now() + 3_600_000
     beat = Beat("webhook@h:1:x", "webhook", "1", site.clock.now(), emergency=later)
     await site.presence.beat(beat)
+    named = msgspec.structs.replace(beat, name="webhook@h:2:x", cluster="prod")
+    await site.presence.beat(named)
     await watched.enter()
 
     await expect(watched.page.locator("#attention")).to_have_attribute("data-level", "bad")
     await expect(watched.page.locator("#attention-list")).to_contain_text(
         "Emergency: the store knows of none; counts in 1 of 1 webhooks."
+    )
+    await expect(watched.page.locator("#attention-list")).to_contain_text(
+        "Emergency of prod: the store knows of none; counts in 1 of 1 webhooks."
     )

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from services.webhook.let_pass import annotation_of, warning_of
-from shared.domain.emergency import EMERGENCY_ID, EMERGENCY_KEY, LONGEST, Emergency, ending
+from shared.domain.emergency import (
+    LONGEST,
+    Emergency,
+    emergency_id,
+    emergency_key,
+    ending,
+)
 from shared.domain.pointer import MINUTE
 from shared.domain.rules import Mode, Rule, Rules, Tags
 from shared.domain.signing import Kind
@@ -43,12 +49,12 @@ async def say(home: House, emergency: Emergency) -> None:
     sealed = PlainSealer().seal(
         emergency,
         kind=Kind.EMERGENCY,
-        key=EMERGENCY_KEY,
+        key=emergency_key(""),
         order=made_at,
         ends=made_at + LONGEST,
     )
     put = await home.backends.exceptions.put(
-        sealed, exception_id=EMERGENCY_ID, ends=made_at + LONGEST
+        sealed, exception_id=emergency_id(""), ends=made_at + LONGEST
     )
     assert put is Put.WRITTEN
     counting = emergency if emergency.counts(SystemClock().now()) else None

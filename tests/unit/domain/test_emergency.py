@@ -3,17 +3,70 @@
 import msgspec
 import pytest
 
-from shared.domain.emergency import LONGEST, agreed_emergency, checked, checked_emergency, ending
+from shared.domain.cluster_name import MAX_CLUSTER
+from shared.domain.emergency import (
+    LONGEST,
+    agreed_emergency,
+    checked,
+    checked_emergency,
+    emergency_cluster,
+    emergency_id,
+    emergency_key,
+    ending,
+)
 from shared.domain.errors import InvalidException
+from shared.domain.exceptions import ImageException
+from shared.domain.exceptions import checked as checked_exception
 from shared.domain.signing import Body, Kind
-from tests.fakes.exceptions import HOUR, emergency
+from shared.ports.exceptions import MAX_ID
+from tests.fakes.exceptions import HOUR, emergency, exception
 
 NOW = 1_790_000_000_000
 
 
-def body(**changes: int) -> Body:
-    fields = {"order": NOW, "ends": NOW + LONGEST} | changes
-    return Body(Kind.EMERGENCY, "exception:emergency", record=msgspec.Raw(b"{}"), **fields)
+ODD = ["a@b", "a/b", "A", "a ", "a\n", "-", ".", "../a", "a:b", "ä", "\x1b[2J", "c" * 64]
+
+
+def body(
+    key: str = "exception:emergency@prod", /, *, order: int = NOW, ends: int = NOW + LONGEST
+) -> Body:
+    return Body(Kind.EMERGENCY, key, order, ends, record=msgspec.Raw(b"{}"))
+
+
+@pytest.mark.parametrize("cluster", ["", "prod", "eu-1.prod", "a", "c" * MAX_CLUSTER])
+def test_each_cluster_has_an_id_of_its_own_that_no_exception_can_have(cluster: str) -> None:
+    own = emergency_id(cluster)
+    assert emergency_cluster(own) == cluster
+    assert len(own.encode()) <= MAX_ID
+    assert emergency_key(cluster) == f"exception:{own}"
+    if cluster:
+        with pytest.raises(InvalidException, match="id"):
+            checked_exception(exception_of(own))
+
+
+def exception_of(name: str) -> ImageException:
+    return msgspec.structs.replace(exception("a", now=NOW), id=name)
+
+
+@pytest.mark.parametrize(
+    "other", ["", "a1b2c3", "emergency-1", "emergency@", "emergency.prod", "xemergency@prod"]
+)
+def test_another_id_is_of_no_emergency(other: str) -> None:
+    assert emergency_cluster(other) is None
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_that_no_cluster_can_have_is_of_no_emergency(name: str) -> None:
+    assert emergency_cluster(f"emergency@{name}") is None
+    with pytest.raises(InvalidException) as refused:
+        checked(emergency(now=NOW, cluster=name))
+    assert refused.value.field == "cluster"
+
+
+@pytest.mark.parametrize("key", ["exception:emergency", "exception:emergency@test", "emergency"])
+def test_the_key_names_the_cluster_too(key: str) -> None:
+    with pytest.raises(InvalidException, match="cluster: differs from what the record around it"):
+        checked_emergency(emergency(now=NOW), body(key))
 
 
 def test_it_counts_to_its_end_and_not_at_it() -> None:

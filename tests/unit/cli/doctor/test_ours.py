@@ -29,16 +29,23 @@ def test_a_part_that_is_down_says_where_to_look() -> None:
             PartReport("store", False, "connection refused", 1.0),
             PartReport("queue", True, "answers", 1.0),
         ),
-        facts={"leader": "worker@x", "emergency": "for 2 h yet nothing is refused"},
+        facts={
+            "leader": "worker@x",
+            "emergency": "for 2 h yet nothing is refused",
+            "emergency of prod": "for 1 h yet nothing is refused",
+        },
     )
 
-    store, queue, leader, emergency = status_remarks(report)
+    store, queue, leader, emergency, named = status_remarks(report)
 
     assert (store.level, store.said) == (Level.BAD, "connection refused")
     assert "REDIS_URL" in store.todo
     assert queue.level is Level.GOOD
     assert leader.level is Level.NOTE
     assert (emergency.level, emergency.part) == (Level.WARN, "emergency")
+    assert "`imagegate emergency end`" in emergency.todo
+    assert (named.level, named.part) == (Level.WARN, "emergency of prod")
+    assert "`imagegate emergency end --cluster NAME`" in named.todo
 
 
 def test_a_service_that_nobody_hears_is_bad() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.webhook.believed import Source
 from services.webhook.exceptions import Uncounted
-from shared.domain.emergency import EMERGENCY_ID, LONGEST, Emergency, ending
+from shared.domain.emergency import LONGEST, Emergency, emergency_id, ending
 from shared.domain.errors import StoreUnreachable
 from shared.domain.signing import Kind
 from shared.ports.verdicts import MAX_AHEAD, Put
@@ -26,16 +26,18 @@ from tests.unit.webhook.exceptions.rig import SELDOM, Rig
 
 Sealed = Callable[[int], bytes]
 
+OURS = emergency_id("prod")
+
 
 def over(one: Emergency, *, now: int) -> Emergency:
-    return ending(one, now=now, reason="mended", owner="bo", cluster="prod")
+    return ending(one, now=now, reason="mended", owner="bo", cluster=one.cluster)
 
 
 async def put(rig: Rig, one: Emergency) -> None:
-    kept = one.made_at + LONGEST
-    assert await rig.store.put(seal_emergency(one), exception_id=EMERGENCY_ID, ends=kept) is (
-        Put.WRITTEN
+    written = await rig.store.put(
+        seal_emergency(one), exception_id=emergency_id(one.cluster), ends=one.made_at + LONGEST
     )
+    assert written is Put.WRITTEN
 
 
 @pytest.mark.parametrize("source", list(Source))
@@ -72,7 +74,7 @@ NEAR_MISSES: dict[str, tuple[Uncounted, Sealed]] = {
     ),
     "an exception under its name": (
         Uncounted.SIGNATURE,
-        lambda now: forge(exception(EMERGENCY_ID, now=now), OPERATOR),
+        lambda now: forge(exception(OURS, now=now), OPERATOR),
     ),
     "one of another kind": (
         Uncounted.SIGNATURE,
@@ -92,13 +94,13 @@ NEAR_MISSES: dict[str, tuple[Uncounted, Sealed]] = {
         Uncounted.SIGNATURE,
         lambda now: f"{now + 1:016d}".encode() + seal_emergency(emergency(now=now))[16:],
     ),
-    "another cluster's": (
+    "another cluster's under our key": (
         Uncounted.INVALID,
-        lambda now: seal_emergency(emergency(now=now, cluster="test")),
+        lambda now: forge_emergency(emergency(now=now, cluster="test"), key=f"exception:{OURS}"),
     ),
-    "no cluster's": (
+    "no cluster's under our key": (
         Uncounted.INVALID,
-        lambda now: seal_emergency(emergency(now=now, cluster="")),
+        lambda now: forge_emergency(emergency(now=now, cluster=""), key=f"exception:{OURS}"),
     ),
     "more than a day": (
         Uncounted.INVALID,
@@ -128,7 +130,7 @@ async def test_what_only_looks_like_one_is_ignored_counted_and_said(
     rig = Rig()
     record = sealed(rig.clock.now())
     if source is Source.STORE:
-        rig.store.thief = {EMERGENCY_ID: record}
+        rig.store.thief = {OURS: record}
     else:
         rig.files.sealed["x.exception"] = record
     with caplog.at_level(logging.WARNING):
@@ -136,6 +138,68 @@ async def test_what_only_looks_like_one_is_ignored_counted_and_said(
     assert rig.book().emergency is None
     assert rig.left_out == {(source, why): 1}
     assert caplog.messages == ["exception does not count"]
+
+
+@pytest.mark.parametrize("theirs", ["", "test"])
+async def test_one_of_another_cluster_is_not_ours_to_read(
+    theirs: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig()
+    await put(rig, emergency(now=rig.clock.now(), cluster=theirs))
+    with caplog.at_level(logging.INFO):
+        await rig.signed.first()
+    assert rig.book().emergency is None
+    assert (rig.ring.verified, rig.left_out, caplog.messages) == (0, {}, [])
+
+
+@pytest.mark.parametrize("theirs", ["", "test"])
+async def test_one_of_another_cluster_counts_under_no_id_and_in_no_file(theirs: str) -> None:
+    rig = Rig()
+    sealed = seal_emergency(emergency(now=rig.clock.now(), cluster=theirs))
+    ours = forge_emergency(emergency(now=rig.clock.now()), key=f"exception:{emergency_id(theirs)}")
+    rig.store.thief = {OURS: sealed, emergency_id(theirs): ours, "emergency@x y": sealed}
+    rig.files.sealed["wrong-folder.exception"] = sealed
+    rig.files.sealed["ours-under-their-key.exception"] = ours
+    await rig.signed.first()
+    assert rig.book().emergency is None
+    assert rig.left_out == {
+        (Source.STORE, Uncounted.SIGNATURE): 2,
+        (Source.FOLDER, Uncounted.INVALID): 2,
+    }
+
+
+async def test_one_that_was_away_hears_of_its_end_though_another_cluster_declared() -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now(), until=rig.clock.now() + LONGEST)
+    await put(rig, one)
+    await rig.signed.first()
+    assert rig.switch.until == one.until
+    rig.store.trouble = StoreUnreachable("no redis")
+    rig.clock.advance(1_000)
+    await put(rig, over(one, now=rig.clock.now()))
+    rig.clock.advance(1_000)
+    await put(rig, emergency(now=rig.clock.now(), cluster="test"))
+    await rig.signed.read_store()
+    assert rig.switch.until == one.until
+    rig.store.trouble = None
+    await rig.signed.read_store()
+    assert rig.switch.until == 0
+    assert rig.book().emergency is None
+
+
+async def test_each_cluster_hears_of_its_own_while_both_have_one() -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now())
+    await put(rig, one)
+    rig.clock.advance(1_000)
+    theirs = emergency(now=rig.clock.now(), cluster="test", until=rig.clock.now() + LONGEST)
+    await put(rig, theirs)
+    await rig.signed.first()
+    assert rig.book().emergency == one
+    rig.clock.advance(1_000)
+    await put(rig, over(theirs, now=rig.clock.now()))
+    await rig.signed.read_store()
+    assert rig.book().emergency == one
 
 
 async def test_one_under_an_exceptions_id_is_ignored_and_counted() -> None:
@@ -177,17 +241,17 @@ async def test_one_ends_at_its_time_though_nobody_looks_and_its_end_is_said_once
 async def test_an_older_one_that_comes_back_undoes_no_end(source: Source) -> None:
     rig = Rig()
     one = emergency(now=rig.clock.now(), until=rig.clock.now() + LONGEST)
-    rig.store.thief = {EMERGENCY_ID: seal_emergency(one)}
+    rig.store.thief = {OURS: seal_emergency(one)}
     await rig.signed.first()
     assert rig.switch.until
     rig.clock.advance(1_000)
-    rig.store.thief = {EMERGENCY_ID: seal_emergency(over(one, now=rig.clock.now()))}
+    rig.store.thief = {OURS: seal_emergency(over(one, now=rig.clock.now()))}
     await rig.signed.first()
     assert not rig.switch.until
     # Who steals Redis has the older record still, and removes what ended it.
     rig.store.thief = {}
     if source is Source.STORE:
-        rig.store.thief = {EMERGENCY_ID: seal_emergency(one)}
+        rig.store.thief = {OURS: seal_emergency(one)}
     else:
         rig.files.sealed["old.exception"] = seal_emergency(one)
     for _ in range(3):
@@ -206,9 +270,9 @@ async def test_an_older_longer_one_does_not_come_back_when_the_newer_has_ended()
     await rig.signed.first()
     assert rig.switch.until == short.until
     rig.clock.advance(HOUR)
-    assert await rig.store.put(
-        seal_emergency(longest), exception_id=EMERGENCY_ID, ends=longest.until
-    ) is (Put.OLDER), "the store forgets the newer one no sooner than the older one has ended"
+    assert await rig.store.put(seal_emergency(longest), exception_id=OURS, ends=longest.until) is (
+        Put.OLDER
+    ), "the store forgets the newer one no sooner than the older one has ended"
     await rig.signed.first()
     assert rig.switch.until == 0
     # Also not for a webhook that starts only now.
@@ -222,7 +286,7 @@ async def test_an_older_longer_one_does_not_come_back_when_the_newer_has_ended()
 async def test_nothing_is_ended_by_deletion() -> None:
     rig = Rig()
     one = emergency(now=rig.clock.now())
-    rig.store.thief = {EMERGENCY_ID: seal_emergency(one)}
+    rig.store.thief = {OURS: seal_emergency(one)}
     await rig.signed.first()
     rig.store.thief = {}
     await rig.signed.first()
@@ -243,7 +307,7 @@ async def test_a_new_one_replaces_that_of_before_with_its_namespaces() -> None:
 async def test_an_end_by_a_clock_that_is_ahead_holds_all_the_same() -> None:
     rig = Rig()
     one = emergency(now=rig.clock.now())
-    rig.store.thief = {EMERGENCY_ID: seal_emergency(one)}
+    rig.store.thief = {OURS: seal_emergency(one)}
     await rig.signed.first()
     rig.files.sealed["end.exception"] = seal_emergency(over(one, now=rig.clock.now() + HOUR))
     await rig.signed.first()

@@ -1,0 +1,24 @@
+"""What a cluster may be called (IMAGEGATE_CLUSTER), where several share a store or an operator's
+key: it stands in keys and ids, where no two may be one."""
+
+import re
+from typing import Annotated
+
+import msgspec
+
+MAX_CLUSTER = 63
+"""Characters."""
+
+_GRAMMAR = rf"^([a-z0-9]([a-z0-9.-]{{0,{MAX_CLUSTER - 2}}}[a-z0-9])?)?\Z"
+
+ClusterName = Annotated[str, msgspec.Meta(pattern=_GRAMMAR)]
+"""Empty: it has none."""
+
+ALLOWED = (
+    f"must be at most {MAX_CLUSTER} of a-z, 0-9, '.' and '-', with a letter or digit at each end"
+)
+
+
+def is_cluster_name(text: str) -> bool:
+    """Whether a cluster may be called so, or has no name at all."""
+    return re.match(_GRAMMAR, text) is not None
