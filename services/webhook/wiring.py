@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -81,12 +82,15 @@ async def run_webhook(
 ) -> AsyncIterator[WebhookSites]:
     """Serve reviews, probes and metrics over `ports` until the context ends."""
     clock = SystemClock()
+    ends = 0
+
+    def shown(file: Path) -> None:
+        nonlocal ends
+        ends = clock.now() + round(days_left(file) * DAY)
+        metrics.certificate_ends(ends, clock)
+
     certificate = ServedCertificate(
-        _certificate(settings),
-        client_ca=settings.imagegate_client_ca,
-        on_read=lambda file: metrics.certificate_ends(
-            clock.now() + round(days_left(file) * DAY), clock
-        ),
+        _certificate(settings), client_ca=settings.imagegate_client_ca, on_read=shown
     )
     life.watch(certificate.run(), name="follow the certificate")
     name = new_name("webhook")
@@ -153,6 +157,7 @@ async def run_webhook(
                 metrics=metrics.all,
                 life=life,
                 emergency=lambda: parts.switch.until,
+                certificate_ends=lambda: ends,
                 cluster=settings.imagegate_cluster,
             )
         )

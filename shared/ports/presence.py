@@ -75,6 +75,8 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the worker that leads."""
     emergency: int = 0
     """Of a webhook: until when (ms) it lets pass what rules refuse; 0: there is no emergency."""
+    certificate_ends: int = 0
+    """Of a webhook: when the certificate that it shows ends (ms); 0: it shows none."""
     cluster: ClusterName = ""
     """Of a webhook: whose reviews it answers; empty: the cluster has no name."""
 

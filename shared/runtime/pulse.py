@@ -151,6 +151,7 @@ async def pulse_of(
     name: str = "",
     caring: Callable[[], Caring | None] = lambda: None,
     emergency: Callable[[], int] = lambda: 0,
+    certificate_ends: Callable[[], int] = lambda: 0,
     cluster: str = "",
 ) -> AsyncIterator[Pulse]:
     """A pulse that `life` watches until the context ends, and then a goodbye.
@@ -158,7 +159,8 @@ async def pulse_of(
     `checks` are by the names of `Beat.away`. `carried` are the counters of the queue whose steps
     the process handles, None for one that handles none. `name` is one of `new_name` that the
     process goes by elsewhere too. `caring`: what it knows if it leads. `emergency`:
-    until when a webhook's lasts; `cluster`: whose reviews it answers.
+    until when a webhook's lasts; `certificate_ends`: when what it shows does; `cluster`: whose
+    reviews it answers.
     """
     identity = Beat(
         name=name or new_name(service),
@@ -170,7 +172,11 @@ async def pulse_of(
 
     def beat() -> Beat:
         said = msgspec.structs.replace(
-            identity, stopping=life.stopping.is_set(), caring=caring(), emergency=emergency()
+            identity,
+            stopping=life.stopping.is_set(),
+            caring=caring(),
+            emergency=emergency(),
+            certificate_ends=certificate_ends(),
         )
         if carried is None:
             return said

@@ -9,6 +9,8 @@ from cryptography import x509
 
 from services.cli.doctor.admission import Hook
 from services.cli.doctor.remarks import Remark, bad, good, warn
+from shared.domain.pointer import DAY
+from shared.ports.presence import Alive
 
 PART = "certificates"
 
@@ -18,6 +20,10 @@ SOON = 14
 _BRING = (
     "put the CA that signed the webhook's certificate into caBundle: `imagegate webhooks apply`, "
     "helm upgrade, or cert-manager's injector"
+)
+
+_RENEW = (
+    "renew it (docs/install.md, The webhook's certificate): webhooks see a new one by themselves"
 )
 
 
@@ -34,6 +40,25 @@ def bundle_remarks(hooks: Iterable[Hook], *, now: datetime | None = None) -> Ite
             f"our webhooks have {len(bundles)} different CA bundles: some calls may fail",
             _BRING,
         )
+
+
+def served_remarks(alive: Iterable[Alive], *, now: datetime | None = None) -> Iterator[Remark]:
+    """What webhooks show, as each says of itself; the one that ends first."""
+    ends = [each.beat.certificate_ends for each in alive if each.beat.certificate_ends]
+    if not ends:
+        return
+    days = min(ends) / DAY - (now or datetime.now(UTC)).timestamp() / 86_400
+    if days <= 0:
+        yield bad(
+            PART,
+            f"a webhook shows a certificate that ended {-days:.0f} days ago: the API server goes "
+            "on with the connections that it has, and refuses each new one",
+            _RENEW,
+        )
+    elif days < SOON:
+        yield warn(PART, f"the webhook's certificate ends in {days:.0f} days", _RENEW)
+    else:
+        yield good(PART, f"the webhook's certificate is good for {days:.0f} days")
 
 
 def _remark(bundle: str, name: str, now: datetime) -> Remark:

@@ -1,12 +1,13 @@
 """One look at an installation: what can be asked is asked, and what cannot is said."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import msgspec
 
 from services.cli.doctor.asking import heard
+from services.cli.doctor.certificates import served_remarks
 from services.cli.doctor.cluster import Seen, look_at_cluster
 from services.cli.doctor.ours import (
     dependency_remarks,
@@ -20,6 +21,7 @@ from services.console.view import OpsView
 from shared.domain.errors import ImagegateError
 from shared.domain.rules import Rules
 from shared.ports.inspection import Inspection
+from shared.ports.presence import Alive
 
 DECISIONS = 2_000
 
@@ -65,7 +67,9 @@ async def checkup(asked: Asked) -> AsyncIterator[Remark]:
 
 
 async def _servers(ops: OpsView, seen: Seen) -> AsyncIterator[Remark]:
-    heard_of = partial(process_remarks, ready=seen.webhooks)
+    def heard_of(alive: Sequence[Alive]) -> Iterable[Remark]:
+        return chain(process_remarks(alive, ready=seen.webhooks), served_remarks(alive))
+
     for remarks in (
         await _told("servers", ops.status, status_remarks),
         await _told("processes", ops.processes, heard_of),

@@ -67,7 +67,8 @@ def process_remarks(alive: Sequence[Alive], *, ready: int | None = None) -> Iter
     if running["webhook"] == 1:
         yield warn(
             PROCESSES,
-            "only one webhook runs: while it is exchanged no pod starts",
+            "only one webhook runs: when it ends, or its node does, no pod starts until another is "
+            "there",
             "run three, spread over nodes",
         )
     counted = ", ".join(f"{count} {service}" for service, count in sorted(running.items()))

@@ -4,12 +4,11 @@ Restricted namespaces, GKE's quota, OpenShift's ranges, Argo CD's waves, registr
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.deploy.chart import ANCHORE, REPOSITORY, SCANNER, Object, Refused, Values, rendered
+from tests.deploy.chart import ANCHORE, REPOSITORY, SCANNER, Object, Values, rendered
 
 ON = {"enabled": True}
 ALL: Values = SCANNER | {"enforcement": "audit", "webhooks": {"keepInStep": ON}}

@@ -7,8 +7,9 @@ import pytest
 from cryptography import x509
 
 from services.cli.doctor.admission import Hook
-from services.cli.doctor.certificates import SOON, bundle_remarks
+from services.cli.doctor.certificates import SOON, bundle_remarks, served_remarks
 from services.cli.doctor.remarks import Level
+from shared.ports.presence import Alive, Beat
 from tests.fakes.certificates import Authority, server_certificate
 from tests.unit.cli.doctor.hooks import judging
 
@@ -88,3 +89,28 @@ def test_no_bundle_and_different_ones_are_warnings(bundle: str) -> None:
 
     assert (missing.level, different.level) == (Level.WARN, Level.WARN)
     assert "2 different CA bundles" in different.said
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "said"),
+    [
+        (100, Level.GOOD, "is good for 100 days"),
+        (13, Level.WARN, "ends in 13 days"),
+        (-2, Level.BAD, "ended 2 days ago"),
+    ],
+)
+def test_what_webhooks_show_is_judged_by_the_one_that_ends_first(
+    days: int, level: Level, said: str
+) -> None:
+    now = datetime.now(UTC)
+    ends = [round((now + timedelta(days=each)).timestamp() * 1000) for each in (days, 200)]
+    alive = [Alive(Beat("w", "webhook", "1", 0, certificate_ends=end), 0) for end in (*ends, 0)]
+
+    (remark,) = served_remarks(alive, now=now)
+
+    assert remark.level is level
+    assert said in remark.said
+
+
+def test_of_processes_that_show_none_nothing_is_said() -> None:
+    assert not list(served_remarks([Alive(Beat("w", "worker", "1", 0), 0)]))

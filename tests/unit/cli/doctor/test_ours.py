@@ -66,7 +66,8 @@ def test_one_webhook_alone_is_a_warning() -> None:
     remarks = list(process_remarks([alive("webhook"), alive("worker")]))
 
     assert [each.said for each in remarks if each.level is Level.WARN] == [
-        "only one webhook runs: while it is exchanged no pod starts"
+        "only one webhook runs: when it ends, or its node does, no pod starts until another is "
+        "there"
     ]
 
 
