@@ -54,7 +54,7 @@ async def there(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             fake.faults |= dict.fromkeys(("get", "list", "list pods", "list nodes"), hang)
 
         server = ApiServer(fake.url, token)
-        async with KubernetesCluster(server=server, pace=Pace(answer=0.5)) as cluster:
+        async with KubernetesCluster(server=server, pace=Pace(answer=2.0)) as cluster:
             lists = fake.lists
             yield There(
                 cluster,

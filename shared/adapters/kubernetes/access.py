@@ -115,7 +115,12 @@ def api_server(
     """
     shows = token_file is not None
     if url:
-        url = checked_url(url.strip(), what="IMAGEGATE_KUBERNETES_URL", with_credentials=shows)
+        url = checked_url(
+            url.strip(),
+            what="IMAGEGATE_KUBERNETES_URL",
+            with_credentials=shows,
+            token_place="the file that IMAGEGATE_KUBERNETES_TOKEN_FILE names",
+        )
         return ApiServer(url, token_file, ca_file)
     if pod_host:
         host = f"[{pod_host}]" if ":" in pod_host else pod_host
@@ -134,8 +139,11 @@ def api_server(
     return None
 
 
-def checked_url(url: str, *, what: str, with_credentials: bool) -> str:
-    """The URL without a slash at its end. `what` names it in messages; raises InvalidSettings."""
+def checked_url(
+    url: str, *, what: str, with_credentials: bool, token_place: str = "a file of its own"
+) -> str:
+    """The URL without a slash at its end. `what` names it in messages, `token_place` where a token
+    belongs; raises InvalidSettings."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -147,7 +155,7 @@ def checked_url(url: str, *, what: str, with_credentials: bool) -> str:
         raise InvalidSettings(f"{what} must look like https://HOST:6443")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise InvalidSettings(
-            f"{what} must be a host, a port and at most a path: a token goes into a file of its own"
+            f"{what} must be a host, a port and at most a path: a token goes into {token_place}"
         )
     if parts.scheme == "http" and (with_credentials or not is_loopback(host)):
         raise InvalidSettings(
