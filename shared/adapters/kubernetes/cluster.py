@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -15,8 +13,8 @@ from shared.adapters.kubernetes.listing import Listing, PageOf
 from shared.adapters.kubernetes.namespace_wire import PATH
 from shared.adapters.kubernetes.nodes import nodes_of, seen
 from shared.adapters.kubernetes.objects import Partial
+from shared.adapters.kubernetes.over_wire import OverWire
 from shared.adapters.kubernetes.pods import pods_of, running
-from shared.adapters.kubernetes.wire import Wire
 from shared.domain.errors import ClusterUnreachable
 from shared.ports.cluster import Node, RunningPod
 
@@ -29,12 +27,12 @@ FIRST = "kube-system"
 """The namespace that each cluster has from its beginning: its uid is the cluster's name."""
 
 
-class KubernetesCluster:
+class KubernetesCluster(OverWire):
     """One cluster. An async context manager: nothing is opened before."""
 
     def __init__(self, *, server: Server, pace: Pace | None = None, advice: str = ADVICE) -> None:
         """`advice`: what to do where a right is missing."""
-        self._wire = Wire(server=server, pace=pace or Pace(), advice=advice)
+        super().__init__(server=server, pace=pace or Pace(), advice=advice)
         self._pods = pods_of(self._wire)
         self._nodes = nodes_of(self._wire)
         self._namespaces: Listing[Partial] = Listing(
@@ -46,23 +44,6 @@ class KubernetesCluster:
             limit=MAX_PAGE,
             accept=objects.LIST,
         )
-
-    @property
-    def host(self) -> str:
-        """For messages."""
-        return self._wire.host
-
-    async def __aenter__(self) -> Self:
-        await self._wire.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._wire.__aexit__(kind, error, traceback)
 
     async def identity(self) -> str:
         doing = f"get namespace {FIRST}"

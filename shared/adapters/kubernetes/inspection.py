@@ -3,8 +3,7 @@
 import time
 from contextlib import aclosing
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -13,7 +12,7 @@ from shared.adapters.kubernetes.failures import Status
 from shared.adapters.kubernetes.limits import MAX_PAGE, Pace
 from shared.adapters.kubernetes.listing import Listing, PageOf
 from shared.adapters.kubernetes.objects import Unreadable
-from shared.adapters.kubernetes.wire import Wire
+from shared.adapters.kubernetes.over_wire import OverWire
 from shared.ports.inspection import Form, TrialPod
 
 ADVICE = "use a kubeconfig whose user may (a cluster administrator's may all)"
@@ -26,28 +25,11 @@ class _Version(msgspec.Struct):
     git: str = msgspec.field(name="gitVersion", default="")
 
 
-class KubernetesInspection:
+class KubernetesInspection(OverWire):
     """One cluster. An async context manager: nothing is opened before."""
 
     def __init__(self, *, server: Server, pace: Pace | None = None) -> None:
-        self._wire = Wire(server=server, pace=pace or Pace(answer=TRIAL), advice=ADVICE)
-
-    async def __aenter__(self) -> Self:
-        await self._wire.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._wire.__aexit__(kind, error, traceback)
-
-    @property
-    def host(self) -> str:
-        """For messages."""
-        return self._wire.host
+        super().__init__(server=server, pace=pace or Pace(answer=TRIAL), advice=ADVICE)
 
     async def version(self) -> str:
         doing = "get the version"

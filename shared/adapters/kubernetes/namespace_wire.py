@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 from shared.adapters.kubernetes import objects
 from shared.adapters.kubernetes.access import Access, Server
 from shared.adapters.kubernetes.limits import Pace
 from shared.adapters.kubernetes.objects import Event, Page, Partial
-from shared.adapters.kubernetes.wire import Wire
+from shared.adapters.kubernetes.over_wire import OverWire
 
 PATH = "/api/v1/namespaces"
 
@@ -20,34 +18,17 @@ ADVICE = (
 )
 
 
-class NamespaceWire:
+class NamespaceWire(OverWire):
     """Pages, single ones and a watch. An async context manager; raises as `Wire` does."""
 
     def __init__(self, *, server: Server, pace: Pace) -> None:
-        self._wire = Wire(server=server, pace=pace, advice=ADVICE)
+        super().__init__(server=server, pace=pace, advice=ADVICE)
         self._pace = pace
 
     @property
     def access(self) -> Access:
         """What is needed to ask."""
         return self._wire.access
-
-    @property
-    def host(self) -> str:
-        """For messages."""
-        return self._wire.host
-
-    async def __aenter__(self) -> Self:
-        await self._wire.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._wire.__aexit__(kind, error, traceback)
 
     async def page(self, *, limit: int, more: str = "") -> Page:
         """Some namespaces, `more` is the token of the page before; what is the newest."""

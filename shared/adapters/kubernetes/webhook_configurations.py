@@ -1,7 +1,6 @@
 """Webhook configurations, and how far a Deployment is (`shared.ports.webhook_configurations`)."""
 
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -9,7 +8,7 @@ from shared.adapters.kubernetes.access import Server
 from shared.adapters.kubernetes.failures import NotThere
 from shared.adapters.kubernetes.limits import Pace
 from shared.adapters.kubernetes.objects import Unreadable
-from shared.adapters.kubernetes.wire import Wire
+from shared.adapters.kubernetes.over_wire import OverWire
 from shared.ports.webhook_configurations import Live, Rollout, Which
 
 APPLY = "application/apply-patch+yaml"
@@ -61,23 +60,11 @@ class _Deployment(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
-class KubernetesWebhookConfigurations:
+class KubernetesWebhookConfigurations(OverWire):
     """Those of one cluster. An async context manager: nothing is opened before."""
 
     def __init__(self, *, server: Server, pace: Pace | None = None) -> None:
-        self._wire = Wire(server=server, pace=pace or Pace(), advice=ADVICE)
-
-    async def __aenter__(self) -> Self:
-        await self._wire.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._wire.__aexit__(kind, error, traceback)
+        super().__init__(server=server, pace=pace or Pace(), advice=ADVICE)
 
     async def get(self, which: Which) -> Live | None:
         doing = f"get {which}"

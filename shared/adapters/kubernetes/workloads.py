@@ -3,15 +3,14 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from types import TracebackType
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 
 from shared.adapters.kubernetes.access import Server
 from shared.adapters.kubernetes.limits import MAX_PODS_PAGE, Pace
 from shared.adapters.kubernetes.listing import Listing, PageOf
-from shared.adapters.kubernetes.wire import Wire
+from shared.adapters.kubernetes.over_wire import OverWire
 from shared.domain.label_selector import LabelSelector
 from shared.domain.workload import PodSpec, places_of
 from shared.ports.workloads import Template
@@ -138,25 +137,13 @@ _CONFIGURATIONS = msgspec.json.Decoder(PageOf[_Configuration])
 _VALIDATING = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
 
-class KubernetesWorkloads:
+class KubernetesWorkloads(OverWire):
     """`Workloads` of one cluster. An async context manager: nothing is opened before."""
 
     kinds: Sequence[str] = tuple(_KINDS)
 
     def __init__(self, *, server: Server, pace: Pace | None = None) -> None:
-        self._wire = Wire(server=server, pace=pace or Pace(), advice=ADVICE)
-
-    async def __aenter__(self) -> Self:
-        await self._wire.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._wire.__aexit__(kind, error, traceback)
+        super().__init__(server=server, pace=pace or Pace(), advice=ADVICE)
 
     async def templates(self, kind: str) -> AsyncGenerator[Sequence[Template], None]:
         path, name = _KINDS[kind]
