@@ -15,7 +15,7 @@ from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable, Owner
 from shared.domain.owner import RESOURCES, Owner
 from shared.ports.nudging import OwnerEvent, Reason
 from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import answers, hang, sends
+from tests.fakes.kubernetes import Fault, answers, hang, sends
 from tests.fakes.kubernetes_owners import FakeOwners, reference_to
 from tests.functional.kubernetes.conftest import QUICK
 
@@ -160,10 +160,10 @@ async def test_a_policy_of_the_cluster_that_refuses_the_patch_is_not_taken_for_a
 
 @pytest.mark.parametrize("fault", [answers(500), answers(429), hang, sends(b"[]"), sends(b"{")])
 async def test_an_api_server_that_fails_is_unreachable(
-    cluster: FakeOwners, subject: Subject, fault: object
+    cluster: FakeOwners, subject: Subject, fault: Fault
 ) -> None:
     cluster.put(RS)
-    cluster.fault = fault  # type: ignore[assignment]
+    cluster.fault = fault
     with pytest.raises(ClusterUnreachable) as raised:
         await subject.nudging.nudge(RS)
     assert not isinstance(raised.value, ClusterMisconfigured)

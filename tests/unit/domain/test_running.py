@@ -1,6 +1,7 @@
 """What is asked about images that run: as a review asked, as far as that is known."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ from shared.domain.scope import Occasion, RuleBook
 IMAGE = parse_reference("registry.corp/team/app:1")
 
 
-def rule(name: str, *, mode: Mode = Mode.ENFORCE, **match: object) -> Rule:
-    return Rule(name, mode, policy=PolicyChoice(id=name), match=Match(**match))  # type: ignore[arg-type]
+def rule(name: str, *, mode: Mode = Mode.ENFORCE, **match: Any) -> Rule:
+    return Rule(name, mode, policy=PolicyChoice(id=name), match=Match(**match))
 
 
 def asked(

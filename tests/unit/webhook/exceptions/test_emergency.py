@@ -234,7 +234,8 @@ async def test_one_ends_at_its_time_though_nobody_looks_and_its_end_is_said_once
         "emergency: nothing is refused",
         "emergency has ended",
     ]
-    assert (said[0].owner, said[0].reason) == ("ada", "Redis is broken")  # type: ignore[attr-defined]
+    told = vars(said[0])
+    assert (told["owner"], told["reason"]) == ("ada", "Redis is broken")
 
 
 @pytest.mark.parametrize("source", list(Source))

@@ -1,6 +1,7 @@
 """Who is remembered of denied pods, and for how long; strangers cannot fill the memory."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from services.webhook.blocked import LIFE, LOOK_AGAIN, MAX_IMAGES_OF_ONE, Blocke
 from shared.domain.decision import Decision, State
 from shared.domain.owner import Owner
 from shared.domain.review import decode_review
+from shared.domain.workload import Pod
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes_owners import reference_to
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
@@ -50,9 +52,9 @@ def test_the_owner_of_a_denied_pod_is_to_be_looked_at_at_once(blocked: BlockedOw
     ],
 )
 def test_what_no_controller_makes_again_is_not_remembered(
-    blocked: BlockedOwners, changes: dict[str, object]
+    blocked: BlockedOwners, changes: dict[str, Any]
 ) -> None:
-    assert not blocked.denied(request(IMAGE, **changes), PENDING)  # type: ignore[arg-type]
+    assert not blocked.denied(request(IMAGE, **changes), PENDING)
     assert len(blocked) == 0
 
 
@@ -88,8 +90,9 @@ def test_nothing_of_the_review_is_kept_but_what_chooses_rules(blocked: BlockedOw
         "team",
         "system:serviceaccount:kube-system:x",
     )
-    assert bytes(kept.object.metadata.labels) == b'{"a": "b"}'  # type: ignore[union-attr]
-    assert kept.object.spec.containers is None  # type: ignore[union-attr]
+    assert isinstance(kept.object, Pod)
+    assert bytes(kept.object.metadata.labels) == b'{"a": "b"}'
+    assert kept.object.spec.containers is None
 
 
 @pytest.mark.parametrize(
