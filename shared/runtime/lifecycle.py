@@ -13,6 +13,7 @@ The first SIGTERM or SIGINT sets `stopping`; a second one ends the drain at once
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -135,6 +136,7 @@ def run(serve: Callable[[Lifecycle], Awaitable[int]], *, drain_deadline: float =
     sys.setswitchinterval(TURN)
 
     async def main() -> int:
+        asyncio.get_running_loop().set_exception_handler(_unheard)
         life = Lifecycle(drain_deadline=drain_deadline)
         life.listen_to_signals()
         try:
@@ -144,3 +146,17 @@ def run(serve: Callable[[Lifecycle], Awaitable[int]], *, drain_deadline: float =
             await life.cancel_tasks()
 
     return uvloop.run(main())
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error that reached nobody.
+
+    Who gives up connecting leaves uvloop's look-up of the name behind: where a host is down, each
+    attempt would be told as an error of ours.
+    """
+    error, future = context.get("exception"), context.get("future")
+    a_look_up = future is not None and not isinstance(future, asyncio.Task)
+    if a_look_up and isinstance(error, socket.gaierror):
+        log.debug("a look-up that nobody waited for any more failed: %s", error)
+        return
+    loop.default_exception_handler(context)

@@ -1,8 +1,10 @@
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -202,3 +204,41 @@ async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
     async with asyncio.timeout(5):
         await life.cancel_tasks()
     assert task.cancelled()
+
+
+def test_a_name_that_is_looked_up_for_nobody_any_more_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def serve(life: Lifecycle) -> int:
+        connecting = asyncio.create_task(asyncio.open_connection("nobody.invalid", 1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        del connecting
+        async with asyncio.timeout(30):
+            while "nobody waited for" not in caplog.text:
+                await asyncio.sleep(0.01)
+                gc.collect()
+        return 0
+
+    assert run(serve) == 0
+    assert all(record.levelno == logging.DEBUG for record in caplog.records)
+
+
+def test_any_other_error_that_nobody_heard_of_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    async def ask() -> None:
+        raise socket.gaierror(-2, "a name of ours")
+
+    async def serve(life: Lifecycle) -> int:
+        asyncio.get_running_loop().create_future().set_exception(OSError("a disc is full"))
+        await asyncio.wait([asyncio.create_task(ask())])
+        gc.collect()
+        return 0
+
+    assert run(serve) == 0
+    assert "a disc is full" in caplog.text
+    assert "a name of ours" in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
