@@ -20,7 +20,8 @@ from pathlib import Path
 import msgspec
 
 from shared.adapters.kubernetes.access import is_token
-from shared.adapters.kubernetes.kubeconfig import Chosen, ExecPlugin
+from shared.adapters.kubernetes.kubeconfig import Chosen
+from shared.adapters.kubernetes.kubeconfig_entries import ExecPlugin
 from shared.domain.errors import ClusterMisconfigured, InvalidSettings
 
 GROUP = "client.authentication.k8s.io"

@@ -9,95 +9,18 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
 
 import msgspec
-import yaml
 
+from shared.adapters.kubernetes.kubeconfig_entries import (
+    ExecPlugin,
+    NamedCluster,
+    NamedUser,
+    Of,
+    User,
+    read_entries,
+)
 from shared.domain.errors import InvalidSettings
-
-MAX_FILE = 4 * 1024 * 1024
-"""Bytes; a file with hundreds of clusters and their certificates has less."""
-
-Entry = TypeVar("Entry")
-
-
-class _Cluster(msgspec.Struct, rename="kebab", frozen=True):
-    server: str = ""
-    certificate_authority: str | None = None
-    certificate_authority_data: str | None = None
-    insecure_skip_tls_verify: bool | None = None
-    tls_server_name: str | None = None
-    proxy_url: str | None = None
-
-
-class _Variable(msgspec.Struct, frozen=True):
-    name: str
-    value: str
-
-
-class ExecPlugin(msgspec.Struct, rename="camel", frozen=True):
-    """The program that gives a user's credentials (`exec`)."""
-
-    command: str
-    api_version: str
-    args: tuple[str, ...] | None = None
-    env: tuple[_Variable, ...] | None = None
-    interactive_mode: str | None = None
-    provide_cluster_info: bool | None = None
-    install_hint: str | None = None
-
-
-class _User(msgspec.Struct, rename="kebab", frozen=True):
-    token: str | None = None
-    token_file: str | None = msgspec.field(default=None, name="tokenFile")
-    client_certificate: str | None = None
-    client_certificate_data: str | None = None
-    client_key: str | None = None
-    client_key_data: str | None = None
-    exec: ExecPlugin | None = None
-    username: str | None = None
-    password: str | None = None
-    auth_provider: Any = None
-    impersonate: str | None = msgspec.field(default=None, name="as")
-    impersonate_uid: str | None = msgspec.field(default=None, name="as-uid")
-    impersonate_groups: Any = msgspec.field(default=None, name="as-groups")
-    impersonate_extra: Any = msgspec.field(default=None, name="as-user-extra")
-
-
-class _Context(msgspec.Struct, frozen=True):
-    cluster: str = ""
-    user: str = ""
-    namespace: str | None = None
-
-
-class _NamedCluster(msgspec.Struct, frozen=True):
-    name: str
-    cluster: _Cluster = _Cluster()
-
-
-class _NamedUser(msgspec.Struct, frozen=True):
-    name: str
-    user: _User | None = None
-
-
-class _NamedContext(msgspec.Struct, frozen=True):
-    name: str
-    context: _Context = _Context()
-
-
-class _Document(msgspec.Struct, rename="kebab", frozen=True):
-    clusters: tuple[_NamedCluster, ...] | None = None
-    users: tuple[_NamedUser, ...] | None = None
-    contexts: tuple[_NamedContext, ...] | None = None
-    current_context: str | None = None
-
-
-class _Of(msgspec.Struct, Generic[Entry], frozen=True):
-    """An entry, and the file it stands in."""
-
-    file: Path
-    entry: Entry
 
 
 class Material(msgspec.Struct, frozen=True):
@@ -148,43 +71,31 @@ def read_kubeconfig(files: Sequence[Path], *, context: str = "", must: bool = Fa
     A file that is not there is passed over, but not where it `must` be. Raises InvalidSettings,
     which names file and entry.
     """
-    documents = [_Of(file, found) for file in files if (found := _read(file, must)) is not None]
+    entries = read_entries(files, must=must)
     shown = ", ".join(map(str, files))
-    if not documents:
-        raise InvalidSettings(f"there is no kubeconfig {shown}")
-    name = context or next(
-        (d.entry.current_context for d in documents if d.entry.current_context), ""
-    )
-    contexts = _first(_Of(d.file, one) for d in documents for one in d.entry.contexts or ())
+    name = context or entries.current
     if not name:
         raise InvalidSettings(
             f"{shown}: it has no current-context: name one with --context "
-            f"({_known(contexts)}), or set it with `kubectl config use-context`"
+            f"({_known(entries.contexts)}), or set it with `kubectl config use-context`"
         )
-    chosen = contexts.get(name)
+    chosen = entries.contexts.get(name)
     if chosen is None:
         raise InvalidSettings(
-            f"{shown}: there is no context {name!r}; known are {_known(contexts)}"
+            f"{shown}: there is no context {name!r}; known are {_known(entries.contexts)}"
         )
-    clusters = _first(_Of(d.file, one) for d in documents for one in d.entry.clusters or ())
-    users = _first(_Of(d.file, one) for d in documents for one in d.entry.users or ())
+    about = f"{chosen.file}: the context {name!r} is about"
     wanted = chosen.entry.context
-    cluster = clusters.get(wanted.cluster)
+    cluster = entries.clusters.get(wanted.cluster)
     if cluster is None:
-        raise InvalidSettings(
-            f"{chosen.file}: the context {name!r} is about the cluster {wanted.cluster!r}, which "
-            "stands nowhere"
-        )
-    user = users.get(wanted.user)
+        raise InvalidSettings(f"{about} the cluster {wanted.cluster!r}, which stands nowhere")
+    user = entries.users.get(wanted.user)
     if user is None and wanted.user:
-        raise InvalidSettings(
-            f"{chosen.file}: the context {name!r} is about the user {wanted.user!r}, who stands "
-            "nowhere"
-        )
+        raise InvalidSettings(f"{about} the user {wanted.user!r}, who stands nowhere")
     return _chosen(name, cluster, user)
 
 
-def _chosen(context: str, cluster: "_Of[_NamedCluster]", user: "_Of[_NamedUser] | None") -> Chosen:
+def _chosen(context: str, cluster: Of[NamedCluster], user: Of[NamedUser] | None) -> Chosen:
     where, about = cluster.file, cluster.entry.cluster
     label = f"{where}: the cluster {cluster.entry.name!r}"
     if about.insecure_skip_tls_verify:
@@ -211,8 +122,8 @@ def _chosen(context: str, cluster: "_Of[_NamedCluster]", user: "_Of[_NamedUser] 
     return _with_user(found, user)
 
 
-def _with_user(found: Chosen, user: "_Of[_NamedUser]") -> Chosen:
-    where, about = user.file, user.entry.user or _User()
+def _with_user(found: Chosen, user: Of[NamedUser]) -> Chosen:
+    where, about = user.file, user.entry.user or User()
     label = f"{where}: the user {user.entry.name!r}"
     for field, what in _UNSUPPORTED:
         if getattr(about, field):
@@ -247,36 +158,6 @@ def _material(file: str | None, data: str | None, where: Path, label: str) -> Ma
 
 def _beside(where: Path, file: str | None) -> Path | None:
     return where.parent / Path(file).expanduser() if file else None
-
-
-def _read(file: Path, must: bool) -> _Document | None:
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_FILE + 1)
-    except FileNotFoundError as error:
-        if must:
-            raise InvalidSettings(f"there is no kubeconfig {file}") from error
-        return None
-    except OSError as error:
-        reason = (error.strerror or "unknown error").lower()
-        raise InvalidSettings(f"cannot read the kubeconfig {file}: {reason}") from error
-    if len(text) > MAX_FILE:
-        raise InvalidSettings(f"the kubeconfig {file} is larger than {MAX_FILE} bytes")
-    try:
-        return msgspec.convert(yaml.safe_load(text) or {}, _Document)
-    except (yaml.YAMLError, msgspec.ValidationError, RecursionError, ValueError) as error:
-        # Of YAML's own message the place alone: the text beside it may be a key.
-        mark = getattr(error, "problem_mark", None)
-        at = f"line {mark.line + 1}" if mark is not None else " ".join(str(error).split())
-        raise InvalidSettings(f"the kubeconfig {file} cannot be read: {at}") from error
-
-
-def _first(entries: "Iterable[_Of[Any]]") -> "dict[str, _Of[Any]]":
-    """By name, the first of each."""
-    found: dict[str, _Of[Any]] = {}
-    for one in entries:
-        found.setdefault(one.entry.name, one)
-    return found
 
 
 def _known(entries: Iterable[str]) -> str:
