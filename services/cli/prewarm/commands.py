@@ -8,8 +8,9 @@ from rich.console import Console
 from services.cli.command import OutputOption, console, fail, result_of, settings
 from services.cli.kubernetes.options import ContextOption, KubeconfigOption
 from services.cli.prewarm.judging import AT_ONCE
+from services.cli.prewarm.order import Order, Sources
 from services.cli.prewarm.report import PrewarmExit, Report, json_document
-from services.cli.prewarm.running import Order, Sources, run
+from services.cli.prewarm.running import run
 from services.cli.prewarm.table import print_report
 from services.cli.reviews import CONTROLLER
 from services.cli.rules.options import NamespaceLabelOption, NamespaceOption, labels_of

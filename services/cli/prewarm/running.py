@@ -3,11 +3,9 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from services.cli.explain.signed import believed
@@ -20,6 +18,7 @@ from services.cli.prewarm.judging import Judging
 from services.cli.prewarm.known import Reader
 from services.cli.prewarm.manifests import Manifests
 from services.cli.prewarm.namespaces import Namespaces, namespaces_of
+from services.cli.prewarm.order import Order
 from services.cli.prewarm.progress import Shown, shown
 from services.cli.prewarm.report import Report
 from services.cli.prewarm.repository import Repository
@@ -34,7 +33,6 @@ from services.cli.prewarm.wiring import (
 )
 from services.cli.settings import CliSettings
 from services.webhook.terms import Terms
-from shared.domain.glob import Glob
 from shared.domain.rules import Rules
 from shared.domain.scope import RuleBook
 from shared.ports.clock import Clock
@@ -45,48 +43,6 @@ WITHOUT_RULES = (
     "no rules file was read (IMAGEGATE_RULES): where the webhooks have one, see whether other "
     "rules hold there"
 )
-
-
-class Sources(msgspec.Struct, frozen=True):
-    """Where images are named."""
-
-    cluster: bool = False
-    images: tuple[str, ...] = ()
-    manifests: tuple[str, ...] = ()
-    repositories: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """As a person would say them."""
-        return (
-            *(("cluster",) if self.cluster else ()),
-            *(f"images {each}" for each in self.images),
-            *(f"manifests {each}" for each in self.manifests),
-            *(f"repository {each}" for each in self.repositories),
-        )
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted."""
-
-    sources: Sources
-    kubeconfig: Path | None = None
-    context: str = ""
-    namespace: str = "default"
-    """Of what names none."""
-    namespace_labels: Mapping[str, str] | None = None
-    """Of namespaces that no cluster tells."""
-    exempt: tuple[Glob, ...] = ()
-    user: str
-    timeout: float
-    """Seconds for all that is to be judged."""
-    at_once: int
-
-    @property
-    def asks_a_cluster(self) -> bool:
-        """Who names one wants its namespaces to count, be it for manifests alone."""
-        return self.sources.cluster or self.kubeconfig is not None or bool(self.context)
 
 
 async def run(order: Order, configured: CliSettings, *, err: Console) -> Report:
