@@ -1,6 +1,6 @@
 """The report for people: what would be refused first, and what stands on it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +34,7 @@ def print_report(printed: Console, report: Report, *, everything: bool) -> None:
         more = f"and {number(len(rows) - len(told))} more: --all shows every row, -o json too"
         printed.print(plain(more))
     _print_not_read(printed, report)
-    for line in _summary(report):
+    for line in (*_judged(report), *_passed_over(report), *_to_be_done(report)):
         # What is read by a program, or searched, is not to be broken.
         printed.print(line, soft_wrap=not printed.is_terminal)
 
@@ -94,7 +94,8 @@ def _print_not_read(printed: Console, report: Report) -> None:
         printed.print(plain(f"and {number(left)} more that could not be read", style="yellow"))
 
 
-def _summary(report: Report) -> Iterable[Text]:
+def _judged(report: Report) -> Iterator[Text]:
+    """How many images there are, and what becomes of them."""
     counts, seen = report.counts, report.seen
     words = [
         f"{number(counts.get(outcome, 0))} {outcome}"
@@ -122,6 +123,9 @@ def _summary(report: Report) -> Iterable[Text]:
         yield plain(
             f"{number(unasked)} needed no scan: the rules allow or deny them whatever they hold"
         )
+
+
+def _passed_over(report: Report) -> Iterator[Text]:
     if report.exempt:
         namespaces = ", ".join(sorted(report.exempt)[:10])
         yield plain(
@@ -130,9 +134,12 @@ def _summary(report: Report) -> Iterable[Text]:
         )
     for what, count in report.passed_over.items():
         yield plain(f"passed over: {what} ({number(count)})")
+
+
+def _to_be_done(report: Report) -> Iterator[Text]:
     for note in report.notes:
         yield plain(note, limit=600, style="yellow")
-    unfinished = counts.get(Outcome.UNFINISHED)
+    unfinished = report.counts.get(Outcome.UNFINISHED)
     if unfinished:
         yield plain(
             f"{number(unfinished)} are not judged yet: what was asked for goes on without this "
