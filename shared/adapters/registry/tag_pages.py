@@ -16,7 +16,8 @@ from shared.domain.rules import Rules
 from shared.ports.tags import MAX_TAGS
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
-_NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?", re.ASCII | re.IGNORECASE)
+_LINK = re.compile(r"<([^<>]*)>([^<>]*)")
+_IS_NEXT = re.compile(r";\s*rel\s*=\s*\"?[^\";]*\bnext\b", re.ASCII | re.IGNORECASE)
 
 
 class _Page(msgspec.Struct):
@@ -37,8 +38,8 @@ class TagPages:
         self._within = within
 
     async def tags(self, reference: ImageReference) -> AsyncIterator[Sequence[str]]:
-        """All of them. Raises PermanentFailure (untrusted) for more than MAX_TAGS, or without an
-        end."""
+        """All of them. Raises PermanentFailure (untrusted) for more than MAX_TAGS, without an end,
+        or where nobody can tell how to go on: what came before is not all."""
         target = Target.under(self._rules(), reference)
         query: Mapping[str, str] = {"n": str(TAGS_PAGE)}
         seen: set[str] = set()
@@ -64,17 +65,27 @@ class TagPages:
             self._exchange.get(target, url, accept="application/json") as response,
         ):
             body = await self._wire.read(response, name=target.name, limit=MAX_MANIFEST_BYTES)
-            following = _NEXT.search(response.headers.get("Link", ""))
+            link = _next(", ".join(response.headers.getall("Link", ())))
         try:
             tags = msgspec.json.decode(body, type=_Page).tags
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise untrusted(f"{target.name}: the registry sent no list of tags") from error
-        return tags or [], _query(following.group(1)) if following else None
+        if link is None:
+            return tags or [], None
+        following = _query(link)
+        if not following:
+            raise untrusted(f"{target.name}: its list of tags goes on, and does not say where")
+        return tags or [], following
 
 
-def _query(link: str) -> Mapping[str, str] | None:
+def _next(links: str) -> str | None:
+    """The URL of the next page; None: this was the last."""
+    return next((url for url, words in _LINK.findall(links) if _IS_NEXT.search(words)), None)
+
+
+def _query(link: str) -> Mapping[str, str]:
     """Of the next page's URL what is asked: where it leads is for us to know."""
     try:
-        return dict(URL(link).query) or None
+        return dict(URL(link).query)
     except ValueError:
-        return None
+        return {}

@@ -1,5 +1,7 @@
 """The tags of a repository, page by page."""
 
+from collections.abc import Sequence
+
 import pytest
 from aiohttp import web
 
@@ -29,6 +31,20 @@ def sends(body: object, **headers: str) -> Fault:
         return web.json_response(body, headers=headers)
 
     return fault
+
+
+async def pages_of(
+    registry: FakeRegistry, client: RegistryClient, *answers: Fault
+) -> list[Sequence[str]]:
+    """What is told of these, one after the other."""
+    left = iter(answers)
+
+    async def fault(request: web.Request) -> web.StreamResponse:
+        return await next(left)(request)
+
+    registry.fault("tags", fault)
+    pages = client.tags(parse_reference(f"{registry.host}/team/app"))
+    return [page async for page in pages]
 
 
 async def test_all_tags_come_however_few_a_page_has(
@@ -66,15 +82,66 @@ async def test_a_link_leads_to_no_other_server(
 ) -> None:
     registry.put(tiny_image(), "team/app:1")
     link = f'<{other.url}/v2/team/app/tags/list?last=1&n=1>; rel="next"'
-    answers = iter([sends({"tags": ["1"]}, Link=link), sends({"tags": ["2"]})])
-
-    async def fault(request: web.Request) -> web.StreamResponse:
-        return await next(answers)(request)
-
-    registry.fault("tags", fault)
     client = await open_client(rules_for(registry))
-    assert await listed(client, f"{registry.host}/team/app") == ["1", "2"]
+    first = sends({"tags": ["1"]}, Link=link)
+    assert await pages_of(registry, client, first, sends({"tags": ["2"]})) == [["1"], ["2"]]
     assert (other.requests, registry.requests[-1].query["last"]) == ([], "1")
+
+
+async def test_a_tag_that_stands_on_two_pages_comes_once(
+    registry: FakeRegistry, open_client: OpenClient
+) -> None:
+    """Of a list that moves while it is read."""
+    client = await open_client(rules_for(registry))
+    first = sends({"tags": ["1", "2"]}, Link='</v2/team/app/tags/list?last=2>; rel="next"')
+    assert await pages_of(registry, client, first, sends({"tags": ["2", "3"]})) == [
+        ["1", "2"],
+        ["3"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "</v2/team/app/tags/list?last=1>; rel=next",
+        '</v2/team/app/tags/list?last=1>;type="x/y"; Rel = "next"',
+        '</v2/team/app/tags/list?last=1>; rel="last next"',
+        '</v2/team/app/tags/list?n=1>; rel="first", </v2/team/app/tags/list?last=1>; rel="next"',
+        f'</v2/team/app/tags/list?last=1&token={"x" * 5_000}>; rel="next"',
+    ],
+)
+async def test_the_next_page_is_found_however_its_link_is_written(
+    registry: FakeRegistry, open_client: OpenClient, link: str
+) -> None:
+    client = await open_client(rules_for(registry))
+    first = sends({"tags": ["1"]}, Link=link)
+    assert await pages_of(registry, client, first, sends({"tags": ["2"]})) == [["1"], ["2"]]
+    assert registry.requests[-1].query["last"] == "1"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '</v2/team/app/tags/list/page/2>; rel="next"',
+        '<>; rel="next"',
+        '<http://[?last=1>; rel="next"',
+    ],
+)
+async def test_a_list_that_goes_on_and_does_not_say_where_is_not_taken_for_all(
+    registry: FakeRegistry, open_client: OpenClient, link: str
+) -> None:
+    client = await open_client(rules_for(registry))
+    with pytest.raises(PermanentFailure, match="goes on, and does not say where") as raised:
+        await pages_of(registry, client, sends({"tags": ["1"]}, Link=link))
+    assert raised.value.kind is ErrorKind.UNTRUSTED
+
+
+async def test_a_link_to_anything_else_ends_the_list(
+    registry: FakeRegistry, open_client: OpenClient
+) -> None:
+    client = await open_client(rules_for(registry))
+    links = '</v2/team/app/tags/list?n=1>; rel="first", </docs?x=1>; rel="nextcloud"; title="next"'
+    assert await pages_of(registry, client, sends({"tags": ["1"]}, Link=links)) == [["1"]]
 
 
 async def test_pages_without_an_end_are_ended(
