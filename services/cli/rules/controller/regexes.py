@@ -118,7 +118,7 @@ class _Reader:
         # A bracket right behind the first is a sign, and so is one behind a backslash.
         end = self._signs.find("]", self._at + 1 + self._signs.startswith("^", self._at))
         inside = self._signs[self._at : end]
-        if end < 0 or "[" in inside or "\\" in inside or not inside:
+        if end < 0 or "[" in inside or "\\" in inside:
             raise _Unread
         self._at = end + 1
         if len(inside) == 1 and inside not in "^*?":
@@ -137,8 +137,6 @@ class _Reader:
         if sign == "{":
             self._at = self._signs.find("}", self._at) + 1 or len(self._signs)
         self._take("?")
-        if self._peek() in _REPEATS:
-            raise _Unread
         if sign == "?":
             return _few(["", *found])
         dots = found == ["?"]
