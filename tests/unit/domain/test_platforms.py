@@ -1,5 +1,6 @@
 """The platforms of a cluster's nodes: which count, from when, and for how long."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,8 @@ def test_it_is_known_when_time_alone_makes_another_one_count() -> None:
     new = record(seen(AMD), seen(ARM, since=10 * MINUTE, judged=False))
     assert new.changes_at(NOW, GRACE) == NOW + 50 * MINUTE
     assert record(seen(AMD)).changes_at(NOW, GRACE) == FOREVER
+    two = record(seen(S390, judged=False), *new.platforms)
+    assert two.changes_at(NOW, GRACE) == NOW + 50 * MINUTE
 
 
 def test_images_are_judged_for_platforms_that_do_not_count_yet() -> None:
@@ -77,6 +80,17 @@ def test_a_platform_counts_on_for_a_day_after_its_last_node_went() -> None:
     before = record(seen(AMD), seen(ARM))
     assert names(before.seeing([AMD], NOW + GONE_AFTER - 1)) == [AMD, ARM]
     assert names(before.seeing([AMD], NOW + GONE_AFTER)) == [AMD]
+
+
+def test_one_that_is_new_keeps_no_other_that_has_been_gone_for_a_day() -> None:
+    gone = record(seen(AMD), seen(ARM)).seeing([AMD, S390], NOW + GONE_AFTER)
+    assert names(gone) == [AMD, S390]
+
+
+def test_what_counted_before_anybody_looked_stays_while_one_that_took_its_place_is_new() -> None:
+    before = msgspec.structs.replace(seen(AMD), seen_at=0)
+    looked = record(before, seen(S390)).seeing([ARM, S390], NOW + 1)
+    assert names(looked) == [AMD, S390, ARM]
 
 
 def test_a_platform_that_comes_back_after_that_is_new() -> None:
@@ -125,6 +139,35 @@ def test_a_platform_that_came_while_there_were_too_many_counts_when_they_are_gon
     assert full.seeing([AMD, ARM], NOW + 1).seeing([AMD], later).counted(later, GRACE) == (AMD,)
 
 
+def test_a_platform_that_was_new_when_there_were_too_many_counts_when_they_are_gone() -> None:
+    """Each one counted meanwhile: a grace after that would be one too many."""
+    lies = [f"linux/made{at}" for at in range(MAX_PLATFORMS - 1)]
+    full = record(seen(AMD), seen(ARM, judged=False)).seeing([AMD, ARM, *lies], NOW)
+    assert full.too_many
+    later = NOW + GONE_AFTER
+    after = full.seeing([AMD, ARM], later)
+    assert after.new == ()
+    assert after.counted(later, GRACE) == (AMD, ARM)
+
+
+def test_two_records_that_together_name_too_many_have_every_one_count() -> None:
+    half = MAX_PLATFORMS // 2
+    one = record(*(seen(f"linux/made{at}") for at in range(half)))
+    other = record(*(seen(f"linux/made{at}") for at in range(half, 2 * half)))
+    assert len(one.beside(other).platforms) == MAX_PLATFORMS
+    assert not one.beside(other).too_many
+    more = record(*other.platforms, seen(AMD))
+    for together in (one.beside(more), more.beside(one)):
+        assert together.counted(NOW, GRACE) is None
+
+
+def test_a_record_that_names_none_hides_none() -> None:
+    """It would be one by which every image passes for no manifest at all."""
+    assert record().counted(NOW, GRACE) == DEFAULT_PLATFORMS
+    assert record().all == DEFAULT_PLATFORMS
+    assert record(seen(ARM, judged=False)).counted(NOW, GRACE) == DEFAULT_PLATFORMS
+
+
 def test_beside_a_record_of_too_many_every_one_counts() -> None:
     many = record(seen(AMD)).seeing([AMD, *(f"linux/made{at}" for at in range(20))], NOW)
     for together in (record(seen(AMD)).beside(many), many.beside(record(seen(AMD)))):
@@ -146,6 +189,24 @@ def test_each_record_is_newer_than_the_one_it_follows() -> None:
     for after in (before.seeing([AMD], NOW - 500), before.judged([ARM], NOW - 500)):
         assert after.at > before.at
     assert before.ends_at == NOW + MAX_AGE
+
+
+def test_what_has_been_judged_for_one_platform_has_been_for_no_other() -> None:
+    new = record(seen(AMD, since=GRACE), seen(ARM, judged=False), seen(S390, judged=False))
+    judged = new.judged([AMD, ARM], NOW + 1)
+    assert [each.judged_at for each in judged.platforms] == [NOW - GRACE, NOW + 1, 0]
+
+
+@pytest.mark.parametrize("other_at", [NOW - 5, NOW + 5])
+def test_two_that_saw_a_platform_know_when_it_came_when_it_was_last_there_and_if_it_is_new(
+    other_at: int,
+) -> None:
+    early = PlatformSeen(ARM, NOW - GRACE, NOW - 10)
+    late = PlatformSeen(ARM, NOW - MINUTE, NOW)
+    for one, other in ((early, late), (late, early)):
+        both = record(one).beside(record(other, at=other_at))
+        assert both.platforms == (PlatformSeen(ARM, NOW - GRACE, NOW),)
+        assert both.at > max(NOW, other_at - 1)
 
 
 def test_two_records_say_together_what_both_know() -> None:
