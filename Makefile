@@ -7,8 +7,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# Most tests wait for servers and clocks, not for a processor; a file stays in one process.
-AT_ONCE ?= --numprocesses 2 --dist loadfile
+# Most tests wait for servers and clocks, not for a processor: four keep two processors busy. A file
+# stays in one process, and tests/conftest.py says which files come first.
+AT_ONCE ?= --numprocesses 4 --dist loadfile --no-loadscope-reorder
+# Each of these starts two clusters, which do need a processor.
+CLUSTERS_AT_ONCE ?= --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCKED := install --require-hashes
 INSTALL_SELF := install --no-deps --no-build-isolation --editable .
@@ -45,8 +48,8 @@ test: $(DEV_READY) servers ## set up, then formatting, lint, types, import contr
 
 e2e: $(DEV_READY) servers ## the proof on a real API server, which the first run builds (Go 1.26, five minutes)
 	@$(BIN)/python -m tests.servers.kubernetes_parts
-	@echo "e2e: pytest tests/e2e $(AT_ONCE) $(ARGS)"
-	@$(BIN)/pytest -q tests/e2e $(AT_ONCE) --timeout 300 $(ARGS)
+	@echo "e2e: pytest tests/e2e $(CLUSTERS_AT_ONCE) $(ARGS)"
+	@$(BIN)/pytest -q tests/e2e $(CLUSTERS_AT_ONCE) --timeout 300 $(ARGS)
 
 lint: $(DEV_READY) ## formatting and lint, changing nothing
 	@$(BIN)/ruff format --check .

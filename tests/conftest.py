@@ -8,6 +8,17 @@ settings.register_profile("imagegate", deadline=None)
 settings.load_profile("imagegate")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with real servers come first: they are the longest, and mostly wait.
+
+    A file stays in one process, so one that is long and begins late has the others idle at the
+    end. What is left for the end is many short files. xdist keeps this order only when told not to
+    begin with the files that have the most tests (`--no-loadscope-reorder`).
+    """
+    long = {item.path for item in items if item.get_closest_marker("servers")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what a test that passed has to say all the same: `record_property("said", line)`."""
     for report in terminalreporter.getreports("passed"):
