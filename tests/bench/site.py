@@ -16,7 +16,8 @@ from tests.fakes.registry import FakeRegistry
 from tests.servers.rabbitmq import RabbitServer, free_ports
 from tests.servers.redis import RedisServer
 
-READY_WITHIN = 30.0
+READY_WITHIN = 90.0
+"""Seconds: several Python programs start at once, on a machine that may be busy."""
 
 QUIET = {"IMAGEGATE_LOG_LEVEL": "ERROR"}
 """For processes whose servers are killed: each step that fails meanwhile is a warning."""

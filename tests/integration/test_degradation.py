@@ -54,14 +54,19 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def real_backends(
-    redis: RedisServer, rabbit: RabbitServer, *, prefix: str = "", max_ready: int | None = None
+    redis: RedisServer,
+    rabbit: RabbitServer,
+    *,
+    prefix: str = "",
+    max_ready: int | None = None,
+    confirm_timeout: float = 0.2,
 ) -> AsyncIterator[Backends]:
     prefix = prefix or f"t{time.monotonic_ns()}"
     queue = RabbitQueue(
         rabbit.url,
         clock=SystemClock(),
         prefix=prefix,
-        confirm_timeout=0.2,
+        confirm_timeout=confirm_timeout,
         max_ready=max_ready,
     )
     async with RedisLinks(url=redis.url, prefix=f"{prefix}:") as links, queue.connect():

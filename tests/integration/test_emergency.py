@@ -13,7 +13,7 @@ from tests.house import eventually
 from tests.integration.test_exceptions import Site, Webhook, all_say
 from tests.servers.redis import RedisServer
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 WHY = ("--reason", "INC-1: Redis is being restored", "--owner", "ada")
 

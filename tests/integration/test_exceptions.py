@@ -35,7 +35,7 @@ from tests.functional.cli.commands import imagegate
 from tests.house import eventually, pod, review_of
 from tests.servers.redis import RedisServer
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 IMAGE = f"registry.test/team/app@sha256:{'a' * 64}"
 SOON = 10.0

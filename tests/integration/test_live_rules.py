@@ -12,7 +12,7 @@ from tests.fakes.images import tiny_image
 from tests.fakes.registry import FakeRegistry
 from tests.house import eventually, pod, review_of
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 HEAD = "apiVersion: imagegate.dev/v1\n"
 

@@ -17,7 +17,7 @@ from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
 from tests.house import deploy, eventually, pod
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 IMAGES = 16
 ANALYSIS = 5.0

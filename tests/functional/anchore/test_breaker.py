@@ -76,7 +76,7 @@ async def test_a_server_that_hangs_is_down_too(anchore: FakeAnchore, breaker: Br
     async with AnchoreTransport(
         url=anchore.url, user="admin", password="foobar", limits=HASTY, breaker=breaker
     ) as transport:
-        await fails(transport, LIST, 2)
+        await fails(transport, LIST, FAILURES)
     assert breaker.state is BreakerState.OPEN
 
 

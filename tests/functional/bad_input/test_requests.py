@@ -8,6 +8,7 @@ import pytest
 from tests.functional.bad_input.conftest import (
     GOOD,
     KNOWN,
+    PATIENCE,
     Caller,
     connection,
     request,
@@ -122,7 +123,7 @@ async def test_another_path(home: House, path: str) -> None:
     ],
 )
 async def test_a_timeout_that_is_none(caller: Caller, query: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await caller.home.post(GOOD, path=caller.path, query=query)).allowed
         review = json.dumps(review_of(pod("ghcr.io/team/unknown:1"))).encode()
         answer = await caller.home.post(review, path=caller.path, query=query)
@@ -183,7 +184,7 @@ async def test_no_http(caller: Caller, garbage: bytes) -> None:
 async def test_no_tls(home: House) -> None:
     reader, writer = await asyncio.open_connection(home.sites.reviews.host, home.sites.reviews.port)
     writer.write(request(GOOD))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert not (await reader.read()).startswith(b"HTTP")
     writer.close()
     assert (await home.review(KNOWN)).allowed
@@ -219,7 +220,7 @@ async def test_what_a_body_hides_behind_its_length_is_no_review(caller: Caller) 
 async def test_expect_100_continue(caller: Caller) -> None:
     whole = request(GOOD, caller.path, more="Expect: 100-continue\r\n")
     head, _, body = whole.partition(b"\r\n\r\n")
-    async with asyncio.timeout(5), connection(caller.home) as raw:
+    async with asyncio.timeout(PATIENCE), connection(caller.home) as raw:
         await raw.send(head + b"\r\n\r\n")
         assert await raw.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await raw.send(body)
@@ -243,7 +244,7 @@ async def test_who_asks_before_sending_a_body_that_is_not_wanted_is_told_so(
     head = request(GOOD, caller.path, more="Expect: 100-continue\r\n").partition(b"\r\n\r\n")[0]
     if change[0] not in head:
         return
-    async with asyncio.timeout(5), connection(caller.home) as raw:
+    async with asyncio.timeout(PATIENCE), connection(caller.home) as raw:
         await raw.send(head.replace(*change, 1) + b"\r\n\r\n")
         assert (await raw.answer())[0] == status
 
