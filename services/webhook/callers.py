@@ -9,10 +9,12 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from services.webhook.seldom import Bursts
 from shared.domain.errors import InvalidSettings
+from shared.domain.pointer import SECOND
 from shared.ports.clock import Clock
 from shared.runtime.logging import one_line
 
@@ -42,6 +44,7 @@ class Callers:
         client CA of now."""
         self._names = frozenset(names)
         self._is_current = is_current
+        self._clock = clock
         self._bursts = Bursts(clock=clock, every=SAY_EVERY)
 
     def is_stranger(self, transport: asyncio.BaseTransport | None) -> bool:
@@ -64,10 +67,14 @@ class Callers:
         return True
 
     def must_come_anew(self, transport: asyncio.BaseTransport | None) -> bool:
-        """Whether the client CA was replaced since the caller connected: it is answered, and then
-        its connection ends, so that it shows itself to the new one."""
+        """Whether the client CA was replaced since the caller connected, or its certificate has
+        ended: it is answered, and then its connection ends, so that it shows itself again."""
         connection = transport.get_extra_info("ssl_object") if transport else None
-        return connection is not None and not self._is_current(connection)
+        if transport is None or connection is None:
+            return False
+        certificate: Certificate = transport.get_extra_info("peercert") or {}
+        ends = _moment(certificate.get("notAfter", ""))
+        return ends <= self._clock.now() or not self._is_current(connection)
 
 
 def names_of(certificate: Certificate) -> tuple[str, ...]:
@@ -98,6 +105,15 @@ def checked_names(names: Iterable[str], *, has_ca: bool) -> tuple[str, ...]:
                 "stand in certificates, and divided by commas"
             )
     return found
+
+
+@lru_cache(maxsize=64)
+def _moment(text: str) -> int:
+    """When that is (ms); of what is no time long ago. Each answer asks, and nearly all the same."""
+    try:
+        return ssl.cert_time_to_seconds(text) * SECOND
+    except ValueError:
+        return 0
 
 
 def _shown(certificate: Certificate) -> str:

@@ -17,6 +17,7 @@ from services.webhook.uses import UseOutcome
 from shared.domain.decision import Decision, State
 from shared.domain.step import Lane
 from shared.ports.clock import Clock
+from shared.runtime.handshakes import HandshakeFault
 from shared.runtime.metrics import Metrics
 
 LONG = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
@@ -47,6 +48,11 @@ class WebhookMetrics:
             "imagegate_reviews_refused_total",
             "Calls that were no review, or (403) a stranger's.",
             ("status",),
+        )
+        self._handshakes = metrics.counter(
+            "imagegate_handshakes_failed_total",
+            "Callers that did not get past the handshake of TLS.",
+            ("reason",),
         )
         self._mutations = metrics.counter(
             "imagegate_mutations_total", "Calls to /mutate, by what became of tags.", ("result",)
@@ -170,6 +176,10 @@ class WebhookMetrics:
     def refused(self, status: int) -> None:
         """A call was answered with an HTTP error."""
         self._refused.add(str(status))
+
+    def handshake_failed(self, why: HandshakeFault) -> None:
+        """A caller did not get in."""
+        self._handshakes.add(why.value)
 
     def waiting(self, reviews: int) -> None:
         """So many reviews wait now."""

@@ -10,6 +10,7 @@ import msgspec
 from services.webhook.app import webhook_app
 from services.webhook.book import CurrentBook
 from services.webhook.callers import Callers, checked_names
+from services.webhook.handshakes import Handshakes
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.namespace_metrics import NamespaceMetrics
 from services.webhook.namespaces import NamespacesWhenNeeded
@@ -90,7 +91,10 @@ async def run_webhook(
         metrics.certificate_ends(ends, clock)
 
     certificate = ServedCertificate(
-        _certificate(settings), client_ca=settings.imagegate_client_ca, on_read=shown
+        _certificate(settings),
+        client_ca=settings.imagegate_client_ca,
+        on_read=shown,
+        on_failed=Handshakes(clock=clock, on_failed=metrics.handshake_failed).failed,
     )
     life.watch(certificate.run(), name="follow the certificate")
     name = new_name("webhook")

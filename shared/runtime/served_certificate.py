@@ -10,6 +10,7 @@ from weakref import WeakSet
 import msgspec
 
 from shared.domain.errors import InvalidSettings
+from shared.runtime.handshakes import FailedHandshake, Watched, watch_handshakes
 from shared.runtime.tls import CertificateFiles, server_context
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,10 @@ class ServedCertificate:
         client_ca: Path | None = None,
         every: float = LOOK_EVERY,
         on_read: Callable[[Path], None] = lambda certificate: None,
+        on_failed: Callable[[FailedHandshake], None] = lambda handshake: None,
     ) -> None:
         """`client_ca` as in `server_context`, and followed too; `on_read` is told the file of each
-        certificate that is shown from now on."""
+        certificate that is shown from now on, `on_failed` of each handshake that fails."""
         self._files = files
         self._client_ca = client_ca
         self._every = every
@@ -46,6 +48,7 @@ class ServedCertificate:
         self.context = server_context(files, client_ca=client_ca)
         # Called at each handshake, of clients that name no server too.
         self.context.sni_callback = self._show
+        watch_handshakes(self.context, on_failed)
         on_read(files.certificate)
 
     def holds_for(self, connection: ssl.SSLObject) -> bool:
@@ -81,9 +84,11 @@ class ServedCertificate:
         self._by_this_ca.add(self._shown)
 
     def _show(
-        self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _of: ssl.SSLContext
+        self, connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _of: ssl.SSLContext
     ) -> None:
         connection.context = self._shown
+        if isinstance(connection, Watched):
+            connection.called = name or ""
 
     def _read(self) -> "_Content":
         return _Content(

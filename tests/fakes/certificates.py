@@ -32,15 +32,21 @@ class Authority:
         )
         self.file.write_bytes(own.public_bytes(PEM))
 
-    def client(self, name: str, *dns: str) -> CertificateFiles:
+    def client(self, name: str, *dns: str, lasts: timedelta = HOUR) -> CertificateFiles:
         """A caller's certificate: its common name, and the DNS names that stand in it besides."""
         names = [x509.SubjectAlternativeName([x509.DNSName(each) for each in dns])] if dns else []
-        return self.signed(name, x509.ExtendedKeyUsage([CLIENT_AUTH]), *names)
+        return self.signed(name, x509.ExtendedKeyUsage([CLIENT_AUTH]), *names, lasts=lasts)
 
-    def signed(self, name: str, *extensions: x509.ExtensionType) -> CertificateFiles:
-        """One of that common name, with just these extensions."""
+    def signed(
+        self,
+        name: str,
+        *extensions: x509.ExtensionType,
+        subject: x509.Name | None = None,
+        lasts: timedelta = HOUR,
+    ) -> CertificateFiles:
+        """One of that common name, or of that subject, with just these extensions."""
         key = ec.generate_private_key(ec.SECP256R1())
-        own = _certificate(name, key, signs="ca")
+        own = _certificate(name, key, signs="ca", lasts=lasts, subject=subject)
         for extension in extensions:
             own = own.add_extension(extension, critical=False)
         files = CertificateFiles(self._folder / f"{name}.crt", self._folder / f"{name}.key")
@@ -66,15 +72,20 @@ def server_certificate(folder: Path) -> tuple[Path, CertificateFiles]:
 
 
 def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, *, signs: str, lasts: timedelta = HOUR
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    *,
+    signs: str,
+    lasts: timedelta = HOUR,
+    subject: x509.Name | None = None,
 ) -> x509.CertificateBuilder:
-    """Of `name`, to be signed by `signs`."""
-    subject, issuer = (
+    """Of `name`, or of that subject, to be signed by `signs`."""
+    named, issuer = (
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (name, signs)
     )
     return (
         x509.CertificateBuilder()
-        .subject_name(subject)
+        .subject_name(subject or named)
         .issuer_name(issuer)
         .not_valid_before(NOW - HOUR)
         .not_valid_after(NOW + lasts)

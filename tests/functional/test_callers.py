@@ -11,10 +11,17 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from services.webhook.callers import Callers, checked_names
 from shared.domain.errors import InvalidSettings
-from shared.runtime.tls import CertificateFiles, client_context
+from shared.runtime.clock import SystemClock
+from shared.runtime.http import serve
+from shared.runtime.reply import json_reply
+from shared.runtime.served_certificate import ServedCertificate
+from shared.runtime.tls import CertificateFiles, client_context, ensure_certificate
 from tests.fakes.certificates import Authority
 from tests.fakes.clock import FakeClock
 from tests.house import House, eventually, house, pod, review_of
@@ -78,6 +85,66 @@ async def test_only_callers_with_one_of_the_names_are_answered(
             assert answer == {"error": why, "message": why, **status_of}
 
 
+IN_OTHER_PLACES = {
+    "organization": [(NameOID.ORGANIZATION_NAME, "kube-apiserver")],
+    "unit": [(NameOID.ORGANIZATIONAL_UNIT_NAME, "kube-apiserver"), (NameOID.COMMON_NAME, "x")],
+    "surname": [(NameOID.SURNAME, "kube-apiserver")],
+    "dot": [(NameOID.COMMON_NAME, "kube-apiserver.")],
+    "space": [(NameOID.COMMON_NAME, " kube-apiserver ")],
+    "list": [(NameOID.COMMON_NAME, "kube-apiserver,x")],
+    "end": [(NameOID.COMMON_NAME, "kube-apiserver\0")],
+}
+
+
+@pytest.mark.parametrize("place", IN_OTHER_PLACES)
+async def test_a_name_that_stands_in_another_place_or_is_written_otherwise_lets_nobody_in(
+    tmp_path: Path, place: str
+) -> None:
+    authority, state = Authority(tmp_path / "ca"), tmp_path / "state"
+    subject = x509.Name([x509.NameAttribute(*each) for each in IN_OTHER_PLACES[place]])
+    own = authority.signed(
+        place,
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]),
+        x509.SubjectAlternativeName(
+            [
+                x509.RFC822Name("kube-apiserver"),
+                x509.UniformResourceIdentifier("kube-apiserver"),
+                x509.UniformResourceIdentifier("https://api.cluster.test"),
+            ]
+        ),
+        subject=subject,
+    )
+    async with (
+        house(state, worker=False, client_ca=authority.file, client_names=NAMES) as home,
+        as_caller(home, state, own) as ask,
+    ):
+        assert (await ask())[0] == 403
+
+
+async def test_of_several_common_names_each_may_be_the_one(tmp_path: Path) -> None:
+    authority, state = Authority(tmp_path / "ca"), tmp_path / "state"
+    names = ("first", "kube-apiserver", "last")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    own = authority.signed("several", usage, subject=subject)
+    async with (
+        house(state, worker=False, client_ca=authority.file, client_names=NAMES) as home,
+        as_caller(home, state, own) as ask,
+    ):
+        assert (await ask())[0] == 200
+
+
+async def test_the_port_for_probes_asks_for_no_certificate_and_answers_no_review(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    async with house(tmp_path / "state", worker=False, client_ca=authority.file) as home:
+        for path in ("/validate", "/mutate"):
+            url = f"{home.sites.health.url}{path}"
+            async with home.session.post(url, data=GONE) as answer:
+                assert answer.status == 404
+
+
 async def test_without_names_every_certificate_of_the_ca_will_do(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     async with (
@@ -101,6 +168,7 @@ async def test_a_stranger_is_refused_before_his_body_is_read_counted_and_said_on
         assert [(record.levelname, vars(record)["names"]) for record in said] == [
             ("WARNING", "kubelet, n0.test, n1.test and 38 more")
         ]
+        assert vars(said[0])["address"] == "127.0.0.1"
         assert '\nimagegate_reviews_refused_total{status="403"} 5.0\n' in await home.metrics()
 
 
@@ -144,9 +212,39 @@ async def test_once_another_client_ca_holds_who_is_connected_is_answered_and_mus
         assert (await after())[::2] == (200, "")
 
 
+async def test_who_stays_connected_beyond_its_certificates_end_must_come_anew(
+    tmp_path: Path,
+) -> None:
+    clock, authority = FakeClock(now=SystemClock().now()), Authority(tmp_path / "ca")
+    files = ensure_certificate(tmp_path / "served")
+    callers = Callers(names=NAMES, clock=clock)
+
+    async def answer(http: web.BaseRequest) -> web.StreamResponse:
+        return json_reply(http, b"{}", last=callers.must_come_anew(http.transport))
+
+    own = authority.client("kube-apiserver")
+    connector = aiohttp.TCPConnector(ssl=client_context(files.certificate, own=own), limit=1)
+    served = ServedCertificate(files, client_ca=authority.file)
+    async with (
+        serve(answer, tls=served.context) as bound,
+        aiohttp.ClientSession(connector=connector) as session,
+    ):
+
+        async def is_sent_away() -> bool:
+            async with session.get(bound.url) as told:
+                return told.headers.get("Connection") == "close"
+
+        ends = x509.load_pem_x509_certificate(own.certificate.read_bytes()).not_valid_after_utc
+        clock.advance(round(ends.timestamp()) * 1000 - clock.now() - 1)
+        assert not await is_sent_away()
+        clock.advance(1)
+        assert await is_sent_away()
+
+
 def test_who_has_gone_has_shown_nothing() -> None:
     assert Callers(names=NAMES, clock=FakeClock()).is_stranger(None)
     assert not Callers(names=(), clock=FakeClock()).is_stranger(None)
+    assert not Callers(names=(), clock=FakeClock()).must_come_anew(None)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +253,7 @@ def test_who_has_gone_has_shown_nothing() -> None:
         (("kube-apiserver",), False, "IMAGEGATE_CLIENT_NAMES is set without IMAGEGATE_CLIENT_CA"),
         (("*.cluster.test",), True, "is no name: they are compared exactly"),
         (("",), True, "is no name"),
+        (("good", "*"), True, "is no name"),
     ],
 )
 def test_names_that_could_let_in_nobody_or_everybody_are_a_mistake(

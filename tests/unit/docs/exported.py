@@ -56,6 +56,7 @@ from shared.domain.why import Why
 from shared.ports.namespaces import ReadOutcome, WatchEnd
 from shared.ports.nudging import Reason
 from shared.ports.presence import Beat
+from shared.runtime.handshakes import HandshakeFault
 from shared.runtime.metrics import SECONDS, CounterMetric, GaugeMetric, HistogramMetric, Metrics
 from shared.runtime.pulse import Pulse
 from shared.runtime.rules_metrics import RulesMetrics
@@ -218,6 +219,7 @@ ANCHORE_CALLS = _found(
 VALUES: dict[str, dict[str, set[str]]] = {
     "imagegate_reviews_total": {"allowed": {"true", "false"}, "state": set(State)},
     "imagegate_reviews_refused_total": {"status": _statuses("services/webhook")},
+    "imagegate_handshakes_failed_total": {"reason": set(HandshakeFault)},
     "imagegate_mutations_total": {"result": set(Pinned)},
     "imagegate_decisions_left_out_total": {"reason": set(LeftOut)},
     "imagegate_exceptions": {"source": {"rules", *ExceptionSource}},
