@@ -5,6 +5,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+OUR_WEBHOOKS = ".imagegate.dev"
+"""How the names of imagegate's webhooks end (k8s/chart/templates/_webhooks.tpl)."""
+
 
 class Which(Enum):
     """The two that are ours; one cluster has one of each."""

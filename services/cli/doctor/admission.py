@@ -10,9 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from shared.domain.label_selector import LabelSelector
-
-OURS = ".imagegate.dev"
-"""How the names of our webhooks end."""
+from shared.ports.webhook_configurations import OUR_WEBHOOKS
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """The label that the API server sets on each namespace, and that nobody can change."""
@@ -62,12 +60,12 @@ class HookRule(Form, frozen=True):
     resources: Strings = ()
     scope: str = "*"
 
-    def covers(self, operation: str, resource: str) -> bool:
-        """Whether a request of the core group's v1, in a namespace, is one of these."""
+    def covers(self, operation: str, resource: str, *, group: str = "") -> bool:
+        """Whether a request of the group's v1, in a namespace, is one of these."""
         return (
             self.scope in ("*", "Namespaced")
             and not {"*", operation}.isdisjoint(self.operations)
-            and not {"*", ""}.isdisjoint(self.api_groups)
+            and not {"*", group}.isdisjoint(self.api_groups)
             and not {"*", "v1"}.isdisjoint(self.api_versions)
             and any(_names(pattern, resource) for pattern in self.resources)
         )
@@ -120,7 +118,7 @@ class Configuration(Form, frozen=True):
     @property
     def ours(self) -> bool:
         """Whether it has a webhook of imagegate."""
-        return any(hook.name.endswith(OURS) for hook in self.webhooks)
+        return any(hook.name.endswith(OUR_WEBHOOKS) for hook in self.webhooks)
 
 
 def hooks_of(configurations: Iterable[Configuration]) -> tuple[Hook, ...]:
@@ -129,7 +127,7 @@ def hooks_of(configurations: Iterable[Configuration]) -> tuple[Hook, ...]:
         hook
         for configuration in configurations
         for hook in configuration.webhooks
-        if hook.name.endswith(OURS)
+        if hook.name.endswith(OUR_WEBHOOKS)
     )
 
 

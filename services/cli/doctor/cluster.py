@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from services.cli.doctor.access import Binding, Rights, RoleForm, access_remarks
+from services.cli.doctor.access import Binding, RbacSubject, Rights, RoleForm, access_remarks
 from services.cli.doctor.admission import Configuration, Form, Hook, hooks_of
 from services.cli.doctor.asking import heard
 from services.cli.doctor.certificates import bundle_remarks
 from services.cli.doctor.configurations import mutating_remarks, validating_remarks
+from services.cli.doctor.nudging import PART as NUDGES
+from services.cli.doctor.nudging import Policy, PolicyBinding, nudgers, nudging_remarks
 from services.cli.doctor.pods import PART as WEBHOOKS
 from services.cli.doctor.pods import PodForm, ServiceForm, behind, pods_remarks
 from services.cli.doctor.reach import Labels, exempt_from, labels_that_choose
@@ -182,6 +184,32 @@ async def _rights(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
     for remark in access_remarks(
         rights, seen.exempt, by_label=bool(labels_that_choose(seen.hooks))
     ):
+        yield remark
+    async for remark in _nudging(cluster, nudgers((*rights.cluster_bindings, *rights.bindings))):
+        yield remark
+
+
+async def _nudging(cluster: Inspection, may: frozenset[RbacSubject]) -> AsyncIterator[Remark]:
+    """Where nobody has the right there is nothing to hold."""
+    if not may:
+        return
+    kind = "ValidatingAdmissionPolicy"
+
+    async def read() -> tuple[list[Policy], list[PolicyBinding]]:
+        return (
+            await cluster.all(f"{_REGISTRATION}/validatingadmissionpolicies", kind, Policy),
+            await cluster.all(
+                f"{_REGISTRATION}/validatingadmissionpolicybindings",
+                f"{kind}Binding",
+                PolicyBinding,
+            ),
+        )
+
+    found = await heard(NUDGES, read)
+    if isinstance(found, Remark):
+        yield found
+        return
+    for remark in nudging_remarks(may, *found):
         yield remark
 
 

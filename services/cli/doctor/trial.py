@@ -9,9 +9,10 @@ from collections.abc import Collection
 
 import msgspec
 
-from services.cli.doctor.admission import OURS, Hook
+from services.cli.doctor.admission import Hook
 from services.cli.doctor.remarks import Remark, bad, good, unasked, warn
 from shared.ports.inspection import TrialPod
+from shared.ports.webhook_configurations import OUR_WEBHOOKS
 
 PART = "a pod on trial"
 
@@ -77,9 +78,9 @@ def trial_remark(
     said = result.message
     if namespace in exempt:
         return unasked(PART, f"{namespace} is exempt: nothing there is judged", _ANOTHER)
-    if OURS in said and "denied the request" in said:
+    if OUR_WEBHOOKS in said and "denied the request" in said:
         return good(PART, f"imagegate was asked about a pod in {namespace}, and refused it")
-    if _FAILED in said and OURS in said:
+    if _FAILED in said and OUR_WEBHOOKS in said:
         return bad(PART, f"the API server cannot ask imagegate: {said}", _advice(said))
     if result.status in (200, 201):
         return _let_in(namespace, hooks)

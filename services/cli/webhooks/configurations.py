@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
+from services.cli import yaml_documents
 from shared.domain.errors import InvalidSettings
 from shared.ports.webhook_configurations import Which
 
@@ -50,7 +50,7 @@ def read_wanted(file: Path, *, authorities: Path) -> Wanted:
     bundle = _read_authorities(authorities)
     documents: dict[Which, dict[str, Any]] = {}
     try:
-        for document in yaml.safe_load_all(_text(file)):
+        for document in yaml_documents.documents(_text(file)):
             if document is not None:
                 which = _which(document)
                 if which in documents:
@@ -66,7 +66,7 @@ def read_wanted(file: Path, *, authorities: Path) -> Wanted:
             ),
             bundle,
         )
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         said = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
         raise InvalidSettings(
             f"{file} does not hold the webhook configurations of imagegate as its chart writes "

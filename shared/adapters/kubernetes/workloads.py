@@ -13,14 +13,12 @@ from shared.adapters.kubernetes.listing import Listing, PageOf
 from shared.adapters.kubernetes.over_wire import OverWire
 from shared.domain.label_selector import LabelSelector
 from shared.domain.workload import PodSpec, places_of
+from shared.ports.webhook_configurations import OUR_WEBHOOKS
 from shared.ports.workloads import Template
 
 ADVICE = "whoever asks must be allowed to list it in the whole cluster (--context names another)"
 
 Item = TypeVar("Item", bound=msgspec.Struct)
-
-OURS = ".imagegate.dev"
-"""How the names of imagegate's webhooks end (k8s/chart/templates/_webhooks.tpl)."""
 
 _OWNERS = ("apps/v1", "batch/v1", "v1")
 """Of what is listed here itself; whose owner is anything else (an operator's) is told."""
@@ -110,7 +108,7 @@ class _Webhook(msgspec.Struct, rename="camel"):
     @property
     def sees_new_pods(self) -> bool:
         """Whether pods come to it before they are."""
-        return self.name.endswith(OURS) and any(
+        return self.name.endswith(OUR_WEBHOOKS) and any(
             {"pods", "*", "*/*"} & set(rule.resources or ())
             and {"CREATE", "*"} & set(rule.operations or ())
             for rule in self.rules or ()

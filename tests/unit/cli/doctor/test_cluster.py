@@ -66,7 +66,8 @@ class Cluster:
     async def all(self, path: str, kind: str, form: type[Form]) -> list[Form]:
         if kind in self.refuses:
             raise self.refuses[kind]
-        assert path.rpartition("/")[2] == f"{kind.lower()}s"
+        plural = f"{kind.lower()}s".replace("policys", "policies")
+        assert path.rpartition("/")[2] == plural
         return [msgspec.convert(each, form) for each in self.objects.get(kind, [])]
 
     async def try_pod(self, namespace: str, pod: bytes) -> TrialPod:
@@ -192,6 +193,19 @@ async def test_what_is_exempt_is_known_to_the_trial_and_to_who_gets_past() -> No
         Level.UNASKED,
         "imagegate is exempt: nothing there is judged",
     )
+
+
+async def test_who_may_nudge_is_held_to_it_by_a_policy() -> None:
+    cluster = Cluster()
+    assert of("nudges", await cluster.remarks()) == []
+    account = {"kind": "ServiceAccount", "name": "imagegate-webhook", "namespace": "imagegate"}
+    role = {"kind": "ClusterRole", "name": "imagegate-nudge"}
+    cluster.objects["ClusterRoleBinding"] = [{"roleRef": role, "subjects": [account]}]
+    (remark,) = of("nudges", await cluster.remarks())
+    assert remark.level is Level.BAD
+    cluster.refuses["ValidatingAdmissionPolicy"] = ClusterMisconfigured("may not list policies")
+    (remark,) = of("nudges", await cluster.remarks())
+    assert (remark.level, remark.said) == (Level.UNASKED, "may not list policies")
 
 
 async def test_the_bundle_of_the_one_that_pins_is_looked_at_too() -> None:

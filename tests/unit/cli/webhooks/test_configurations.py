@@ -107,6 +107,23 @@ def test_another_file_is_refused_and_named(
     assert says in str(raised.value)
 
 
+def test_aliases_that_stand_for_more_than_any_machine_has_are_refused(
+    tmp_path: Path, authority: Path
+) -> None:
+    file = tmp_path / "webhooks.yaml"
+    nested = [f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 9)}]" for at in range(1, 40)]
+    file.write_text("\n".join(["a0: &a0 [x]", *nested]))
+    with pytest.raises(InvalidSettings, match="its aliases stand for more than"):
+        read_wanted(file, authorities=authority)
+
+
+def test_what_is_no_yaml_is_refused_and_named(tmp_path: Path, authority: Path) -> None:
+    file = tmp_path / "webhooks.yaml"
+    file.write_text("kind: [")
+    with pytest.raises(InvalidSettings, match=r"webhooks\.yaml does not hold .* while parsing"):
+        read_wanted(file, authorities=authority)
+
+
 @pytest.mark.parametrize("text", ["", "nothing", "-----BEGIN CERTIFICATE-----\nAA==\n"])
 def test_a_file_without_a_certificate_is_refused_and_named(text: str, tmp_path: Path) -> None:
     file = tmp_path / "ca.crt"
