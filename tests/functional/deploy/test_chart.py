@@ -18,6 +18,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from shared.adapters.rules_file.loading import load_rules
 from shared.adapters.signatures import load_ring, load_sealer
+from shared.domain.platforms import PlatformTerms, assumed
 from shared.domain.signing import Role
 from tests.deploy.chart import (
     ANCHORE,
@@ -180,6 +181,7 @@ def test_helm_finds_nothing_to_say(name: str) -> None:
         (ANCHORE | {"secondLine": ON}, "secondLine.enabled is true and asks for nothing"),
         (ANCHORE | {"exemptLabel": ON}, "set guard.enabled too"),
         (ANCHORE | {"guard": ON | {"groups": []}}, "guard.enabled is true and nobody may"),
+        (ANCHORE | {"inventory": {"enabled": False}}, "inventory.enabled is false and"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(values: Values, says: str) -> None:
@@ -205,7 +207,7 @@ def test_every_value_is_described_by_the_schema_and_nothing_else_is_taken() -> N
             else:
                 yield f"{place}.{name}"
 
-    commented_out = {".rules.allowRegistries", ".rules.registries"}
+    commented_out = {".rules.allowRegistries", ".rules.registries", ".rules.platforms"}
     more = {".rules.exceptions", ".rules.placeholders", ".global", ".webhooks.image"}
     assert set(unsaid(schema, values, "")) == commented_out | more
 
@@ -321,6 +323,22 @@ def test_the_users_of_a_trial_have_the_passwords_that_their_services_show(
     assert len(set(passwords.values())) == len(passwords)
 
 
+def test_what_the_nodes_are_counts_where_nobody_named_platforms(tmp_path: Path) -> None:
+    """Rules that name platforms have the last word, those of the chart's own values too."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(_rules_of(rendered(ANCHORE)))
+    rules = load_rules(file)
+    mixed = assumed("", 1).seeing(["linux/amd64", "linux/arm64"], 2)
+    terms = PlatformTerms.told(cluster="", inventory="on")
+
+    assert terms.counted(rules, mixed, now=9, grace=0) == ("linux/amd64", "linux/arm64")
+
+
+def _rules_of(objects: list[Object]) -> str:
+    (held,) = (one for one in objects if one["metadata"]["name"] == "imagegate-rules")
+    return str(held["data"]["rules.yaml"])
+
+
 @pytest.mark.parametrize("enforcement", ["audit", "enforce"])
 def test_rules_of_values_are_rules(enforcement: str, tmp_path: Path) -> None:
     rules = {
@@ -332,9 +350,8 @@ def test_rules_of_values_are_rules(enforcement: str, tmp_path: Path) -> None:
         ]
     }
     objects = rendered(ANCHORE | {"enforcement": enforcement, "rules": rules})
-    (held,) = (one for one in objects if one["metadata"]["name"] == "imagegate-rules")
     file = tmp_path / "rules.yaml"
-    file.write_text(held["data"]["rules.yaml"])
+    file.write_text(_rules_of(objects))
     modes = [(rule.name, str(rule.mode)) for rule in load_rules(file).rules]
     if enforcement == "audit":
         assert modes == [("shop", "audit"), ("told", "warn")]

@@ -248,6 +248,7 @@ def test_the_role_is_the_one_that_a_refused_webhook_asks_for(release: Release) -
 def test_who_wants_nothing_of_the_api_server_gets_no_token(release: Release) -> None:
     off = {"enabled": False}
     nothing = {"nudge": off, "inventory": off, "enforcement": "none"}
+    nothing |= {"rules": {"platforms": ["linux/amd64"]}}
     plain = release(ANCHORE | nothing | {"webhooks": {"apply": "direct"}})
     assert not any(pod["spec"]["automountServiceAccountToken"] for pod in pods(plain))
     assert plain.all("ClusterRole") == plain.all("Role") == []

@@ -30,13 +30,15 @@ def environ(objects: list[Object], name: str) -> dict[str, str]:
 
 # Settings: what a value says comes to those whom it concerns
 
+NO_INVENTORY: Values = {"inventory": {"enabled": False}, "rules": {"platforms": ["linux/amd64"]}}
+
 SETTINGS: list[tuple[Values, str, str, str]] = [
     ({"nudge": {"enabled": False}}, "webhook", "IMAGEGATE_NUDGE", "false"),
     ({"webhooks": {"pin": "none"}}, "webhook", "IMAGEGATE_PIN", "none"),
     ({"cluster": "north"}, "webhook", "IMAGEGATE_CLUSTER", "north"),
     ({"cluster": "north"}, "worker", "IMAGEGATE_CLUSTER", "north"),
-    ({"inventory": {"enabled": False}}, "webhook", "IMAGEGATE_INVENTORY", "off"),
-    ({"inventory": {"enabled": False}}, "worker", "IMAGEGATE_INVENTORY", "off"),
+    (NO_INVENTORY, "webhook", "IMAGEGATE_INVENTORY", "off"),
+    (NO_INVENTORY, "worker", "IMAGEGATE_INVENTORY", "off"),
     ({"inventory": {"enabled": True}}, "webhook", "IMAGEGATE_INVENTORY", "on"),
     ({"inventory": {"enabled": True}}, "worker", "IMAGEGATE_INVENTORY", "on"),
     ({"anchore": ANCHORE["anchore"] | {"login": "oauth"}}, "worker", "ANCHORE_AUTH", "oauth"),
