@@ -1,9 +1,11 @@
 """The broker of the modules that maltreat one: each has its own."""
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.integration.letters import Looker
 from tests.servers.rabbitmq import RabbitServer
 
 
@@ -23,3 +25,15 @@ def broker(maltreated: RabbitServer) -> Iterator[RabbitServer]:
         yield maltreated
     finally:
         maltreated.mend()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Of the queues of one test."""
+    return f"fault-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def looker(broker: RabbitServer) -> AsyncIterator[Looker]:
+    async with Looker(broker, f"letters-{uuid.uuid4().hex[:8]}").running() as made:
+        yield made

@@ -5,29 +5,22 @@ import contextlib
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractIncomingMessage, HeadersType
-from pamqp.commands import Basic
+from aio_pika.abc import AbstractIncomingMessage
 
-from shared.adapters.rabbitmq.dead import RabbitDeadLetters
 from shared.adapters.rabbitmq.look import look
-from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.domain.errors import QueueError, QueueUnavailable
-from shared.domain.step import Lane, encode_step
-from shared.ports.steps import MAX_DEAD, DeadLetter, Settle
-from shared.runtime.clock import SystemClock
+from shared.domain.step import Lane
+from shared.ports.steps import Settle
 from tests.contract.queues import Recorder, a_step, consuming, dead, done, missing, ready, until
+from tests.integration.letters import ALL, Looker, looks_well
 from tests.servers.rabbitmq import RabbitServer
 
 pytestmark = pytest.mark.servers
 
-ALL = 1_000
+
 SETTLED = 3.0
 """Seconds after which a declared queue survives kill -9 (broker-facts.md 3)."""
 
@@ -49,68 +42,6 @@ asyncio.run(main(*sys.argv[1:]))
 """A process that has all dead letters in hand, and hangs."""
 
 
-class Looker:
-    """One process of ours that looks at dead letters."""
-
-    def __init__(
-        self,
-        broker: RabbitServer,
-        prefix: str,
-        *,
-        patience: float = 10.0,
-        confirm_timeout: float = 0.5,
-    ) -> None:
-        clock = SystemClock()
-        self.broker = broker
-        self.prefix = prefix
-        self.queue = RabbitQueue(
-            broker.url,
-            clock=clock,
-            prefix=prefix,
-            confirm_timeout=confirm_timeout,
-            reconnect_interval=0.5,
-        )
-        self.letters = RabbitDeadLetters(queue=self.queue, clock=clock, patience=patience)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Looker"]:
-        async with self.queue.connect():
-            await self.queue.connected(timeout=30)
-            yield self
-
-    def another(self, *, patience: float) -> "Looker":
-        return Looker(self.broker, self.prefix, patience=patience)
-
-    async def put(self, *messages: aio_pika.Message) -> None:
-        """Straight among the dead, as a stranger could."""
-        async with await aio_pika.connect(self.broker.url) as other, other.channel() as channel:
-            for message in messages:
-                await channel.default_exchange.publish(message, routing_key=f"{self.prefix}.dead")
-
-    async def put_steps(self, count: int) -> list[str]:
-        """Steps among the dead; their letters' names."""
-        steps = (a_step(id=f"step-{number}") for number in range(count))
-        await self.put(*(died(encode_step(step)) for step in steps))
-        return await self.names()
-
-    async def names(self) -> list[str]:
-        return names_of(await self.letters.letters(limit=ALL))
-
-
-@pytest.fixture
-async def patient(broker: RabbitServer) -> AsyncIterator[Looker]:
-    """As long-suffering as a command is: for much at once."""
-    prefix = f"letters-{uuid.uuid4().hex[:8]}"
-    async with Looker(broker, prefix, confirm_timeout=20.0).running() as made:
-        yield made
-
-
-@pytest.fixture
-async def looker(broker: RabbitServer) -> AsyncIterator[Looker]:
-    async with Looker(broker, f"letters-{uuid.uuid4().hex[:8]}").running() as made:
-        yield made
-
-
 class Held:
     """What a look has in hand."""
 
@@ -120,27 +51,6 @@ class Held:
     def __call__(self, message: AbstractIncomingMessage) -> bool:
         self.messages.append(message)
         return False
-
-
-def died(body: bytes) -> aio_pika.Message:
-    return aio_pika.Message(
-        body,
-        message_id=uuid.uuid4().hex,
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        headers={"x-death": [{"queue": "q", "reason": "rejected", "time": datetime.now(UTC)}]},
-    )
-
-
-def names_of(letters: Sequence[DeadLetter]) -> list[str]:
-    return [letter.id for letter in letters]
-
-
-async def looks_well(looker: Looker) -> bool:
-    try:
-        await looker.names()
-    except QueueError:
-        return False
-    return True
 
 
 async def test_nothing_is_opened_before_it_is_used_and_without_a_connection_it_says_so(
@@ -343,84 +253,6 @@ async def test_a_dead_letter_queue_that_somebody_deletes_is_made_again(
         await until(lambda: _one_is_dead(looker))
 
 
-STRANGE: list[HeadersType] = [
-    {},
-    {"x-death": "yes"},
-    {"x-death": []},
-    {"x-death": ["yes"]},
-    {"x-death": [{"queue": 7, "reason": ["x"], "time": "noon", "count": "many"}]},
-    {
-        "x-death": [
-            {"queue": "q" * 5_000, "reason": "r" * 5_000, "time": datetime(9999, 1, 2, tzinfo=UTC)}
-        ]
-    },
-    {"x-death": [{"queue": "\x00\x1b[31m", "reason": "../..", "time": None}]},
-]
-
-
-async def test_what_strangers_put_among_the_dead_is_shown_bounded_and_can_be_dropped(
-    looker: Looker,
-) -> None:
-    await looker.put(
-        *(aio_pika.Message(b"no step", headers=headers) for headers in STRANGE),
-        # One id for two, and an id that is no name.
-        aio_pika.Message(b"one", message_id="the same"),
-        aio_pika.Message(b"two", message_id="the same"),
-        aio_pika.Message(b"three", message_id="../../%00"),
-    )
-    letters = await looker.letters.letters(limit=ALL)
-    assert len(letters) == len(set(names_of(letters))) == len(STRANGE) + 3
-    assert all(len(letter.lane) <= 200 and len(letter.reason) <= 200 for letter in letters)
-    [one] = [letter.id for letter in letters if letter.body == b"one"]
-    assert await looker.letters.drop([one]) == done(one)
-    left = await looker.letters.letters(limit=ALL)
-    assert left == [letter for letter in letters if letter.id != one]
-    for letter in left:
-        assert await looker.letters.drop([letter.id]) == done(letter.id)
-    assert await looker.letters.letters(limit=ALL) == []
-
-
-class Unreadable(Basic.Properties):
-    """Properties as no library writes them: the flags, and what they announce."""
-
-    def __init__(self, written: bytes) -> None:
-        super().__init__(message_id="not sent")
-        self._written = written
-
-    def marshal(self) -> bytes:
-        return self._written
-
-
-UNREADABLE = {
-    "an id that is no UTF-8": b"\x00\x80\x02\xff\xfe",
-    "a time after all years": b"\x00\x40" + b"\x7f" * 8,
-}
-
-
-@pytest.mark.parametrize("written", UNREADABLE.values(), ids=UNREADABLE.keys())
-async def test_a_message_whose_properties_nobody_can_read_is_handled_like_any_other(
-    looker: Looker, written: bytes
-) -> None:
-    step, got = a_step(), Recorder()
-    [name] = await looker.put_steps(1)
-    async with await aio_pika.connect(looker.broker.url) as other, other.channel() as channel:
-        raw = await channel.get_underlay_channel()
-        for queue in ("admission", "dead"):
-            await raw.basic_publish(
-                encode_step(step),
-                routing_key=f"{looker.prefix}.{queue}",
-                properties=Unreadable(written),
-            )
-    letters = await looker.letters.letters(limit=ALL)
-    assert [letter.step for letter in letters] == [a_step(id="step-0"), step]
-    async with consuming(looker.queue, Lane.ADMISSION, got):
-        await until(lambda: bool(got.ended))
-        assert (await looker.letters.requeue([letters[1].id])).done
-        await until(lambda: len(got.ended) == 2)
-    assert got.steps[0] == step
-    assert await looker.names() == [name]
-
-
 async def test_a_step_that_was_delivered_too_often_says_so(looker: Looker) -> None:
     await looker.queue.publish(a_step(Lane.PREWARM))
     async with await aio_pika.connect(looker.broker.url) as other:
@@ -437,64 +269,3 @@ async def test_a_step_that_was_delivered_too_often_says_so(looker: Looker) -> No
 
 async def _one_is_dead(looker: Looker) -> bool:
     return await dead(looker.queue) == 1
-
-
-async def test_thousands_of_letters_are_looked_at_in_seconds_and_the_oldest_are_kept(
-    looker: Looker,
-) -> None:
-    await looker.put_steps(2_000)
-    letters = await looker.letters.letters(limit=3)
-    steps = [letter.step.id for letter in letters if letter.step is not None]
-    assert steps == ["step-0", "step-1", "step-2"]
-    # A part that was looked at stands behind the rest now; the order is that of death.
-    async with await aio_pika.connect(looker.broker.url) as other, other.channel() as channel:
-        await channel.set_qos(prefetch_count=10)
-        queue = await channel.get_queue(f"{looker.prefix}.dead", ensure=False)
-        taken = asyncio.Event()
-
-        async def see(_message: AbstractIncomingMessage) -> None:
-            taken.set()
-
-        await queue.consume(see)
-        await taken.wait()
-    whole = await looker.letters.letters(limit=10_000)
-    assert len(whole) == 2_000
-    ages = [letter.died_at or 0 for letter in whole]
-    assert ages == sorted(ages)
-
-
-async def test_thousands_of_letters_are_ended_in_one_look_and_told_ones_are_gone(
-    patient: Looker,
-) -> None:
-    # More than 32 acks in a row would wait in the channel, and be lost at its end.
-    await patient.put_steps(1_900)
-    names = names_of(await patient.letters.letters(limit=MAX_DEAD))
-    kept = names[1::3]
-    meant = [name for name in names if name not in set(kept)]
-    assert await patient.letters.requeue(meant[:900]) == done(*meant[:900])
-    assert await patient.letters.drop(meant[900:]) == done(*meant[900:])
-    assert await dead(patient.queue) == len(kept)
-    assert {*await patient.names()} == {*kept}
-    assert len(kept) == 633
-    assert await ready(patient.queue, Lane.ADMISSION) == 900
-
-
-async def test_a_connection_that_is_cut_while_many_are_requeued_loses_none(
-    looker: Looker,
-) -> None:
-    images = {f"registry.example/app:{number}" for number in range(900)}
-    await looker.put(*(died(encode_step(a_step(reference=image))) for image in images))
-    names = await looker.names()
-    for _ in range(3):
-        ending = asyncio.create_task(looker.letters.requeue(names))
-        await asyncio.sleep(0.3)
-        await asyncio.to_thread(looker.broker.ctl, "close_all_connections", "a test")
-        with contextlib.suppress(QueueUnavailable):
-            ended = await ending
-            assert {*ended.done, *ended.missing, *ended.failed} == {*names}
-        await until(lambda: looks_well(looker))
-    letters = await looker.letters.letters(limit=ALL)
-    left = {letter.step.reference for letter in letters if letter.step is not None}
-    got = Recorder()
-    async with consuming(looker.queue, Lane.ADMISSION, got, concurrency=50):
-        await until(lambda: {step.reference for step in got.steps} | left == images)
