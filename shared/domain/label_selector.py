@@ -40,3 +40,9 @@ class LabelSelector(msgspec.Struct, frozen=True, rename="camel"):
         return all(labels.get(key) == value for key, value in wanted.items()) and all(
             each.holds(labels) for each in self.match_expressions or ()
         )
+
+    def about(self, key: str) -> "LabelSelector":
+        """What it says of this label alone, for when no other is known."""
+        labels = {name: value for name, value in (self.match_labels or {}).items() if name == key}
+        expressions = tuple(each for each in self.match_expressions or () if each.key == key)
+        return LabelSelector(labels, expressions)

@@ -36,6 +36,9 @@ class Manifests:
         """An object each. Raises UnreadableList where there is no such place."""
         other = 0
         for file in self._files():
+            if isinstance(file, NotRead):
+                yield file
+                continue
             try:
                 text = read_text(file)
             except UnreadableList as error:
@@ -81,24 +84,44 @@ class Manifests:
             annotations=annotations,
         )
 
-    def _files(self) -> Iterator[str]:
+    def _files(self) -> Iterator[str | NotRead]:
         place = Path(self._place)
-        if self._place == STDIN or place.is_file():
+        # Also a pipe, as the shell's <(helm template ...) is one: whoever names it fills it.
+        if self._place == STDIN or (place.exists() and not place.is_dir()):
             yield self._place
             return
         if not place.is_dir():
             raise UnreadableList(f"there is no file or folder {self._place}")
-        found = sorted(
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(place)
-            for name in names
-            if name.endswith(ENDINGS)
-        )
+        unread: list[NotRead] = []
+        found = sorted(_below(place, unread))
         if len(found) > MAX_FILES:
             raise UnreadableList(f"{self._place} holds more than {MAX_FILES} manifests")
-        if not found:
+        if not found and not unread:
             raise UnreadableList(f"{self._place} holds no {', '.join(ENDINGS)}")
-        yield from found
+        yield from unread
+        for file in found:
+            # To open a pipe that nobody fills would take for ever.
+            yield file if Path(file).is_file() else NotRead(file, "it is no regular file")
+
+
+def _below(place: Path, unread: list[NotRead]) -> Iterator[str]:
+    """What is called as manifests are; `unread` takes the folders that cannot be looked into."""
+
+    def closed(error: OSError) -> None:
+        unread.append(NotRead(str(error.filename), f"cannot read it: {error.strerror}"))
+
+    # A mounted ConfigMap has such links to what is in it anyway.
+    whole = place.resolve()
+    for folder, folders, names in os.walk(place, onerror=closed):
+        linked = (os.path.join(folder, name) for name in folders)
+        unread += [
+            NotRead(
+                each, "it is a link to a folder elsewhere, which is not followed: name that too"
+            )
+            for each in linked
+            if os.path.islink(each) and not Path(each).resolve().is_relative_to(whole)
+        ]
+        yield from (os.path.join(folder, name) for name in names if name.endswith(ENDINGS))
 
 
 def _documents(text: str) -> Iterator[tuple[str, Any]]:

@@ -39,7 +39,11 @@ class Namespaces(msgspec.Struct, frozen=True):
             return True
         if not self.judged:
             return namespace == ALWAYS_EXEMPT
-        labels = {NAME: namespace, **(self.labels_of(namespace) or {})}
+        known = self.labels_of(namespace)
+        if known is None:
+            # Of one that is not there yet its name alone is certain.
+            return not any(each.about(NAME).selects({NAME: namespace}) for each in self.judged)
+        labels = {NAME: namespace, **known}
         return not any(selector.selects(labels) for selector in self.judged)
 
 

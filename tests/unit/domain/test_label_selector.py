@@ -13,6 +13,8 @@ PROD = {"tier": "prod"}
         (Requirement("tier", "In", ("prod", "lab")), True),
         (Requirement("tier", "In", ("lab",)), False),
         (Requirement("other", "In", ("prod",)), False),
+        (Requirement("tier", "In"), False),
+        (Requirement("tier", "NotIn"), True),
         (Requirement("tier", "NotIn", ("lab",)), True),
         (Requirement("tier", "NotIn", ("prod",)), False),
         (Requirement("other", "NotIn", ("prod",)), True),
@@ -41,3 +43,12 @@ def test_all_of_it_must_hold() -> None:
 
 def test_an_operator_that_nobody_knows_hides_nothing() -> None:
     assert LabelSelector(match_expressions=(Requirement("tier", "Like", ("x",)),)).selects(PROD)
+
+
+def test_of_what_it_says_one_label_alone_can_be_asked() -> None:
+    lab = Requirement("other", "In", ("lab",))
+    both = LabelSelector(match_labels={**PROD, "more": "x"}, match_expressions=(lab,))
+    assert both.about("tier").selects(PROD)
+    assert not both.about("tier").selects({"tier": "lab"})
+    assert not both.about("other").selects(PROD)
+    assert both.about("nobody").selects({})

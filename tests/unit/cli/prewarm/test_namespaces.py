@@ -54,6 +54,17 @@ def test_what_one_of_several_webhooks_is_called_for_is_judged() -> None:
     assert not spaces.is_exempt("redis")
 
 
+def test_one_whose_labels_nobody_knows_is_exempt_by_its_name_alone() -> None:
+    """Of manifests for a namespace that is to come: nothing of it would be judged otherwise, and
+    all be well."""
+    labelled = LabelSelector(match_labels={"judge": "yes"})
+    spaces = Namespaces({"there": {}}, judged=(labelled,))
+    assert [spaces.is_exempt(each) for each in ("there", "new")] == [True, False]
+    assert Namespaces({}, given={}, judged=(labelled,)).is_exempt("new")
+    by_name = Namespaces({}, judged=(NOT_INFRA,))
+    assert [by_name.is_exempt(each) for each in ("redis", "new")] == [True, False]
+
+
 def test_where_our_webhooks_are_not_there_it_is_kube_system_alone() -> None:
     spaces = Namespaces({}, judged=())
     assert [spaces.is_exempt(each) for each in ("kube-system", "kube-public")] == [True, False]

@@ -1,5 +1,6 @@
 """Where images are named: lists, manifests, repositories; and what of them cannot be read."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -162,6 +163,73 @@ async def test_a_place_without_manifests_ends_it(tmp_path: Path, name: str) -> N
     (tmp_path / "empty").mkdir()
     with pytest.raises(UnreadableList, match=name):
         await told_by(Manifests(str(tmp_path / name), namespace="team"))
+
+
+async def test_what_is_no_file_in_a_folder_is_told_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """To open a pipe that nobody fills takes for ever."""
+    os.mkfifo(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").symlink_to(tmp_path / "gone")
+    (tmp_path / "c.yaml").write_bytes(b"\xff")
+    (tmp_path / "d.yaml").write_text(CRONJOB)
+    *bad, found = await told_by(Manifests(str(tmp_path), namespace="team"))
+    assert bad[:2] == [
+        NotRead(str(tmp_path / "a.yaml"), "it is no regular file"),
+        NotRead(str(tmp_path / "b.yaml"), "it is no regular file"),
+    ]
+    assert isinstance(bad[2], NotRead)
+    assert "is not UTF-8" in bad[2].what
+    assert isinstance(found, Found)
+
+
+@pytest.mark.parametrize("source", [ImageList, Manifests])
+async def test_a_pipe_that_is_named_is_read(
+    tmp_path: Path, source: type[ImageList] | type[Manifests]
+) -> None:
+    """As the shell's `<(helm template ...)` is one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = CRONJOB if source is Manifests else "a.corp/n:1"
+    writing = asyncio.create_task(asyncio.to_thread(pipe.write_text, text))
+    (found,) = await asyncio.to_thread(
+        lambda: asyncio.run(told_by(source(str(pipe), namespace="team")))
+    )
+    await writing
+    assert isinstance(found, Found)
+    assert found.images == ("a.corp/n:1",)
+
+
+async def test_a_folder_that_is_linked_is_read_where_it_is_and_told_where_it_is_elsewhere(
+    tmp_path: Path,
+) -> None:
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (place / "..moment").mkdir(parents=True)
+    (place / "..moment" / "night.yaml").write_text(CRONJOB)
+    (place / "..data").symlink_to("..moment")
+    (place / "base").symlink_to(elsewhere)
+    unread, found = await told_by(Manifests(str(place), namespace="team"))
+    assert isinstance(found, Found)
+    assert isinstance(unread, NotRead)
+    assert unread.where == str(place / "base")
+    assert "is not followed" in unread.what
+
+
+async def test_a_folder_that_may_not_be_looked_into_is_told(tmp_path: Path) -> None:
+    (tmp_path / "night.yaml").write_text(CRONJOB)
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:  # longer than any path may be: root may look into everything else
+        for _ in range(20):
+            os.mkdir("x" * 250, dir_fd=here)
+            inner = os.open("x" * 250, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = inner
+    finally:
+        os.close(here)
+    unread, found = await told_by(Manifests(str(tmp_path), namespace="team"))
+    assert isinstance(found, Found)
+    assert isinstance(unread, NotRead)
+    assert unread.where.startswith(str(tmp_path / ("x" * 250)))
+    assert unread.what == "cannot read it: File name too long"
 
 
 class Tags:
