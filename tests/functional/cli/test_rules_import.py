@@ -109,7 +109,14 @@ async def test_breakglass_has_images_analysed_only_where_the_controller_had(
     tmp_path: Path,
 ) -> None:
     let_in = selector("image", "", r"^quay\.io/tools/", "breakglass")
-    for asked, mode in ((True, Mode.AUDIT), (False, Mode.ALLOW)):
+    for asked, mode in (
+        (True, Mode.AUDIT),
+        ("true", Mode.AUDIT),
+        ("TRUE", Mode.AUDIT),
+        ("1", Mode.AUDIT),
+        (False, Mode.ALLOW),
+        ("false", Mode.ALLOW),
+    ):
         file = config(tmp_path, let_in, ALL, validator={"requestAnalysis": asked})
         ran, rules = await imported(tmp_path, file)
         assert ran.code == 0
@@ -130,7 +137,8 @@ async def test_configmap_and_secret_are_read_as_kubectl_prints_them(tmp_path: Pa
     content = json.dumps({"PolicySelectors": [ALL]})
     configmap, secret = tmp_path / "configmap.yaml", tmp_path / "secret.yaml"
     configmap.write_text(json.dumps({"kind": "ConfigMap", "data": {"config.json": content}}))
-    held = base64.b64encode(SECRET).decode()
+    # As Helm writes one, in lines.
+    held = base64.encodebytes(SECRET).decode()
     secret.write_text(json.dumps({"kind": "Secret", "data": {"credentials.json": held}}))
     ran, rules = await imported(tmp_path, str(configmap), str(secret))
     assert (ran.code, rules.default.policy.id) == (0, "b")

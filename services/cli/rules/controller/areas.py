@@ -29,11 +29,6 @@ class Area(msgspec.Struct, frozen=True):
     patterns: tuple[str, ...] = ()
     everything: bool = False
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is in it."""
-        return not self.everything and not self.patterns
-
 
 EVERYTHING = Area(everything=True)
 NOTHING = Area()
@@ -117,7 +112,7 @@ def _widest(found: dict[str, ImagePattern]) -> list[str]:
 
 
 def _pattern(text: str) -> ImagePattern | None:
-    """None for what no image can fit, and for what names a tag."""
+    """None for what no image can fit, as with capital letters, and for what names a tag."""
     try:
         pattern = ImagePattern(text)
     except ValueError:
@@ -127,7 +122,7 @@ def _pattern(text: str) -> ImagePattern | None:
 
 def _whatever_follows(glob: str) -> Iterator[str]:
     """Those whose every image is matched whatever tag or digest stands behind it."""
-    if not glob.endswith("*") or glob != glob.lower():
+    if not glob.endswith("*"):
         return
     for path in _paths(glob):
         yield path

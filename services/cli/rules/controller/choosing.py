@@ -39,7 +39,10 @@ OF_PODS = (
 POD_WORD = (
     "`pod` is of releases before 0.3.0; later ones compare the value with the image, so both add"
 )
-DOTS = "a dot without a backslash stands for any sign"
+DOTS = (
+    "a dot without a backslash stands for any sign, a slash too: where just a dot is meant, write "
+    "`\\.` and import again"
+)
 NOT_EXACT = "a rule cannot say just what these expressions match"
 ANYWHERE = "not anchored by ^ and $, it matches more keys and values than the one that is named"
 TAGS = (

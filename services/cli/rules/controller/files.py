@@ -148,7 +148,8 @@ def _opened(path: Path, name: str) -> Any:
     if content["kind"] != "Secret":
         return _parsed(held.encode(), path)
     try:
-        return _parsed(base64.b64decode(held, validate=True), path)
+        # Of a Secret as Helm writes it, with line breaks, Kubernetes takes no notice of them.
+        return _parsed(base64.b64decode("".join(held.split()), validate=True), path)
     except binascii.Error as error:
         raise UnreadableController(f"{path}: {name} in it is no base64") from error
 

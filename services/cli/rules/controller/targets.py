@@ -74,7 +74,7 @@ def targets_of(controller: Controller, *, accounts: Mapping[str, str]) -> Target
     users = dict.fromkeys(one.user for one in each if one.ask is not Ask.NEVER)
     # Of one user the login is that user: no account has to be named, and no admin is needed.
     alone = len(users) == 1 and not accounts
-    named = {user: "" if alone else accounts.get(user, user) for user in users if user}
+    named = {user: "" if alone else accounts.get(user, user) for user in users}
     return Targets(each, named, controller.request_analysis)
 
 
@@ -82,7 +82,9 @@ def _target(selector: Selector, controller: Controller) -> Target:
     notes = []
     if selector.mode not in (Ask.POLICY, Ask.ANALYSIS, Ask.NOTHING):
         notes.append("its mode is none of policy, analysis, breakglass: all of it was refused")
-    if controller.users is not None and selector.user not in controller.users:
+    if not selector.user:
+        notes.append("it names no user, so that Anchore was asked as nobody: all of it was refused")
+    elif controller.users is not None and selector.user not in controller.users:
         notes.append(f"credentials.json has no user {selector.user!r}: all of it was refused")
     if notes:
         return Target(Ask.NEVER, notes=tuple(notes))
