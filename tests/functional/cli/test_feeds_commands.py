@@ -168,7 +168,7 @@ async def test_a_kill_in_the_middle_of_an_import_leaves_the_feed_that_was_there(
 
 
 async def test_ctrl_c_says_what_it_left(desk: Desk) -> None:
-    desk.server.pace = 0.2
+    desk.server.pace = 1.0
     desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
     async with desk.running() as running:
         await running.printed("Debian: downloads")
@@ -179,7 +179,7 @@ async def test_ctrl_c_says_what_it_left(desk: Desk) -> None:
 
 
 async def test_of_two_at_once_the_second_is_told(desk: Desk) -> None:
-    desk.server.pace = 0.2
+    desk.server.pace = 1.0
     desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
     async with desk.running() as running:
         await running.printed("Debian: downloads")
