@@ -246,3 +246,14 @@ def test_labels_of_namespaces_choose_and_their_annotations_are_to_be_looked_at()
     assert (rule.match, rule.adds) == ({"namespaceLabels": {"tier": "gold"}}, False)
     assert imported.became[0].state is State.CHECK
     assert "make a label of it" in told(imported, 1)
+
+
+def test_one_selector_that_means_something_else_is_enough_not_to_be_kept() -> None:
+    every = selector(2, "image", ".*", "analysis")
+    named = became(selector(1, "namespace", "^prod$", "policy"), every)
+    assert states(named) == [State.CHECK, State.KEPT]
+    assert "only its name is compared" in told(named, 1)
+    labelled = became(selector(1, "resource", "^true$", "policy", key="^pci$"), every)
+    assert "what an author writes never chooses" in told(labelled, 1)
+    assert not (named.kept or labelled.kept)
+    assert became(every).kept
