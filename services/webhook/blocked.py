@@ -1,29 +1,25 @@
 """Who makes the pods that were denied here: remembered in memory, so that what turns can be told.
 
-Nothing is awaited and nobody is asked: a denial costs a few microseconds here. What a stranger can
+Nothing is awaited and nobody is asked: a denial costs some microseconds here. What a stranger can
 get by reviews that no API server sent (without a client CA anybody in the cluster may send some): a
 bounded number of entries, of each namespace's share alone, of a few images each, and that owners
-are forgotten sooner, whose controllers then come back as late as they do without us. Entries of
-other images stand beside the real ones of an owner. What becomes of an entry:
-`services.webhook.nudges`.
+are forgotten sooner, or looked at by the wrong labels until they are denied again: their
+controllers then come back as late as they do without us. Entries of other images stand beside the
+real ones of an owner. What becomes of an entry: `services.webhook.nudges`.
 """
 
-import math
-from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
-import msgspec
-
-from services.webhook.images import Shape, shapes_of
+from services.webhook.blocked_owner import NEVER, Blocked, Key, entry_of
+from services.webhook.images import shapes_of
 from services.webhook.objects import is_advice, places_to_judge
 from shared.domain.decision import Decision, State
-from shared.domain.errors import InvalidObject, InvalidReference
+from shared.domain.errors import InvalidObject
 from shared.domain.owner import Owner, maker_of
-from shared.domain.reference import parse_reference
-from shared.domain.review import AdmissionRequest, RequestOf, UserInfo, pod_of
-from shared.domain.workload import Metadata, Pod
+from shared.domain.review import AdmissionRequest, pod_of
 from shared.ports.clock import Clock
 
 LIFE = 1_200.0
@@ -33,49 +29,15 @@ LIFE = 1_200.0
 MAX_OWNERS = 2_000
 MAX_OF_A_NAMESPACE = 200
 MAX_BYTES = 16 * 2**20
-MAX_BYTES_OF_ONE = 64 * 2**10
-MAX_IMAGES_OF_ONE = 32
-"""Each is looked up at each look, for as long as the entry lives."""
-OWN_SIZE = 2_048
-"""Bytes that an entry takes beside its texts, about."""
 
 LOOK_AGAIN = 15.0
 """Seconds between two looks at an owner that nothing was heard about: labels of a namespace, a new
 node's platform and the end of an error are announced by nobody."""
-NEVER = math.inf
-NEWS = -math.inf
+NEWS = -NEVER
 """When somebody is to be looked at of whom something was heard: before all whose time has come."""
 
-Key: TypeAlias = tuple[Owner, tuple[Shape, ...]]
 Listed = TypeVar("Listed")
-
-
-class Blocked(msgspec.Struct, eq=False):
-    """One owner whose pods are denied. Times are monotonic seconds."""
-
-    owner: Owner
-    request: AdmissionRequest
-    """What of the last review chooses rules; nothing else of it is kept."""
-    shapes: tuple[Shape, ...]
-    repositories: frozenset[str]
-    size: int
-    since: float
-    """When it was denied first, without having been nudged in between."""
-    denied: float
-    """When it was denied last."""
-    state: State
-    reason: str
-    look: float = NEVER
-    """When it is to be looked at next."""
-    waits: bool = True
-    """Not nudged since it was denied last."""
-    store_was_away: bool = False
-    """Nobody could ask for a scan, and since then the store was heard again."""
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """As the pod writes them, each once."""
-        return tuple(dict.fromkeys(image for image, _ in self.shapes))
+Keys = TypeVar("Keys", bound=dict[Key, None])
 
 
 class BlockedOwners:
@@ -98,7 +60,7 @@ class BlockedOwners:
         self._entries: OrderedDict[Key, Blocked] = OrderedDict()
         self._by_repository: defaultdict[str, dict[Key, None]] = defaultdict(dict)
         self._by_owner: defaultdict[Owner, dict[Key, None]] = defaultdict(dict)
-        self._of: Counter[str] = Counter()
+        self._by_namespace: defaultdict[str, OrderedDict[Key, None]] = defaultdict(OrderedDict)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -122,15 +84,18 @@ class BlockedOwners:
             shapes = shapes_of(places_to_judge(request))
         except InvalidObject:
             return False
-        entry = self._entries.get((owner, shapes))
+        now = self._clock.monotonic()
+        known = self._entries.get((owner, shapes))
+        if known is not None and known.says_the_same(request, metadata):
+            self._move_to_end(known)
+            return known.denied_again(decision, now)
+        entry = entry_of(owner, request, metadata, shapes, decision, now=now)
+        if known is not None:
+            return self._say_anew(known, entry, decision, now)
         if entry is None:
-            entry = self._entry(owner, request, metadata, shapes, decision)
-            if entry is None:
-                return False
-            self._keep(entry)
-            return True
-        self._entries.move_to_end((owner, shapes))
-        return self._denied_again(entry, decision)
+            return False
+        self._keep(entry)
+        return True
 
     def changed(self, key: str | None) -> bool:
         """A record of the store changed (None: any may have): who is blocked by it is to be looked
@@ -184,101 +149,55 @@ class BlockedOwners:
         for key in list(self._by_owner.get(owner, ())):
             self._drop(key)
 
-    def _entry(
-        self,
-        owner: Owner,
-        request: AdmissionRequest,
-        metadata: Metadata,
-        shapes: tuple[Shape, ...],
-        decision: Decision,
-    ) -> Blocked | None:
-        """None where it is larger than any real one."""
-        texts = [metadata.labels, metadata.annotations, request.user_info.username]
-        size = OWN_SIZE + sum(map(len, texts)) + sum(2 * len(image) for image, _ in shapes)
-        if size > MAX_BYTES_OF_ONE or len(shapes) > MAX_IMAGES_OF_ONE:
-            return None
-        now = self._clock.monotonic()
-        return Blocked(
-            owner=owner,
-            request=_trimmed(request, metadata),
-            shapes=shapes,
-            repositories=_repositories(shapes),
-            size=size,
-            since=now,
-            denied=now,
-            state=decision.state,
-            reason=decision.reason,
-            # A verdict may have come between the judgement and this.
-            look=now,
-        )
+    def _move_to_end(self, entry: Blocked) -> None:
+        self._entries.move_to_end(entry.key)
+        self._by_namespace[entry.owner.namespace].move_to_end(entry.key)
 
-    def _denied_again(self, entry: Blocked, decision: Decision) -> bool:
-        now = self._clock.monotonic()
-        entry.denied, entry.state, entry.reason = now, decision.state, decision.reason
-        if entry.waits:
+    def _say_anew(
+        self, known: Blocked, entry: Blocked | None, decision: Decision, now: float
+    ) -> bool:
+        """Its pods have the same images, and other labels or annotations by now."""
+        if entry is None:
+            self._drop(known.key)
             return False
-        entry.waits, entry.since, entry.look = True, now, now
-        return True
+        self._bytes += entry.size - known.size
+        known.request, known.size = entry.request, entry.size
+        self._move_to_end(known)
+        self._make_room()
+        return known.denied_again(decision, now)
 
     def _keep(self, entry: Blocked) -> None:
-        key = (entry.owner, entry.shapes)
+        key, of_namespace = entry.key, self._by_namespace[entry.owner.namespace]
         self._entries[key] = entry
         self._bytes += entry.size
-        self._of[entry.owner.namespace] += 1
+        of_namespace[key] = None
         self._by_owner[entry.owner][key] = None
         for repository in entry.repositories:
             self._by_repository[repository][key] = None
-        if self._of[entry.owner.namespace] > self._max_of_a_namespace:
-            self._drop(
-                next(each for each in self._entries if each[0].namespace == entry.owner.namespace)
-            )
+        if len(of_namespace) > self._max_of_a_namespace:
+            self._drop(next(iter(of_namespace)))
+        self._make_room()
+
+    def _make_room(self) -> None:
         while len(self._entries) > self._max_owners or self._bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, key: Key) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is None:
-            return
+        entry = self._entries.pop(key)
+        # It may be about to be looked at.
+        entry.waits = False
         self._bytes -= entry.size
-        self._of[entry.owner.namespace] -= 1
-        if not self._of[entry.owner.namespace]:
-            del self._of[entry.owner.namespace]
+        _unlist(self._by_namespace, entry.owner.namespace, key)
         _unlist(self._by_owner, entry.owner, key)
         for repository in entry.repositories:
             _unlist(self._by_repository, repository, key)
 
 
-def _unlist(index: dict[Listed, dict[Key, None]], under: Listed, key: Key) -> None:
+def _unlist(index: dict[Listed, Keys], under: Listed, key: Key) -> None:
     keys = index[under]
     del keys[key]
     if not keys:
         del index[under]
-
-
-def _trimmed(request: AdmissionRequest, metadata: Metadata) -> AdmissionRequest:
-    """What of a review chooses rules: copies, since what was read of a body keeps all of it."""
-    return RequestOf[Pod](
-        uid="",
-        kind=request.kind,
-        resource=request.resource,
-        namespace=request.namespace,
-        operation=request.operation,
-        user_info=UserInfo(request.user_info.username),
-        object=Pod(
-            Metadata(labels=metadata.labels.copy(), annotations=metadata.annotations.copy())
-        ),
-    )
-
-
-def _repositories(shapes: Sequence[Shape]) -> frozenset[str]:
-    """Those of what is a reference: of all else nothing is ever announced."""
-    found = set()
-    for image, _ in shapes:
-        try:
-            found.add(parse_reference(image).repository)
-        except InvalidReference:
-            continue
-    return frozenset(found)
 
 
 def _repository(key: str) -> str:

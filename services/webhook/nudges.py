@@ -16,7 +16,8 @@ from enum import StrEnum
 
 import msgspec
 
-from services.webhook.blocked import LIFE, MAX_OWNERS, Blocked, BlockedOwners
+from services.webhook.blocked import LIFE, MAX_OWNERS, BlockedOwners
+from services.webhook.blocked_owner import Blocked
 from services.webhook.bucket import Bucket
 from services.webhook.occasions import Occasions
 from services.webhook.outage import Outage
@@ -108,6 +109,7 @@ class Nudges:
         self._looks = Bucket(clock=clock, rate=LOOKS, most=LOOKS_SAVED)
         self._outage = Outage(clock=clock, what="owners of blocked pods are not nudged")
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._under_way: set[str] = set()
         self._paces: OrderedDict[str, _Pace] = OrderedDict()
         self._book: RuleBook | None = None
         self._news = asyncio.Event()
@@ -150,7 +152,7 @@ class Nudges:
     async def _look_at(self, entry: Blocked) -> None:
         try:
             decision = await self._judge(entry)
-            if not entry.waits:  # another one of its owner was nudged meanwhile
+            if not entry.waits:  # its owner was nudged meanwhile, or is gone
                 return
             worth_asking = entry.store_was_away and decision.state is State.PENDING
             if decision.allowed or worth_asking:
@@ -170,14 +172,21 @@ class Nudges:
 
     async def _try(self, entry: Blocked, decision: Decision) -> None:
         """Nudge it, unless it is too soon or another webhook does."""
-        now = self._clock.monotonic()
-        later = max(self._outage.until or now, self._pace(entry).next(now))
+        now, owner = self._clock.monotonic(), entry.owner
+        later = max(self._outage.until(owner.namespace) or now, self._pace(entry).next(now))
         if later > now:
             entry.look = later
+        elif owner.uid in self._under_way:  # for another entry of it: what comes of that counts
+            entry.look = now + EVERY
         elif not self._bucket.take():
             entry.look = now + 1 / RATE
-        elif await self._is_ours(entry):
-            await self._nudge(entry, decision)
+        else:
+            self._under_way.add(owner.uid)
+            try:
+                if await self._is_ours(entry):
+                    await self._nudge(entry, decision)
+            finally:
+                self._under_way.remove(owner.uid)
 
     async def _nudge(self, entry: Blocked, decision: Decision) -> None:
         began = self._clock.monotonic()
@@ -188,12 +197,13 @@ class Nudges:
             self._on_outcome(Outcome.GONE)
             return
         except ClusterUnreachable as error:
-            self._outage.failed(error)
-            entry.look = self._outage.until or began
+            namespace = entry.owner.namespace
+            self._outage.failed(namespace, error)
+            entry.look = self._outage.until(namespace) or began
             self._on_outcome(Outcome.FAILED)
             await self._drop(entry)
             return
-        self._outage.over()
+        self._outage.over(entry.owner.namespace)
         self._on_outcome(Outcome.DONE)
         self._paced(entry, began)
         if decision.allowed:

@@ -1,8 +1,9 @@
 """The Kubernetes API does not do what it is asked: said once, and left alone for a while."""
 
 import logging
+from collections import OrderedDict
 
-from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
+from shared.domain.errors import ClusterMisconfigured, ClusterRefused, ClusterUnreachable
 from shared.ports.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -10,10 +11,13 @@ log = logging.getLogger(__name__)
 REST = 5.0
 REST_OF_THE_REFUSED = 60.0
 """Seconds: rights are given by people."""
+MAX_NAMESPACES = 1_000
+"""That are remembered as refused; the ones that were refused longest ago are asked sooner."""
 
 
 class Outage:
-    """Of one thing that is asked of the Kubernetes API."""
+    """Of one thing that is asked of the Kubernetes API. What is refused in one namespace, by a
+    policy, a quota or a right that is missing there, is left alone there and nowhere else."""
 
     def __init__(self, *, clock: Clock, what: str) -> None:
         """`what` goes on without it: "owners of blocked pods are not nudged"."""
@@ -21,24 +25,37 @@ class Outage:
         self._what = what
         self._because: type[ClusterUnreachable] | None = None
         self._until = 0.0
+        self._refused: OrderedDict[str, float] = OrderedDict()
 
-    @property
-    def until(self) -> float | None:
-        """When it is tried again (monotonic seconds); None: now."""
-        return self._until if self._clock.monotonic() < self._until else None
+    def until(self, namespace: str) -> float | None:
+        """When it is tried again there (monotonic seconds); None: now."""
+        until = max(self._until, self._refused.get(namespace, 0.0))
+        return until if self._clock.monotonic() < until else None
 
-    def failed(self, error: ClusterUnreachable) -> None:
-        """It was tried in vain."""
-        refused = isinstance(error, ClusterMisconfigured)
-        rest = REST_OF_THE_REFUSED if refused else REST
-        self._until = self._clock.monotonic() + rest
+    def failed(self, namespace: str, error: ClusterUnreachable) -> None:
+        """It was tried there in vain."""
+        if isinstance(error, ClusterRefused):
+            self._refused_in(namespace, error)
+            return
+        wrong = isinstance(error, ClusterMisconfigured)
+        self._until = self._clock.monotonic() + (REST_OF_THE_REFUSED if wrong else REST)
         if self._because is not type(error):
-            level = logging.ERROR if refused else logging.WARNING
+            level = logging.ERROR if wrong else logging.WARNING
             log.log(level, self._what, extra={"why": str(error)})
         self._because = type(error)
 
-    def over(self) -> None:
-        """It was done."""
+    def over(self, namespace: str) -> None:
+        """It was done there."""
         if self._because is not None:
             log.info("no longer so: %s", self._what)
         self._because, self._until = None, 0.0
+        if self._refused.pop(namespace, None) is not None:
+            log.info("no longer so: %s", self._what, extra={"namespace": namespace})
+
+    def _refused_in(self, namespace: str, error: ClusterRefused) -> None:
+        if namespace not in self._refused:
+            log.error(self._what, extra={"namespace": namespace, "why": str(error)})
+        self._refused[namespace] = self._clock.monotonic() + REST_OF_THE_REFUSED
+        self._refused.move_to_end(namespace)
+        if len(self._refused) > MAX_NAMESPACES:
+            self._refused.popitem(last=False)

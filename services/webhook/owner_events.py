@@ -8,6 +8,7 @@ of images of his choice, once a reason in ten minutes.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from enum import StrEnum
 
 import msgspec
 
-from services.webhook.blocked import Blocked
+from services.webhook.blocked_owner import Blocked
 from services.webhook.bucket import Bucket
 from services.webhook.lines import FIRST_LINE, shown
+from services.webhook.objects import is_advice
 from services.webhook.outage import Outage
 from services.webhook.seldom import HOUR, Seldom
 from shared.domain.decision import Decision, State
@@ -88,7 +90,7 @@ class OwnerEvents:
         self._bucket = Bucket(clock=clock, rate=RATE, most=SAVED)
         self._seldom = Seldom(clock=clock, every=AGAIN, max_said=MAX_TOLD)
         self._turned = Seldom(clock=clock, every=HOUR, max_said=MAX_TOLD)
-        self._made: OrderedDict[OwnerEvent, int] = OrderedDict()
+        self._made: OrderedDict[str, int] = OrderedDict()
         self._waiting: asyncio.Queue[_Wanted] = asyncio.Queue(MAX_WAITING)
 
     def still_denied(self, entry: Blocked, decision: Decision) -> None:
@@ -114,11 +116,13 @@ class OwnerEvents:
 
     def turned(self, request: AdmissionRequest, decision: Decision) -> None:
         """A pod was let in though its image failed by now."""
-        if self._sink is None or request.dry_run or request.operation != "CREATE":
+        if self._sink is None or request.operation != "CREATE" or request.dry_run:
+            return
+        if is_advice(request):
             return
         owner = maker_of(pod_of(request).metadata, request.namespace)
         about = "\n".join(decision.images)
-        if owner is not None and self._turned.is_due(f"{owner.uid}\n{about}"):
+        if owner is not None and self._turned.is_due(_short(owner.uid, about)):
             self._want(_Wanted(owner, Reason.TURNED, decision.reason, about))
 
     async def run(self) -> None:
@@ -128,7 +132,8 @@ class OwnerEvents:
 
     async def tell(self, wanted: _Wanted) -> None:
         """Tell one of them now."""
-        if self._outage.until is not None or not self._bucket.take():
+        namespace = wanted.owner.namespace
+        if self._outage.until(namespace) is not None or not self._bucket.take():
             self._on_told(wanted.reason, Told.DROPPED)
             return
         try:
@@ -136,13 +141,13 @@ class OwnerEvents:
         except OwnerGone:
             told = Told.GONE
         except ClusterUnreachable as error:
-            self._outage.failed(error)
+            self._outage.failed(namespace, error)
             told = Told.FAILED
         except Exception:  # only for people: whatever befalls it, the others are told
             log.exception("Event could not be told")
             told = Told.FAILED
         else:
-            self._outage.over()
+            self._outage.over(namespace)
         self._on_told(wanted.reason, told)
 
     async def tell_all(self) -> None:
@@ -154,7 +159,7 @@ class OwnerEvents:
         assert self._sink is not None
         known_as = wanted.known_as or await self._nudging.known_as(wanted.owner)
         event = OwnerEvent(known_as, wanted.reason, wanted.note, wanted.about)
-        same = OwnerEvent(known_as, wanted.reason, "", wanted.about)
+        same = _short(known_as.uid, wanted.reason, wanted.about)
         times = self._made.get(same, 0) + 1
         if times > 1 and await self._sink.tell(event, times=times):
             self._remember(same, times)
@@ -181,8 +186,13 @@ class OwnerEvents:
         except asyncio.QueueFull:
             self._on_told(wanted.reason, Told.DROPPED)
 
-    def _remember(self, same: OwnerEvent, times: int) -> None:
+    def _remember(self, same: str, times: int) -> None:
         self._made[same] = times
         self._made.move_to_end(same)
         if len(self._made) > MAX_TOLD:
             self._made.popitem(last=False)
+
+
+def _short(*texts: str) -> str:
+    """So many are remembered, and the names of a pod's images may be long."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """Owners of pods: nudged when what blocked them is over, told of what became of their images."""
 
 import asyncio
+import logging
 
 import msgspec
 
@@ -15,6 +16,8 @@ from shared.domain.review import AdmissionRequest
 from shared.ports.clock import Clock
 from shared.ports.nudging import EventSink, NudgeClaims, Nudging
 from shared.runtime.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 
 class OwnerPorts(msgspec.Struct, frozen=True):
@@ -34,11 +37,14 @@ class Owners:
         self._events = events
 
     def answered(self, request: AdmissionRequest, decision: Decision) -> None:
-        """A review was answered."""
-        if not decision.allowed:
-            self._nudges.denied(request, decision)
-        elif decision.state is State.TURNED:
-            self._events.turned(request, decision)
+        """A review was answered; whatever befalls us here, that answer is given."""
+        try:
+            if not decision.allowed:
+                self._nudges.denied(request, decision)
+            elif decision.state is State.TURNED:
+                self._events.turned(request, decision)
+        except Exception:
+            log.exception("what an answer means for the pod's owner is not known")
 
     def heard(self, key: str | None) -> None:
         """A record of the store changed; None: any may have."""

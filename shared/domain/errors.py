@@ -95,6 +95,11 @@ class ClusterMisconfigured(ClusterUnreachable):
     """Our token, rights or certificates are refused: as unreachable, but said apart."""
 
 
+class ClusterRefused(ClusterMisconfigured):
+    """One thing is refused, where or as it was asked: a right is missing, or a policy or a quota of
+    the cluster is in the way. Another may be done."""
+
+
 class OwnerGone(ImagegateError):
     """There is no such object in the cluster, or by now another one of its name."""
 

@@ -28,6 +28,8 @@ MAX_UID = 64
 
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]|\.(?=[a-z0-9]))*")
 """A DNS subdomain, about."""
+_KIND = re.compile(r"[A-Z][0-9A-Za-z]{0,62}")
+_API_VERSION = re.compile(r"(?:[a-z0-9][-.a-z0-9]{0,252}/)?[a-z0-9]{1,63}")
 _UID = re.compile(r"[-0-9A-Za-z]+")
 
 
@@ -79,12 +81,13 @@ def maker_of(metadata: Metadata, namespace: str) -> Owner | None:
     for each in references:
         if each.controller:
             owner = each.owner(namespace)
-            return owner if owner.resource and _is_plausible(owner) else None
+            return owner if owner.resource and is_plausible(owner) else None
     return None
 
 
-def _is_plausible(owner: Owner) -> bool:
-    """Whether it can be the name of anything in a cluster: it becomes part of a URL."""
+def is_plausible(owner: Owner) -> bool:
+    """Whether it can be the name of anything in a cluster: it becomes part of a URL, and of the
+    name of an Event. An API server checks little of what ownerReferences say."""
     return (
         len(owner.name) <= MAX_NAME
         and len(owner.namespace) <= MAX_NAMESPACE
@@ -92,4 +95,6 @@ def _is_plausible(owner: Owner) -> bool:
         and _NAME.fullmatch(owner.name) is not None
         and _NAME.fullmatch(owner.namespace) is not None
         and _UID.fullmatch(owner.uid) is not None
+        and _KIND.fullmatch(owner.kind) is not None
+        and _API_VERSION.fullmatch(owner.api_version) is not None
     )

@@ -17,7 +17,8 @@ class Nudging(Protocol):
     An owner is told by its uid: one that was made up, or replaced by another of its name, is gone
     and nothing else is touched. Only its annotation `imagegate.dev/nudged` is ever written.
 
-    Errors: OwnerGone; ClusterUnreachable, ClusterMisconfigured where a right is missing.
+    Errors: OwnerGone; ClusterUnreachable; ClusterRefused where a right is missing, or a policy of
+    the cluster is in the way.
     """
 
     async def nudge(self, owner: Owner) -> Owner:
@@ -79,8 +80,8 @@ class EventSink(Protocol):
     Guarantees: of an owner, a reason and what it is about there is one Event, however many
     processes tell it.
 
-    Errors: ClusterUnreachable, ClusterMisconfigured where a right is missing, OwnerGone where its
-    namespace is going.
+    Errors: ClusterUnreachable, ClusterRefused where a right is missing, or a policy or a quota is
+    in the way, OwnerGone where its namespace is going.
     """
 
     async def tell(self, event: OwnerEvent, *, times: int) -> bool:

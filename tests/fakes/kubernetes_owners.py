@@ -35,6 +35,8 @@ class FakeOwners:
         self.fault: Fault | None = None
         """What answers instead."""
         self.namespaces = {"team"}
+        self.ending: set[str] = set()
+        """Those that are being deleted."""
         self.annotations: dict[Owner, dict[str, str]] = {}
         self.nudges: list[Owner] = []
         self.looks: list[Owner] = []
@@ -115,6 +117,8 @@ class FakeOwners:
         namespace, name = http.match_info["namespace"], event["metadata"]["name"]
         if namespace not in self.namespaces:
             return status(404, f'namespaces "{namespace}" not found')
+        if namespace in self.ending:
+            return _terminating(namespace)
         if not all(event.get(field) for field in REQUIRED) or len(event["note"].encode()) > 1024:
             return status(422, f'Event "{name}" is invalid')
         assert event["regarding"]["namespace"] == event["metadata"]["namespace"] == namespace
@@ -181,3 +185,17 @@ def _immutable(owner: Owner) -> web.Response:
         "code": 422,
     }
     return web.Response(text=json.dumps(said), status=422, content_type="application/json")
+
+
+def _terminating(namespace: str) -> web.Response:
+    cause = {"reason": "NamespaceTerminating", "field": "metadata.namespace"}
+    said = {
+        "kind": "Status",
+        "status": "Failure",
+        "message": f"unable to create new content in namespace {namespace} because it is being "
+        "terminated",
+        "reason": "Forbidden",
+        "details": {"causes": [cause]},
+        "code": 403,
+    }
+    return web.Response(text=json.dumps(said), status=403, content_type="application/json")

@@ -1,19 +1,29 @@
 """What the Kubernetes API's answer, or its silence, means in the words of the port."""
 
 import os
+import re
 from collections.abc import Sequence
 
 import aiohttp
 import msgspec
 
 from shared.adapters.kubernetes.access import BY_SETTINGS, Remedies
-from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
+from shared.domain.errors import ClusterMisconfigured, ClusterRefused, ClusterUnreachable
 
 MAX_SAID = 300
+
+_BY_ADMISSION = re.compile("denied (the )?request")
+"""What an admission webhook (mostly with 400 or 403) and a ValidatingAdmissionPolicy (422) say."""
+_ENDING = "NamespaceTerminating"
+_LET_US_PASS = "if an admission policy of the cluster refuses it, have that let us pass"
 
 
 class NotThere(ClusterUnreachable):
     """404: there is no such thing."""
+
+
+class Ending(NotThere):
+    """403: the namespace that it would be in is being deleted."""
 
 
 class Conflict(ClusterUnreachable):
@@ -28,7 +38,7 @@ class TooLarge(ClusterUnreachable):
     """An answer over our bounds."""
 
 
-class Unprocessable(ClusterMisconfigured):
+class Unprocessable(ClusterRefused):
     """422: what was sent cannot be, or a policy of the cluster does not want it."""
 
     def __init__(self, message: str, *, fields: Sequence[str]) -> None:
@@ -38,9 +48,10 @@ class Unprocessable(ClusterMisconfigured):
 
 
 class Cause(msgspec.Struct):
-    """One of the fields that are wrong."""
+    """One of the fields that are wrong, or why else it is refused."""
 
     field: str = ""
+    reason: str = ""
 
 
 class Details(msgspec.Struct):
@@ -81,11 +92,16 @@ def failure_of_status(
     """What a Status means; `doing` is what was asked ("list namespaces"), `advice` what to do where
     a right for that is missing."""
     said = f"the Kubernetes API at {host} answered {status.code} to '{doing}'{_quoted(status)}"
+    causes = status.details.causes if status.details else []
     match status.code:
+        case 403 if any(cause.reason == _ENDING for cause in causes):
+            return Ending(said)
+        case 400 | 403 if _BY_ADMISSION.search(status.message):
+            return ClusterRefused(f"{said}: {_LET_US_PASS}")
         case 401:
             return ClusterMisconfigured(f"{said}: it does not take our token; {remedies.refused}")
         case 403:
-            return ClusterMisconfigured(f"{said}: {advice}")
+            return ClusterRefused(f"{said}: {advice}")
         case 404:
             return NotThere(said)
         case 406:
@@ -98,10 +114,8 @@ def failure_of_status(
         case 410:
             return Expired(said)
         case 422:
-            causes = status.details.causes if status.details else ()
             return Unprocessable(
-                f"{said}: if an admission policy of the cluster refuses it, have that let us pass",
-                fields=[cause.field for cause in causes],
+                f"{said}: {_LET_US_PASS}", fields=[cause.field for cause in causes]
             )
         case _:
             return ClusterUnreachable(f"{said}; it is asked again")

@@ -17,7 +17,7 @@ from shared.adapters.kubernetes.failures import NotThere, Unprocessable
 from shared.adapters.kubernetes.objects import Unreadable
 from shared.adapters.kubernetes.wire import Wire
 from shared.domain.errors import OwnerGone
-from shared.domain.owner import Owner, OwnerReference
+from shared.domain.owner import Owner, OwnerReference, is_plausible
 from shared.domain.pointer import SECOND
 from shared.ports.clock import Clock
 
@@ -94,8 +94,11 @@ def _known_as(owner: Owner, body: bytes) -> Owner:
         found = msgspec.json.decode(body, type=_Owned)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"what is no object ({error})") from error
-    above = [each for each in found.metadata.owner_references or () if each.controller]
-    return above[0].owner(owner.namespace) if above else owner
+    for each in found.metadata.owner_references or ():
+        above = each.owner(owner.namespace)
+        if each.controller and is_plausible(above):
+            return above
+    return owner
 
 
 def _time(now: int) -> str:

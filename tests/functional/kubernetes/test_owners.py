@@ -1,6 +1,7 @@
 """Owners of pods on an API server: nudged, looked at, and told of in Events."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from shared.adapters.kubernetes.access import ApiServer
 from shared.adapters.kubernetes.events import KubernetesEvents
 from shared.adapters.kubernetes.nudges import ADVICE, ANNOTATION, KubernetesNudging
 from shared.adapters.kubernetes.wire import Wire
-from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable, OwnerGone
+from shared.domain.errors import ClusterMisconfigured, ClusterRefused, ClusterUnreachable, OwnerGone
 from shared.domain.owner import RESOURCES, Owner
 from shared.ports.nudging import OwnerEvent, Reason
 from tests.fakes.clock import FakeClock
@@ -262,3 +263,55 @@ async def test_a_namespace_that_is_gone_is_no_fault_of_the_api_servers(
     cluster.namespaces.clear()
     with pytest.raises(OwnerGone, match="no namespace team any more"):
         await subject.events.tell(event(), times=1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "No_Name"},
+        {"name": "a/b"},
+        {"kind": "K" * 2_000},
+        {"kind": ""},
+        {"apiVersion": "x" * 2_000},
+        {"apiVersion": "a/b/c"},
+        {"uid": "u" * 2_000},
+    ],
+)
+async def test_whom_it_says_it_belongs_to_and_nobody_can_be_is_nobody_to_tell(
+    cluster: FakeOwners, subject: Subject, changes: dict[str, str]
+) -> None:
+    """An API server checks none of that: an Event of it would be refused."""
+    above = reference_to(WEB) | changes
+    cluster.fault = sends(json.dumps({"metadata": {"ownerReferences": [above]}}).encode())
+    assert await subject.nudging.known_as(RS) == RS
+
+
+async def test_a_namespace_that_is_being_deleted_is_no_missing_right(
+    cluster: FakeOwners, subject: Subject
+) -> None:
+    cluster.ending = {"team"}
+    with pytest.raises(OwnerGone, match="no namespace team any more"):
+        await subject.events.tell(event(), times=1)
+
+
+@pytest.mark.parametrize("code", [400, 403, 422])
+async def test_an_admission_webhook_of_the_cluster_that_refuses_is_none_of_our_rights(
+    cluster: FakeOwners, subject: Subject, code: int
+) -> None:
+    cluster.put(RS)
+    cluster.fault = answers(code, 'admission webhook "x.test" denied the request: no')
+    for call in (subject.nudging.nudge(RS), subject.events.tell(event(), times=1)):
+        with pytest.raises(ClusterRefused, match=r"x\.test.*have that let us pass") as raised:
+            await call
+        assert not re.search("bind the ClusterRole", str(raised.value))
+
+
+async def test_an_answer_about_one_thing_is_told_from_one_about_us(
+    cluster: FakeOwners, subject: Subject
+) -> None:
+    cluster.put(RS)
+    for code, refused in ((401, False), (403, True), (422, True), (400, False), (409, False)):
+        cluster.fault = answers(code, "no")
+        with pytest.raises(ClusterUnreachable) as raised:
+            await subject.nudging.nudge(RS)
+        assert isinstance(raised.value, ClusterRefused) is refused, code

@@ -1,5 +1,6 @@
 """Owners of pods over stores in process, a clock of the test's, and a cluster that only notes."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -56,6 +57,8 @@ class Cluster:
         self.looks: list[Owner] = []
         self.gone: set[Owner] = set()
         self.failure: ClusterUnreachable | None = None
+        self.failures: dict[str, ClusterUnreachable] = {}
+        """In one namespace."""
         self.made: dict[tuple[Owner, Reason, str], tuple[str, int]] = {}
         self.above: dict[Owner, Owner] = {RS: WEB}
         self.on_nudge: Callable[[], None] = _nothing
@@ -70,8 +73,7 @@ class Cluster:
         return await self._answer(owner)
 
     async def tell(self, event: OwnerEvent, *, times: int) -> bool:
-        if self.failure is not None:
-            raise self.failure
+        self._fail(event.owner)
         key = (event.owner, event.reason, event.about)
         if (key in self.made) is (times == 1):
             return False
@@ -86,9 +88,14 @@ class Cluster:
         """The reasons of what was told of it."""
         return {reason for of, reason, _ in self.made if of == owner}
 
+    def _fail(self, owner: Owner) -> None:
+        failure = self.failure or self.failures.get(owner.namespace)
+        if failure is not None:
+            raise failure
+
     async def _answer(self, owner: Owner) -> Owner:
-        if self.failure is not None:
-            raise self.failure
+        await asyncio.sleep(0)
+        self._fail(owner)
         if owner in self.gone:
             raise OwnerGone(f"there is no {owner} any more")
         return self.above.get(owner, owner)

@@ -1,11 +1,13 @@
 """Who is remembered of denied pods, and for how long; strangers cannot fill the memory."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from services.webhook.blocked import LIFE, LOOK_AGAIN, MAX_IMAGES_OF_ONE, BlockedOwners
+from services.webhook.blocked import LIFE, LOOK_AGAIN, BlockedOwners
+from services.webhook.blocked_owner import MAX_IMAGES_OF_ONE
 from shared.domain.decision import Decision, State
 from shared.domain.owner import Owner
 from shared.domain.review import decode_review
@@ -235,3 +237,77 @@ def test_a_forgotten_one_leaves_nothing_behind(blocked: BlockedOwners) -> None:
     blocked.forget(RS)
     assert len(blocked) == 0
     assert not blocked.changed(f"pointer:{REPOSITORY}:1")
+
+
+def test_what_chooses_rules_is_what_the_last_review_said(blocked: BlockedOwners) -> None:
+    """Of a StatefulSet whose template got other labels and kept its images."""
+    blocked.denied(request(IMAGE, labels={"tier": "prod"}), PENDING)
+    assert not blocked.denied(request(IMAGE, labels={"tier": "test"}), PENDING)
+    blocked.denied(request(IMAGE, labels={"tier": "test"}, user="system:kcm"), DOWN)
+    (entry,) = blocked
+    assert isinstance(entry.request.object, Pod)
+    assert bytes(entry.request.object.metadata.labels) == b'{"tier": "test"}'
+    assert (entry.request.user_info.username, entry.state) == ("system:kcm", State.STORE_DOWN)
+
+
+def test_one_that_grew_larger_than_any_real_one_is_forgotten(blocked: BlockedOwners) -> None:
+    blocked.denied(request(IMAGE), PENDING)
+    assert not blocked.denied(request(IMAGE, labels={"a": "x" * 70_000}), PENDING)
+    assert len(blocked) == 0
+
+
+def test_ones_that_grow_make_room_as_new_ones_do(clock: FakeClock) -> None:
+    blocked = BlockedOwners(clock=clock, max_bytes=30_000)
+    for number in range(5):
+        blocked.denied(request(IMAGE, owner=another(number)), PENDING)
+    for number in range(5):
+        asked = request(IMAGE, owner=another(number), labels={"a": "x" * 10_000})
+        blocked.denied(asked, PENDING)
+    assert [entry.owner for entry in blocked] == [another(3), another(4)]
+
+
+def test_who_was_denied_again_last_is_forgotten_last(clock: FakeClock) -> None:
+    blocked = BlockedOwners(clock=clock, max_owners=2)
+    for number in (0, 1, 0, 2):
+        blocked.denied(request(IMAGE, owner=another(number)), PENDING)
+    assert {entry.owner for entry in blocked} == {another(0), another(2)}
+    blocked = BlockedOwners(clock=clock, max_of_a_namespace=2)
+    for number in (0, 1, 0, 2):
+        blocked.denied(request(IMAGE, owner=another(number)), PENDING)
+    assert {entry.owner for entry in blocked} == {another(0), another(2)}
+
+
+def test_a_workload_that_says_it_belongs_to_one_that_makes_pods_is_none_of_its_pods(
+    blocked: BlockedOwners,
+) -> None:
+    content = workload(DEPLOYMENT, pod(IMAGE)["spec"])
+    content["metadata"]["ownerReferences"] = [reference_to(RS)]
+    review = review_of_workload(DEPLOYMENT, content)
+    review["request"]["userInfo"] = {"username": "system:serviceaccount:a:b"}
+    assert not blocked.denied(decode_review(json.dumps(review).encode()), PENDING)
+    assert len(blocked) == 0
+
+
+def test_what_is_counted_is_no_less_than_what_is_taken(clock: FakeClock) -> None:
+    blocked = BlockedOwners(clock=clock)
+    asked = [
+        request(*(f"registry.test/{number}/{at}:1" for at in range(32)), owner=another(number))
+        for number in range(100)
+    ]
+    tracemalloc.start()
+    for each in asked:
+        blocked.denied(each, PENDING)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 1.25 * sum(entry.size for entry in blocked)
+
+
+def test_by_default_there_is_room_for_as_many_as_the_documentation_says(
+    blocked: BlockedOwners,
+) -> None:
+    for number in range(2_300):
+        blocked.denied(request(IMAGE, owner=another(number, f"n{number % 11}")), PENDING)
+    assert len(blocked) == 2_000
+    for number in range(300):
+        blocked.denied(request(IMAGE, owner=another(number, "loud")), PENDING)
+    assert sum(entry.owner.namespace == "loud" for entry in blocked) == 200

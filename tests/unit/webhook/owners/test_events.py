@@ -1,5 +1,6 @@
 """What people are told of the workloads they know: once, and not of what was made up."""
 
+import json
 import logging
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 
 from services.webhook.owner_events import AGAIN, MAX_WAITING, RATE, SAVED, SLOW, OwnerEvents, Told
 from shared.domain.decision import Decision, State
-from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
+from shared.domain.errors import ClusterMisconfigured, ClusterRefused, ClusterUnreachable
 from shared.domain.owner import Owner
+from shared.domain.review import decode_review
 from shared.domain.verdict import Outcome as Verdicts
 from shared.ports.nudging import Reason
-from tests.house import PERSON
+from tests.fakes.kubernetes_owners import reference_to
+from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
+from tests.house import PERSON, pod
 from tests.unit.webhook.owners.rig import IMAGE, RS, WEB, Rig, request
 
 TURNED = Decision(
@@ -187,3 +191,29 @@ async def test_after_an_outage_events_are_told_again(rig: Rig) -> None:
     rig.owners.answered(request("registry.test/team/other:1"), other)
     await rig.telling.tell_all()
     assert rig.cluster.told_of(WEB) == {Reason.TURNED}
+
+
+async def test_a_namespace_that_takes_no_events_keeps_nobody_elsewhere_uninformed(rig: Rig) -> None:
+    """A quota of its own, say."""
+    rig.cluster.failures["theirs"] = ClusterRefused("403: exceeded quota")
+    theirs = msgspec.structs.replace(RS, namespace="theirs", uid="theirs")
+    for uid in ("1", "2"):
+        owner = msgspec.structs.replace(theirs, uid=uid)
+        rig.owners.answered(request(IMAGE, owner=owner), TURNED)
+    rig.owners.answered(request(IMAGE), TURNED)
+    await rig.telling.tell_all()
+    assert rig.cluster.told_of(WEB) == {Reason.TURNED}
+    assert rig.events == {
+        (Reason.TURNED, Told.FAILED): 1,
+        (Reason.TURNED, Told.DROPPED): 1,
+        (Reason.TURNED, Told.MADE): 1,
+    }
+
+
+async def test_of_a_workload_that_was_let_in_no_pods_owner_is_told(rig: Rig) -> None:
+    content = workload(DEPLOYMENT, pod(IMAGE)["spec"])
+    content["metadata"]["ownerReferences"] = [reference_to(RS)]
+    review = review_of_workload(DEPLOYMENT, content)
+    rig.owners.answered(decode_review(json.dumps(review).encode()), TURNED)
+    await rig.telling.tell_all()
+    assert rig.events == {}

@@ -8,14 +8,20 @@ import msgspec
 import pytest
 
 from services.webhook.blocked import LOOK_AGAIN
-from services.webhook.nudges import EVERY, RATE, SAVED, Outcome
+from services.webhook.nudges import AT_ONCE, EVERY, RATE, SAVED, Outcome
 from shared.domain.decision import Decision, State
-from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable, StoreUnreachable
+from shared.domain.errors import (
+    ClusterMisconfigured,
+    ClusterRefused,
+    ClusterUnreachable,
+    StoreUnreachable,
+)
 from shared.domain.exceptions import ALL, ImageException
 from shared.domain.glob import Glob
 from shared.domain.owner import Owner
 from shared.domain.rules import Match, Mode, Rule, Rules
 from shared.domain.verdict import Outcome as Verdicts
+from tests.fakes.clock import FakeClock
 from tests.fakes.exceptions import HOUR, emergency
 from tests.house import eventually
 from tests.unit.webhook.owners.rig import DIGEST, IMAGE, RS, WEB, Rig
@@ -380,3 +386,77 @@ async def test_it_runs_by_itself_until_it_is_cancelled(rig: Rig) -> None:
     await asyncio.wait([running])
     assert running.cancelled()
     assert rig.cluster.nudges == [RS]
+
+
+async def test_what_one_namespace_refuses_keeps_nobody_elsewhere_waiting(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A policy of its own, say."""
+    caplog.set_level(logging.INFO)
+    rig.cluster.failures["theirs"] = ClusterRefused("422: no-touch denied request")
+    await rig.judge()
+    theirs = msgspec.structs.replace(RS, namespace="theirs", uid="theirs")
+    rig.denied(owner=theirs)
+    await rig.look()
+    for _ in range(30):
+        await rig.look(after=1)
+    assert rig.cluster.nudges == [theirs], "it is left alone for a minute"
+    rig.denied()
+    await rig.look()
+    assert rig.cluster.nudges == [theirs, RS]
+    await rig.look(after=31)
+    rig.cluster.failures.clear()
+    await rig.look(after=61)
+    assert rig.cluster.nudges == [theirs, RS, theirs, theirs]
+    said = [line for line in caplog.records if "not nudged" in line.message]
+    assert [(line.levelno, line.__dict__["namespace"]) for line in said] == [
+        (logging.ERROR, "theirs"),
+        (logging.INFO, "theirs"),
+    ]
+
+
+async def test_a_nudge_that_fails_is_not_taken_for_done_by_another_entry_of_its_owner(
+    rig: Rig,
+) -> None:
+    """The pod as it was before it was pinned, and afterwards: both are looked at side by side."""
+    await rig.judge(TAGGED)
+    rig.denied(TAGGED)
+    rig.denied(IMAGE)
+    rig.cluster.failure = ClusterUnreachable("it does not answer")
+    await rig.look()
+    assert rig.outcomes == {Outcome.FAILED: 1}
+    rig.cluster.failure = None
+    for _ in range(30):
+        await rig.look(after=1)
+    assert rig.outcomes == {Outcome.FAILED: 1, Outcome.DONE: 1}
+
+
+async def test_one_that_is_gone_is_asked_for_once_however_many_entries_it_has(rig: Rig) -> None:
+    await rig.judge(TAGGED)
+    for number in range(2 * AT_ONCE):
+        rig.denied(*[TAGGED] * number, IMAGE)
+    rig.cluster.gone.add(RS)
+    await rig.look()
+    assert rig.cluster.nudges == [RS]
+
+
+async def test_whoever_could_ask_since_the_store_is_back_is_not_nudged_for_that(rig: Rig) -> None:
+    rig.denied(decision=STORE_DOWN)
+    rig.heard(None)
+    rig.denied()
+    await rig.look()
+    assert rig.cluster.nudges == []
+
+
+async def test_an_answer_is_given_whatever_befalls_what_is_remembered_of_it(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A denial that ends in an error is let pass where the API server ignores our failures."""
+
+    class BrokenClock(FakeClock):
+        def monotonic(self) -> float:
+            raise RuntimeError("a bug")
+
+    rig.blocked._clock = BrokenClock()
+    rig.denied()
+    assert "a bug" in caplog.text
