@@ -255,6 +255,11 @@ def test_without_a_record_every_platform_counts_where_there_has_to_be_one(
     [
         ("linux", "amd64", AMD),
         ("Linux", "aarch64", ARM),
+        ("linux", "AArch64", ARM),
+        ("linux", "x86_64", AMD),
+        ("linux", "x86-64", AMD),
+        ("linux", "armhf", "linux/arm"),
+        ("linux", "i386", "linux/386"),
         ("windows", "amd64", "windows/amd64"),
         ("", "", ""),
         ("linux", "", ""),

@@ -52,12 +52,15 @@ class Uses(MemoryUsage):
 
 
 class Forgetful(Ledger):
-    """A pen over a store of which somebody deletes what nodes are."""
+    """A pen over a store of which somebody deletes what nodes are, or puts an older word back."""
 
     forgotten = False
+    put_back: Platforms | None = None
 
     async def platforms(self, cluster: str) -> Platforms | None:
-        return None if self.forgotten else await super().platforms(cluster)
+        if self.forgotten or self.put_back is not None:
+            return self.put_back
+        return await super().platforms(cluster)
 
 
 class Rig(CareRig):

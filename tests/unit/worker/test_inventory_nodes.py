@@ -92,6 +92,22 @@ async def test_a_record_that_somebody_has_forgotten_is_written_as_it_was() -> No
     assert await rig.counted() == (AMD, ARM)
 
 
+async def test_an_older_record_that_somebody_put_back_takes_no_platform_away() -> None:
+    """It is signed, and none of before: the worker that looks remembers what it wrote."""
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    await rig.inventory.once()
+    put_back = await rig.record()
+    rig.cluster.node("b", ARM)
+    rig.clock.advance(MINUTE)
+    await rig.inventory.once()
+    rig.cluster.remove_node("b")
+    rig.forgetful.put_back = put_back
+    rig.clock.advance(GRACE)
+    await rig.inventory.once()
+    assert await rig.counted() == (AMD, ARM)
+
+
 async def test_a_record_that_nobody_we_trust_signed_is_none() -> None:
     rig = Rig()
     forged = Platforms("", rig.clock.now() + 1_000)
