@@ -8,6 +8,7 @@ Written after github.com/anchore/kubernetes-admission-controller (`admission/con
 import base64
 import binascii
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,9 @@ def _parsed(content: bytes, path: Path) -> Any:
             raise UnreadableController(
                 f"{path}: has aliases, which can be nested without end: write the values out"
             )
-        # JSON is YAML too, and the chart's values hold the same in YAML.
+        # JSON is YAML too, but for tabs; the chart's values hold the same in YAML.
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(content)
         return yaml.safe_load(content)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         # What is wrong in it is not shown: it may be a password.
