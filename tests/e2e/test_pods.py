@@ -58,6 +58,8 @@ def test_a_server_side_dry_run_passes_with_a_warning_and_leaves_no_trace(
 
     assert ran.code == 0, ran
     assert f"Warning: not judged yet: image {image}" in ran.err, ran
+    # What was asked for would have come to a worker before this one.
+    site.judged(site.image("team/after-dry:1"))
     assert not site.denied(image)
     keys = site.redis.command("KEYS", "*")
     assert [key for key in keys if "team/dry" in key] == []

@@ -40,7 +40,7 @@ def test_helm_install_waits_silently_until_the_scan_has_passed(site: Site, team:
     assert site.images_of(team, "tiny") == [site.pinned(image)]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_scan_that_will_take_longer_is_said_at_once(site: Site, team: str) -> None:
     long = BEARABLE + site.slow_since - time.monotonic()
     # Some of it has gone by with the tests before this one.

@@ -1,9 +1,11 @@
 """What stops in the cluster when a part of imagegate is away, and what does not."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from services.webhook.entries import RECHECK
 from tests.e2e.site import Site, persist, until
 from tests.e2e.workloads import create, events, pods
 from tests.servers.kubernetes import Ran
@@ -105,6 +107,8 @@ def test_without_redis_and_rabbitmq_known_images_go_on_being_admitted(
     site.redis.kill()
     site.rabbit.kill()
     try:
+        # Longer than what was read from Redis counts without being asked for again.
+        time.sleep(1.5 * RECHECK)
         known = [site.run(site.good, team, name=f"known{n}") for n in range(5)]
         bad = site.run(site.bad, team, name="bad")
         new = site.run(unknown, team, name="new")

@@ -239,7 +239,9 @@ def _run(
 
 
 def _main() -> int:
-    say: Say = lambda line: sys.stderr.write(f"parts: {line}\n")  # noqa: E731
+    def say(line: str) -> None:
+        sys.stderr.write(f"parts: {line}\n")
+
     try:
         kubernetes_parts(say)
     except RuntimeError as error:
