@@ -45,13 +45,14 @@ def reason_of(line: str) -> str:
     return f"let pass in an emergency: {line}"
 
 
-def in_spite_of(failure: Decision, emergency: Emergency) -> Decision:
-    """What is answered where our own failure would deny."""
+def in_spite_of(failure: Decision, emergency: Emergency, images: tuple[str, ...] = ()) -> Decision:
+    """What is answered where our own failure would deny; `images` as far as they can be told."""
     return Decision(
         allowed=True,
         state=failure.state,
         warnings=(warning_of(emergency), failure.message),
         audit={**failure.audit, ANNOTATION: annotation_of(emergency)},
         reason=reason_of(failure.reason),
+        images=images,
         let_pass=True,
     )

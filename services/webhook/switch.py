@@ -26,6 +26,7 @@ class Switch:
         self._on_change = on_change
         self._newest: Emergency | None = None
         self._told: Emergency | None = None
+        self._lasts_until = 0.0
 
     def take(self, emergency: Emergency, source: Source, *, key_id: str) -> None:
         """Believe it, unless something newer was seen."""
@@ -38,7 +39,10 @@ class Switch:
         elif before is not None and before.counts(self._clock.now()):
             log.warning("emergency was ended", extra=_told(emergency, source, key_id))
         # Nobody need be told of its end by its time.
-        self._told = emergency if emergency.counts(self._clock.now()) else None
+        now = self._clock.now()
+        self._told = emergency if emergency.counts(now) else None
+        # A clock that is put back makes none longer.
+        self._lasts_until = self._clock.monotonic() + (emergency.until - now) / SECOND
         self._on_change(self._told)
 
     def look(self) -> None:
@@ -52,13 +56,15 @@ class Switch:
     @property
     def until(self) -> int:
         """When the one that counts ends (ms); 0: there is none."""
-        told = self._told
-        return told.until if told is not None and told.counts(self._clock.now()) else 0
+        return self._told.until if self._told is not None and self.seconds > 0 else 0
 
     @property
     def seconds(self) -> float:
         """That it goes on; 0: there is none."""
-        return max(0, self.until - self._clock.now()) / SECOND if self.until else 0.0
+        if self._told is None:
+            return 0.0
+        by_date = (self._told.until - self._clock.now()) / SECOND
+        return max(0.0, min(by_date, self._lasts_until - self._clock.monotonic()))
 
 
 def _told(emergency: Emergency, source: Source, key_id: str) -> dict[str, str | int]:

@@ -23,12 +23,7 @@ class Terms(msgspec.Struct, frozen=True):
 
     @classmethod
     def told(
-        cls,
-        *,
-        scanner: str,
-        pin: str,
-        policy_grace: float,
-        platforms: PlatformTerms = PlatformTerms(),  # noqa: B008 - it is frozen
+        cls, *, scanner: str, pin: str, policy_grace: float, platforms: PlatformTerms
     ) -> "Terms":
         """As the settings say them: `policy_grace` in seconds."""
         return cls(scanner, PinWhat(pin), round(policy_grace * SECOND), platforms)

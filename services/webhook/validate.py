@@ -4,7 +4,9 @@ import logging
 
 from services.webhook.decisions import Recorder
 from services.webhook.let_pass import in_spite_of
+from services.webhook.lines import shown
 from services.webhook.metrics import WebhookMetrics
+from services.webhook.objects import places_to_judge
 from services.webhook.owners import Owners
 from services.webhook.reviewer import Reviewer
 from services.webhook.seldom import Seldom
@@ -18,6 +20,7 @@ from shared.domain.review import (
 )
 from shared.domain.scope import Books
 from shared.ports.clock import Clock
+from shared.ports.decisions import MAX_IMAGES, MAX_TEXT
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +72,11 @@ class Validate:
             decision = await self._reviewer.review(request, deadline=deadline)
         except Exception:
             log.exception("review %s failed", request.uid)
-            decision = self._failed(request.namespace)
+            decision = self._failed(request)
         if not decision.allowed:
             log.info("denied", extra=_told(request, decision))
         elif decision.let_pass:
-            log.warning("let pass in an emergency", extra=_told(request, decision))
+            log.warning("let pass in an emergency", extra=_passed(request, decision))
         elif decision.state is State.TURNED and self._turned.is_due(decision.reason):
             # Of each image once an hour: what will be denied soon is to be mended before.
             log.warning("allowed for a time", extra=_told(request, decision))
@@ -84,13 +87,13 @@ class Validate:
             self._owners.answered(request, decision)
         return _response(request, decision)
 
-    def _failed(self, namespace: str) -> Decision:
+    def _failed(self, request: AdmissionRequest) -> Decision:
         """An emergency may be just this: that imagegate fails."""
         now = self._clock.now()
-        emergency = self._books().emergency_in(namespace)
+        emergency = self._books().emergency_in(request.namespace)
         if emergency is None or not emergency.counts(now):
             return FAILED
-        return in_spite_of(FAILED, emergency)
+        return in_spite_of(FAILED, emergency, _images(request))
 
 
 def _response(request: AdmissionRequest, decision: Decision) -> AdmissionResponse:
@@ -105,6 +108,24 @@ def _response(request: AdmissionRequest, decision: Decision) -> AdmissionRespons
         warnings=decision.warnings,
         audit_annotations=decision.audit,
     )
+
+
+def _images(request: AdmissionRequest) -> tuple[str, ...]:
+    """For whoever has them judged afterwards; none where it is just their reading that failed."""
+    try:
+        places = places_to_judge(request)
+    except Exception:
+        return ()
+    return tuple(dict.fromkeys([place.image[:MAX_TEXT] for place in places]))[:MAX_IMAGES]
+
+
+def _passed(request: AdmissionRequest, decision: Decision) -> dict[str, str]:
+    """The log may be all that is left of it: Redis, where decisions are kept, may be what broke."""
+    return {
+        **_told(request, decision),
+        "images": ", ".join(shown(image) for image in decision.images),
+        "dry_run": str(request.dry_run is True).lower(),
+    }
 
 
 def _told(request: AdmissionRequest, decision: Decision) -> dict[str, str]:

@@ -20,3 +20,7 @@ class FakeClock:
         """Let time pass on both clocks."""
         self._now += milliseconds
         self._monotonic += milliseconds / 1000
+
+    def put(self, milliseconds: int) -> None:
+        """Put the clock forward, or back: no time passes."""
+        self._now += milliseconds

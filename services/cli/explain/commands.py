@@ -11,6 +11,7 @@ from rich.text import Text
 
 from services.cli.backend import open_desk
 from services.cli.command import Exit, OutputOption, console, fail, run, settings
+from services.cli.explain.emergency import emergency_of
 from services.cli.explain.records import Reader
 from services.cli.explain.signed import believed
 from services.cli.explain.way import Explainer, Spot, Way
@@ -41,7 +42,8 @@ def explain(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Tell the whole way of an image: rule, pointer, verdict, findings, exceptions, and what would
-    make it pass. Exit code 0 all would be allowed, 1 one denied, 2 error."""
+    make it pass. Exit code 0 all would be allowed, 1 one denied (by the rules: what passes in an
+    emergency, too), 2 error."""
 
     async def ask() -> Exit:
         setting = Setting(namespace, user, labels_of(namespace_label))
@@ -51,8 +53,11 @@ def explain(
         clock = SystemClock()
         async with open_desk(configured, looks=True) as desk:
             folder = await exception_files(configured)
-            signed = believed(await desk.sealed_exceptions(), folder, ring)
-            book = RuleBook(rules, signed)
+            stored = await desk.sealed_exceptions()
+            emergency = emergency_of(
+                configured.imagegate_cluster, stored, folder, ring, now=clock.now()
+            )
+            book = RuleBook(rules, believed(stored, folder, ring), emergency)
             reader = Reader(sealed=desk, unsealer=ring, clock=clock)
             explainer = Explainer(
                 reader=reader, book=book, terms=terms_of(configured), now=clock.now()
@@ -102,6 +107,9 @@ def _print(printed: Console, ways: Sequence[Way]) -> None:
         head = f"{way.object} {way.place}: {way.image}" if way.object else way.image
         word = Text("allowed", "green") if way.allowed else Text("denied", "red")
         printed.print(word, plain(head, limit=1000, style="bold"), soft_wrap=True)
+        if way.emergency:
+            told = f"  BUT IT PASSES NOW: {way.emergency}"
+            printed.print(plain(told, limit=2000, style="bold red"), soft_wrap=True)
         adds = ", which adds to the rule that decides" if way.adds else ""
         asks = f", asks {way.asks}" if way.asks else ""
         lines = [f"rule: {way.rule or 'none'} (mode {way.mode}{asks}){adds}", *way.way]

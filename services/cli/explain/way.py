@@ -12,6 +12,7 @@ from services.cli.tables import age
 from services.webhook.answers import decide
 from services.webhook.catalogue import Catalogue, Image, Known, Missing
 from services.webhook.images import Case, Ruled, Shape, cases_of
+from services.webhook.let_pass import is_let_pass, warning_of
 from services.webhook.note import GOOD, note
 from services.webhook.pinning import Pin, or_the_one_before
 from services.webhook.settling import counted
@@ -42,7 +43,7 @@ class Way(msgspec.Struct, frozen=True):
     """What a webhook looks at, in its order."""
     state: State
     allowed: bool
-    """Whether this image, under this rule, keeps no pod from starting."""
+    """Whether this image, under this rule, keeps no pod from starting; without an emergency."""
     says: str
     """What a person would read of it."""
     findings: tuple[str, ...] = ()
@@ -50,6 +51,8 @@ class Way(msgspec.Struct, frozen=True):
     """Those that are about it."""
     remedy: str = ""
     """What would make it pass."""
+    emergency: str = ""
+    """Why it passes now all the same: who declared the emergency, until when and what for."""
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -196,7 +199,15 @@ class Explainer:
             findings=_findings(judgement),
             exceptions=self._exceptions(judgement, scope.exceptions),
             remedy="" if good else remedy(judgement, case.rule, self._terms, spot.namespace),
+            emergency="" if good else self._emergency(case, judgement, scope),
         )
+
+    def _emergency(self, case: Case | Ruled, judgement: Judgement, scope: Scope) -> str:
+        emergency = scope.emergency
+        refused = note(judgement, case.rule, self._now)
+        if emergency is None or not is_let_pass(refused, emergency):
+            return ""
+        return warning_of(emergency)
 
     def _exceptions(
         self, judgement: Judgement, exceptions: Sequence[ImageException]

@@ -218,6 +218,22 @@ async def test_workloads_and_dry_runs_pass_too(tmp_path: Path) -> None:
         ] * 2
 
 
+async def test_each_image_that_passes_stays_named_in_the_log_of_dry_runs_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house(tmp_path, rules=RULES, worker=False) as home:
+        first, second = [await a_failed_image(home, f"team/{name}:1") for name in ("a", "b")]
+        await declare(home)
+        with caplog.at_level(logging.WARNING):
+            for dry_run in (True, False, False):
+                review = review_of(pod(first, second), dry_run=dry_run)
+                assert (await home.ask(review)).allowed
+        said = [each for each in caplog.records if each.message == "let pass in an emergency"]
+        assert [vars(each)["images"] for each in said] == [f"{first}, {second}"] * 3
+        assert [vars(each)["dry_run"] for each in said] == ["true", "false", "false"]
+        assert "\nimagegate_emergency_reviews_total 3.0\n" in await home.metrics()
+
+
 async def test_pins_are_written_as_before(tmp_path: Path) -> None:
     async with house(tmp_path, rules=Rules(), worker=True) as home:
         image = push(home)
@@ -240,3 +256,5 @@ def test_the_warning_fits_whatever_its_texts_are() -> None:
     for line in (warning_of(one), annotation_of(one)):
         assert len(line) <= 256
         assert json.dumps(line)
+        assert "o" * 38 in line
+        assert "r" * 50 in line, "a long owner leaves room for the reason"

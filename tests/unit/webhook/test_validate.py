@@ -24,6 +24,7 @@ from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.house import Backends, memory_backends, pod, review_of
 from tests.unit.webhook.test_mutate import DeadStore
 
+NAMED = ("app:1",)
 REVIEWS = [
     review_of(pod("app:1")),
     review_of(pod("app:1"), dry_run=True),
@@ -99,6 +100,12 @@ async def test_in_an_emergency_a_failure_of_ours_denies_nobody_there(
         ["emergency declared ", "imagegate failed wh"] if allowed else []
     )
     assert ("emergency" in answer.audit_annotations) is allowed
+    await recorder.flush()
+    (stored,) = await backends.decisions.recent(limit=10)
+    if allowed:
+        assert stored.decision.reason.startswith("let pass in an emergency: imagegate failed")
+        assert stored.decision.state == "error"
+        assert stored.decision.images == NAMED, "it is to be judged afterwards"
     book.emergency_changed(emergency(now=clock.now() - 2 * HOUR))
     answer = await validate.answer(request, began=now, deadline=now + 5)
     assert not answer.allowed, "one that has ended lets nothing pass"

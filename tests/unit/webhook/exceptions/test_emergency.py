@@ -7,6 +7,7 @@ import pytest
 
 from services.webhook.believed import Source
 from services.webhook.exceptions import Uncounted
+from shared.adapters.signatures import key_id_of
 from shared.domain.emergency import LONGEST, Emergency, emergency_id, ending
 from shared.domain.errors import StoreUnreachable
 from shared.domain.signing import Kind
@@ -325,3 +326,82 @@ async def test_one_stays_when_rules_and_exceptions_change() -> None:
     await rig.signed.read_store()
     rig.book.rules_changed(rig.book.rules)
     assert (rig.book().emergency, rig.counting) == (one, ["a"])
+
+
+async def test_a_clock_that_is_put_back_makes_none_longer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now())
+    await put(rig, one)
+    await rig.signed.first()
+    rig.clock.advance(1_000)
+    rig.clock.put(-24 * HOUR)
+    assert rig.switch.seconds == 3_599.0
+    rig.clock.advance(HOUR - 1_000)
+    assert (rig.switch.until, rig.switch.seconds) == (0, 0.0)
+    with caplog.at_level(logging.WARNING):
+        await rig.signed.read_store()
+        assert rig.book().emergency is None
+        await rig.signed.read_store()
+    assert "emergency has ended" in caplog.messages
+    assert rig.book().emergency is None, "what has ended does not come back"
+
+
+async def test_a_clock_that_was_put_forward_ends_one_for_good() -> None:
+    rig = Rig()
+    await put(rig, emergency(now=rig.clock.now()))
+    await rig.signed.first()
+    rig.clock.put(2 * HOUR)
+    await rig.signed.read_store()
+    assert rig.book().emergency is None
+    rig.clock.put(-2 * HOUR)
+    await rig.signed.read_store()
+    assert (rig.book().emergency, rig.switch.until) == (None, 0)
+
+
+async def test_its_end_is_told_at_its_moment_though_no_word_comes() -> None:
+    rig = Rig(pace=SELDOM)
+    one = emergency(now=rig.clock.now(), until=rig.clock.now() + 50)
+    await put(rig, one)
+    async with rig.running():
+        await eventually(lambda: rig.book().emergency == one)
+        rig.clock.advance(50)
+        # Less than the minute of that pace.
+        await eventually(lambda: rig.book().emergency is None)
+
+
+@pytest.mark.parametrize(("ends", "said"), [(False, "nothing is refused"), (True, "was ended")])
+async def test_who_switched_what_with_which_key_and_why_stays_in_the_log(
+    ends: bool, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now(), namespaces=("a", "b-*"))
+    rig.store.thief = {OURS: seal_emergency(one)}
+    with caplog.at_level(logging.WARNING):
+        await rig.signed.first()
+        if ends:
+            rig.clock.advance(1)
+            one = over(one, now=rig.clock.now())
+            rig.files.sealed["over.exception"] = seal_emergency(one)
+            await rig.signed.first()
+    (record,) = [each for each in caplog.records if each.message.endswith(said)]
+    told = {name: vars(record)[name] for name in ("namespaces", "owner", "made_at", "until")}
+    assert told == {
+        "namespaces": "*" if ends else "a,b-*",
+        "owner": one.owner,
+        "made_at": one.made_at,
+        "until": one.until,
+    }
+    assert (record.levelname, vars(record)["reason"]) == ("WARNING", one.reason)
+    assert vars(record)["key"] == key_id_of(OPERATOR.public_key())
+    assert vars(record)["source"] == (Source.FOLDER if ends else Source.STORE)
+
+
+async def test_an_end_where_there_was_none_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now())
+    await put(rig, over(one, now=rig.clock.now()))
+    with caplog.at_level(logging.WARNING):
+        await rig.signed.first()
+    assert caplog.messages == []
