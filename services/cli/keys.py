@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from services.cli.command import console, fail
+from services.cli.local.wiring import make_keys
 from services.cli.tables import plain
-from services.cli.wiring import make_keys
 from shared.domain.errors import InvalidSettings
 from shared.domain.signing import Role
 

@@ -1,11 +1,11 @@
 """The command line's composition root: the servers that commands ask."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import msgspec
 
+from services.cli.local.wiring import platforms_of, rules_of
 from services.cli.ring import RingWhenWanted
 from services.cli.scans import Scans
 from services.cli.settings import CliSettings
@@ -20,12 +20,9 @@ from shared.adapters.anchore.configured import detection_of, transport_of
 from shared.adapters.anchore.either import ReportsOfEither
 from shared.adapters.anchore.reports import REPORT_LIMITS
 from shared.adapters.registry.client import RegistryClient
-from shared.adapters.rules_file.loading import load_rules
-from shared.adapters.rules_file.schema import rules_schema
-from shared.adapters.signatures import KeyFiles, load_ring, new_keys
+from shared.adapters.signatures import load_ring
 from shared.domain.platforms import PlatformTerms
 from shared.domain.rules import Rules
-from shared.domain.signing import Role
 from shared.ports.reports import ImageReports
 from shared.ports.resolver import DigestResolver
 from shared.ports.scanner import Scanner
@@ -47,33 +44,6 @@ class ScanTools(msgspec.Struct, frozen=True):
     """What questions call the scanner."""
     platforms: PlatformTerms = PlatformTerms()
     """Those that count where the rules do not say."""
-
-
-def make_keys(folder: Path, *, role: Role) -> KeyFiles:
-    """A key pair of `role` in `folder`; raises InvalidSettings when one is there."""
-    return new_keys(folder, role=role)
-
-
-def read_rules(path: Path) -> Rules:
-    """A rules file as the services read it; raises InvalidRules."""
-    return load_rules(path)
-
-
-def platforms_of(settings: CliSettings) -> PlatformTerms:
-    """As webhooks with the same settings count them."""
-    return PlatformTerms.told(
-        cluster=settings.imagegate_cluster, inventory=settings.imagegate_inventory
-    )
-
-
-def rules_of(settings: CliSettings) -> Rules:
-    """Those of the file that the settings name, or the built-in default; raises InvalidRules."""
-    return load_rules(settings.imagegate_rules) if settings.imagegate_rules else Rules()
-
-
-def format_of_rules() -> Mapping[str, object]:
-    """The JSON Schema of the rules file."""
-    return rules_schema()
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from services.cli.wiring import make_keys
+from services.cli.local.wiring import make_keys
 from services.webhook.book import CurrentBook
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.parts import WebhookPorts

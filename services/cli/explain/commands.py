@@ -15,7 +15,7 @@ from services.cli.explain.emergency import emergency_of
 from services.cli.explain.records import Reader
 from services.cli.explain.signed import believed
 from services.cli.explain.way import Explainer, Spot, Way
-from services.cli.explain.wiring import exception_files, rules_and_ring, terms_of
+from services.cli.local.wiring import exception_files, rules_and_ring, terms_of
 from services.cli.objects import Manifest, read_objects
 from services.cli.reviews import pod_of_image
 from services.cli.rules.options import (

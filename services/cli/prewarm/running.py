@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, contextmanager
 from rich.console import Console
 
 from services.cli.explain.signed import believed
-from services.cli.explain.wiring import exception_files, rules_and_ring, terms_of
 from services.cli.feeds.wording import number
+from services.cli.local.wiring import exception_files, rules_and_ring, terms_of
 from services.cli.prewarm.cluster import ClusterImages
 from services.cli.prewarm.found import Found, NotRead, PassedOver, Source
 from services.cli.prewarm.image_list import ImageList

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.cli.local.wiring import rules_of
 from services.cli.registries.sync import RegistrySync
 from services.cli.settings import CliSettings
-from services.cli.wiring import rules_of
 from shared.adapters.anchore.configured import detection_of, transport_of
 from shared.adapters.anchore.either import RegistriesOfEither
 from shared.adapters.registry.rule_logins import RuleLogins

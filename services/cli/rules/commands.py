@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.command import Exit, OutputOption, console, error_console, fail, settings
-from services.cli.explain.wiring import terms_of
+from services.cli.local.wiring import format_of_rules, read_rules, terms_of
 from services.cli.objects import UnreadableObjects, read_objects
 from services.cli.rules.controller.files import UnreadableController, read_controller
 from services.cli.rules.controller.importing import import_controller
@@ -28,7 +28,6 @@ from services.cli.rules.options import (
 )
 from services.cli.rules.trial import Setting, Tried, try_object
 from services.cli.tables import Output, plain, print_json
-from services.cli.wiring import format_of_rules, read_rules
 from services.webhook.terms import Terms
 from shared.domain.errors import ImagegateError, InvalidRules, InvalidSettings
 from shared.domain.pointer import DAY

@@ -5,10 +5,10 @@ from secrets import token_urlsafe
 
 import msgspec
 
+from services.cli.local.wiring import make_keys
 from services.cli.settings import CliSettings
 from services.cli.show.children import free_ports
 from services.cli.show.images import show_images, write_layouts
-from services.cli.wiring import make_keys
 from services.scanner.settings import ScannerSettings
 from shared.domain.signing import Role
 from shared.runtime.settings import Secret, read_settings

@@ -11,8 +11,8 @@ import pytest
 
 from services.cli.break_glass.operator import Wanted
 from services.cli.break_glass.wiring import operator_of
+from services.cli.local.wiring import make_keys
 from services.cli.settings import CliSettings
-from services.cli.wiring import make_keys
 from shared.adapters.signatures import KeyRing, load_ring, load_sealer
 from shared.domain.errors import ErrorKind, StoreUnreachable
 from shared.domain.exceptions import ImageException, exception_key

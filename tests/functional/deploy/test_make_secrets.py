@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from services.cli.wiring import make_keys
+from services.cli.local.wiring import make_keys
 from shared.adapters.signatures import load_ring, load_sealer
 from shared.domain.signing import Role
 from tests.deploy.composed import FOLDER, read_compose
