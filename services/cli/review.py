@@ -18,17 +18,9 @@ from services.cli.command import Exit, OutputOption, console, fail, run, setting
 from services.cli.defaults import with_defaults
 from services.cli.objects import Manifest, read_objects
 from services.cli.pins import Pin
-from services.cli.reviews import (
-    Answer,
-    Asker,
-    WebhookClient,
-    kind_of,
-    pod_of_image,
-    resource_of,
-    review_of,
-    webhook_client,
-)
+from services.cli.reviews import Answer, Asker, kind_of, pod_of_image, resource_of, review_of
 from services.cli.tables import Output, plain, print_json
+from services.cli.webhook_client import WebhookClient, webhook_client
 from shared.runtime.tls import client_context
 
 WEBHOOK = "https://127.0.0.1:8443"

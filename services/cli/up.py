@@ -13,7 +13,6 @@ from services.cli.command import console, fail, own_name
 from services.cli.embedded.wiring import Embedded, EmbeddedSettings, embedded
 from services.cli.ops_http import SOCKET, ops_app
 from services.cli.review import WEBHOOK
-from services.cli.reviews import webhook_client
 from services.cli.show.images import show_images, write_layouts
 from services.cli.show.meter import OwnMeter
 from services.cli.show.perform import tell, unless_stopped
@@ -23,6 +22,7 @@ from services.cli.show.report import Narrator
 from services.cli.show.stage import Stage
 from services.cli.tables import print_queue
 from services.cli.up_settings import EVENTS_TOKEN, UpOptions, settings_of
+from services.cli.webhook_client import webhook_client
 from services.console.session import TOKEN_FILE
 from shared.domain.errors import ImagegateError
 from shared.runtime.clock import SystemClock

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from services.cli.reviews import TIMEOUT
+from services.cli.webhook_client import TIMEOUT
 from shared.domain.errors import InvalidSettings
 from shared.domain.host import is_loopback
 from shared.runtime.tls import client_context

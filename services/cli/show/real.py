@@ -11,7 +11,6 @@ from rich.console import Console
 
 from services.cli.backend import open_scans
 from services.cli.command import console, fail, own_name
-from services.cli.reviews import webhook_client
 from services.cli.show.children import Program, started
 from services.cli.show.images import show_images
 from services.cli.show.meter import ScrapingMeter
@@ -22,6 +21,7 @@ from services.cli.show.report import Narrator
 from services.cli.show.servers import answers, epmd, find_servers, own, rabbitmq, redis
 from services.cli.show.stage import Stage
 from services.cli.tables import print_queue
+from services.cli.webhook_client import webhook_client
 from services.console.session import TOKEN_FILE
 from shared.domain.errors import ImagegateError
 from shared.runtime.clock import SystemClock

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.cli.reviews import webhook_client
 from services.cli.show.images import ShowImage, show_images
 from services.cli.show.outcomes import Result, Traffic
 from services.cli.show.report import Narrator, print_result
 from services.cli.show.stage import Stage
+from services.cli.webhook_client import webhook_client
 from services.console.rows import VerdictRow
 from shared.runtime.clock import SystemClock
 from shared.runtime.http import serve
