@@ -58,6 +58,7 @@ VALUES_OF_IMAGES = (
     "*",
     "a{2}",
     "nginx|redis",
+    r"^quay\.io/a{|nginx",
     "^nginx$|^redis",
 )
 VALUES = (

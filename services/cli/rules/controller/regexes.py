@@ -4,6 +4,7 @@ Selectors are matched with `regexp.MatchString`, which looks anywhere in a text:
 anchored begins and ends with a `*` here. A `*` crosses slashes, other than in the globs of images.
 """
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -19,6 +20,8 @@ MAX_SIGNS = 4_096
 _BEGIN, _END = "\x02", "\x03"
 _UNREADABLE = frozenset("*?+{}[]()|^$\\")
 _REPEATS = frozenset("*+?{")
+_COUNT = re.compile(r"\{(0|[1-9][0-9]*)(,(0|[1-9][0-9]*)?)?\}")
+"""By whatever else begins so (`{,3}`, `{x}`, `{02}`) Go means the text itself."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -45,7 +48,7 @@ class _Unread(Exception):
 
 def read_regex(pattern: str) -> Reading:
     """As globs; UNREAD where that is too much for them."""
-    if len(pattern) > MAX_SIGNS:
+    if len(pattern) > MAX_SIGNS or not pattern.isprintable():
         return UNREAD
     try:
         reader = _Reader(pattern)
@@ -100,7 +103,7 @@ class _Reader:
             return ["?"]
         if sign in "^$":
             return [_BEGIN if sign == "^" else _END]
-        if sign in _UNREADABLE or not sign.isprintable():
+        if sign in _UNREADABLE:
             raise _Unread
         return [sign]
 
@@ -133,15 +136,19 @@ class _Reader:
             return found
         if any(set(each) & {_BEGIN, _END} for each in found):
             raise _Unread
-        self._at += 1
-        if sign == "{":
-            self._at = self._signs.find("}", self._at) + 1 or len(self._signs)
+        self._at = self._count_ends() if sign == "{" else self._at + 1
         self._take("?")
         if sign == "?":
             return _few(["", *found])
         dots = found == ["?"]
         self.exact = self.exact and dots and sign in "*+"
         return ["?*" if dots and sign == "+" else "*"]
+
+    def _count_ends(self) -> int:
+        count = _COUNT.match(self._signs, self._at)
+        if count is None:
+            raise _Unread
+        return count.end()
 
     def _peek(self) -> str:
         return self._signs[self._at] if self._at < len(self._signs) else ""

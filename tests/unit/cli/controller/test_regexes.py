@@ -53,10 +53,12 @@ def test_what_globs_can_say_is_read_exactly(expression: str, globs: list[str]) -
         ("^a+$", "*"),
         ("^.{2}$", "*"),
         ("^a{2,3}b$", "*b"),
+        ("^a{2}?b$", "*b"),
+        ("^a{0,}b$", "*b"),
+        ("^a{10}b$", "*b"),
         ("^(ab)*c$", "*c"),
         ("^[ab]+c$", "?*c"),
         ("^[a-z].*$", "?*"),
-        ("^.{2", "*"),
     ],
 )
 def test_what_is_about_more_than_the_expression_is_said_to_be(expression: str, glob: str) -> None:
@@ -101,6 +103,20 @@ def test_what_is_about_more_than_the_expression_is_said_to_be(expression: str, g
 )
 def test_what_globs_cannot_say_may_match_anything(expression: str) -> None:
     assert read_regex(expression) == UNREAD == Reading(("*",), exact=False)
+
+
+@pytest.mark.parametrize(
+    "braces", ["{", "{2", "{2,", "{}", "{,}", "{,3}", "{x}", "{2,x}", "{02}", "{ 2}", "{-1}", "{²}"]
+)
+def test_braces_that_repeat_nothing_are_texts_and_hide_no_alternative(braces: str) -> None:
+    # Tried with Go 1.26: `^a{|c}d$` is `^a{`, or `c}d$`.
+    for expression in (f"^a{braces}|c$", f"^a{braces}b}}$", f"^a{braces}|c}}d$"):
+        assert read_regex(expression) == UNREAD
+
+
+@pytest.mark.parametrize("expression", ["[\x02]a", "\\\x02a", "[\x03]"])
+def test_a_sign_that_cannot_be_printed_anchors_nothing(expression: str) -> None:
+    assert read_regex(expression) == UNREAD
 
 
 def test_as_many_alternatives_and_groups_as_there_may_be_are_read() -> None:
