@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from services.worker.inventory import Looked, What
 from services.worker.inventory_pods import Running
-from shared.domain.platforms import MAX_PLATFORMS, Platforms
+from shared.domain.platforms import Platforms
 from shared.domain.pointer import SECOND
 from shared.ports.clock import Clock
 from shared.runtime.metrics import Metrics
@@ -97,8 +97,7 @@ class InventoryMetrics:
         if record is None:
             return {}
         told: dict[tuple[str, ...], float] = {
-            (each.platform, "judged" if each.judged_at else "new"): 1.0
-            for each in record.platforms[:MAX_PLATFORMS]
+            (each.platform, "judged" if each.judged_at else "new"): 1.0 for each in record.platforms
         }
         if record.too_many:
             told[MORE, "new"] = 1.0

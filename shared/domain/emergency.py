@@ -36,10 +36,9 @@ def emergency_key(cluster: str) -> str:
 
 def emergency_cluster(exception_id: str) -> str | None:
     """Of which cluster an emergency stands under this id; None: of none, an exception may."""
-    name, _, cluster = exception_id.partition(_OF)
-    if name != _ID or not is_cluster_name(cluster) or exception_id != emergency_id(cluster):
-        return None
-    return cluster
+    _, _, cluster = exception_id.partition(_OF)
+    known = is_cluster_name(cluster) and exception_id == emergency_id(cluster)
+    return cluster if known else None
 
 
 class Emergency(msgspec.Struct, frozen=True):

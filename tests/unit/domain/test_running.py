@@ -71,6 +71,24 @@ def test_a_rule_about_other_kinds_adds_nothing_to_a_pod() -> None:
     assert asked(rule("jobs", kinds=("Job",)), rule("pods", kinds=("Pod",))) == ["", "pods"]
 
 
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"namespaces": (Glob("shop"),)},
+        {"images": (ImagePattern("docker.io/**"),)},
+        {"namespace_labels": (("tier", "prod"),)},
+    ],
+)
+def test_a_rule_that_adds_elsewhere_adds_nothing_here(elsewhere: dict[str, Any]) -> None:
+    pci = rule("pci", labels=(("pci", "true"),), **elsewhere)
+    assert asked(pci, labels={"pci": "true"}, namespace_labels={"tier": "test"}) == [""]
+
+
+def test_a_rule_that_adds_may_hold_where_labels_of_the_namespace_are_not_known() -> None:
+    pci = rule("pci", labels=(("pci", "true"),), namespace_labels=(("tier", "prod"),))
+    assert asked(pci, labels={"pci": "true"}) == ["", "pci"]
+
+
 def test_no_image_is_asked_about_without_end() -> None:
     many = [rule(f"p{at}", users=(Glob("ci"),)) for at in range(2 * MAX_QUESTIONS)]
     assert len(asked(*many)) == MAX_QUESTIONS

@@ -81,8 +81,8 @@ class Rig(CareRig):
         self.leases: list[str] = []
         self.inventory = self.another_inventory()
 
-    def another_inventory(self) -> Inventory:
-        """That of a worker which begins."""
+    def another_inventory(self, *, clock: FakeClock | None = None) -> Inventory:
+        """That of a worker which begins; `clock`: its own, where it goes otherwise."""
 
         async def leads(lease: str, work: Work) -> None:
             self.leases.append(lease)
@@ -102,7 +102,7 @@ class Rig(CareRig):
                 cluster=self.cluster,
                 ledger=self.forgetful,
                 rules=lambda: self.rules,
-                clock=self.clock,
+                clock=clock or self.clock,
                 on_nodes=self.metrics.nodes,
             ),
             pods=RunningImages(

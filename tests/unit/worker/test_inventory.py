@@ -10,10 +10,11 @@ from services.worker.inventory_pods import RunningImages
 from shared.adapters.memory.cluster import MemoryCluster
 from shared.domain.errors import ClusterMisconfigured
 from shared.domain.platforms import GONE_AFTER, MAX_PLATFORMS
-from shared.domain.pointer import MINUTE
+from shared.domain.pointer import DAY, MINUTE
 from shared.domain.rules import Match, PolicyChoice, Rule, Rules
+from tests.fakes.clock import FakeClock
 from tests.unit.worker.care_rig import REPOSITORY, A, B
-from tests.unit.worker.inventory_rig import AMD, PINNED, Refusing, Rig
+from tests.unit.worker.inventory_rig import AMD, ARM, PINNED, Refusing, Rig
 
 
 async def test_images_that_run_are_in_use_under_the_key_that_webhooks_give_them() -> None:
@@ -117,10 +118,16 @@ async def test_without_labels_of_namespaces_each_rule_that_may_be_about_a_pod_co
 
 
 async def test_labels_of_namespaces_are_not_asked_for_where_no_rule_needs_them() -> None:
-    rig = Rig()
+    """A worker that may not list namespaces is not said to be in want of it."""
+
+    class NoNamespaces(MemoryCluster):
+        async def namespace_labels(self) -> dict[str, dict[str, str]]:
+            raise AssertionError("nobody needs them")
+
+    rig = Rig(cluster=NoNamespaces())
     rig.cluster.pod("a", PINNED)
     await rig.inventory.once()
-    assert What.NAMESPACES not in {what for what, _ in rig.looks}
+    assert rig.looks == [(What.NODES, Looked.EMPTY), (What.PODS, Looked.DONE)]
 
 
 async def test_what_may_not_be_asked_about_is_not_marked() -> None:
@@ -183,12 +190,35 @@ async def test_a_store_that_is_away_ends_nothing() -> None:
     assert rig.looks == [(What.NODES, Looked.DONE), (What.PODS, Looked.FAILED)]
 
 
-async def test_who_cannot_tell_which_cluster_it_is_asks_again() -> None:
+async def test_who_cannot_tell_which_cluster_it_is_says_so_and_asks_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     rig = Rig()
     rig.cluster.away = True
     await rig.inventory.run()
     assert rig.paused == [AGAIN]
     assert rig.leases == ["inventory:this-cluster"]
+    assert rig.looks == [(What.CLUSTER, Looked.FAILED), (What.CLUSTER, Looked.DONE)]
+    assert [(each.levelname, vars(each)["what"]) for each in caplog.records] == [
+        ("WARNING", "cluster"),
+        ("INFO", "cluster"),
+    ]
+
+
+async def test_a_clock_that_is_ahead_of_the_stores_is_told_and_ends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Somebody may put it right."""
+    rig = Rig()
+    rig.cluster.node("n")
+    clock = FakeClock(now=rig.clock.now() + DAY)
+    inventory = rig.another_inventory(clock=clock)
+    assert await inventory.once() is False
+    assert rig.looks == [(What.NODES, Looked.FAILED), (What.PODS, Looked.DONE)]
+    assert "set the clocks" in vars(caplog.records[0])["why"]
+    clock.put(-DAY)
+    assert await inventory.once()
 
 
 async def test_it_is_looked_every_ten_minutes_and_sooner_after_a_failure() -> None:
@@ -268,3 +298,28 @@ async def test_what_was_seen_is_told_until_another_worker_looks() -> None:
     rig.metrics.ended()
     gauges = ("imagegate_running", "imagegate_cluster", "imagegate_inventory_age")
     assert not [line for line in rig.exported() if line.startswith(gauges)]
+
+
+async def test_a_platform_that_is_not_judged_yet_is_exported_as_new() -> None:
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    rig.cluster.node("b", ARM)
+    await rig.inventory.once()
+    assert [line for line in rig.exported() if line.startswith("imagegate_cluster_pl")] == [
+        'imagegate_cluster_platforms{platform="linux/amd64",state="judged"} 1.0',
+        'imagegate_cluster_platforms{platform="linux/arm64",state="new"} 1.0',
+    ]
+
+
+async def test_nodes_of_platforms_that_are_not_followed_are_counted_together() -> None:
+    """Nodes may tell anything, and none of it makes another series."""
+    rig = Rig()
+    for at in range(MAX_PLATFORMS + 3):
+        rig.cluster.node(f"n{at:02}", f"linux/made{at:02}")
+    rig.cluster.node("silent", "")
+    await rig.inventory.once()
+    told = rig.exported()
+    # linux/amd64, which counted before anybody looked, has one of the places.
+    assert 'imagegate_cluster_nodes{platform="other"} 4.0' in told
+    assert 'imagegate_cluster_nodes{platform="unknown"} 1.0' in told
+    assert 'imagegate_cluster_nodes{platform="linux/made00"} 1.0' in told

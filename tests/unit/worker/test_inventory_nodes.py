@@ -15,6 +15,8 @@ from shared.ports.cluster import Node
 from tests.fakes.sealing import PlainSealer
 from tests.unit.worker.inventory_rig import AMD, ARM, GRACE, Rig
 
+RISCV = "linux/riscv64"
+
 
 async def test_the_first_look_writes_down_what_the_nodes_are() -> None:
     rig = Rig()
@@ -39,6 +41,22 @@ async def test_a_new_platform_is_loud_and_counts_at_last_when_the_grace_is_over(
     assert await rig.counted() == (AMD,)
     rig.clock.advance(GRACE)
     assert await rig.counted() == (AMD, ARM)
+
+
+async def test_a_platform_that_counts_no_longer_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    rig.cluster.node("a", AMD)
+    rig.cluster.node("b", ARM)
+    await rig.inventory.once()
+    rig.cluster.remove_node("b")
+    for _ in range(3):
+        rig.clock.advance(GONE_AFTER - MINUTE)
+        await rig.inventory.once()
+    told = [record for record in caplog.records if "counts no longer" in record.message]
+    assert [(record.levelname, vars(record)["platform"]) for record in told] == [("WARNING", ARM)]
+    assert await rig.counted() == (AMD,)
 
 
 async def test_an_empty_list_of_nodes_takes_nothing_away(caplog: pytest.LogCaptureFixture) -> None:
@@ -171,6 +189,10 @@ async def test_platforms_that_the_rules_forgot_are_an_error(
         await rig.inventory.once()
     (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert vars(told)["unnamed"] == ARM
-    rig.rules = Rules(platforms=(AMD, ARM))
+    rig.cluster.node("c", RISCV)
     await rig.inventory.once()
-    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    *_, told = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert vars(told)["unnamed"] == f"{ARM}, {RISCV}"
+    rig.rules = Rules(platforms=(AMD, ARM, RISCV))
+    await rig.inventory.once()
+    assert [record.levelname for record in caplog.records].count("ERROR") == 2
