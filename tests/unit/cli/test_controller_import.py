@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from services.cli.rules.controller.areas import Area, images_of
 from services.cli.rules.controller.files import read_controller
-from services.cli.rules.controller.importing import Imported, State, import_controller
+from services.cli.rules.controller.importing import import_controller
+from services.cli.rules.controller.outcome import Imported, State
 from services.cli.rules.controller.regexes import UNREAD, read_regex
 from services.cli.rules.controller.text import rules_text
 from shared.adapters.rules_file.loading import parse_rules

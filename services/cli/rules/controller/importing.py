@@ -7,13 +7,13 @@ here is therefore never what the controller would have refused, but for what is 
 """
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 
 import msgspec
 
 from services.cli.rules.controller.choosing import Chosen, Words, chosen_by
 from services.cli.rules.controller.files import Controller, Selector
-from services.cli.rules.controller.targets import Ask, Target, targets_of
+from services.cli.rules.controller.outcome import Became, Drafted, Imported, State, told
+from services.cli.rules.controller.targets import Ask, Target, Terms, targets_of
 from shared.domain.glob import Glob
 from shared.domain.image_pattern import ImagePattern
 from shared.domain.pod_template import WORKLOADS
@@ -32,57 +32,6 @@ ADDS = "what an author writes never chooses: this adds, and what follows is aske
 UNMATCHED = "what no selector matches was let in"
 
 
-class State(StrEnum):
-    """What became of a selector's meaning."""
-
-    KEPT = "kept"
-    STRICTER = "stricter"
-    """Something is refused that the controller let in."""
-    CHECK = "check"
-    """The same, but for what somebody has to look at."""
-
-
-class Drafted(msgspec.Struct, frozen=True):
-    """A rule as it will be written."""
-
-    name: str
-    match: Words
-    terms: Words
-
-    @property
-    def adds(self) -> bool:
-        """Whether it rests on what an author writes."""
-        return bool({"labels", "annotations", "kinds"} & set(self.match))
-
-
-class Became(msgspec.Struct, frozen=True):
-    """A selector, and what is left of it."""
-
-    number: int
-    """0: what no selector matches."""
-    was: str
-    state: State
-    rules: tuple[Drafted, ...] = ()
-    why: tuple[str, ...] = ()
-    is_default: bool = False
-    """It matches everything: `default` says it."""
-
-
-class Imported(msgspec.Struct, frozen=True):
-    """What became of a configuration."""
-
-    became: tuple[Became, ...]
-    """In the order of the selectors."""
-    default: Words
-    accounts: Mapping[str, str]
-    """Of each user whom selectors name: Anchore's account, empty for that of the login."""
-
-    @property
-    def kept(self) -> bool:
-        """Whether nothing means anything else."""
-        return all(each.state is State.KEPT for each in self.became)
-
-
 class _Draft(msgspec.Struct):
     selector: Selector
     target: Target
@@ -91,7 +40,7 @@ class _Draft(msgspec.Struct):
     states: set[State] = msgspec.field(default_factory=set)
     why: list[str] = msgspec.field(default_factory=list)
 
-    def add(self, match: Words, terms: Words, what: str = "") -> None:
+    def add(self, match: Words, terms: Terms, what: str = "") -> None:
         """One more rule; `what`: which of the selector's it is."""
         name = f"selector {self.selector.number}{f', {what}' if what else ''}"
         same = sum(rule.name.startswith(name) for rule in self.rules)
@@ -121,14 +70,14 @@ def import_controller(controller: Controller, *, accounts: Mapping[str, str]) ->
     became = [_became(each) for each in reached]
     became += _unreached(drafts, whole)
     if whole is None:
-        default: Words = {"mode": "enforce"}
+        default: Terms = {"mode": "enforce"}
         became.append(Became(0, "no selector matches", State.STRICTER, why=(UNMATCHED,)))
     else:
         default = targets.terms(drafts[whole].target)
     return Imported(tuple(became), default, targets.accounts)
 
 
-def _draft(draft: _Draft, terms: Words, *, following: Sequence[Target]) -> None:
+def _draft(draft: _Draft, terms: Terms, *, following: Sequence[Target]) -> None:
     """Its rules, and what is to be said of them."""
     chosen, target = draft.chosen, draft.target
     if chosen.nothing:
@@ -154,7 +103,7 @@ def _draft(draft: _Draft, terms: Words, *, following: Sequence[Target]) -> None:
         draft.says(State.CHECK, *chosen.doubts)
 
 
-def _beyond(draft: _Draft, terms: Words, following: Sequence[Target]) -> None:
+def _beyond(draft: _Draft, terms: Terms, following: Sequence[Target]) -> None:
     """What it may be about, and is not surely, is asked for what follows, and for this."""
     why = draft.chosen.why_perhaps
     if not draft.chosen.perhaps:
@@ -175,7 +124,7 @@ def _drop_hidden(drafts: Sequence[_Draft]) -> None:
     """A rule that is about nothing that one above is not about is never reached, and what adds
     what one above adds says nothing."""
     above: list[Match] = []
-    adding: list[tuple[Words, Words]] = []
+    adding: list[tuple[Words, Terms]] = []
     for draft in drafts:
         for rule in list(draft.rules):
             if rule.adds:
@@ -245,11 +194,3 @@ def _became(draft: _Draft, *, is_default: bool = False) -> Became:
         why=tuple(dict.fromkeys(draft.why)),
         is_default=is_default,
     )
-
-
-def told(selector: Selector) -> str:
-    """`namespace name ~ ^prod$: policy`, as a person reads it."""
-    key = f" {selector.key}" if selector.kind != "image" else ""
-    who = " of ".join(each for each in (selector.bundle, selector.user) if each)
-    mode = f"{selector.mode or '(no mode)'}{f' {who}' if who else ''}"
-    return f"{selector.kind or '(no type)'}{key} ~ {selector.value}: {mode}"

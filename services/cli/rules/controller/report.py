@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.rules.controller.files import Controller
-from services.cli.rules.controller.importing import Became, Imported, State
+from services.cli.rules.controller.outcome import Became, Imported, State
 from services.cli.tables import plain
 
 STYLES = {State.KEPT: "green", State.STRICTER: "yellow", State.CHECK: "bold yellow"}

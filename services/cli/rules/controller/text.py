@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from services.cli.rules.controller.importing import Became, Drafted, Imported, State
+from services.cli.rules.controller.outcome import Became, Drafted, Imported, State
 from shared.runtime.logging import one_line
 
 WIDTH = 96

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from services.cli.rules.controller.files import Controller, Selector
-from services.cli.rules.controller.importing import Imported, State, import_controller
+from services.cli.rules.controller.importing import import_controller
+from services.cli.rules.controller.outcome import Imported, State
 from services.cli.rules.controller.targets import Ask, Target
 
 PERHAPS = {"kinds"}
