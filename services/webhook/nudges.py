@@ -10,21 +10,20 @@ and LOOKS look-ups a second.
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
 
-import msgspec
-
-from services.webhook.blocked import LIFE, MAX_OWNERS, BlockedOwners
+from services.webhook.blocked import BlockedOwners
 from services.webhook.blocked_owner import Blocked
 from services.webhook.bucket import Bucket
 from services.webhook.occasions import Occasions
 from services.webhook.outage import Outage
 from services.webhook.outlook import Outlook
 from services.webhook.owner_events import OwnerEvents
+from services.webhook.paces import EVERY, Paces
 from shared.domain.decision import Decision, State
 from shared.domain.errors import ClusterUnreachable, InvalidObject, OwnerGone, StoreError
+from shared.domain.owner import Owner
 from shared.domain.pointer import SECOND
 from shared.domain.review import AdmissionRequest
 from shared.domain.scope import RuleBook
@@ -32,12 +31,6 @@ from shared.ports.clock import Clock
 from shared.ports.nudging import NudgeClaims, Nudging
 
 log = logging.getLogger(__name__)
-
-EVERY = 5.0
-"""Seconds from a nudge to the next one of the same owner; twice as many after each that helped
-nothing, so that one whose pods are denied for another reason is soon left in peace."""
-LONGEST = 1_000.0
-"""Seconds: a controller comes back by itself as seldom as that."""
 
 RATE = 20.0
 SAVED = 40.0
@@ -69,19 +62,6 @@ class Outcome(StrEnum):
     """It is tried again."""
 
 
-class _Pace(msgspec.Struct):
-    """How often an owner was nudged. Monotonic seconds."""
-
-    times: int = 0
-    at: float = 0.0
-
-    def next(self, now: float) -> float:
-        """When it may be nudged again."""
-        if not self.times or self.at + LIFE < now:
-            return now
-        return self.at + min(LONGEST, EVERY * 2.0 ** min(self.times - 1, 20))
-
-
 class Nudges:
     """Looks at blocked owners again when something was heard that may let them in."""
 
@@ -110,7 +90,7 @@ class Nudges:
         self._outage = Outage(clock=clock, what="owners of blocked pods are not nudged")
         self._places = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[str] = set()
-        self._paces: OrderedDict[str, _Pace] = OrderedDict()
+        self._paces = Paces()
         self._book: RuleBook | None = None
         self._news = asyncio.Event()
 
@@ -144,7 +124,8 @@ class Nudges:
             self._book = book
             self._blocked.rules_changed()
         async with asyncio.TaskGroup() as group:
-            for entry in self._blocked.due(affords=self._looks.take):
+            due = self._blocked.due(affords=self._looks.take)
+            for entry in sorted(due, key=lambda each: self._fails(each.owner)):
                 await self._places.acquire()
                 looking = group.create_task(self._look_at(entry), name="look at a blocked owner")
                 looking.add_done_callback(lambda _: self._places.release())
@@ -173,7 +154,7 @@ class Nudges:
     async def _try(self, entry: Blocked, decision: Decision) -> None:
         """Nudge it, unless it is too soon or another webhook does."""
         now, owner = self._clock.monotonic(), entry.owner
-        later = max(self._outage.until(owner.namespace) or now, self._pace(entry).next(now))
+        later = self._next(owner, now)
         if later > now:
             entry.look = later
         elif owner.uid in self._under_way:  # for another entry of it: what comes of that counts
@@ -197,21 +178,22 @@ class Nudges:
             self._on_outcome(Outcome.GONE)
             return
         except ClusterUnreachable as error:
-            namespace = entry.owner.namespace
-            self._outage.failed(namespace, error)
-            entry.look = self._outage.until(namespace) or began
+            now = self._clock.monotonic()
+            self._outage.failed(entry.owner.namespace, error)
+            self._paces.failed(entry.owner.uid, now)
+            entry.look = self._next(entry.owner, now)
             self._on_outcome(Outcome.FAILED)
             await self._drop(entry)
             return
         self._outage.over(entry.owner.namespace)
         self._on_outcome(Outcome.DONE)
-        self._paced(entry, began)
+        self._paces.nudged(entry.owner.uid, began)
         if decision.allowed:
             self._events.passed(entry, known_as)
         log.info("owner was nudged", extra={"owner": str(entry.owner), "why": entry.reason})
         self._blocked.nudged(entry.owner, at=began)
         if entry.waits:  # its controller was denied again before we were told
-            entry.look = self._pace(entry).next(began)
+            entry.look = self._next(entry.owner, began)
 
     async def _is_ours(self, entry: Blocked) -> bool:
         """Whether no other webhook nudged it since it was denied here. Without the store each does:
@@ -236,13 +218,11 @@ class Nudges:
         except StoreError:
             return  # it ends by itself
 
-    def _pace(self, entry: Blocked) -> _Pace:
-        return self._paces.get(entry.owner.uid) or _Pace()
+    def _next(self, owner: Owner, now: float) -> float:
+        """When it may be nudged: now, or later."""
+        return max(self._outage.until(owner.namespace) or now, self._paces.next(owner.uid, now))
 
-    def _paced(self, entry: Blocked, now: float) -> None:
-        pace = self._pace(entry)
-        times = 0 if pace.at + LIFE < now else pace.times
-        self._paces[entry.owner.uid] = _Pace(times + 1, now)
-        self._paces.move_to_end(entry.owner.uid)
-        if len(self._paces) > MAX_OWNERS:
-            self._paces.popitem(last=False)
+    def _fails(self, owner: Owner) -> tuple[bool, bool]:
+        """After a failure all wait a while: without an order the same few could come first, and
+        fail, for ever."""
+        return self._outage.fails_in(owner.namespace), self._paces.fails(owner.uid)

@@ -12,12 +12,13 @@ REST = 5.0
 REST_OF_THE_REFUSED = 60.0
 """Seconds: rights are given by people."""
 MAX_NAMESPACES = 1_000
-"""That are remembered as refused; the ones that were refused longest ago are asked sooner."""
+"""That are remembered; the ones where it failed longest ago are forgotten, and asked sooner."""
 
 
 class Outage:
     """Of one thing that is asked of the Kubernetes API. What is refused in one namespace, by a
-    policy, a quota or a right that is missing there, is left alone there and nowhere else."""
+    policy, a quota or a right that is missing there, is left alone there and nowhere else; what
+    fails otherwise, everywhere, since it may be the API server itself."""
 
     def __init__(self, *, clock: Clock, what: str) -> None:
         """`what` goes on without it: "owners of blocked pods are not nudged"."""
@@ -26,19 +27,28 @@ class Outage:
         self._because: type[ClusterUnreachable] | None = None
         self._until = 0.0
         self._refused: OrderedDict[str, float] = OrderedDict()
+        self._fails: OrderedDict[str, float] = OrderedDict()
 
     def until(self, namespace: str) -> float | None:
         """When it is tried again there (monotonic seconds); None: now."""
         until = max(self._until, self._refused.get(namespace, 0.0))
         return until if self._clock.monotonic() < until else None
 
+    def fails_in(self, namespace: str) -> bool:
+        """Whether it failed there last: it is tried elsewhere first."""
+        return namespace in self._fails
+
     def failed(self, namespace: str, error: ClusterUnreachable) -> None:
         """It was tried there in vain."""
+        now = self._clock.monotonic()
+        _put(self._fails, namespace, now)
         if isinstance(error, ClusterRefused):
-            self._refused_in(namespace, error)
+            if namespace not in self._refused:
+                log.error(self._what, extra={"namespace": namespace, "why": str(error)})
+            _put(self._refused, namespace, now + REST_OF_THE_REFUSED)
             return
         wrong = isinstance(error, ClusterMisconfigured)
-        self._until = self._clock.monotonic() + (REST_OF_THE_REFUSED if wrong else REST)
+        self._until = now + (REST_OF_THE_REFUSED if wrong else REST)
         if self._because is not type(error):
             level = logging.ERROR if wrong else logging.WARNING
             log.log(level, self._what, extra={"why": str(error)})
@@ -46,16 +56,16 @@ class Outage:
 
     def over(self, namespace: str) -> None:
         """It was done there."""
+        self._fails.pop(namespace, None)
         if self._because is not None:
             log.info("no longer so: %s", self._what)
         self._because, self._until = None, 0.0
         if self._refused.pop(namespace, None) is not None:
             log.info("no longer so: %s", self._what, extra={"namespace": namespace})
 
-    def _refused_in(self, namespace: str, error: ClusterRefused) -> None:
-        if namespace not in self._refused:
-            log.error(self._what, extra={"namespace": namespace, "why": str(error)})
-        self._refused[namespace] = self._clock.monotonic() + REST_OF_THE_REFUSED
-        self._refused.move_to_end(namespace)
-        if len(self._refused) > MAX_NAMESPACES:
-            self._refused.popitem(last=False)
+
+def _put(namespaces: OrderedDict[str, float], namespace: str, at: float) -> None:
+    namespaces[namespace] = at
+    namespaces.move_to_end(namespace)
+    if len(namespaces) > MAX_NAMESPACES:
+        namespaces.popitem(last=False)

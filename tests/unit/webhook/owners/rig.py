@@ -32,6 +32,7 @@ from shared.domain.review import AdmissionRequest, decode_review
 from shared.domain.rules import Rules
 from shared.domain.verdict import Action, Finding, Question, Subject, Verdict, verdict_key
 from shared.domain.verdict import Outcome as Verdicts
+from shared.ports.clock import Clock
 from shared.ports.nudging import NudgeClaims, OwnerEvent, Reason
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes_owners import reference_to
@@ -59,6 +60,8 @@ class Cluster:
         self.failure: ClusterUnreachable | None = None
         self.failures: dict[str, ClusterUnreachable] = {}
         """In one namespace."""
+        self.broken: set[Owner] = set()
+        """Of whom the API server answers a 500."""
         self.made: dict[tuple[Owner, Reason, str], tuple[str, int]] = {}
         self.above: dict[Owner, Owner] = {RS: WEB}
         self.on_nudge: Callable[[], None] = _nothing
@@ -92,6 +95,8 @@ class Cluster:
         failure = self.failure or self.failures.get(owner.namespace)
         if failure is not None:
             raise failure
+        if owner in self.broken:
+            raise ClusterUnreachable("500: failed calling webhook")
 
     async def _answer(self, owner: Owner) -> Owner:
         await asyncio.sleep(0)
@@ -114,7 +119,9 @@ class Rig:
         rules: Rules | None = None,
         beside: "Rig | None" = None,
         claims: NudgeClaims | None = None,
+        remembering: Clock | None = None,
     ) -> None:
+        """`remembering`: the clock of what remembers denials, where it is not that of all."""
         self.clock: FakeClock = beside.clock if beside else FakeClock()
         self.cluster: Cluster = beside.cluster if beside else Cluster()
         shared = beside.claims if beside else MemoryNudgeClaims(clock=self.clock)
@@ -129,7 +136,7 @@ class Rig:
         self.outcomes: Counter[Outcome] = Counter()
         self.events: Counter[tuple[Reason, Told]] = Counter()
         self.cache = NearCache(store=self.store, unsealer=self.sealer, clock=self.clock)
-        self.blocked = BlockedOwners(clock=self.clock)
+        self.blocked = BlockedOwners(clock=remembering or self.clock)
         self.telling = OwnerEvents(
             sink=self.cluster,
             nudging=self.cluster,

@@ -2,20 +2,14 @@
 
 import asyncio
 import itertools
-import logging
 
 import msgspec
 import pytest
 
 from services.webhook.blocked import LOOK_AGAIN
-from services.webhook.nudges import AT_ONCE, EVERY, RATE, SAVED, Outcome
+from services.webhook.nudges import AT_ONCE, RATE, SAVED, Outcome
+from services.webhook.paces import EVERY
 from shared.domain.decision import Decision, State
-from shared.domain.errors import (
-    ClusterMisconfigured,
-    ClusterRefused,
-    ClusterUnreachable,
-    StoreUnreachable,
-)
 from shared.domain.exceptions import ALL, ImageException
 from shared.domain.glob import Glob
 from shared.domain.owner import Owner
@@ -31,14 +25,11 @@ STORE_DOWN = Decision(False, State.STORE_DOWN, code=503, reason="Redis does not 
 TAGGED = "registry.test/team/app:1"
 
 
-class DeadClaims:
-    """`NudgeClaims` of a Redis that is away."""
+class BrokenClock(FakeClock):
+    """One that fails when it is asked."""
 
-    async def claim(self, uid: str, *, life: int) -> int | None:
-        raise StoreUnreachable("Redis does not answer")
-
-    async def drop(self, uid: str) -> None:
-        raise StoreUnreachable("Redis does not answer")
+    def monotonic(self) -> float:
+        raise RuntimeError("a bug")
 
 
 @pytest.fixture
@@ -301,65 +292,6 @@ async def test_one_that_is_gone_is_forgotten(rig: Rig) -> None:
     assert len(rig.blocked) == 0
 
 
-async def test_an_api_server_that_is_away_is_asked_again_and_said_once(
-    rig: Rig, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    rig.cluster.failure = ClusterUnreachable("it does not answer")
-    await rig.judge()
-    rig.denied()
-    for _ in range(60):
-        await rig.look(after=1)
-    assert len(rig.cluster.nudges) == rig.outcomes[Outcome.FAILED] == 12
-    rig.cluster.failure = None
-    await rig.look(after=10)
-    assert rig.outcomes[Outcome.DONE] == 1
-    said = [(line.levelno, line.message) for line in caplog.records if "not nudged" in line.message]
-    assert said == [
-        (logging.WARNING, "owners of blocked pods are not nudged"),
-        (logging.INFO, "no longer so: owners of blocked pods are not nudged"),
-    ]
-
-
-async def test_a_right_that_is_missing_is_an_error_said_once_with_what_to_do(
-    rig: Rig, caplog: pytest.LogCaptureFixture
-) -> None:
-    rig.cluster.failure = ClusterMisconfigured("403: bind the ClusterRole imagegate-nudge")
-    await rig.judge()
-    rig.denied()
-    for _ in range(600):
-        await rig.look(after=1)
-    assert len(rig.cluster.nudges) == 10
-    (said,) = [line for line in caplog.records if "not nudged" in line.message]
-    assert (said.levelno, said.__dict__["why"]) == (
-        logging.ERROR,
-        "403: bind the ClusterRole imagegate-nudge",
-    )
-
-
-async def test_a_nudge_that_failed_here_may_be_done_by_another_webhook(rig: Rig) -> None:
-    other = Rig(beside=rig)
-    await rig.judge()
-    for each in (rig, other):
-        each.denied()
-    rig.cluster.failure = ClusterUnreachable("it does not answer us")
-    await rig.look()
-    rig.cluster.failure = None
-    await other.look()
-    assert other.outcomes == {Outcome.DONE: 1}
-
-
-async def test_without_the_store_each_webhook_nudges(rig: Rig) -> None:
-    await rig.judge()
-    away = Rig(beside=rig, claims=DeadClaims())
-    away.denied()
-    away.cluster.failure = ClusterUnreachable("it does not answer")
-    await away.look()
-    away.cluster.failure = None
-    await away.look(after=6)
-    assert away.outcomes == {Outcome.FAILED: 1, Outcome.DONE: 1}
-
-
 async def test_a_fault_of_ours_keeps_nobody_else_from_being_looked_at(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -388,49 +320,6 @@ async def test_it_runs_by_itself_until_it_is_cancelled(rig: Rig) -> None:
     assert rig.cluster.nudges == [RS]
 
 
-async def test_what_one_namespace_refuses_keeps_nobody_elsewhere_waiting(
-    rig: Rig, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A policy of its own, say."""
-    caplog.set_level(logging.INFO)
-    rig.cluster.failures["theirs"] = ClusterRefused("422: no-touch denied request")
-    await rig.judge()
-    theirs = msgspec.structs.replace(RS, namespace="theirs", uid="theirs")
-    rig.denied(owner=theirs)
-    await rig.look()
-    for _ in range(30):
-        await rig.look(after=1)
-    assert rig.cluster.nudges == [theirs], "it is left alone for a minute"
-    rig.denied()
-    await rig.look()
-    assert rig.cluster.nudges == [theirs, RS]
-    await rig.look(after=31)
-    rig.cluster.failures.clear()
-    await rig.look(after=61)
-    assert rig.cluster.nudges == [theirs, RS, theirs, theirs]
-    said = [line for line in caplog.records if "not nudged" in line.message]
-    assert [(line.levelno, line.__dict__["namespace"]) for line in said] == [
-        (logging.ERROR, "theirs"),
-        (logging.INFO, "theirs"),
-    ]
-
-
-async def test_a_nudge_that_fails_is_not_taken_for_done_by_another_entry_of_its_owner(
-    rig: Rig,
-) -> None:
-    """The pod as it was before it was pinned, and afterwards: both are looked at side by side."""
-    await rig.judge(TAGGED)
-    rig.denied(TAGGED)
-    rig.denied(IMAGE)
-    rig.cluster.failure = ClusterUnreachable("it does not answer")
-    await rig.look()
-    assert rig.outcomes == {Outcome.FAILED: 1}
-    rig.cluster.failure = None
-    for _ in range(30):
-        await rig.look(after=1)
-    assert rig.outcomes == {Outcome.FAILED: 1, Outcome.DONE: 1}
-
-
 async def test_one_that_is_gone_is_asked_for_once_however_many_entries_it_has(rig: Rig) -> None:
     await rig.judge(TAGGED)
     for number in range(2 * AT_ONCE):
@@ -449,14 +338,8 @@ async def test_whoever_could_ask_since_the_store_is_back_is_not_nudged_for_that(
 
 
 async def test_an_answer_is_given_whatever_befalls_what_is_remembered_of_it(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A denial that ends in an error is let pass where the API server ignores our failures."""
-
-    class BrokenClock(FakeClock):
-        def monotonic(self) -> float:
-            raise RuntimeError("a bug")
-
-    rig.blocked._clock = BrokenClock()
-    rig.denied()
+    Rig(remembering=BrokenClock()).denied()
     assert "a bug" in caplog.text
