@@ -1,6 +1,7 @@
 """`imagegate doctor` of a real cluster: one with imagegate, and one that has never heard of it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from tests.e2e.site import Site
 from tests.servers.kubernetes import KubernetesServer, Ran
 
 WEBHOOK = "validatingwebhookconfiguration"
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def remarks(ran: Ran) -> list[Any]:
@@ -41,6 +43,37 @@ def test_a_cluster_with_imagegate_is_as_it_should_be(site: Site, team: str) -> N
     assert any("the CA bundle of create.imagegate.dev ends in" in each for each in warned)
     assert any("the webhook's certificate ends in" in each for each in warned)
     assert any(each.startswith("scanner: imagegate-scanner") for each in good)
+
+
+def test_the_rights_that_the_page_names_are_enough_for_all_that_it_asks(
+    site: Site, team: str, tmp_path: Path
+) -> None:
+    kubectl = site.cluster.kubectl
+    making = re.findall(
+        r"^kubectl (create clusterrole imagegate-doctor.*)$", PAGE.read_text(), re.M
+    )
+    who = f"--serviceaccount={team}:doctor"
+    where = f"--namespace={team}"
+    for words in (
+        *(line.split() for line in making),
+        ["create", "serviceaccount", "doctor", where],
+        ["create", "clusterrolebinding", "doctor", "--clusterrole=imagegate-doctor", who],
+        ["create", "rolebinding", "doctor", "--clusterrole=imagegate-doctor-trial", who, where],
+    ):
+        assert (made := kubectl(*words)).code == 0, made
+    config = tmp_path / "kubeconfig"
+    config.write_bytes(site.cluster.kubeconfig.read_bytes())
+    token = kubectl("create", "token", "doctor", where).out.strip()
+    of = f"--kubeconfig={config}"
+    assert kubectl(of, "config", "set-credentials", "doctor", f"--token={token}").code == 0
+    assert kubectl(of, "config", "set-context", "--current", "--user=doctor").code == 0
+
+    ran = doctor(site, where, kubeconfig=config)
+
+    assert said(ran, "not asked") == [], ran
+    assert f"a pod on trial: imagegate was asked about a pod in {team}, and refused it" in said(
+        ran, "good"
+    )
 
 
 def test_the_trial_leaves_no_pod(site: Site, team: str) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from services.cli.doctor.access import Binding, RbacSubject, Rights, RoleForm, access_remarks
 from services.cli.doctor.admission import Configuration, Form, Hook, hooks_of
+from services.cli.doctor.alike import alike_remarks, workers
 from services.cli.doctor.asking import heard
 from services.cli.doctor.certificates import bundle_remarks
 from services.cli.doctor.configurations import mutating_remarks, validating_remarks
@@ -159,6 +160,8 @@ async def _webhooks(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
         if chosen is not None:
             seen.webhooks = (seen.webhooks or 0) + sum(each.ready for each in chosen)
             for remark in pods_remarks(named, chosen):
+                yield remark
+            for remark in alike_remarks(chosen, workers(found[1])):
                 yield remark
 
 

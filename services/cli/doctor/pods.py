@@ -1,11 +1,16 @@
 """Whether somebody is there whom the API server can ask: the pods behind the webhooks' Service."""
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from services.cli.doctor.admission import Form, ServiceName, Strings
 from services.cli.doctor.remarks import Remark, bad, good
 
 PART = "webhooks"
+
+_OURS = "IMAGEGATE_"
+"""How the name of a variable begins that only a container of ours is told."""
+_ENDED = ("Failed", "Succeeded")
 
 
 class _Labelled(Form, frozen=True):
@@ -32,13 +37,48 @@ class _Condition(Form, frozen=True):
 
 class _PodStatus(Form, frozen=True):
     conditions: tuple[_Condition, ...] | None = None
+    phase: str = ""
+
+
+class _Variable(Form, frozen=True):
+    name: str
+    value: str = ""
+    value_from: dict[str, Any] | None = None
+
+
+class _Container(Form, frozen=True):
+    env: tuple[_Variable, ...] | None = None
+    env_from: tuple[dict[str, Any], ...] | None = None
+
+
+class _PodSpec(Form, frozen=True):
+    containers: tuple[_Container, ...] = ()
 
 
 class PodForm(Form, frozen=True):
-    """A pod, as far as it can be chosen and is ready."""
+    """A pod, as far as it can be chosen, is ready, and tells its process something."""
 
     metadata: _Labelled = _Labelled()
+    spec: _PodSpec = _PodSpec()
     status: _PodStatus = _PodStatus()
+
+    @property
+    def stays(self) -> bool:
+        """Whether it neither ended nor is about to."""
+        return not self.metadata.deletion_timestamp and self.status.phase not in _ENDED
+
+    def told(self, name: str) -> str | None:
+        """What a variable of our container is; empty where nothing sets it. None: that stands
+        elsewhere, in a ConfigMap or a Secret."""
+        for each in self.spec.containers:
+            variables = each.env or ()
+            if any(variable.name.startswith(_OURS) for variable in variables):
+                # Of two of one name the last counts.
+                for variable in reversed(variables):
+                    if variable.name == name:
+                        return None if variable.value_from else variable.value
+                return None if each.env_from else ""
+        return None
 
     @property
     def ready(self) -> bool:

@@ -1,5 +1,7 @@
 """What is asked of a cluster, in which order, and what is made of what it may not tell."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,6 +36,7 @@ class Cluster:
         self.is_behind = 0.0
         self.becomes = DENIED
         self.refuses: dict[str, Exception] = {}
+        self.listed: set[str] = set()
         self.objects: dict[str, list[Any]] = {
             "ValidatingWebhookConfiguration": [
                 {"metadata": {"name": "imagegate"}, "webhooks": judging()}
@@ -68,6 +71,7 @@ class Cluster:
             raise self.refuses[kind]
         plural = f"{kind.lower()}s".replace("policys", "policies")
         assert path.rpartition("/")[2] == plural
+        self.listed.add(plural)
         return [msgspec.convert(each, form) for each in self.objects.get(kind, [])]
 
     async def try_pod(self, namespace: str, pod: bytes) -> TrialPod:
@@ -208,6 +212,18 @@ async def test_who_may_nudge_is_held_to_it_by_a_policy() -> None:
     assert (remark.level, remark.said) == (Level.UNASKED, "may not list policies")
 
 
+async def test_the_page_names_every_right_that_is_used() -> None:
+    """tests/e2e/test_doctor.py has a real API server grant them."""
+    cluster = Cluster()
+    account = {"kind": "ServiceAccount", "name": "imagegate-webhook", "namespace": "imagegate"}
+    role = {"kind": "ClusterRole", "name": "imagegate-nudge"}
+    cluster.objects["ClusterRoleBinding"] = [{"roleRef": role, "subjects": [account]}]
+    await cluster.remarks()
+    page = (Path(__file__).parents[4] / "docs" / "operations.md").read_text()
+    (told,) = re.findall(r"create clusterrole imagegate-doctor --verb=list --resource=(\S+)", page)
+    assert cluster.listed == set(told.split(","))
+
+
 async def test_the_bundle_of_the_one_that_pins_is_looked_at_too() -> None:
     cluster = Cluster()
     (pinning,) = cluster.objects["MutatingWebhookConfiguration"]
@@ -254,6 +270,22 @@ async def test_where_nobody_is_ready_to_answer_it_is_bad_and_says_where_to_look(
     assert todo in said.todo
     assert "Stop enforcing" in said.todo
     assert cluster.seen.webhooks == 0
+
+
+async def test_webhooks_and_workers_of_one_namespace_are_told_the_same() -> None:
+    def told(name: str, cluster: str, labels: Any) -> Any:
+        env = [{"name": "IMAGEGATE_CLUSTER", "value": cluster}]
+        return pod(name, labels=labels) | {"spec": {"containers": [{"env": env}]}}
+
+    cluster = Cluster()
+    worker = {"app.kubernetes.io/name": "imagegate", "app.kubernetes.io/component": "worker"}
+    others = worker | {"app.kubernetes.io/name": "other"}
+    cluster.objects["Pod"] = [told("a", "north", WEBHOOK), told("b", "south", others)]
+    assert of("settings", await cluster.remarks()) == []
+    cluster.objects["Pod"].append(told("c", "south", worker))
+    (said,) = of("settings", await cluster.remarks())
+    assert said.level is Level.WARN
+    assert "of webhooks is north, of workers south" in said.said
 
 
 async def test_a_service_that_chooses_no_pods_is_left_to_the_pod_on_trial() -> None:
