@@ -22,9 +22,11 @@ from services.webhook.lines import FIRST_LINE, shown
 from services.webhook.objects import is_advice
 from services.webhook.outage import Outage
 from services.webhook.seldom import HOUR, Seldom
+from services.webhook.wording import moment
 from shared.domain.decision import Decision, State
 from shared.domain.errors import ClusterUnreachable, OwnerGone
 from shared.domain.owner import Owner, maker_of
+from shared.domain.pointer import SECOND
 from shared.domain.review import AdmissionRequest, pod_of
 from shared.ports.clock import Clock
 from shared.ports.nudging import EventSink, Nudging, OwnerEvent, Reason
@@ -103,9 +105,8 @@ class OwnerEvents:
         elif decision.state is entry.state is State.PENDING and self._is_slow(entry):
             # Whoever reads this need not try: the controller does.
             reason = entry.reason.removesuffix(": try again")
-            self._tell(
-                entry, Reason.PENDING, f"{reason}. Once it has passed, pods are made at once"
-            )
+            said = f"{reason} (at {self._moment(entry.denied)})"
+            self._tell(entry, Reason.PENDING, f"{said}. Once it has passed, pods are made at once")
 
     def passed(self, entry: Blocked, known_as: Owner) -> None:
         """It was nudged."""
@@ -169,6 +170,11 @@ class OwnerEvents:
             return Told.MADE
         self._made.pop(same, None)
         return Told.THERE
+
+    def _moment(self, at: float) -> str:
+        """A note stands for as long as its Event is counted: "since 12 s" alone grows old."""
+        ago = self._clock.monotonic() - at
+        return moment(self._clock.now() - round(ago * SECOND))
 
     def _is_slow(self, entry: Blocked) -> bool:
         return self._clock.monotonic() >= entry.since + SLOW

@@ -80,7 +80,8 @@ class Cluster:
         key = (event.owner, event.reason, event.about)
         if (key in self.made) is (times == 1):
             return False
-        self.made[key] = (event.note, times)
+        first, _ = self.made.get(key, (event.note, 1))
+        self.made[key] = (first, times)
         return True
 
     def told(self, reason: Reason) -> list[str]:

@@ -50,9 +50,22 @@ async def test_of_a_scan_that_lasts_the_workload_that_a_person_knows_is_told(rig
     await rig.look(after=SLOW + 6)
     assert list(rig.cluster.made) == [(WEB, Reason.PENDING, IMAGE)]
     assert rig.cluster.told(Reason.PENDING) == [
-        "image app: not judged yet, since 3 s. Once it has passed, pods are made at once"
+        "image app: not judged yet, since 3 s (at 2025-06-15 15:06 UTC). Once it has passed, pods "
+        "are made at once"
     ]
     assert rig.cluster.nudges == []
+
+
+async def test_how_long_a_scan_takes_so_far_is_said_with_the_time_of_the_denial_that_said_so(
+    rig: Rig,
+) -> None:
+    """The same Event is counted for as long as it is so, and keeps its note."""
+    rig.denied()
+    await rig.look(after=600)
+    rig.denied()
+    await rig.look(after=900)
+    (note,) = rig.cluster.told(Reason.PENDING)
+    assert "since 3 s (at 2025-06-15 15:06 UTC)" in note
 
 
 async def test_a_scan_that_fails_is_told_at_once_and_not_at_the_controllers_next_try(
