@@ -1,19 +1,11 @@
 """Images out of a text: one a line."""
 
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from services.cli.prewarm.found import Found, NotRead, Told
-from shared.domain.errors import ImagegateError, InvalidReference
+from services.cli.prewarm.text_file import STDIN, read_text
+from shared.domain.errors import InvalidReference
 from shared.domain.reference import parse_reference
-
-MAX_FILE = 16 * 1024 * 1024
-STDIN = "-"
-
-
-class UnreadableList(ImagegateError):
-    """A file that cannot be read at all."""
 
 
 class ImageList:
@@ -25,7 +17,7 @@ class ImageList:
         self._namespace = namespace
 
     async def told(self) -> AsyncIterator[Told]:
-        """A line each. Raises UnreadableList."""
+        """A line each. Raises UnreadableFile."""
         name = "standard input" if self._file == STDIN else self._file
         for number, line in enumerate(read_text(self._file).splitlines(), start=1):
             image = line.partition("#")[0].strip()
@@ -37,21 +29,3 @@ class ImageList:
                 yield NotRead(f"{name}:{number}", str(error))
             else:
                 yield Found(self._namespace, (image,))
-
-
-def read_text(file: str) -> str:
-    """The text of a file, or of standard input (`-`). Raises UnreadableList."""
-    try:
-        if file == STDIN:
-            content = sys.stdin.buffer.read(MAX_FILE + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                content = stream.read(MAX_FILE + 1)
-    except OSError as error:
-        raise UnreadableList(f"cannot read {file}: {error.strerror}") from error
-    if len(content) > MAX_FILE:
-        raise UnreadableList(f"{file} is larger than {MAX_FILE} bytes")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise UnreadableList(f"{file} is not UTF-8: it is no text") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from services.cli.defaults import with_defaults
 from services.cli.prewarm.found import Found, NotRead, PassedOver, Told
-from services.cli.prewarm.image_list import STDIN, UnreadableList, read_text
+from services.cli.prewarm.text_file import STDIN, UnreadableFile, read_text
 from services.cli.reviews import Asker, kind_of, resource_of, review_of
 from services.cli.yaml_documents import NoYaml, documents, objects_in
 from services.webhook.objects import author_of, places_to_judge
@@ -33,7 +33,7 @@ class Manifests:
         self._namespace = namespace
 
     async def told(self) -> AsyncIterator[Told]:
-        """An object each. Raises UnreadableList where there is no such place."""
+        """An object each. Raises UnreadableFile where there is no such place."""
         other = 0
         for file in self._files():
             if isinstance(file, NotRead):
@@ -41,7 +41,7 @@ class Manifests:
                 continue
             try:
                 text = read_text(file)
-            except UnreadableList as error:
+            except UnreadableFile as error:
                 yield NotRead(file, str(error))
                 continue
             name = "standard input" if file == STDIN else file
@@ -91,13 +91,13 @@ class Manifests:
             yield self._place
             return
         if not place.is_dir():
-            raise UnreadableList(f"there is no file or folder {self._place}")
+            raise UnreadableFile(f"there is no file or folder {self._place}")
         unread: list[NotRead] = []
         found = sorted(_below(place, unread))
         if len(found) > MAX_FILES:
-            raise UnreadableList(f"{self._place} holds more than {MAX_FILES} manifests")
+            raise UnreadableFile(f"{self._place} holds more than {MAX_FILES} manifests")
         if not found and not unread:
-            raise UnreadableList(f"{self._place} holds no {', '.join(ENDINGS)}")
+            raise UnreadableFile(f"{self._place} holds no {', '.join(ENDINGS)}")
         yield from unread
         for file in found:
             # To open a pipe that nobody fills would take for ever.

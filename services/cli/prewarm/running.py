@@ -32,6 +32,7 @@ from services.cli.prewarm.wiring import (
     open_registries,
 )
 from services.cli.settings import CliSettings
+from services.cli.tables import plain
 from services.webhook.terms import Terms
 from shared.domain.rules import Rules
 from shared.domain.scope import RuleBook
@@ -43,6 +44,7 @@ WITHOUT_RULES = (
     "no rules file was read (IMAGEGATE_RULES): where the webhooks have one, see whether other "
     "rules hold there"
 )
+STOPPED_EARLY = "stopped while it was read what to judge: nothing was asked for"
 
 
 async def run(order: Order, configured: CliSettings, *, err: Console) -> Report:
@@ -64,7 +66,7 @@ async def run(order: Order, configured: CliSettings, *, err: Console) -> Report:
             clock=SystemClock(),
             telling=telling,
             notes=[] if configured.imagegate_rules else [WITHOUT_RULES],
-        ).run(configured, stack)
+        ).run(configured, stack, err=err)
 
 
 class _Run:
@@ -93,8 +95,17 @@ class _Run:
         self._not_read: list[NotRead] = []
         self._passed: Counter[str] = Counter()
 
-    async def run(self, configured: CliSettings, stack: AsyncExitStack) -> Report:
+    async def run(self, configured: CliSettings, stack: AsyncExitStack, *, err: Console) -> Report:
         """What is opened on the way is closed with `stack`."""
+        try:
+            wanted = await self._read(configured, stack)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            err.print(plain(STOPPED_EARLY), soft_wrap=True)
+            raise
+        return await self._judge(wanted)
+
+    async def _read(self, configured: CliSettings, stack: AsyncExitStack) -> WantedImages:
+        """All that sources name."""
         order = self._order
         spaces = Namespaces(given=order.namespace_labels, exempt=order.exempt)
         sources: list[Source] = []
@@ -113,7 +124,7 @@ class _Run:
             now=self._clock.now(),
         )
         await self._gather(sources, wanted)
-        return await self._judge(wanted)
+        return wanted
 
     async def _spaces(self, parts: ClusterParts) -> Namespaces:
         self._telling.reading(f"namespaces of {parts.host}")

@@ -1,6 +1,7 @@
 """`imagegate prewarm` as a process: what it wants, what is known already, what it prints where."""
 
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from shared.domain.pointer import DAY, Pointer
 from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, Verdict
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes
 from tests.functional.cli.beside import beside
-from tests.functional.cli.commands import Ran, imagegate
+from tests.functional.cli.commands import Ran, imagegate, started
+from tests.house import eventually
 
 REPOSITORY = "registry.corp/team/app"
 STOP = Finding("packages", "blacklist", "openssh", Action.STOP, "openssh-server is there")
@@ -122,6 +124,35 @@ async def test_json_goes_alone_to_standard_output(state: Path) -> None:
     document = json.loads(ran.out)
     assert (ran.code, document["exit_code"], ran.err) == (1, 1, "")
     assert document["images"][0]["digest"] == DIGESTS["bad"]
+
+
+async def test_ctrl_c_ends_it_though_nobody_fills_the_pipe_that_it_reads(state: Path) -> None:
+    """As `imagegate prewarm --images -` without anything behind it."""
+    pipe = state / "pipe"
+    os.mkfifo(pipe)
+    async with started("prewarm", "--images", str(pipe), state=state) as command:
+        filling = await _once_it_is_read(pipe)
+        try:
+            command.interrupt()
+            assert await command.ended() == 130
+            await command.printed("stopped while it was read what to judge: nothing was asked for")
+        finally:
+            os.close(filling)
+
+
+async def _once_it_is_read(pipe: Path) -> int:
+    """Its other end, open."""
+
+    def is_read() -> bool:
+        try:
+            opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # nobody reads it yet
+            return False
+        return True
+
+    opened: list[int] = []
+    await eventually(is_read, within=60)
+    return opened[0]
 
 
 async def test_a_cluster_is_read_with_its_exempt_namespaces_and_labels(

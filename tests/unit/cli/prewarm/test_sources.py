@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from services.cli.prewarm.found import Found, NotRead, PassedOver, Source, Told
-from services.cli.prewarm.image_list import MAX_FILE, ImageList, UnreadableList
+from services.cli.prewarm.image_list import ImageList
 from services.cli.prewarm.manifests import MAX_FILES, Manifests
 from services.cli.prewarm.repository import InvalidRepository, Repository
+from services.cli.prewarm.text_file import MAX_FILE, UnreadableFile
 from shared.domain.errors import ErrorKind, PermanentFailure
 from shared.domain.reference import ImageReference
 
@@ -64,7 +65,7 @@ async def test_a_file_that_is_no_list_at_all_ends_it(tmp_path: Path, content: by
     file = tmp_path / "images"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(UnreadableList, match=str(file)):
+    with pytest.raises(UnreadableFile, match=str(file)):
         await told_by(ImageList(str(file), namespace="team"))
 
 
@@ -72,11 +73,11 @@ async def test_what_is_larger_or_more_than_anybody_writes_ends_it(tmp_path: Path
     large = tmp_path / "large"
     large.touch()
     os.truncate(large, MAX_FILE + 1)
-    with pytest.raises(UnreadableList, match=f"large is larger than {MAX_FILE} bytes"):
+    with pytest.raises(UnreadableFile, match=f"large is larger than {MAX_FILE} bytes"):
         await told_by(ImageList(str(large), namespace="team"))
     for number in range(MAX_FILES + 1):
         (tmp_path / f"{number}.yaml").touch()
-    with pytest.raises(UnreadableList, match="holds more than 10000 manifests"):
+    with pytest.raises(UnreadableFile, match="holds more than 10000 manifests"):
         await told_by(Manifests(str(tmp_path), namespace="team"))
 
 
@@ -161,7 +162,7 @@ async def test_a_document_that_is_no_object_is_trouble(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["gone", "empty"])
 async def test_a_place_without_manifests_ends_it(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UnreadableList, match=name):
+    with pytest.raises(UnreadableFile, match=name):
         await told_by(Manifests(str(tmp_path / name), namespace="team"))
 
 
