@@ -88,7 +88,7 @@ class RunningImages:
         return found
 
     def _uses(
-        self, page: Sequence[RunningPod], rules: Rules, labels: Labels | None, found: Running
+        self, page: Sequence[RunningPod], rules: Rules, labels: Labels, found: Running
     ) -> Iterator[Use]:
         for pod in page:
             where = Occasion(
@@ -97,7 +97,7 @@ class RunningImages:
                 kind="Pod",
                 labels=pod.labels,
                 annotations=pod.annotations,
-                namespace_labels=labels.get(pod.namespace) if labels is not None else None,
+                namespace_labels=labels.get(pod.namespace),
             )
             for image in pod.images:
                 try:
@@ -115,8 +115,8 @@ class RunningImages:
             return ()
         return questions_of(rules, reference, where, scanner=self._scanner)
 
-    async def _labels(self, rules: Rules, found: Running) -> Labels | None:
-        """Those of all namespaces where some rule is about them; None where they cannot be had."""
+    async def _labels(self, rules: Rules, found: Running) -> Labels:
+        """Those of all namespaces where some rule is about them; none where they cannot be had."""
         found.labels = any(rule.match.namespace_labels for rule in rules.rules)
         if not found.labels:
             return {}
@@ -124,4 +124,4 @@ class RunningImages:
             return await self._cluster.namespace_labels()
         except ClusterUnreachable as error:
             found.unlabelled = error
-            return None
+            return {}

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from services.worker.inventory import Inventory, Looked, What
+from services.worker.inventory import LOOK_EVERY, Inventory, Looked, What
 from services.worker.inventory_metrics import InventoryMetrics
 from services.worker.inventory_nodes import NodePlatforms
 from services.worker.inventory_pods import RunningImages
@@ -81,7 +81,9 @@ class Rig(CareRig):
         self.leases: list[str] = []
         self.inventory = self.another_inventory()
 
-    def another_inventory(self, *, clock: FakeClock | None = None) -> Inventory:
+    def another_inventory(
+        self, *, clock: FakeClock | None = None, every: float = LOOK_EVERY
+    ) -> Inventory:
         """That of a worker which begins; `clock`: its own, where it goes otherwise."""
 
         async def leads(lease: str, work: Work) -> None:
@@ -119,6 +121,7 @@ class Rig(CareRig):
             on_look=looked,
             on_pods=self.metrics.pods,
             on_end=self.metrics.ended,
+            every=every,
             sleep=self.sleep,
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,7 @@ async def test_between_two_pages_others_get_their_turn() -> None:
         rig.cluster.pod(f"web-{at}", PINNED)
     await rig.inventory.once()
     assert len(rig.paused) == 3
+    assert "imagegate_running_pods 250.0" in rig.exported()
 
 
 async def test_the_question_is_that_of_the_rules_for_the_pods_namespace() -> None:
@@ -97,6 +99,22 @@ async def test_the_question_is_that_of_the_rules_for_the_pods_namespace() -> Non
         (f"docker.io/library/app@{B}", ""),
     }
     assert (What.NAMESPACES, Looked.DONE) in rig.looks
+
+
+@pytest.mark.parametrize("where", ["labels", "annotations"])
+async def test_what_the_author_of_a_pod_wrote_adds_its_question(where: str) -> None:
+    about: dict[str, Any] = {where: (("pci", "true"),)}
+    wrote: dict[str, Any] = {where: {"pci": "true"}}
+    match = Match(**about)
+    rig = Rig(rules=Rules(rules=(Rule("pci", policy=PolicyChoice(id="strict"), match=match),)))
+    rig.cluster.pod("web-1", PINNED, **wrote)
+    rig.cluster.pod("web-2", f"{REPOSITORY}:2@{B}")
+    await rig.inventory.once()
+    assert set(await rig.in_use()) == {
+        (PINNED, ""),
+        (PINNED, "strict"),
+        (f"{REPOSITORY}:2@{B}", ""),
+    }
 
 
 async def test_without_labels_of_namespaces_each_rule_that_may_be_about_a_pod_counts(
@@ -229,6 +247,14 @@ async def test_it_is_looked_every_ten_minutes_and_sooner_after_a_failure() -> No
     assert rig.slept == pytest.approx([LOOK_EVERY, AGAIN, LOOK_EVERY], abs=1)
     # Whoever looks no more tells nothing: another worker does.
     assert not [line for line in rig.exported() if line.startswith("imagegate_running")]
+
+
+async def test_who_looks_more_often_than_that_looks_no_later_after_a_failure() -> None:
+    rig = Rig()
+    rig.cluster.node("a")
+    with pytest.raises(asyncio.CancelledError):
+        await rig.another_inventory(every=10.0).rounds()
+    assert rig.slept == pytest.approx([10.0] * 3, abs=1)
 
 
 class Slow(Rig):
