@@ -7,10 +7,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from shared.adapters.kubernetes.call import JSON
 from shared.adapters.kubernetes.failures import Expired, TooLarge
 from shared.adapters.kubernetes.limits import MAX_CONTINUE, MAX_LIST_PAGES, MAX_LISTINGS
 from shared.adapters.kubernetes.objects import Unreadable
-from shared.adapters.kubernetes.wire import JSON, Wire
+from shared.adapters.kubernetes.wire import Wire
 from shared.domain.errors import ClusterUnreachable
 
 Item = TypeVar("Item", bound=msgspec.Struct)

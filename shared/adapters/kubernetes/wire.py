@@ -5,12 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self, TypeVar
-from urllib.parse import urlencode
 
 import aiohttp
-from yarl import URL
 
 from shared.adapters.kubernetes.access import Access, Server
+from shared.adapters.kubernetes.call import JSON, Call
 from shared.adapters.kubernetes.failures import (
     failure_of_body,
     failure_of_error,
@@ -26,7 +25,6 @@ from shared.adapters.kubernetes.limits import (
 from shared.adapters.kubernetes.objects import Unreadable
 from shared.domain.errors import ClusterUnreachable
 
-JSON = "application/json"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _DONE = (200, 201, 202)
 _HEADERS = {"User-Agent": "imagegate", "Accept-Encoding": "identity"}
@@ -96,9 +94,10 @@ class Wire:
     ) -> bytes:
         """The body of an object or of a page; `doing` names the question in messages ("list
         pods"), `within` in seconds, else what the pace gives an answer."""
-        answering = self._answer("GET", path, query, accept, doing, total=within or self._answered)
-        async with answering as answer:
-            return await self._read(answer, doing, MAX_BODY_BYTES)
+        call = Call(
+            path=path, query=query, accept=accept, doing=doing, within=within or self._answered
+        )
+        return await self._whole(call)
 
     async def send(
         self,
@@ -114,19 +113,26 @@ class Wire:
     ) -> bytes:
         """What the API server answers to a POST, PUT, PATCH or DELETE whose body is of the media
         type `form`: the object as it is now, or a Status."""
-        answering = self._answer(
-            method, path, query, accept, doing, total=within or self._answered, body=body, form=form
+        call = Call(
+            method=method,
+            path=path,
+            query=query,
+            body=body,
+            form=form,
+            accept=accept,
+            doing=doing,
+            within=within or self._answered,
         )
-        async with answering as answer:
-            return await self._read(answer, doing, MAX_BODY_BYTES)
+        return await self._whole(call)
 
     async def lines(
         self, path: str, query: Mapping[str, str], *, doing: str, accept: str = JSON
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a watch until the API server ends it. Who stops in the middle closes it
         (`aclosing`)."""
+        call = Call(path=path, query=query, accept=accept, doing=doing, within=None)
         async with (
-            self._answer("GET", path, query, accept, doing, total=None) as answer,
+            self._answer(call) as answer,
             aclosing(self._whole_lines(answer, doing)) as lines,
         ):
             async for line in lines:
@@ -151,40 +157,32 @@ class Wire:
         within: float | None = None,
     ) -> Said:
         """What the API server answers, a refusal as anything else: for who wants to know how."""
-        asking = self._asked(
-            method,
-            path,
-            query,
-            JSON,
-            doing,
-            total=within or self._answered,
+        call = Call(
+            method=method,
+            path=path,
+            query=query,
             body=body,
             form=JSON if body is not None else "",
+            doing=doing,
+            within=within or self._answered,
         )
-        async with asking as answer:
+        async with self._asked(call) as answer:
             whole = await self._read(answer, doing, MAX_BODY_BYTES)
             return Said(answer.status, whole, answer.headers.get("Date", ""))
 
+    async def _whole(self, call: Call) -> bytes:
+        """The body of an answer that is what was asked for."""
+        async with self._answer(call) as answer:
+            return await self._read(answer, call.doing, MAX_BODY_BYTES)
+
     @asynccontextmanager
-    async def _answer(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        accept: str,
-        doing: str,
-        *,
-        total: float | None,
-        body: bytes | None = None,
-        form: str = "",
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
         """An answer that is what was asked for."""
-        asking = self._asked(method, path, query, accept, doing, total=total, body=body, form=form)
-        async with asking as answer:
+        async with self._asked(call) as answer:
             if answer.status not in _DONE:
                 raise failure_of_body(
                     self.host,
-                    doing,
+                    call.doing,
                     answer.status,
                     await self._beginning(answer),
                     advice=self._advice,
@@ -193,18 +191,7 @@ class Wire:
             yield answer
 
     @asynccontextmanager
-    async def _asked(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        accept: str,
-        doing: str,
-        *,
-        total: float | None,
-        body: bytes | None = None,
-        form: str = "",
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _asked(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
         """Any answer."""
         if self._session is None:
             raise ClusterUnreachable(
@@ -215,19 +202,15 @@ class Wire:
         await access.ready()
         try:
             answering = self._session.request(
-                method,
-                URL(f"{self._url}{path}" + (f"?{urlencode(query)}" if query else ""), encoded=True),
-                data=body,
-                headers={
-                    "Accept": accept,
-                    **({"Content-Type": form} if form else {}),
-                    **access.headers(),
-                },
+                call.method,
+                call.url(self._url),
+                data=call.body,
+                headers=call.headers() | access.headers(),
                 ssl=access.trusted(),
                 server_hostname=access.server_name or None,
                 proxy=access.proxy or None,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._pace.connect),
+                timeout=aiohttp.ClientTimeout(total=call.within, sock_connect=self._pace.connect),
             )
             # The head comes in time also where the body takes as long as a watch.
             async with asyncio.timeout(self._pace.answer):
@@ -235,7 +218,9 @@ class Wire:
             async with answer:
                 yield answer
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise failure_of_error(self.host, doing, error, remedies=access.remedies) from error
+            raise failure_of_error(
+                self.host, call.doing, error, remedies=access.remedies
+            ) from error
 
     async def _beginning(self, answer: aiohttp.ClientResponse) -> bytes:
         try:
