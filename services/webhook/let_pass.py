@@ -5,6 +5,8 @@ own failure denies nobody. What needs nothing but the rules to be known stays re
 of mode deny names, and what is no image's name or cannot be read.
 """
 
+from collections.abc import Iterable
+
 from services.webhook.images import STRICT
 from services.webhook.lines import FIRST_LINE, shown
 from services.webhook.note import Note
@@ -12,8 +14,12 @@ from services.webhook.wording import moment
 from shared.domain.decision import Decision, State
 from shared.domain.emergency import Emergency
 from shared.domain.rules import Mode
+from shared.ports.decisions import MAX_TEXT
+from shared.runtime.logging import MAX_TEXT as MAX_FIELD
 
 ANNOTATION = "emergency"
+
+_BETWEEN = ", "
 
 
 def is_let_pass(note: Note, emergency: Emergency | None) -> bool:
@@ -43,6 +49,19 @@ def annotation_of(emergency: Emergency) -> str:
 def reason_of(line: str) -> str:
     """What the log and the decisions tell of the image that would be refused."""
     return f"let pass in an emergency: {line}"
+
+
+def named(images: Iterable[str]) -> list[str]:
+    """All of them, whole, as texts that the log cuts nowhere: one at least."""
+    texts = [""]
+    for image in images:
+        name = shown(image, MAX_TEXT)
+        longer = f"{texts[-1]}{_BETWEEN}{name}" if texts[-1] else name
+        if len(longer) <= MAX_FIELD:
+            texts[-1] = longer
+        else:
+            texts.append(name)
+    return texts
 
 
 def in_spite_of(failure: Decision, emergency: Emergency, images: tuple[str, ...] = ()) -> Decision:

@@ -3,8 +3,7 @@
 import logging
 
 from services.webhook.decisions import Recorder
-from services.webhook.let_pass import in_spite_of
-from services.webhook.lines import shown
+from services.webhook.let_pass import in_spite_of, named
 from services.webhook.metrics import WebhookMetrics
 from services.webhook.objects import places_to_judge
 from services.webhook.owners import Owners
@@ -76,7 +75,8 @@ class Validate:
         if not decision.allowed:
             log.info("denied", extra=_told(request, decision))
         elif decision.let_pass:
-            log.warning("let pass in an emergency", extra=_passed(request, decision))
+            for fields in _passed(request, decision):
+                log.warning("let pass in an emergency", extra=fields)
         elif decision.state is State.TURNED and self._turned.is_due(decision.reason):
             # Of each image once an hour: what will be denied soon is to be mended before.
             log.warning("allowed for a time", extra=_told(request, decision))
@@ -93,7 +93,7 @@ class Validate:
         emergency = self._books().emergency_in(request.namespace)
         if emergency is None or not emergency.counts(now):
             return FAILED
-        return in_spite_of(FAILED, emergency, _images(request))
+        return in_spite_of(FAILED, emergency, _images(request)[:MAX_IMAGES])
 
 
 def _response(request: AdmissionRequest, decision: Decision) -> AdmissionResponse:
@@ -111,21 +111,22 @@ def _response(request: AdmissionRequest, decision: Decision) -> AdmissionRespons
 
 
 def _images(request: AdmissionRequest) -> tuple[str, ...]:
-    """For whoever has them judged afterwards; none where it is just their reading that failed."""
+    """All of them; none where it is just their reading that failed."""
     try:
         places = places_to_judge(request)
     except Exception:
         return ()
-    return tuple(dict.fromkeys([place.image[:MAX_TEXT] for place in places]))[:MAX_IMAGES]
+    return tuple(dict.fromkeys([place.image[:MAX_TEXT] for place in places]))
 
 
-def _passed(request: AdmissionRequest, decision: Decision) -> dict[str, str]:
-    """The log may be all that is left of it: Redis, where decisions are kept, may be what broke."""
-    return {
-        **_told(request, decision),
-        "images": ", ".join(shown(image) for image in decision.images),
-        "dry_run": str(request.dry_run is True).lower(),
-    }
+def _passed(request: AdmissionRequest, decision: Decision) -> list[dict[str, str]]:
+    """The log may be all that is left of it: Redis, where decisions are kept, may be what broke.
+
+    So it names every image, for whoever has them judged afterwards; a decision names the first.
+    """
+    images = decision.images if len(decision.images) < MAX_IMAGES else _images(request)
+    told = {**_told(request, decision), "dry_run": str(request.dry_run is True).lower()}
+    return [{**told, "images": text} for text in named(images)]
 
 
 def _told(request: AdmissionRequest, decision: Decision) -> dict[str, str]:

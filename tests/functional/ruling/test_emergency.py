@@ -22,6 +22,7 @@ from shared.domain.signing import Kind
 from shared.domain.step import Lane
 from shared.ports.verdicts import Put
 from shared.runtime.clock import SystemClock
+from shared.runtime.logging import JsonFormatter
 from tests.fakes.sealing import PlainSealer
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.functional.ruling.asking import (
@@ -232,6 +233,21 @@ async def test_each_image_that_passes_stays_named_in_the_log_of_dry_runs_too(
         assert [vars(each)["images"] for each in said] == [f"{first}, {second}"] * 3
         assert [vars(each)["dry_run"] for each in said] == ["true", "false", "false"]
         assert "\nimagegate_emergency_reviews_total 3.0\n" in await home.metrics()
+
+
+async def test_of_a_pod_of_many_images_each_stays_named_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = f"sha256:{'a' * 64}"
+    many = [f"registry.test/{'team/' * 30}app{number}:1@{digest}" for number in range(100)]
+    async with house(tmp_path, rules=RULES, worker=False) as home:
+        await declare(home)
+        with caplog.at_level(logging.WARNING):
+            assert (await home.ask(review_of(pod(*many)))).allowed
+    said = [each for each in caplog.records if each.message == "let pass in an emergency"]
+    lines = [json.loads(JsonFormatter().format(each)) for each in said]
+    assert [name for line in lines for name in line["images"].split(", ")] == many
+    assert {line["object"] for line in lines} == {lines[0]["object"]}
 
 
 async def test_pins_are_written_as_before(tmp_path: Path) -> None:

@@ -109,3 +109,22 @@ async def test_in_an_emergency_a_failure_of_ours_denies_nobody_there(
     book.emergency_changed(emergency(now=clock.now() - 2 * HOUR))
     answer = await validate.answer(request, began=now, deadline=now + 5)
     assert not answer.allowed, "one that has ended lets nothing pass"
+
+
+async def test_each_image_that_passes_since_we_failed_stays_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, backends = SystemClock(), memory_backends()
+    recorder = Recorder(decisions=backends.decisions, clock=clock, webhook="w")
+    book = CurrentBook(Rules())
+    book.emergency_changed(emergency(now=clock.now()))
+    validate = failing(backends, recorder, Metrics(), book)
+    many = [f"app{number}:1" for number in range(40)]
+    request = decode_review(json.dumps(review_of(pod(*many))).encode())
+    now = clock.monotonic()
+    assert (await validate.answer(request, began=now, deadline=now + 5)).allowed
+    (said,) = [each for each in caplog.records if each.message == "let pass in an emergency"]
+    assert vars(said)["images"] == ", ".join(many)
+    await recorder.flush()
+    (stored,) = await backends.decisions.recent(limit=10)
+    assert stored.decision.images == tuple(many[:16])
