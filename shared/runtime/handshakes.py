@@ -33,7 +33,7 @@ class FailedHandshake(msgspec.Struct, frozen=True):
 
     why: HandshakeFault
     said: str
-    """OpenSSL's words."""
+    """OpenSSL's words, or ours where its own tell nothing."""
     called: str
     """The name of the server that the caller wanted, as it says; empty: it said none."""
 
@@ -89,4 +89,7 @@ def _why(error: ssl.SSLError) -> HandshakeFault:
 def _said(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
+    if error.reason == "CALLBACK_FAILED":
+        # Ours does nothing that fails, and is not called where there is no text to call it with.
+        return "the name that it calls us by is not ASCII"
     return (error.reason or "unknown").replace("_", " ").lower()

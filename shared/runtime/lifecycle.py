@@ -145,7 +145,22 @@ def run(serve: Callable[[Lifecycle], Awaitable[int]], *, drain_deadline: float =
             # After an error at the start nobody else tells the tasks that this is the end.
             await life.cancel_tasks()
 
-    return uvloop.run(main())
+    before, sys.unraisablehook = sys.unraisablehook, _unraised
+    try:
+        return uvloop.run(main())
+    finally:
+        sys.unraisablehook = before
+
+
+def _unraised(unraisable: "sys.UnraisableHookArgs") -> None:
+    """An error where none can be raised, as an event: Python's own hook writes several bare lines.
+
+    One of them strangers bring about, as often as they like: in a handshake they call us by a name
+    that is not ASCII. It fails, which is told of where those are (`shared.runtime.handshakes`).
+    """
+    error = unraisable.exc_value
+    level = logging.DEBUG if isinstance(error, UnicodeDecodeError) else logging.ERROR
+    log.log(level, "an error could not be raised", exc_info=error)
 
 
 def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

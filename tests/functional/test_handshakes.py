@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.webhook.handshakes import SAY_EVERY, WHAT, Handshakes
 from shared.runtime.handshakes import FailedHandshake, HandshakeFault
+from shared.runtime.lifecycle import Lifecycle, run
 from shared.runtime.tls import client_context
 from tests.fakes.certificates import Authority
 from tests.fakes.clock import FakeClock
@@ -146,6 +147,44 @@ async def test_who_speaks_no_tls_is_counted_and_who_only_connects_is_not(tmp_pat
             return await counted(home, HandshakeFault.PROTOCOL) == 1
 
         await eventually(one_is_counted)
+
+
+def test_names_that_are_no_text_fill_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    site = Site(tmp_path)
+
+    async def serve(life: Lifecycle) -> int:
+        async with house(tmp_path / "state", worker=False) as home:
+            for _ in range(3):
+                await asyncio.to_thread(begins, home, site.nobody(), b"\xff\x1b[2J\xfe")
+
+            async def all_are_counted() -> bool:
+                return await counted(home, HandshakeFault.PROTOCOL) == 3
+
+            await eventually(all_are_counted)
+            assert await asyncio.to_thread(called, home, site.nobody()) == b"H"
+        return 0
+
+    with caplog.at_level(logging.INFO):
+        assert run(serve) == 0
+    (said,) = [each for each in caplog.records if each.levelno > logging.INFO]
+    assert vars(said)["called"] == "nothing"
+    assert vars(said)["said"] == "the name that it calls us by is not ASCII"
+    assert capfd.readouterr().err == ""
+
+
+def begins(home: House, context: ssl.SSLContext, name: bytes) -> None:
+    """A caller that wants a server of that name, which no library would let it ask for."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    instead = "n" * len(name)
+    connection = context.wrap_bio(incoming, outgoing, server_hostname=instead)
+    with suppress(ssl.SSLWantReadError):
+        connection.do_handshake()
+    bound = home.sites.reviews
+    with suppress(OSError), socket.create_connection((bound.host, bound.port), timeout=30) as plain:
+        plain.sendall(outgoing.read().replace(instead.encode(), name))
+        plain.recv(1)
 
 
 def test_of_many_one_is_said_a_minute_of_each_reason_whatever_they_call_us(

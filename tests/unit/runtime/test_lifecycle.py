@@ -242,3 +242,24 @@ def test_any_other_error_that_nobody_heard_of_is_one(caplog: pytest.LogCaptureFi
     assert "a disc is full" in caplog.text
     assert "a name of ours" in caplog.text
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+
+
+def test_an_error_where_none_can_be_raised_is_an_event(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Breaks:
+        def __del__(self) -> None:
+            raise ValueError("a mistake")
+
+    async def serve(life: Lifecycle) -> int:
+        Breaks()
+        return 0
+
+    before = sys.unraisablehook
+    assert run(serve) == 0
+    (said,) = caplog.records
+    assert said.levelno == logging.ERROR
+    assert said.exc_info is not None
+    assert str(said.exc_info[1]) == "a mistake"
+    assert capfd.readouterr().err == ""
+    assert sys.unraisablehook is before
