@@ -22,6 +22,10 @@ class NoYaml(ValueError):
     one line."""
 
 
+class TooManyAliases(NoYaml):
+    """Aliases that stand for too much."""
+
+
 def documents(text: str | bytes) -> Iterator[Any]:
     """What each document holds, None for an empty one. Raises NoYaml at the first that is none."""
     try:
@@ -30,7 +34,7 @@ def documents(text: str | bytes) -> Iterator[Any]:
             while loader.check_node():
                 node = loader.get_node()
                 if _by_aliases(node) > MOST:
-                    raise NoYaml(
+                    raise TooManyAliases(
                         f"its aliases stand for more than {MOST} characters: write out what is "
                         "meant, or make a file of each object"
                     )

@@ -5,7 +5,8 @@ github.com/anchore/kubernetes-admission-controller, cmd/kubernetes-admission-con
 that matches; `resource` the object's metadata, `namespace` its namespace's, all else the image),
 `validation/resource_selector.go` (labels, then annotations, then the name if the key's expression
 is `name`; regexp.MatchString looks anywhere), `admission/hook.go` (evaluateImage: no selector, no
-question; no credentials or no known mode, refused). Before 0.3.0 `pod` was what `resource` is now.
+question; no credentials or no known mode, refused). Before 0.3.0 `pod` was what `resource` is now,
+and breakglass let in without credentials.
 """
 
 import re
@@ -52,12 +53,12 @@ def asked_by_controller(
     for number, each in enumerate(selectors, start=1):
         route = _matches(each, pod=pod, namespace=namespace, image=image, old=old)
         if route is not None:
-            return Asked(_demand(each, users), number, route)
+            return Asked(_demand(each, users, old=old), number, route)
     return Asked(NOTHING)
 
 
-def _demand(selector: Mapping[str, str], users: Sequence[str]) -> Demand:
-    if selector["user"] not in users:
+def _demand(selector: Mapping[str, str], users: Sequence[str], *, old: bool) -> Demand:
+    if selector["user"] not in users and not (old and selector["mode"] == "breakglass"):
         return NEVER
     mode, user, bundle = selector["mode"], selector["user"], selector["bundle"]
     known = {

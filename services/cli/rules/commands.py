@@ -15,7 +15,8 @@ from rich.table import Table
 from services.cli.command import Exit, OutputOption, console, error_console, fail, settings
 from services.cli.local.wiring import format_of_rules, read_rules, terms_of
 from services.cli.objects import UnreadableObjects, read_objects
-from services.cli.rules.controller.files import UnreadableController, read_controller
+from services.cli.rules.controller.files import read_controller
+from services.cli.rules.controller.handed import UnreadableController
 from services.cli.rules.controller.importing import import_controller
 from services.cli.rules.controller.report import print_report
 from services.cli.rules.controller.text import rules_text

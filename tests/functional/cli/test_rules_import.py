@@ -144,7 +144,24 @@ async def test_configmap_and_secret_are_read_as_kubectl_prints_them(tmp_path: Pa
     assert (ran.code, rules.default.policy.id) == (0, "b")
     ran = await imagegate("rules", "import", str(secret), state=tmp_path)
     assert ran.code == 2
-    assert "a Secret without config.json" in ran.err
+    assert "no ConfigMap or Secret in it has config.json (it holds: Secret)" in ran.err
+
+
+async def test_a_whole_release_is_read_as_helm_prints_it(tmp_path: Path) -> None:
+    ghost = selector("image", "", r"^quay\.io/", "policy", "ghost")
+    content = json.dumps({"PolicySelectors": [ghost, ALL]})
+    others = [{"kind": "Service", "spec": {}}, {"kind": "ConfigMap", "data": {"init-ca.sh": "x"}}]
+    objects = [
+        *others,
+        {"kind": "ConfigMap", "data": {"config.json": content}},
+        {"kind": "Secret", "data": {"credentials.json": base64.b64encode(SECRET).decode()}},
+    ]
+    file = tmp_path / "manifest.yaml"
+    file.write_text("".join(f"---\n# Source: a/b.yaml\n{json.dumps(one)}\n" for one in objects))
+    ran, rules = await imported(tmp_path, str(file))
+    assert [rule.mode for rule in rules.rules] == [Mode.DENY]
+    assert "credentials.json has no user 'ghost'" in ran.out
+    assert (await imported(tmp_path, str(file), str(file)))[1] == rules
 
 
 async def test_rules_go_into_the_file_that_is_named(tmp_path: Path) -> None:

@@ -5,19 +5,13 @@ Written after github.com/anchore/kubernetes-admission-controller (`admission/con
 (anchore-admission-controller), and in the ConfigMap and the Secret that the chart makes.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
-from shared.domain.errors import ImagegateError
-
-MAX_BYTES = 1024 * 1024
+from services.cli.rules.controller.handed import Handed, UnreadableController, handed_over
 
 CONFIG, CREDENTIALS = "config.json", "credentials.json"
 """As the chart calls the two in its ConfigMap and Secret."""
@@ -25,10 +19,6 @@ CONFIG, CREDENTIALS = "config.json", "credentials.json"
 SELECTORS, UNREAD_SELECTORS = "policyselectors", "selectors"
 """The key that the controller reads, and the one of its README's example, which it does not; in
 lower case."""
-
-
-class UnreadableController(ImagegateError):
-    """A file that is no configuration of that controller; the message says why."""
 
 
 class Selector(msgspec.Struct, frozen=True):
@@ -62,7 +52,8 @@ class Controller(msgspec.Struct, frozen=True):
 
 def read_controller(config: Path, credentials: Path | None = None) -> Controller:
     """Raises UnreadableController."""
-    content = _folded(_opened(config, CONFIG))
+    handed = handed_over(config)
+    content = _folded(handed.content(CONFIG))
     if not isinstance(content, dict) or not {SELECTORS, UNREAD_SELECTORS} & set(content):
         raise UnreadableController(
             f"{config}: holds no policySelectors, so it is no configuration of that controller: "
@@ -80,7 +71,7 @@ def read_controller(config: Path, credentials: Path | None = None) -> Controller
         ),
         request_analysis=_is_true(asked if asked is not None else _of_values(content)),
         endpoint=_text(content.get("anchoreendpoint"), f"{config}: anchoreEndpoint"),
-        users=_users(credentials, content),
+        users=_users(credentials, handed, content),
         wrong_key=right is None and bool(listed),
     )
 
@@ -95,14 +86,18 @@ def _is_true(value: object) -> bool:
     return value is True or str(value).lower() in ("true", "1")
 
 
-def _users(path: Path | None, content: Mapping[str, Any]) -> frozenset[str] | None:
-    held = _folded(_opened(path, CREDENTIALS)) if path else content.get("credentials")
-    listed = held.get("users") if isinstance(held, dict) else None
-    if path and not isinstance(listed, list):
+def _users(path: Path | None, handed: Handed, content: Mapping[str, Any]) -> frozenset[str] | None:
+    """Those of `path`; else those that the values have, or a Secret beside the ConfigMap."""
+    source = handed_over(path) if path else handed
+    held = _folded(source.content(CREDENTIALS) if path else source.beside(CREDENTIALS))
+    if held is None and not path:
+        held = content.get("credentials")
+    elif not isinstance(held, dict) or not isinstance(held.get("users"), list):
         raise UnreadableController(
-            f'{path}: holds no list `users`: it is {{"users": [{{"username": ..., "password": '
-            "...}]}"
+            f"{source.path}: {CREDENTIALS} holds no list `users`: it is "
+            '{"users": [{"username": ..., "password": ...}]}'
         )
+    listed = held.get("users") if isinstance(held, dict) else None
     if not isinstance(listed, list):
         return None
     named = (each.get("username") for each in listed if isinstance(each, dict))
@@ -135,52 +130,6 @@ def _text(value: object, place: str) -> str:
         # The controller would make a text of its own of it: true becomes 1.
         raise UnreadableController(f"{place} must be a text: put it in quotes, as it was meant")
     return value
-
-
-def _opened(path: Path, name: str) -> Any:
-    """A file's content, or that of the file `name` in a ConfigMap or a Secret."""
-    content = _parsed(_bytes(path), path)
-    data = content.get("data") if isinstance(content, dict) else None
-    if not isinstance(data, dict) or "kind" not in content:
-        return content
-    held = data.get(name)
-    if not isinstance(held, str):
-        raise UnreadableController(f"{path}: is a {str(content['kind'])[:40]} without {name}")
-    if content["kind"] != "Secret":
-        return _parsed(held.encode(), path)
-    try:
-        # Of a Secret as Helm writes it, with line breaks, Kubernetes takes no notice of them.
-        return _parsed(base64.b64decode("".join(held.split()), validate=True), path)
-    except binascii.Error as error:
-        raise UnreadableController(f"{path}: {name} in it is no base64") from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as opened:
-            content = opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UnreadableController(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise UnreadableController(f"{path}: is larger than {MAX_BYTES} bytes")
-    return content
-
-
-def _parsed(content: bytes, path: Path) -> Any:
-    try:
-        if b"&" in content and any(
-            isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)
-        ):
-            raise UnreadableController(
-                f"{path}: has aliases, which can be nested without end: write the values out"
-            )
-        # JSON is YAML too, but for tabs; the chart's values hold the same in YAML.
-        with suppress(msgspec.DecodeError):
-            return msgspec.json.decode(content)
-        return yaml.safe_load(content)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        # What is wrong in it is not shown: it may be a password.
-        raise UnreadableController(f"{path}: is neither JSON nor YAML") from error
 
 
 def _folded(value: Any) -> Any:

@@ -84,6 +84,8 @@ def _draft(draft: _Draft, terms: Terms, *, following: Sequence[Target]) -> None:
         draft.why.append("nothing can match it: no rule")
         return
     draft.why += [*target.notes, *chosen.notes]
+    if target.let_in_before:
+        draft.says(State.STRICTER)
     for match in chosen.surely:
         draft.add(match, terms)
     if target.ask is Ask.NOTHING:
@@ -172,6 +174,8 @@ def _unreached(drafts: Sequence[_Draft], whole: int | None) -> list[Became]:
         return []
     decides = drafts[whole]
     number = decides.selector.number
+    if decides.target.let_in_before:
+        decides.says(State.STRICTER)
     decides.why += [*decides.target.notes, "it matches everything: `default`"]
     never = f"never reached: selector {number} matches everything"
     return [

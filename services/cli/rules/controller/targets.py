@@ -1,7 +1,8 @@
 """What selectors ask for, and in the terms of rules.
 
 By its source (`admission/hook.go`): who is no user of credentials.json, or a mode that is none,
-has the image refused, breakglass or not; a user's own account is asked.
+has the image refused, and a user's own account is asked. For breakglass earlier releases asked for
+no user.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,11 @@ import msgspec
 from services.cli.rules.controller.files import Controller, Selector
 
 Terms = Mapping[str, object]
+
+LET_IN_BEFORE = (
+    "earlier releases of the controller asked for no user in mode breakglass, and let all of it "
+    "in: where that is meant, name a user that credentials.json has, and import again"
+)
 
 
 class Ask(StrEnum):
@@ -33,6 +39,8 @@ class Target(msgspec.Struct, frozen=True):
     user: str = ""
     bundle: str = ""
     notes: tuple[str, ...] = ()
+    let_in_before: bool = False
+    """It is refused, and earlier releases of the controller let it in."""
 
     def implies(self, other: "Target") -> bool:
         """Whether what satisfies this one satisfies `other` too."""
@@ -86,6 +94,9 @@ def _target(selector: Selector, controller: Controller) -> Target:
         notes.append("it names no user, so that Anchore was asked as nobody: all of it was refused")
     elif controller.users is not None and selector.user not in controller.users:
         notes.append(f"credentials.json has no user {selector.user!r}: all of it was refused")
+    let_in_before = bool(notes) and selector.mode == Ask.NOTHING
+    if let_in_before:
+        notes.append(LET_IN_BEFORE)
     if notes:
-        return Target(Ask.NEVER, notes=tuple(notes))
+        return Target(Ask.NEVER, notes=tuple(notes), let_in_before=let_in_before)
     return Target(Ask(selector.mode), selector.user, selector.bundle)

@@ -1,8 +1,40 @@
-"""Files of Anchore's own controller as people write them."""
+"""Files of Anchore's own controller as people have them."""
 
+import base64
+import json
+import os
+import threading
 from pathlib import Path
+from typing import Any
 
-from services.cli.rules.controller.files import read_controller
+import pytest
+import yaml
+
+from services.cli.rules.controller.files import Controller, read_controller
+from services.cli.rules.controller.handed import MAX_BYTES, UnreadableController
+
+CONFIG = json.dumps({"PolicySelectors": [{"Mode": "policy"}]})
+CREDENTIALS = json.dumps({"users": [{"username": "shop", "password": "hunter2"}]})
+
+
+def coded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+CONFIGMAP = {"kind": "ConfigMap", "data": {"config.json": CONFIG}}
+SECRET = {"kind": "Secret", "data": {"credentials.json": coded(CREDENTIALS)}}
+OTHERS: list[Any] = [
+    {"kind": "ConfigMap", "data": {"init-ca.sh": "#!/bin/bash"}},
+    {"kind": "Secret", "data": {"tls.key": "eA=="}},
+    {"kind": "Deployment", "data": {"config.json": "{}"}},
+    {"kind": "Service"},
+]
+
+
+def read(folder: Path, *documents: Any) -> Controller:
+    file = folder / "file.yaml"
+    file.write_text(yaml.safe_dump_all(documents, explicit_start=True))
+    return read_controller(file)
 
 
 def test_json_may_be_indented_with_tabs(tmp_path: Path) -> None:
@@ -12,3 +44,117 @@ def test_json_may_be_indented_with_tabs(tmp_path: Path) -> None:
     (selector,) = read_controller(file).selectors
 
     assert selector.mode == "policy"
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_the_configmap_is_found_among_other_objects(tmp_path: Path, at: int) -> None:
+    controller = read(tmp_path, None, *OTHERS[:at], CONFIGMAP, *OTHERS[at:], None)
+    assert [each.mode for each in controller.selectors] == ["policy"]
+    assert controller.users is None
+
+
+@pytest.mark.parametrize("kind", ["List", "ConfigMapList"])
+def test_the_configmap_is_found_in_a_list(tmp_path: Path, kind: str) -> None:
+    items: list[Any] = [{"kind": "ConfigMap"}, CONFIGMAP]
+    if kind == "ConfigMapList":
+        items = [{"data": each.get("data")} for each in items]
+    assert len(read(tmp_path, {"kind": kind, "items": items}).selectors) == 1
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        SECRET,
+        {"kind": "Secret", "stringData": {"credentials.json": CREDENTIALS}},
+        {
+            "kind": "Secret",
+            "stringData": {"credentials.json": CREDENTIALS},
+            "data": {"credentials.json": coded('{"users": []}')},
+        },
+        {
+            "kind": "Secret",
+            "stringData": {"another": "x"},
+            "data": {"credentials.json": coded(CREDENTIALS)},
+        },
+    ],
+)
+def test_users_are_those_of_the_secret_coded_or_plain_alone_or_beside(
+    tmp_path: Path, secret: Any
+) -> None:
+    assert read(tmp_path, CONFIGMAP, secret).users == frozenset({"shop"})
+    config, credentials = tmp_path / "config.json", tmp_path / "secret.yaml"
+    config.write_text(CONFIG)
+    credentials.write_text(yaml.safe_dump(secret))
+    assert read_controller(config, credentials).users == frozenset({"shop"})
+    assert read_controller(config).users is None
+
+
+def test_credentials_that_are_named_go_before_those_beside(tmp_path: Path) -> None:
+    named = tmp_path / "credentials.json"
+    named.write_text('{"users": [{"username": "cache"}]}')
+    file = tmp_path / "file.yaml"
+    file.write_text(yaml.safe_dump_all([CONFIGMAP, SECRET, SECRET]))
+    assert read_controller(file, named).users == frozenset({"cache"})
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = yaml.safe_dump_all([CONFIGMAP, SECRET])
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    assert read_controller(pipe).users == frozenset({"shop"})
+    writer.join()
+
+
+def test_values_may_have_aliases(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(
+        "policySelectors:\n"
+        "  - {mode: policy, policyReference: &shop {username: shop}}\n"
+        "  - {mode: analysis, policyReference: *shop}\n"
+    )
+    assert [each.user for each in read_controller(file).selectors] == ["shop", "shop"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "said"),
+    [
+        ([*OTHERS], "no ConfigMap or Secret in it has config.json (it holds: ConfigMap, Deploy"),
+        ([{"kind": "ConfigMap"}], "no ConfigMap or Secret in it has config.json (it holds: Conf"),
+        ([{"a": 1}, {"b": 2}], "no ConfigMap or Secret in it has config.json"),
+        ([{"kind": "ConfigMap", "data": {"config.json": {"a": 1}}}], "has config.json (it holds"),
+        ([CONFIGMAP, CONFIGMAP], "2 objects in it have config.json: leave the one that is meant"),
+        ([CONFIGMAP, SECRET, SECRET], "2 objects in it have credentials.json"),
+        (
+            [CONFIGMAP, {"kind": "Secret", "stringData": {"credentials.json": "{}"}}],
+            "credentials.json holds no list `users`",
+        ),
+        (
+            [CONFIGMAP, {"kind": "Secret", "data": {"credentials.json": "hunter2!"}}],
+            "credentials.json in it is no base64",
+        ),
+        (
+            [{"kind": "ConfigMap", "data": {"config.json": "--- a\n--- b\n"}}],
+            "config.json in it is 2 documents",
+        ),
+        ([{"kind": "ConfigMap", "data": {"config.json": ""}}], "holds no policySelectors"),
+    ],
+)
+def test_what_does_not_have_one_configuration_is_said(
+    tmp_path: Path, documents: list[Any], said: str
+) -> None:
+    with pytest.raises(UnreadableController) as error:
+        read(tmp_path, *documents)
+    assert said in str(error.value)
+    assert "hunter2" not in str(error.value)
+    assert str(tmp_path / "file.yaml") in str(error.value)
+
+
+def test_what_is_too_large_is_not_read_and_what_is_just_so_large_is(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(CONFIG.ljust(MAX_BYTES))
+    assert read_controller(file).selectors
+    file.write_text(CONFIG.ljust(MAX_BYTES + 1))
+    with pytest.raises(UnreadableController, match="is larger than 1048576 bytes"):
+        read_controller(file)

@@ -120,6 +120,28 @@ def test_a_selector_that_names_no_user_refused_all_of_it(users: frozenset[str] |
     assert "it names no user" in told(imported, 1)
 
 
+@pytest.mark.parametrize("user", ["", "ghost"])
+@pytest.mark.parametrize(
+    ("mode", "state"),
+    [
+        ("breakglass", State.STRICTER),
+        ("policy", State.KEPT),
+        ("analysis", State.KEPT),
+        ("sleep", State.KEPT),
+    ],
+)
+def test_whom_only_earlier_releases_let_in_is_told_to_be_refused_now(
+    mode: str, state: State, user: str
+) -> None:
+    one = selector(1, "image", r"^quay\.io/", mode, user=user)
+    every = selector(2, "image", ".*", mode, user=user)
+    imported = became(one, every, users=frozenset({"shop"}))
+    assert states(imported) == [state, state]
+    for number in (1, 2):
+        assert ("earlier releases" in told(imported, number)) is (state is State.STRICTER)
+    assert rules(imported)["selector 1"] == imported.default == {"mode": "deny"}
+
+
 def test_one_user_alone_is_the_login_and_of_two_each_is_an_account() -> None:
     first = selector(1, "namespace", "^a$", "analysis", user="cache")
     same = became(first, selector(2, "image", ".*", "policy", user="cache"))
