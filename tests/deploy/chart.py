@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,29 @@ def rendered(
     """The same as objects, hooks and all."""
     text = render(values, *files, namespace=namespace, release=release)
     return [one for one in yaml.safe_load_all(text) if one]
+
+
+def notes(values: Values, *, release: str = "imagegate") -> str:
+    """What Helm tells who installs or upgrades."""
+    text = helm("install", release, str(CHART), "--dry-run=client", values=values)
+    return text.partition("\nNOTES:\n")[2]
+
+
+def one(objects: list[Object], kind: str, name: str) -> Object:
+    """The one that is called so."""
+    (found,) = (
+        each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)
+    )
+    return found
+
+
+def templates(objects: list[Object]) -> Iterator[tuple[str, Object]]:
+    """Each pod's, of whatever kind makes it, behind `Deployment imagegate-webhook`."""
+    for each in objects:
+        spec = each.get("spec") or {}
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if each["kind"] in ("Deployment", "StatefulSet", "Job", "CronJob"):
+            yield f"{each['kind']} {each['metadata']['name']}", spec["template"]
 
 
 def helm(verb: str, *arguments: str, values: Values, namespace: str = NAMESPACE) -> str:

@@ -1,0 +1,60 @@
+"""What Helm tells who installs the chart."""
+
+import pytest
+
+from tests.deploy.chart import ANCHORE, Values, notes
+
+OWN_RULES: Values = ANCHORE | {"rulesConfigMap": "own-rules"}
+NOTHING_REFUSED = "none is refused"
+BACK_TO_AUDIT = "Nothing but warnings"
+MODES = (
+    "mode audit in `default` and in each rule of rules.yaml in ConfigMap own-rules, "
+    "without the rules that deny or only add"
+)
+
+
+def told(values: Values) -> str:
+    """On one line."""
+    return " ".join(notes(values).split())
+
+
+def test_audit_refuses_nothing_by_the_charts_own_rules() -> None:
+    said = told(ANCHORE | {"enforcement": "audit"})
+    assert NOTHING_REFUSED in said
+    assert BACK_TO_AUDIT in said
+    assert "mode audit in" not in said
+
+
+def test_audit_refuses_what_the_operators_own_rules_refuse_and_that_is_told() -> None:
+    said = told(OWN_RULES | {"enforcement": "audit"})
+    assert NOTHING_REFUSED not in said
+    assert f"For none to be refused: {MODES}" in said
+
+
+@pytest.mark.parametrize("enforcement", ["audit", "enforce"])
+def test_the_way_back_to_audit_is_through_the_operators_own_rules(enforcement: str) -> None:
+    said = told(OWN_RULES | {"enforcement": enforcement})
+    assert f"{BACK_TO_AUDIT}, all the same with imagegate in place: {MODES}" in said
+    assert "--set enforcement=audit" in said
+
+
+@pytest.mark.parametrize("values", [ANCHORE, OWN_RULES])
+def test_where_nobody_is_asked_nothing_is_said_of_what_is_refused(values: Values) -> None:
+    said = told(values | {"enforcement": "none"})
+    assert "no pod is judged" in said
+    assert "For none to be refused" not in said
+    assert NOTHING_REFUSED not in said
+
+
+@pytest.mark.parametrize(
+    ("more", "noted"),
+    [
+        ({}, True),
+        ({"rules": {"allowRegistries": ["docker.io"]}}, False),
+        ({"rulesConfigMap": "own-rules"}, False),
+        ({"enforcement": "audit"}, False),
+    ],
+)
+def test_who_enforces_and_takes_images_from_everywhere_is_told(more: Values, noted: bool) -> None:
+    said = told(ANCHORE | {"enforcement": "enforce"} | more)
+    assert ("rules.allowRegistries is empty" in said) is noted
