@@ -18,16 +18,22 @@ CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 class Authority:
-    """A CA, whose certificate is in `file`; what it signs lies beside it."""
+    """A CA, whose certificate is in `file`; what it signs lies beside it.
+
+    All have one name, as a CA and its successor do: the identifier of its key tells whose a
+    certificate is.
+    """
 
     def __init__(self, folder: Path, *, lasts: timedelta = HOUR) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / "ca.crt"
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         own = (
             _certificate("ca", self._key, signs="ca", lasts=lasts)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(self._key_id, critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.file.write_bytes(own.public_bytes(PEM))
@@ -44,9 +50,13 @@ class Authority:
         subject: x509.Name | None = None,
         lasts: timedelta = HOUR,
     ) -> CertificateFiles:
-        """One of that common name, or of that subject, with just these extensions."""
+        """One of that common name, or of that subject, with just these extensions and the
+        identifier of our key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        own = _certificate(name, key, signs="ca", lasts=lasts, subject=subject)
+        signed_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_id)
+        own = _certificate(name, key, signs="ca", lasts=lasts, subject=subject).add_extension(
+            signed_by, critical=False
+        )
         for extension in extensions:
             own = own.add_extension(extension, critical=False)
         files = CertificateFiles(self._folder / f"{name}.crt", self._folder / f"{name}.key")
