@@ -8,7 +8,15 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.deploy.chart import ANCHORE, REPOSITORY, SCANNER, Object, Values, rendered
+from tests.deploy.chart import (
+    ANCHORE,
+    REPOSITORY,
+    SCANNER,
+    Object,
+    Values,
+    rendered,
+    templates,
+)
 
 ON = {"enabled": True}
 ALL: Values = SCANNER | {"enforcement": "audit", "webhooks": {"keepInStep": ON}}
@@ -19,13 +27,9 @@ OF_TRIALS = {"redis", "rabbitmq"}
 
 
 def specs(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Each pod's, of whatever kind makes it, with the name of its container."""
-    for one in objects:
-        spec = one.get("spec") or {}
-        spec = spec.get("jobTemplate", {}).get("spec", spec)
-        if one["kind"] in ("Deployment", "StatefulSet", "Job", "CronJob"):
-            pod = spec["template"]["spec"]
-            yield f"{one['kind']} {one['metadata']['name']}", pod
+    """Each pod's, with what makes it."""
+    for name, template in templates(objects):
+        yield name, template["spec"]
 
 
 def asked(objects: list[Object]) -> list[Object]:

@@ -1,21 +1,14 @@
-"""What one object of the chart says of another, and values of what they are told: who may
-call whom, which hook runs when, what is scaled, whose certificate it is."""
+"""What one object of the chart says of another, and values of what they are told: settings, files,
+what is scaled, whose certificate it is."""
 
 from typing import Any
 
 import pytest
 
-from tests.deploy.chart import ANCHORE, SCANNER, Object, Values, rendered
+from tests.deploy.chart import ANCHORE, SCANNER, Object, Values, one, rendered
 
 ON = {"enabled": True}
 TRIAL = ("values-trial.yaml",)
-
-
-def one(objects: list[Object], kind: str, name: str) -> Object:
-    (found,) = (
-        each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)
-    )
-    return found
 
 
 def container(objects: list[Object], name: str) -> Object:
@@ -81,110 +74,6 @@ def test_a_file_that_a_value_names_is_mounted_where_the_process_is_told(
     assert not name or environ(objects, service)[name] == file
     folders = {mount["mountPath"] for mount in container(objects, service)["volumeMounts"]}
     assert file.rpartition("/")[0] in folders
-
-
-# Hooks
-
-HOOKS = {
-    "audit": {
-        "apply": "post-install,post-upgrade,post-rollback",
-        "relax": "pre-upgrade,pre-rollback",
-        "remove": "pre-delete",
-    },
-    "enforce": {
-        "apply": "post-install,post-upgrade,post-rollback",
-        "remove": "pre-delete",
-    },
-    "none": {
-        "none": "pre-upgrade,pre-rollback,post-upgrade,post-rollback",
-        "remove": "pre-delete",
-    },
-}
-
-
-@pytest.mark.parametrize("enforcement", HOOKS)
-def test_each_job_has_its_moment(enforcement: str) -> None:
-    """README.md, "What Helm does when": one that failed stays until the next, for its log."""
-    objects = rendered(ANCHORE | {"enforcement": enforcement, "webhooks": {"waitSeconds": 99}})
-    jobs = {
-        each["metadata"]["name"].removeprefix("imagegate-webhooks-"): each
-        for each in objects
-        if each["kind"] == "Job"
-    }
-    told = {name: job["metadata"]["annotations"] for name, job in jobs.items()}
-    assert {name: each["helm.sh/hook"] for name, each in told.items()} == HOOKS[enforcement]
-    policies = {each["helm.sh/hook-delete-policy"] for each in told.values()}
-    assert policies == {"before-hook-creation,hook-succeeded"}
-    for name, job in jobs.items():
-        spec = job["spec"]
-        assert spec["activeDeadlineSeconds"] == 129
-        failing = spec["podFailurePolicy"]["rules"][0]
-        assert (failing["action"], failing["onExitCodes"]["values"]) == ("FailJob", [2])
-        (own,) = spec["template"]["spec"]["containers"]
-        assert own["args"][:2] == ["webhooks", "remove" if name == "none" else name]
-        assert ("--within=99" in own["args"]) is (name == "apply")
-
-
-def test_what_is_kept_in_step_is_applied_and_nothing_else() -> None:
-    objects = rendered(ANCHORE | {"webhooks": {"keepInStep": ON}})
-    job = one(objects, "CronJob", "imagegate-webhooks")["spec"]["jobTemplate"]["spec"]
-    assert job["template"]["spec"]["containers"][0]["args"][:2] == ["webhooks", "apply"]
-    off = rendered(ANCHORE | {"webhooks": {"keepInStep": ON}, "enforcement": "none"})
-    assert not [each for each in off if each["kind"] == "CronJob"]
-
-
-def test_the_job_is_given_the_key_that_holds_the_ca() -> None:
-    own = {"from": "secret", "caKey": "tls.crt"}
-    job = one(rendered(ANCHORE | {"certificates": own}), "Job", "imagegate-webhooks-apply")
-    spec = job["spec"]["template"]["spec"]
-    (volume,) = (each for each in spec["volumes"] if each["name"] == "webhook-ca")
-    assert volume["secret"]["items"] == [{"key": "tls.crt", "path": "tls.crt"}]
-    assert "--ca=/etc/imagegate/webhook-ca/tls.crt" in spec["containers"][0]["args"]
-
-
-# Who may call whom
-
-
-def ingress(objects: list[Object], name: str) -> list[Object]:
-    return list(one(objects, "NetworkPolicy", name)["spec"]["ingress"])
-
-
-def components(rule: Object) -> set[str]:
-    (who,) = rule["from"]
-    (chosen,) = who["podSelector"]["matchExpressions"]
-    assert chosen["operator"] == "In"
-    return set(chosen["values"])
-
-
-def test_only_the_api_servers_and_the_job_that_waits_ask_for_reviews() -> None:
-    told = {"networkPolicy": {"reviewsFrom": ["10.0.0.0/28", "10.1.0.0/28"]}}
-    _, reviews = ingress(rendered(ANCHORE | told), "imagegate-webhook")
-    *blocks, job = reviews["from"]
-    assert [each["ipBlock"]["cidr"] for each in blocks] == told["networkPolicy"]["reviewsFrom"]
-    labels = job["podSelector"]["matchLabels"]
-    applying = one(rendered(ANCHORE), "Job", "imagegate-webhooks-apply")
-    assert labels.items() <= applying["spec"]["template"]["metadata"]["labels"].items()
-
-
-def test_the_scanner_is_asked_by_those_that_have_its_password() -> None:
-    (anchore,) = (
-        rule
-        for rule in ingress(rendered(SCANNER), "imagegate-scanner")
-        if rule["ports"] == [{"port": "anchore"}]
-    )
-    assert components(anchore) == {"worker", "console"}
-
-
-def test_servers_of_a_trial_are_called_by_those_that_have_a_user() -> None:
-    objects = rendered(ANCHORE, *TRIAL)
-    (rule,) = ingress(objects, "imagegate-trial-servers")
-    assert rule["ports"] == [{"port": "redis"}, {"port": "amqp"}]
-    assert components(rule) == {"webhook", "worker", "intake", "console"}
-    for server in ("redis", "rabbitmq"):
-        pod = one(objects, "StatefulSet", f"imagegate-{server}")["spec"]["template"]
-        named = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
-        assert named <= {"redis", "amqp"}
-        assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == server
 
 
 # What is scaled, and by what
