@@ -40,7 +40,7 @@ from tests.bench.known import bare_app, known_webhook, pinned
 from tests.bench.load import Load
 from tests.bench.processes import resident_mib
 from tests.bench.site import Programs, ready
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 from tests.servers.redis import RedisServer
 
 ROUNDS = 7

@@ -13,7 +13,8 @@ import msgspec
 
 from tests.fakes.pushes import KEY, TOKEN
 from tests.fakes.registry import FakeRegistry
-from tests.servers.rabbitmq import RabbitServer, free_ports
+from tests.servers.ports import free_ports
+from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 
 READY_WITHIN = 90.0

@@ -19,8 +19,9 @@ import msgspec
 from shared.runtime.settings import Port
 from tests.deploy.composed import Compose, mounts, ours, told_by
 from tests.deploy.told import SETTINGS, Told, fields, lay_out
+from tests.servers.ports import free_ports
 from tests.servers.process import ServerProcess, executable
-from tests.servers.rabbitmq import RabbitServer, free_ports
+from tests.servers.rabbitmq import RabbitServer
 from tests.servers.registry import RegistryServer
 
 VENV = Path(sys.executable).parent

@@ -27,7 +27,8 @@ from tests.e2e.in_pod import LOOPBACK, NAMES
 from tests.e2e.kubelet import Kubelet, Pod
 from tests.e2e.site import Service
 from tests.servers.kubernetes import KubernetesServer, Ran
-from tests.servers.rabbitmq import RabbitServer, free_ports
+from tests.servers.ports import free_ports
+from tests.servers.rabbitmq import RabbitServer
 
 ROOT = Path(__file__).parents[2]
 IN_POD = (sys.executable, "-m", "tests.e2e.in_pod")

@@ -17,7 +17,7 @@ import yaml
 
 from tests.e2e.admission import configurations
 from tests.e2e.site import Service, Site
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 EXAMPLE = Path(__file__).parents[2] / "k8s" / "examples" / "enforce.yaml"
 """What the chart makes, kept in step with it."""

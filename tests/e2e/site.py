@@ -27,8 +27,9 @@ from tests.fakes.images import Content
 from tests.functional.scanner.images import BASE_FILES, NETBASE, OPENSSH, debian_image
 from tests.servers.kubernetes import KubernetesServer, Ran
 from tests.servers.kubernetes_processes import ADMIN, PERSON, PIPELINE
+from tests.servers.ports import free_ports
 from tests.servers.process import ServerProcess
-from tests.servers.rabbitmq import RabbitServer, free_ports
+from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 from tests.servers.registry import RegistryServer
 

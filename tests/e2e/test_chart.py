@@ -20,7 +20,7 @@ from tests.e2e.site import Service, until
 from tests.fakes.certificates import server_certificate
 from tests.servers.kubernetes import KubernetesServer, Ran
 from tests.servers.kubernetes_processes import PERSON
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 CHART = Path(__file__).parents[2] / "k8s" / "chart"
 HERE = "imagegate"

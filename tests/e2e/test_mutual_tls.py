@@ -26,7 +26,7 @@ from tests.fakes.certificates import Authority
 from tests.house import pod, review_of
 from tests.servers.kubernetes import KubernetesServer
 from tests.servers.kubernetes_processes import ADMIN
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -18,7 +18,7 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
 from tests.fakes.workloads import DEPLOYMENT, KINDS, Kind, review_of_workload, workload
 from tests.house import Answer, House, house, memory_backends, pod, review_of
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 

@@ -26,7 +26,7 @@ from tests.house import (
     pod,
     review_of,
 )
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 
 @pytest.fixture

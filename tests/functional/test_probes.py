@@ -25,7 +25,7 @@ from shared.runtime.tls import client_context
 from tests.fakes.anchore import FakeAnchore
 from tests.fakes.certificates import client_certificate
 from tests.house import Backends, eventually, house, pod, review_of
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 UNKNOWN = f"registry.test/team/app@sha256:{'a' * 64}"
 GONE = json.dumps(review_of(None, operation="DELETE", old=pod(UNKNOWN))).encode()

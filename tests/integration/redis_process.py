@@ -27,7 +27,7 @@ from shared.ports.claims import Claim, Hold
 from shared.ports.usage import Use
 from shared.ports.verdicts import Put
 from tests.contract.stores import MINUTE, beat, decision, sealed, step
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 from tests.servers.redis import RedisServer
 
 KEY = "pointer:registry.test/app:1"

@@ -14,7 +14,8 @@ from aio_pika.abc import AbstractConnection
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.step import Lane
 from tests.house import eventually
-from tests.servers.rabbitmq import CONFIGURATION, RabbitServer, free_ports
+from tests.servers.ports import free_ports
+from tests.servers.rabbitmq import CONFIGURATION, RabbitServer
 from tests.unit.docs.exported import FOREIGN
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]

@@ -19,7 +19,7 @@ from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
 from tests.functional.cli.commands import Ran, imagegate
 from tests.house import deploy, eventually, pod
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

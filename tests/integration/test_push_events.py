@@ -38,7 +38,8 @@ from tests.fakes.pushes import TOKEN, bearer, envelope, event
 from tests.fakes.sealing import PlainSealer
 from tests.house import CONTROLLER, House, eventually, house, intake
 from tests.integration.test_degradation import real_backends
-from tests.servers.rabbitmq import RabbitServer, free_ports
+from tests.servers.ports import free_ports
+from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 from tests.servers.registry import RegistryServer
 

@@ -11,7 +11,8 @@ from shared.domain.step import Lane
 from shared.runtime.clock import SystemClock
 from tests.contract.queues import PATIENCE, a_step, ready
 from tests.fakes.certificates import server_certificate
-from tests.servers.rabbitmq import CONFIGURATION, RabbitServer, free_ports
+from tests.servers.ports import free_ports
+from tests.servers.rabbitmq import CONFIGURATION, RabbitServer
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 

@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 
 from tests.packaging.images import Container
+from tests.servers.ports import free_ports
 from tests.servers.process import ServerProcess
-from tests.servers.rabbitmq import free_ports
 
 IMPORT_ALL = """
 import importlib, pkgutil, services, shared

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.fakes.certificates import server_certificate
+from tests.servers.ports import free_ports
 from tests.servers.process import ServerProcess
-from tests.servers.rabbitmq import free_ports
 
 ADMIN = "admin"
 """May do everything (group system:masters)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 START_TIMEOUT = 10.0
 POLL = 0.01

@@ -6,7 +6,6 @@ Works as root and as anybody else: Debian's wrapper around the scripts is not us
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -16,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
+from tests.servers.ports import free_ports
+
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
-PORTS = range(20_000, 32_000)
-"""Below the ports that the kernel hands to outgoing connections (broker-facts.md 3)."""
 START_TIMEOUT = 60.0
 TRIES = 3
 
@@ -222,21 +221,6 @@ class RabbitServer:
             # The script then becomes the node, whose process id is ours to kill.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
-
-
-def free_ports(*names: str) -> dict[str, int]:
-    """A free port for each name, below the ephemeral ones."""
-    with contextlib.ExitStack() as held:
-        ports: dict[str, int] = {}
-        while len(ports) < len(names):
-            port = random.choice(PORTS)
-            probe = held.enter_context(socket.socket())
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            ports[names[len(ports)]] = port
-    return ports
 
 
 def _listens(port: int) -> bool:

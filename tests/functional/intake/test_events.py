@@ -24,7 +24,7 @@ from shared.runtime.tls import client_context, ensure_certificate
 from tests.fakes.pushes import TOKEN, bearer, envelope, event, sample
 from tests.functional.intake.conftest import Intake, intake_of
 from tests.house import memory_backends
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 EVENTS_V2 = "application/vnd.docker.distribution.events.v2+json"
 

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import random
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -16,20 +14,11 @@ import aiohttp
 
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import Client
+from tests.servers.ports import free_port
 from tests.servers.registry import RegistryServer
 
 PATIENCE = 60.0
 """Seconds for a process to answer on a machine that is busy."""
-
-
-def free_port() -> int:
-    """Below 32768, where no client's own port is. Any of them: of two tests that look at the same
-    time, and took the first, one would ask the other's scanner."""
-    for port in random.sample(range(20_000, 32_000), 12_000):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port")
 
 
 def environment(folder: Path, **changes: str) -> dict[str, str]:

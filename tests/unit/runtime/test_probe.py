@@ -9,7 +9,7 @@ from shared.runtime.health import Check, health_app
 from shared.runtime.http import serve
 from shared.runtime.metrics import Metrics
 from shared.runtime.probe import probe
-from tests.servers.rabbitmq import free_ports
+from tests.servers.ports import free_ports
 
 
 async def good() -> str:
