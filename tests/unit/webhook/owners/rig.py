@@ -65,6 +65,8 @@ class Cluster:
         self.made: dict[tuple[Owner, Reason, str], tuple[str, int]] = {}
         self.above: dict[Owner, Owner] = {RS: WEB}
         self.on_nudge: Callable[[], None] = _nothing
+        self.slow: asyncio.Event | None = None
+        """Until when nothing is answered."""
 
     async def nudge(self, owner: Owner) -> Owner:
         self.nudges.append(owner)
@@ -100,7 +102,7 @@ class Cluster:
             raise ClusterUnreachable("500: failed calling webhook")
 
     async def _answer(self, owner: Owner) -> Owner:
-        await asyncio.sleep(0)
+        await (self.slow.wait() if self.slow is not None else asyncio.sleep(0))
         self._fail(owner)
         if owner in self.gone:
             raise OwnerGone(f"there is no {owner} any more")

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.webhook.blocked import LIFE, LOOK_AGAIN, BlockedOwners
-from services.webhook.blocked_owner import MAX_IMAGES_OF_ONE
+from services.webhook.blocked import BlockedOwners
 from shared.domain.decision import Decision, State
 from shared.domain.owner import Owner
 from shared.domain.review import decode_review
@@ -133,7 +132,7 @@ def test_what_nobody_announces_is_looked_at_now_and_then(
     for _ in range(60):
         looks += len(blocked.due())
         clock.advance(1_000)
-    assert looks == 60 / LOOK_AGAIN
+    assert looks == 4
 
 
 def test_who_was_nudged_is_looked_at_again_only_when_it_is_denied_again(
@@ -164,7 +163,7 @@ def test_who_is_not_denied_for_longer_than_any_back_off_is_forgotten(
     blocked.denied(request(IMAGE), PENDING)
     clock.advance(1_000_000)
     blocked.denied(request(IMAGE), PENDING)
-    clock.advance(round(LIFE * 1_000) - 1)
+    clock.advance(1_200_000 - 1)
     assert len(blocked.due()) == 1
     clock.advance(1)
     assert blocked.due() == []
@@ -210,7 +209,7 @@ def test_one_larger_than_any_real_one_is_not_remembered(blocked: BlockedOwners) 
 
 
 def test_a_pod_of_more_images_than_any_real_one_is_not_remembered(blocked: BlockedOwners) -> None:
-    images = [f"registry.test/team/app:{number}" for number in range(MAX_IMAGES_OF_ONE + 1)]
+    images = [f"registry.test/team/app:{number}" for number in range(33)]
     assert not blocked.denied(request(*images), PENDING)
     assert blocked.denied(request(*images[1:]), PENDING)
 
@@ -311,3 +310,25 @@ def test_by_default_there_is_room_for_as_many_as_the_documentation_says(
     for number in range(300):
         blocked.denied(request(IMAGE, owner=another(number, "loud")), PENDING)
     assert sum(entry.owner.namespace == "loud" for entry in blocked) == 200
+
+
+def test_by_default_there_is_room_for_sixteen_mebibytes_in_all_and_a_part_of_it_for_each(
+    blocked: BlockedOwners,
+) -> None:
+    """Of the largest ones that are taken."""
+    for number in range(400):
+        asked = request(IMAGE, owner=another(number, f"n{number % 9}"), labels={"a": "x" * 60_000})
+        blocked.denied(asked, PENDING)
+    size = sum(entry.size for entry in blocked)
+    assert 16 * 2**20 - 64 * 2**10 < size <= 16 * 2**20
+
+
+def test_who_was_never_denied_for_the_stores_sake_has_nothing_to_ask_when_it_is_back(
+    blocked: BlockedOwners,
+) -> None:
+    for decision in (PENDING, DOWN):
+        owner = another(decision.code)
+        blocked.denied(request(IMAGE, owner=owner), decision)
+    assert not any(entry.store_was_away for entry in blocked)
+    blocked.changed(None)
+    assert [entry.state for entry in blocked if entry.store_was_away] == [State.STORE_DOWN]

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.webhook.nudges import AT_ONCE, Outcome
-from services.webhook.outage import REST
+from services.webhook.outage import REST, Outage
 from services.webhook.paces import EVERY, LONGEST_OF_THE_FAILED
 from shared.domain.errors import (
     ClusterMisconfigured,
@@ -215,3 +215,46 @@ async def test_one_that_failed_and_was_nudged_then_has_failed_no_more(rig: Rig) 
     rig.denied()
     await rig.look(after=EVERY)
     assert rig.outcomes[Outcome.DONE] == 2
+
+
+def test_where_it_was_refused_is_remembered_of_a_thousand_namespaces(rig: Rig) -> None:
+    outage = Outage(clock=rig.clock, what="it is not done")
+    for number in range(1_000):
+        outage.failed(f"team-{number}", ClusterRefused("no"))
+    for namespace in ("team-0", "one-more"):
+        outage.failed(namespace, ClusterRefused("no"))
+    asked = [name for name in ("team-0", "team-1", "team-2", "one-more") if not outage.until(name)]
+    assert asked == ["team-1"]
+
+
+def test_whatever_is_wrong_rests_everybody_until_anything_is_done(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    outage, now = Outage(clock=rig.clock, what="it is not done"), rig.clock.monotonic()
+    for error, rest in (
+        (ClusterUnreachable("500"), 5.0),
+        (ClusterMisconfigured("401"), 60.0),
+        (ClusterUnreachable("500"), 5.0),
+    ):
+        outage.failed("a", error)
+        assert outage.until("b") == now + rest
+    outage.over("b")
+    assert outage.until("a") is None
+    assert [(line.levelno, line.message) for line in caplog.records] == [
+        (logging.WARNING, "it is not done"),
+        (logging.ERROR, "it is not done"),
+        (logging.WARNING, "it is not done"),
+        (logging.INFO, "no longer so: it is not done"),
+    ]
+
+
+def test_a_refusal_ends_where_it_is_done_and_only_there(rig: Rig) -> None:
+    outage = Outage(clock=rig.clock, what="it is not done")
+    for namespace in ("a", "b"):
+        outage.failed(namespace, ClusterRefused("no"))
+    assert outage.until("c") is None
+    outage.over("a")
+    assert outage.until("a") is None
+    assert outage.until("b") == rig.clock.monotonic() + 60
+    assert (outage.fails_in("a"), outage.fails_in("b")) == (False, True)
