@@ -1,11 +1,12 @@
 """What one object of the chart says of another, and values of what they are told: settings, files,
 what is scaled, whose certificate it is."""
 
+import re
 from typing import Any
 
 import pytest
 
-from tests.deploy.chart import ANCHORE, SCANNER, Object, Values, one, rendered
+from tests.deploy.chart import ANCHORE, ROOT, SCANNER, Object, Values, one, rendered
 
 ON = {"enabled": True}
 TRIAL = ("values-trial.yaml",)
@@ -102,6 +103,36 @@ def test_what_scales_names_a_deployment_that_says_no_number_itself(
     assert deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
 
 
+def test_how_many_there_may_be_and_by_what_is_told() -> None:
+    bounds = {"minReplicas": 4, "maxReplicas": 9}
+    for part, switch in (("webhook", ON), ("worker", {"by": "hpa"})):
+        own = {"autoscaling": switch | bounds | {"cpuPercent": 55}}
+        found = one(rendered(ANCHORE | {part: own}), "HorizontalPodAutoscaler", f"imagegate-{part}")
+        assert bounds.items() <= found["spec"].items()
+        (metric,) = found["spec"]["metrics"]
+        assert metric["resource"]["name"] == "cpu"
+        target = {"type": "Utilization", "averageUtilization": 55}
+        assert metric["resource"]["target"] == target
+
+
+def test_keda_asks_for_what_waits_and_never_goes_to_none() -> None:
+    own = {"by": "keda", "prometheus": "http://p:9090", "steps": 7, "oldestSeconds": 8}
+    bounds = {"minReplicas": 3, "maxReplicas": 9}
+    values = {"worker": {"replicas": 5, "autoscaling": own | bounds}}
+    spec = one(rendered(ANCHORE | values), "ScaledObject", "imagegate-worker")["spec"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (3, 9)
+    # Prometheus away: as many as run without it.
+    assert spec["fallback"]["replicas"] == 5
+    triggers = {each["name"]: each["metadata"] for each in spec["triggers"]}
+    assert {each["serverAddress"] for each in triggers.values()} == {"http://p:9090"}
+    assert (triggers["steps"]["threshold"], triggers["oldest"]["threshold"]) == ("7", "8")
+    names = {"imagegate_lane_ready_steps", "imagegate_lane_oldest_seconds"}
+    asked = {re.findall(r"imagegate_\w+", each["query"])[0] for each in triggers.values()}
+    assert asked == names
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert all(name in page for name in names)
+
+
 def test_every_process_is_scraped_by_its_health_port_and_the_prometheus_that_is_named() -> None:
     labels = {"release": "prometheus"}
     told = {"monitoring": {"labels": labels, "podMonitor": ON, "rules": ON}}
@@ -142,6 +173,29 @@ def test_cert_manager_makes_the_certificate_of_the_service_and_brings_its_ca() -
         assert source == f"{service['namespace']}/imagegate-webhook"
 
 
+def test_a_ca_of_ours_signs_unless_an_issuer_is_named() -> None:
+    told: Values = {"certificates": {"from": "cert-manager"}}
+    objects = rendered(ANCHORE | told)
+    issuer = one(objects, "Certificate", "imagegate-webhook")["spec"]["issuerRef"]
+    signs = one(objects, issuer["kind"], issuer["name"])["spec"]["ca"]["secretName"]
+    authority = one(objects, "Certificate", "imagegate-webhook-ca")["spec"]
+    assert (authority["secretName"], authority["isCA"]) == (signs, True)
+    itself = one(objects, authority["issuerRef"]["kind"], authority["issuerRef"]["name"])
+    assert itself["spec"] == {"selfSigned": {}}
+    # What is renewed is the webhook's: with another CA pods would be refused.
+    served = one(objects, "Certificate", "imagegate-webhook")["spec"]
+    years = int(authority["duration"].removesuffix("h")) / 8760
+    assert years >= 10
+    assert int(served["duration"].removesuffix("h")) / 8760 < 1
+
+    named = {"kind": "ClusterIssuer", "name": "corp"}
+    told["certificates"]["certManager"] = {"issuerRef": named}
+    objects = rendered(ANCHORE | told)
+    kinds = [each["kind"] for each in objects if each["apiVersion"].startswith("cert-manager.io")]
+    assert kinds == ["Certificate"]
+    assert one(objects, "Certificate", "imagegate-webhook")["spec"]["issuerRef"] == named
+
+
 def test_the_scanner_keeps_what_it_knows_where_it_is_told() -> None:
     told: dict[str, Any] = {"enabled": True, "storage": {"existingClaim": "mine"}, "sync": "debian"}
     objects = rendered(ANCHORE | {"scanner": told})
@@ -152,6 +206,23 @@ def test_the_scanner_keeps_what_it_knows_where_it_is_told() -> None:
     assert claims == [{"claimName": "mine"}]
     assert not [each for each in objects if each["kind"] == "PersistentVolumeClaim"]
     assert environ(objects, "scanner")["IMAGEGATE_SCANNER_SYNC"] == "debian"
+
+
+def test_a_scanner_without_a_way_out_asks_nobody_for_its_data() -> None:
+    objects = rendered(ANCHORE | {"scanner": {"enabled": True, "sync": ""}})
+    assert "IMAGEGATE_SCANNER_SYNC" not in environ(objects, "scanner")
+
+
+def test_the_scanner_s_volume_is_of_the_size_and_class_that_is_told() -> None:
+    storage = {"size": "99Gi", "className": "fast"}
+    objects = rendered(ANCHORE | {"scanner": {"enabled": True, "storage": storage}})
+    spec = one(objects, "PersistentVolumeClaim", "imagegate-scanner")["spec"]
+    assert spec["storageClassName"] == "fast"
+    assert spec["resources"]["requests"]["storage"] == "99Gi"
+    plain = rendered(ANCHORE | {"scanner": {"enabled": True}})
+    found = one(plain, "PersistentVolumeClaim", "imagegate-scanner")["spec"]
+    # None at all is the cluster's default class, an empty one is none.
+    assert "storageClassName" not in found
 
 
 def test_secrets_that_are_made_anew_restart_whoever_reads_them() -> None:
