@@ -258,7 +258,7 @@ def test_an_upgrade_whose_webhooks_do_not_come_up_fails_and_changes_nothing_that
     installation.done("install", enforcement="audit")
     before = installation.policies()
     ran = installation.helm("upgrade", enforcement="enforce")
-    assert ran.code != 0
+    assert ran.code != 0, ran
     assert installation.policies() == before
     said = installation.kubelet.said[-1]
     assert "0 pods are available" in said
@@ -344,11 +344,11 @@ def test_the_notes_name_a_server_whose_namespace_is_not_exempt(installation: Ins
     }
     assert installation.cluster.apply(secret, namespace=HERE).code == 0
     ran = installation.helm("install", **told)
-    assert "redis-url names redis.data.svc.cluster.local" in ran.out
-    assert "anchore.url names anchore.scanners.svc" in ran.out
-    assert "secret@" not in ran.out
+    assert "redis-url names redis.data.svc.cluster.local" in ran.out, ran
+    assert "anchore.url names anchore.scanners.svc" in ran.out, ran
+    assert "secret@" not in ran.out, ran
     ran = installation.helm("upgrade", **told, dependencyNamespaces=["data", "scanners"])
-    assert "WARNING" not in ran.out
+    assert "WARNING" not in ran.out, ran
     installation.cluster.kubectl("delete", "secret", "imagegate-webhook", f"--namespace={HERE}")
 
 

@@ -126,5 +126,5 @@ def test_a_mistake_is_refused(compose: Path, folder: Path, instead: str, says: s
     wrong = folder / "wrong.yaml"
     wrong.write_text(f"services: {{redis: {{{instead}}}}}\n")
     ran = config(compose, folder, "compose.yaml", "wrong.yaml")
-    assert ran.returncode == 1
-    assert says in ran.stderr
+    assert ran.returncode == 1, ran
+    assert says in ran.stderr, ran

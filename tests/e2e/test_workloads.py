@@ -51,8 +51,7 @@ def test_a_rollout_to_a_bad_image_is_refused_and_the_old_pods_stay(site: Site, t
     ran = site.kubectl(*command)
 
     assert ran.code == 1, ran
-    assert f"image {site.bad}: refused by policy" in ran.err.replace(
-        site.pinned(site.bad), site.bad
-    )
+    said = ran.err.replace(site.pinned(site.bad), site.bad)
+    assert f"image {site.bad}: refused by policy" in said, ran
     (after,) = pods(site, team)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]

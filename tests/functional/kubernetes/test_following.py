@@ -9,7 +9,12 @@ import pytest
 from aiohttp import web
 
 from shared.adapters.kubernetes import limits, watching
+from shared.adapters.kubernetes.access import ApiServer
 from shared.adapters.kubernetes.limits import Pace
+from shared.adapters.kubernetes.namespace_wire import NamespaceWire
+from shared.adapters.kubernetes.objects import Page
+from shared.adapters.kubernetes.view import NamespaceView
+from shared.adapters.kubernetes.watching import NamespaceWatch
 from tests.fakes.kubernetes import (
     FakeKubernetes,
     Fault,
@@ -20,7 +25,7 @@ from tests.fakes.kubernetes import (
     silence,
     status,
 )
-from tests.functional.kubernetes.conftest import QUICK, followed
+from tests.functional.kubernetes.conftest import CLOCK, QUICK, followed
 from tests.house import eventually
 
 VERBS = ("get", "list", "watch")
@@ -395,18 +400,30 @@ async def test_pauses_grow_to_a_bound_and_differ(cluster: FakeKubernetes, token:
     assert len(set(pauses)) == 40
 
 
+class Mistaken(NamespaceWire):
+    """As it would be with a mistake in it."""
+
+    mended = False
+
+    async def page(self, *, limit: int, more: str = "") -> Page:
+        if not self.mended:
+            raise TypeError("a mistake")
+        return await super().page(limit=limit, more=more)
+
+
 async def test_a_mistake_of_ours_does_not_end_the_following(
     cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    view = NamespaceView(clock=CLOCK, pace=QUICK)
     cluster.put("team", {"tier": "prod"})
-    async with followed(cluster, token) as subject:
-        await subject.knows("team", "prod")
-        subject.namespaces._wire, wire = None, subject.namespaces._wire  # type: ignore[assignment]
-        subject.namespaces._watch._wire = None  # type: ignore[assignment]
-        await eventually(lambda: "following namespaces failed" in caplog.text)
-        subject.namespaces._wire = subject.namespaces._watch._wire = wire
-        cluster.put("team", {"tier": "test"})
-        await subject.knows("team", "test")
+    async with Mistaken(server=ApiServer(cluster.url, token, None), pace=QUICK) as wire:
+        watch = NamespaceWatch(wire=wire, view=view, clock=CLOCK, pace=QUICK)
+        following = asyncio.create_task(watch.run())
+        await eventually(lambda: caplog.messages.count("following namespaces failed") >= 2)
+        wire.mended = True
+        await eventually(lambda: (view.labels("team") or {}).get("tier") == "prod")
+        following.cancel()
+        await asyncio.wait([following])
     assert watching.log.name in {record.name for record in caplog.records}
 
 
