@@ -2,6 +2,7 @@
 
 import io
 import json
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -163,9 +164,11 @@ def test_the_document_has_its_documented_keys() -> None:
         seen=Stands(3, 1),
         refused=Stands(2, 0),
         notes=("a note",),
+        strange=7,
     )
     document = json.loads(json_document(told))
-    assert document["version"] == 1
+    assert (document["version"], document["sources"]) == (1, ["cluster"])
+    assert document["tool"] == {"name": "imagegate", "version": version("imagegate")}
     assert (document["at"], document["exit_code"], document["finished"]) == (
         "2025-10-09T08:53:20Z",
         1,
@@ -191,3 +194,18 @@ def test_the_document_has_its_documented_keys() -> None:
         {"kube-system": 9},
         ["a note"],
     )
+    assert document["not_believed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("told", "finished"),
+    [
+        (report(row(Outcome.FAIL), row(Outcome.ERROR)), True),
+        (report(row(Outcome.PASS), row(Outcome.UNFINISHED)), False),
+        (report(row(Outcome.PASS), stopped=True), False),
+    ],
+)
+def test_it_is_finished_when_all_is_known_and_nobody_stopped_it(
+    told: Report, *, finished: bool
+) -> None:
+    assert json.loads(json_document(told))["finished"] is finished
