@@ -58,7 +58,7 @@ class Cluster:
         self.looks: list[Owner] = []
         self.gone: set[Owner] = set()
         self.failure: ClusterUnreachable | None = None
-        self.failures: dict[str, ClusterUnreachable] = {}
+        self.failures: dict[str, Exception] = {}
         """In one namespace."""
         self.broken: set[Owner] = set()
         """Of whom the API server answers a 500."""

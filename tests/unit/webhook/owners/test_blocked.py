@@ -146,6 +146,7 @@ def test_who_was_nudged_is_looked_at_again_only_when_it_is_denied_again(
     assert blocked.due() == []
     assert blocked.denied(request(IMAGE), PENDING)
     assert blocked.due() == [entry]
+    assert entry.since == clock.monotonic()
 
 
 def test_only_a_gap_tells_that_the_store_was_away(blocked: BlockedOwners) -> None:
@@ -206,6 +207,17 @@ def test_one_larger_than_any_real_one_is_not_remembered(blocked: BlockedOwners) 
     assert not blocked.denied(request(IMAGE, labels={"a": "x" * 70_000}), PENDING)
     assert not blocked.denied(request(IMAGE, user="system:" + "x" * 70_000), PENDING)
     assert len(blocked) == 0
+
+
+def test_no_one_of_them_takes_more_than_64_kibibytes(blocked: BlockedOwners) -> None:
+    for number in range(60, 66):
+        for more in range(10):
+            labels = {"a": "x" * (1_000 * number + 100 * more)}
+            blocked.denied(
+                request(IMAGE, owner=another(10 * number + more), labels=labels), PENDING
+            )
+    sizes = [entry.size for entry in blocked]
+    assert 65_000 < max(sizes) <= 65_536
 
 
 def test_a_pod_of_more_images_than_any_real_one_is_not_remembered(blocked: BlockedOwners) -> None:

@@ -17,7 +17,7 @@ from shared.ports.nudging import Reason
 from tests.fakes.kubernetes_owners import reference_to
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.house import PERSON, pod
-from tests.unit.webhook.owners.rig import IMAGE, RS, WEB, Rig, request
+from tests.unit.webhook.owners.rig import DIGEST, IMAGE, PENDING, RS, WEB, Rig, request
 
 TURNED = Decision(
     True,
@@ -42,6 +42,7 @@ async def test_of_a_scan_that_is_soon_over_nobody_is_told_but_that_it_passed(rig
     assert rig.cluster.told(Reason.PASSED) == [
         f"image {IMAGE}: may run now, and the controller was asked to try again"
     ]
+    assert rig.cluster.looks == [], "the nudge told whom a person knows"
 
 
 async def test_a_scan_lasts_from_ten_seconds_on(rig: Rig) -> None:
@@ -246,3 +247,86 @@ async def test_of_a_workload_that_was_let_in_no_pods_owner_is_told(rig: Rig) -> 
     rig.owners.answered(decode_review(json.dumps(review).encode()), TURNED)
     await rig.telling.tell_all()
     assert rig.events == {}
+
+
+FINAL = (State.FAIL, State.ERROR, State.REFUSED, State.INVALID)
+
+
+@pytest.mark.parametrize("state", [each for each in State if each not in (*FINAL, State.PENDING)])
+async def test_of_what_may_pass_by_itself_or_is_no_denial_nobody_is_told(
+    rig: Rig, state: State
+) -> None:
+    rig.denied()
+    (entry,) = rig.blocked.due()
+    rig.clock.advance(20_000)
+    rig.telling.still_denied(entry, Decision(False, state, reason="why"))
+    entry.state = state
+    rig.telling.still_denied(entry, PENDING)
+    await rig.telling.tell_all()
+    assert rig.cluster.made == {}
+
+
+@pytest.mark.parametrize("state", FINAL)
+async def test_whatever_is_final_is_told_of_one_that_was_denied_for_something_else(
+    rig: Rig, state: State
+) -> None:
+    rig.denied()
+    (entry,) = rig.blocked.due()
+    for before in (*FINAL, State.PENDING):
+        entry.state = before
+        rig.telling.still_denied(entry, Decision(False, state, reason="why"))
+        await rig.telling.tell_all()
+        told = ["why. Until that changes no pod is made"] if before is State.PENDING else []
+        assert rig.cluster.told(Reason.REFUSED) == told
+
+
+async def test_each_thing_that_happens_to_one_workload_is_told(rig: Rig) -> None:
+    rig.denied()
+    await rig.look(after=SLOW)
+    await rig.judge(outcome=Verdicts.FAIL)
+    await rig.look(after=1)
+    await rig.judge()
+    await rig.look(after=1)
+    assert rig.cluster.told_of(WEB) == {Reason.PENDING, Reason.REFUSED, Reason.PASSED}
+
+
+async def test_all_images_of_a_pod_are_named(rig: Rig) -> None:
+    images = [f"registry.test/team/{name}:1@{DIGEST}" for name in ("app", "sidecar")]
+    for image in images:
+        await rig.judge(image)
+    rig.denied(*images)
+    await rig.look()
+    (note,) = rig.cluster.told(Reason.PASSED)
+    assert note.startswith(f"images {images[0]}, {images[1]}: may run now")
+
+
+async def test_each_image_that_turned_is_told_and_counted_by_itself(rig: Rig) -> None:
+    for hour in range(2):
+        for number in range(3):
+            image = f"registry.test/team/app-{number}:1"
+            turned = msgspec.structs.replace(TURNED, images=(image,))
+            rig.owners.answered(request(image), turned)
+            await rig.telling.tell_all()
+        assert list(rig.cluster.made) == [
+            (WEB, Reason.TURNED, f"registry.test/team/app-{number}:1") for number in range(3)
+        ]
+        assert {times for _, times in rig.cluster.made.values()} == {hour + 1}
+        rig.clock.advance(3_600_000)
+
+
+async def test_a_pod_that_may_run_is_nothing_to_tell(rig: Rig) -> None:
+    rig.owners.answered(request(IMAGE), Decision(True, State.PASS, images=(IMAGE,)))
+    await rig.telling.tell_all()
+    assert rig.events == {}
+
+
+async def test_a_fault_of_ours_keeps_nobody_elsewhere_uninformed(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.cluster.failures["theirs"] = RuntimeError("a bug")
+    for namespace in ("theirs", "team"):
+        owner = msgspec.structs.replace(RS, namespace=namespace, uid=namespace)
+        rig.owners.answered(request(IMAGE, owner=owner), TURNED)
+    await rig.telling.tell_all()
+    assert rig.events == {(Reason.TURNED, Told.FAILED): 1, (Reason.TURNED, Told.MADE): 1}
+    assert "a bug" in caplog.text

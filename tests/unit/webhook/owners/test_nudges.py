@@ -171,6 +171,26 @@ async def test_once_the_store_is_back_who_could_not_ask_may_ask(rig: Rig) -> Non
     rig.heard(None)
     await rig.look()
     assert rig.cluster.nudges == [RS]
+    assert rig.cluster.made == {}, "it may ask, and not run"
+    rig.denied(decision=STORE_DOWN)
+    await rig.look(after=60)
+    assert rig.cluster.nudges == [RS], "it was not back since"
+    rig.heard(None)
+    await rig.look()
+    assert rig.cluster.nudges == [RS, RS]
+
+
+async def test_what_cannot_be_read_is_left_to_its_next_review(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    pci = Rule(name="pci", match=Match(labels=(("pci", "true"),)), mode=Mode.DENY)
+    rig.book.rules_changed(Rules(rules=(pci,)))
+    await rig.judge()
+    rig.denied(labels=["no labels"])
+    await rig.look()
+    assert len(rig.blocked) == 1
+    assert rig.cluster.nudges == []
+    assert caplog.records == []
 
 
 async def test_of_two_webhooks_that_denied_it_one_nudges(rig: Rig) -> None:
