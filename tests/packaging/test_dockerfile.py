@@ -1,8 +1,10 @@
 """The Dockerfile, as far as it can be judged without building the images (test_image.py does)."""
 
+import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -12,6 +14,9 @@ import yaml
 from tests.packaging.dockerfile import DOCKERFILE, copy_context, let_in, read_stages
 from tests.packaging.installation import ROOT
 
+UNCHECKED = (1).to_bytes(4, "little")
+"""The flags of a compiled module that is never compared with its source: it is run without
+one look at that (PEP 552)."""
 LATE = re.compile(r"\b(apt-get|hatchling|gcc|curl|wget|git)\b|\bpip install\b")
 
 STAGES = read_stages()
@@ -38,9 +43,49 @@ def test_the_wheel_is_built_from_what_is_copied_and_is_whole(context: Path, whee
     command = step.partition(" &&")[0].split()
     assert command == ["tools/bin/hatchling", "build", "-t", "wheel"]
     command[0] = str(Path(sys.executable).with_name("hatchling"))
-    subprocess.run(command, cwd=context, capture_output=True, timeout=120, check=True)
+    subprocess.run(
+        command, cwd=context, env=_environ(), capture_output=True, timeout=120, check=True
+    )
     (built,) = (context / "dist").glob("*.whl")
     assert _names(built) == _names(wheel)
+    # None is of the day of the build: the same sources make the same wheel.
+    age = time.gmtime(int(BUILD.environ()["SOURCE_DATE_EPOCH"]))[:6]
+    assert _dates(built) == {age}
+
+
+def _environ() -> dict[str, str]:
+    """Of the stage that builds, on this machine."""
+    epoch = "SOURCE_DATE_EPOCH"
+    return {"PATH": os.defpath, epoch: BUILD.environ()[epoch]}
+
+
+def _dates(wheel: Path) -> set[tuple[int, ...]]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {each.date_time for each in archive.infolist()}
+
+
+def test_the_same_source_is_compiled_to_the_same_file_on_any_day(tmp_path: Path) -> None:
+    """The step of the Dockerfile itself: no date of a source is written down, by which one that was
+    copied would be taken for another, and the order of a set is no chance (before Python 3.11 it
+    was)."""
+    (step,) = (text for text in BUILD.all("RUN") if "compileall" in text)
+    command = step.rpartition("&& ")[2].split()
+    assert (command[0], command[-1]) == ("/opt/imagegate/bin/python", "/opt/imagegate/lib")
+    module = tmp_path / "module.py"
+    words = ", ".join(f'"word {number}"' for number in range(50))
+    module.write_text(f"def known(word):\n    return word in {{{words}}}\n")
+
+    def compiled(on: int, seed: str) -> bytes:
+        os.utime(module, (on, on))
+        run = [sys.executable, *command[1:-1], "-f", str(tmp_path)]
+        environ = _environ() | {"PYTHONHASHSEED": seed}
+        subprocess.run(run, env=environ, capture_output=True, timeout=120, check=True)
+        (made,) = tmp_path.glob("__pycache__/module.*.pyc")
+        return made.read_bytes()
+
+    first = compiled(1_600_000_000, "1")
+    assert first[4:8] == UNCHECKED
+    assert compiled(1_700_000_000, "2") == first
 
 
 def _names(wheel: Path) -> set[str]:

@@ -124,9 +124,8 @@ def _python(image: Image) -> Callable[[str], subprocess.CompletedProcess[str]]:
 
 def test_what_it_runs_is_compiled_and_nothing_else_of_ours_is_in_it(images: Images) -> None:
     (packages,) = (images.imagegate.root / "opt/imagegate/lib").glob("python3*/site-packages")
-    modules = [*packages.glob("services/**/*.py"), *packages.glob("shared/**/*.py")]
-    assert modules
-    for module in modules:
+    assert {"services", "shared", "aiohttp"} <= {path.name for path in packages.iterdir()}
+    for module in packages.rglob("*.py"):
         (compiled,) = (module.parent / "__pycache__").glob(f"{module.stem}.cpython-*.pyc")
         assert compiled.read_bytes()[4] == UNCHECKED
     assert not {"tests", "pip", "setuptools"} & {path.name for path in packages.iterdir()}
