@@ -52,6 +52,7 @@ class Prewarm:
         backends = self._home.backends
         requests = Requests(claims=backends.claims, queue=backends.queue, clock=clock)
         judging = Judging(
+            wanted.all,
             reader=Reader(
                 records=backends.store,
                 unsealer=PlainSealer(),
@@ -66,7 +67,7 @@ class Prewarm:
             poll=0.05,
             tell=self._tell,
         )
-        await judging.run(wanted.all, timeout=timeout, stop=self.stop)
+        await judging.run(timeout=timeout, stop=self.stop)
         return rows_of(judging.parts.items())
 
     def _tell(self, progress: Progress) -> None:

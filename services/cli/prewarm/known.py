@@ -1,6 +1,7 @@
 """What the store says of images, as a webhook reads it; nobody is asked."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -32,6 +33,11 @@ class Look(msgspec.Struct, frozen=True):
         return isinstance(self.answer, Known) and self.answer.refresh is None
 
     @property
+    def note(self) -> str:
+        """Why nothing is known, where that is."""
+        return self.answer.note if isinstance(self.answer, Missing) else ""
+
+    @property
     def by_an_old_tag(self) -> bool:
         """Whether only the registry is to be asked again: its tag may name something else by
         now."""
@@ -51,6 +57,10 @@ class Reader:
         self._clock = clock
         self.strange = 0
         """Records that nobody we trust signed: to a webhook they are not there."""
+
+    async def look_at(self, images: Iterable[Image]) -> list[Look]:
+        """All of these at a time. Raises as `look`."""
+        return await asyncio.gather(*map(self.look, images))
 
     async def look(self, image: Image) -> Look:
         """One look-up. Raises StoreError, or what the process says that has the store."""

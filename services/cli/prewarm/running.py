@@ -176,6 +176,7 @@ class _Run:
             clock=self._clock,
         )
         judging = Judging(
+            wanted.all,
             reader=reader,
             asks=self._backend.asks,
             terms=self._terms,
@@ -184,7 +185,7 @@ class _Run:
             tell=self._telling.judged,
         )
         with _stopping(stop):
-            await judging.run(wanted.all, timeout=order.timeout, stop=stop)
+            await judging.run(timeout=order.timeout, stop=stop)
         refused = {
             each
             for each, parts in judging.parts.items()

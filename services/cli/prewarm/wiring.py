@@ -9,7 +9,7 @@ import msgspec
 from services.cli.backend import socket_of_up
 from services.cli.kubernetes.wiring import kubernetes_server
 from services.cli.ops_client import OpsClient
-from services.cli.prewarm.judging import Asks
+from services.cli.prewarm.flights import Asks
 from services.cli.prewarm.known import Records
 from services.cli.settings import CliSettings
 from services.cli.wiring import CONNECT

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from services.cli.prewarm.flights import AGAIN, REFUSED, TRIES
 from services.cli.prewarm.found import Found
-from services.cli.prewarm.judging import AGAIN, REFUSED, TRIES, Judging, Progress
+from services.cli.prewarm.judging import Judging, Progress
 from services.cli.prewarm.known import Look, Reader
 from services.cli.prewarm.rows import Outcome, Row, rows_of
 from services.cli.prewarm.wanted import Setting, WantedImages
@@ -78,6 +79,7 @@ class Site(Reader):
             for _ in range(weight + 1):
                 wanted.add(Found("shop", (f"registry.corp/{name}:1",), "Pod", runs=True))
         judging = Judging(
+            wanted.all,
             reader=self,
             asks=self,
             terms=terms,
@@ -86,7 +88,7 @@ class Site(Reader):
             poll=0.0,
             tell=self.tell,
         )
-        await judging.run(wanted.all, timeout=timeout, stop=asyncio.Event())
+        await judging.run(timeout=timeout, stop=asyncio.Event())
         return rows_of(judging.parts.items())
 
 
