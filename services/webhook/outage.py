@@ -16,9 +16,12 @@ MAX_NAMESPACES = 1_000
 
 
 class Outage:
-    """Of one thing that is asked of the Kubernetes API. What is refused in one namespace, by a
-    policy, a quota or a right that is missing there, is left alone there and nowhere else; what
-    fails otherwise, everywhere, since it may be the API server itself."""
+    """Of one thing that is asked of the Kubernetes API.
+
+    What is refused in one namespace, by a policy, a quota or a right that is missing there, is left
+    alone there and nowhere else. What fails otherwise may be the API server itself, and rests
+    everybody, but where it failed before and was done elsewhere since.
+    """
 
     def __init__(self, *, clock: Clock, what: str) -> None:
         """`what` goes on without it: "owners of blocked pods are not nudged"."""
@@ -26,12 +29,12 @@ class Outage:
         self._what = what
         self._because: type[ClusterUnreachable] | None = None
         self._until = 0.0
-        self._refused: OrderedDict[str, float] = OrderedDict()
+        self._resting: OrderedDict[str, float] = OrderedDict()
         self._fails: OrderedDict[str, float] = OrderedDict()
 
     def until(self, namespace: str) -> float | None:
         """When it is tried again there (monotonic seconds); None: now."""
-        until = max(self._until, self._refused.get(namespace, 0.0))
+        until = max(self._until, self._resting.get(namespace, 0.0))
         return until if self._clock.monotonic() < until else None
 
     def fails_in(self, namespace: str) -> bool:
@@ -40,17 +43,17 @@ class Outage:
 
     def failed(self, namespace: str, error: ClusterUnreachable) -> None:
         """It was tried there in vain."""
-        now = self._clock.monotonic()
+        now, wrong = self._clock.monotonic(), isinstance(error, ClusterMisconfigured)
+        rest, level = (REST_OF_THE_REFUSED, logging.ERROR) if wrong else (REST, logging.WARNING)
+        here_alone = not wrong and self._because is None and self.fails_in(namespace)
         _put(self._fails, namespace, now)
-        if isinstance(error, ClusterRefused):
-            if namespace not in self._refused:
-                log.error(self._what, extra={"namespace": namespace, "why": str(error)})
-            _put(self._refused, namespace, now + REST_OF_THE_REFUSED)
+        if here_alone or isinstance(error, ClusterRefused):
+            if namespace not in self._resting:
+                log.log(level, self._what, extra={"namespace": namespace, "why": str(error)})
+            _put(self._resting, namespace, now + rest)
             return
-        wrong = isinstance(error, ClusterMisconfigured)
-        self._until = now + (REST_OF_THE_REFUSED if wrong else REST)
+        self._until = now + rest
         if self._because is not type(error):
-            level = logging.ERROR if wrong else logging.WARNING
             log.log(level, self._what, extra={"why": str(error)})
         self._because = type(error)
 
@@ -60,7 +63,7 @@ class Outage:
         if self._because is not None:
             log.info("no longer so: %s", self._what)
         self._because, self._until = None, 0.0
-        if self._refused.pop(namespace, None) is not None:
+        if self._resting.pop(namespace, None) is not None:
             log.info("no longer so: %s", self._what, extra={"namespace": namespace})
 
 

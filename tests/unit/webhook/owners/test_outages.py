@@ -170,20 +170,20 @@ async def test_of_one_namespace_those_that_always_fail_keep_nobody_waiting_for_e
     assert rig.cluster.nudges.count(RS) == 1
 
 
-async def test_whoever_is_blocked_anew_waits_for_one_pause_at_most_behind_those_that_fail(
-    rig: Rig,
-) -> None:
+async def test_where_it_fails_each_time_nobody_elsewhere_waits_for_that_again(rig: Rig) -> None:
     broken = [another(number, "broken") for number in range(2 * AT_ONCE)]
     rig.cluster.failures["broken"] = ClusterUnreachable("500: failed calling webhook")
     await rig.judge()
     for owner in broken:
         rig.denied(owner=owner)
+    await rig.look()
+    rig.clock.advance(round(REST * 1_000))
     for number in range(100):
         good = another(number, "good")
         rig.denied(owner=good)
-        for _ in range(round(REST) + 1):
-            await rig.look(after=1)
+        await rig.look(after=1)
         assert good in rig.cluster.nudges
+    assert len(rig.cluster.nudges) > 100 + 2 * len(broken), "they are tried all the same"
 
 
 async def test_one_that_fails_again_and_again_is_tried_ever_more_seldom_but_each_minute(
@@ -258,3 +258,33 @@ def test_a_refusal_ends_where_it_is_done_and_only_there(rig: Rig) -> None:
     assert outage.until("a") is None
     assert outage.until("b") == rig.clock.monotonic() + 60
     assert (outage.fails_in("a"), outage.fails_in("b")) == (False, True)
+
+
+def test_where_it_fails_while_it_is_done_elsewhere_it_rests_there_alone_and_that_is_said(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    outage, now = Outage(clock=rig.clock, what="it is not done"), rig.clock.monotonic()
+    outage.failed("a", ClusterUnreachable("500"))
+    outage.over("b")
+    for _ in range(2):
+        outage.failed("a", ClusterUnreachable("500"))
+        assert (outage.until("a"), outage.until("b")) == (now + 5, None)
+    outage.over("a")
+    outage.failed("a", ClusterUnreachable("500"))
+    assert (outage.until("a"), outage.until("b")) == (now + 5, now + 5)
+    assert [(line.levelno, line.__dict__.get("namespace")) for line in caplog.records] == [
+        (logging.WARNING, None),
+        (logging.INFO, None),
+        (logging.WARNING, "a"),
+        (logging.INFO, "a"),
+        (logging.WARNING, None),
+    ]
+
+
+def test_a_token_that_is_refused_is_nowhere_taken(rig: Rig) -> None:
+    outage, now = Outage(clock=rig.clock, what="it is not done"), rig.clock.monotonic()
+    outage.failed("a", ClusterUnreachable("500"))
+    outage.over("b")
+    outage.failed("a", ClusterMisconfigured("401"))
+    assert outage.until("b") == now + 60
