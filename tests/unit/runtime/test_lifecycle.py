@@ -255,11 +255,17 @@ def test_an_error_where_none_can_be_raised_is_an_event(
         Breaks()
         return 0
 
-    before = sys.unraisablehook
-    assert run(serve) == 0
+    def of_before(unraisable: object) -> None:
+        raise AssertionError(unraisable)
+
+    hook, sys.unraisablehook = sys.unraisablehook, of_before
+    try:
+        assert run(serve) == 0
+        assert sys.unraisablehook is of_before
+    finally:
+        sys.unraisablehook = hook
     (said,) = caplog.records
     assert said.levelno == logging.ERROR
     assert said.exc_info is not None
     assert str(said.exc_info[1]) == "a mistake"
     assert capfd.readouterr().err == ""
-    assert sys.unraisablehook is before

@@ -398,6 +398,20 @@ async def test_who_switched_what_with_which_key_and_why_stays_in_the_log(
     assert vars(record)["source"] == (Source.FOLDER if ends else Source.STORE)
 
 
+async def test_an_end_after_the_last_moment_is_no_news_either(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    one = emergency(now=rig.clock.now())
+    await put(rig, one)
+    await rig.signed.first()
+    rig.clock.advance(HOUR)
+    await put(rig, over(one, now=rig.clock.now()))
+    with caplog.at_level(logging.WARNING):
+        await rig.signed.first()
+    assert "emergency was ended" not in caplog.messages
+
+
 async def test_an_end_where_there_was_none_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig()
     one = emergency(now=rig.clock.now())
