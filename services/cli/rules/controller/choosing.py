@@ -19,7 +19,7 @@ from shared.domain.label import LABEL_KEY, LABEL_VALUE
 Words = Mapping[str, object]
 """A `match` as it is written; empty: every image."""
 
-RESOURCE, NAMESPACE, IMAGE, POD = "resource", "namespace", "image", "pod"
+RESOURCE, NAMESPACE, POD = "resource", "namespace", "pod"
 
 _WILD = frozenset("*?")
 _KEY, _VALUE = re.compile(LABEL_KEY), re.compile(LABEL_VALUE)
@@ -116,18 +116,19 @@ def _of_object(selector: Selector, value: Reading) -> Chosen:
         return Chosen(everything=True)
     key = read_regex(selector.key)
     pairs = _pairs(key, value)
-    named = _is_name(selector) or not (key.literals and value.literals)
+    # The key `name`, of which the name is compared too, is not anchored, so it is anywhere.
+    anywhere = not (key.literals and value.literals)
     written: list[Words] = [
         {"labels": {name: text}} for name, text in pairs if _VALUE.fullmatch(text)
     ]
     written += [{"annotations": {name: text}} for name, text in pairs]
-    perhaps = [Area(everything=True)] if named else []
+    perhaps = [Area(everything=True)] if anywhere else []
     if selector.kind == POD:
         perhaps.append(images_of(value).perhaps)
     return Chosen(
         by_author=tuple(written),
         perhaps=_words("images", perhaps),
-        why_perhaps=_why(key, value) if named else POD_WORD,
+        why_perhaps=_why(key, value) if anywhere else POD_WORD,
         doubts=(OF_PODS,) if written else (),
         notes=(POD_WORD,) if selector.kind == POD else (),
     )
