@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from services.cli.prewarm.known import Look, Reader
-from services.cli.prewarm.settled import Settled
+from services.cli.prewarm.outcomes import Outcomes
 from services.webhook.catalogue import Image, Known, Missing
 from services.webhook.requests import Asked
 from shared.domain.errors import ImagegateError
@@ -50,11 +50,11 @@ class Flights:
     """No more than `at_once` of them."""
 
     def __init__(
-        self, *, reader: Reader, asks: Asks, settled: Settled, clock: Clock, at_once: int
+        self, *, reader: Reader, asks: Asks, outcomes: Outcomes, clock: Clock, at_once: int
     ) -> None:
         self._reader = reader
         self._asks = asks
-        self._settled = settled
+        self._outcomes = outcomes
         self._clock = clock
         self._at_once = at_once
         self._flights: list[_Flight] = []
@@ -100,11 +100,11 @@ class Flights:
         answer = look.answer
         if isinstance(answer, Known):
             if look.fresh:
-                self._settled.judged(flight.image, answer.judgement)
+                self._outcomes.judged(flight.image, answer.judgement)
             return look.fresh
         given_up = answer.resting and self._clock.monotonic() > flight.began + TRIES
         if given_up:
-            self._settled.failed(flight.image, f"{look.note}; it is tried again by itself")
+            self._outcomes.failed(flight.image, f"{look.note}; it is tried again by itself")
         return given_up
 
     async def _ask_again(self, flight: _Flight, look: Look) -> None:

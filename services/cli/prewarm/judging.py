@@ -10,8 +10,8 @@ import msgspec
 
 from services.cli.prewarm.flights import Asks, Flights
 from services.cli.prewarm.known import Look, Reader
+from services.cli.prewarm.outcomes import Outcomes
 from services.cli.prewarm.rows import Outcome, Part
-from services.cli.prewarm.settled import Settled
 from services.cli.prewarm.wanted import Wanted
 from services.webhook.catalogue import Image, Known
 from services.webhook.terms import Terms
@@ -61,18 +61,18 @@ class Judging:
         self._clock = clock
         self._poll = poll
         self._tell = tell
-        self._settled = Settled(wanted, terms=terms, clock=clock)
+        self._outcomes = Outcomes(wanted, terms=terms, clock=clock)
         self._flights = Flights(
-            reader=reader, asks=asks, settled=self._settled, clock=clock, at_once=at_once
+            reader=reader, asks=asks, outcomes=self._outcomes, clock=clock, at_once=at_once
         )
-        self._images = self._settled.looked_up
+        self._images = self._outcomes.looked_up
         self._waiting: list[Image] = []
         """The next is the last."""
 
     @property
     def parts(self) -> Mapping[Wanted, Sequence[Part]]:
         """All of them, once it has run."""
-        return self._settled.parts
+        return self._outcomes.parts
 
     async def run(self, *, timeout: float, stop: asyncio.Event) -> None:
         """Until all is known, `timeout` seconds are over or somebody stops it: what is not known
@@ -118,20 +118,20 @@ class Judging:
             for (image, message), look in zip(some, looks, strict=True):
                 if look is None or not self._known(image, look):
                     note = look.note if look else ""
-                    self._settled.unfinished(image, f"{message}{': ' if note else ''}{note}")
+                    self._outcomes.unfinished(image, f"{message}{': ' if note else ''}{note}")
 
     def _known(self, image: Image, look: Look) -> bool:
-        """Whether anything is, which settles it."""
+        """Whether anything is: that is its outcome then."""
         if not isinstance(look.answer, Known):
             return False
-        self._settled.judged(image, look.answer.judgement)
+        self._outcomes.judged(image, look.answer.judgement)
         return True
 
     def _say(self) -> None:
         self._tell(
             Progress(
                 len(self._images),
-                self._settled.done,
+                self._outcomes.done,
                 len(self._flights),
                 self._flights.trouble,
             )

@@ -19,11 +19,11 @@ from shared.domain.decision import Judgement
 from shared.ports.clock import Clock
 
 
-class Settled:
-    """Filled image by image: one look-up settles it for all who want it."""
+class Outcomes:
+    """Filled image by image: one look-up tells it for all who want it."""
 
     def __init__(self, wanted: Iterable[Wanted], *, terms: Terms, clock: Clock) -> None:
-        """What needs no look-up is settled at once."""
+        """What needs no look-up is known at once."""
         self._terms = terms
         self._clock = clock
         self._by_image: dict[object, list[tuple[Wanted, Case]]] = {}
@@ -48,7 +48,7 @@ class Settled:
     def judged(self, image: Image, judgement: Judgement) -> None:
         """That is known of it."""
         now = self._clock.now()
-        self._settle(
+        self._add(
             image,
             lambda wanted, case: judged_part(
                 case, judgement, wanted.scope, terms=self._terms, now=now
@@ -57,13 +57,13 @@ class Settled:
 
     def failed(self, image: Image, message: str) -> None:
         """It could not be judged."""
-        self._settle(image, lambda wanted, case: failed_part(case, message))
+        self._add(image, lambda wanted, case: failed_part(case, message))
 
     def unfinished(self, image: Image, message: str) -> None:
         """There is no verdict yet, and nobody waits for it any longer."""
-        self._settle(image, lambda wanted, case: unfinished_part(case, message))
+        self._add(image, lambda wanted, case: unfinished_part(case, message))
 
-    def _settle(self, image: Image, part_of: Callable[[Wanted, Case], Part]) -> None:
+    def _add(self, image: Image, part_of: Callable[[Wanted, Case], Part]) -> None:
         # As `Case.looked_up`.
         cases = self._by_image[image.reference, image.always, image.question]
         parts = [part_of(wanted, case) for wanted, case in cases]
