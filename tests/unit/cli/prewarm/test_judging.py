@@ -10,14 +10,14 @@ from services.cli.prewarm.flights import AGAIN, REFUSED, TRIES
 from services.cli.prewarm.found import Found
 from services.cli.prewarm.judging import Judging, Progress
 from services.cli.prewarm.known import Look, Reader
-from services.cli.prewarm.rows import Outcome, Row, rows_of
+from services.cli.prewarm.rows import MAX_TEXT, Outcome, Row, rows_of
 from services.cli.prewarm.wanted import Setting, WantedImages
 from services.webhook.catalogue import Image, Known, Missing, Need
 from services.webhook.requests import Asked
 from services.webhook.terms import Terms
 from shared.domain.decision import Judgement, State
 from shared.domain.errors import StoreUnreachable
-from shared.domain.rules import Rules
+from shared.domain.rules import Mode, Rule, Rules
 from shared.domain.scope import RuleBook
 from shared.domain.verdict import Subject
 from shared.domain.why import Why
@@ -69,12 +69,13 @@ class Site(Reader):
         self.clock.advance(round(TICK * 1000))
         self.happens.get(len(self.told), lambda: None)()
 
-    async def rows(self, *, at_once: int = 10, timeout: float = 300.0) -> list[Row]:
+    async def rows(
+        self, *, at_once: int = 10, timeout: float = 300.0, mode: Mode = Mode.ENFORCE
+    ) -> list[Row]:
         terms = Terms()
         setting = Setting("", lambda namespace: {}, lambda namespace: False)
-        wanted = WantedImages(
-            book=RuleBook(Rules()), terms=terms, setting=setting, now=self.clock.now()
-        )
+        book = RuleBook(Rules(default=Rule(mode=mode)))
+        wanted = WantedImages(book=book, terms=terms, setting=setting, now=self.clock.now())
         for weight, name in enumerate(reversed(self.known)):
             for _ in range(weight + 1):
                 wanted.add(Found("shop", (f"registry.corp/{name}:1",), "Pod", runs=True))
@@ -116,6 +117,28 @@ async def test_what_a_worker_tries_again_by_itself_is_not_asked_for_and_given_up
     assert row.outcome is Outcome.ERROR
     assert row.says == "the registry said 500; it is tried again by itself"
     assert len(site.told) * TICK > TRIES
+
+
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.WARN, Mode.AUDIT])
+@pytest.mark.parametrize("known", [UNKNOWN, RESTING], ids=["no verdict", "its scan fails"])
+async def test_what_could_not_be_judged_would_run_where_nothing_is_enforced(
+    known: Look, mode: Mode
+) -> None:
+    site = Site("app")
+    site.known["app"] = known
+    site.judged_by_asking = False
+    (row,) = await site.rows(mode=mode)
+    assert (row.allowed, row.mode) == (mode is not Mode.ENFORCE, str(mode))
+    assert row.outcome is (Outcome.ERROR if known is RESTING else Outcome.UNFINISHED)
+
+
+async def test_what_a_registry_says_at_length_is_cut() -> None:
+    site = Site("late", "failing")
+    long = Look(Missing(Need.REQUEST, (), note="x" * 1_000, resting=True))
+    site.known["failing"] = long
+    site.known["late"] = Look(Missing(Need.REQUEST, (), note="x" * 1_000))
+    site.judged_by_asking = False
+    assert [len(row.says) for row in await site.rows()] == [MAX_TEXT, MAX_TEXT]
 
 
 async def test_a_failing_image_whose_next_try_passes_in_time_passes() -> None:

@@ -124,14 +124,15 @@ def test_what_would_be_refused_is_summed_up() -> None:
         row(Outcome.FAIL),
         row(Outcome.ERROR),
         row(Outcome.FAIL, allowed=True, mode="warn"),
+        row(Outcome.ERROR, allowed=True, mode="audit"),
         row(Outcome.UNFINISHED),
         seen=Stands(20, 5),
         refused=Stands(2, 1),
     )
     text = printed(told)
-    assert "4 images of 20 pods and 5 workloads: 0 pass, 2 fail, 1 error, 1 unfinished" in text
+    assert "5 images of 20 pods and 5 workloads: 0 pass, 2 fail, 2 error, 1 unfinished" in text
     assert "would be refused: 2 images, named by 2 pods and 1 workload" in text
-    assert "1 of these would run all the same" in text
+    assert "2 of these would run all the same" in text
     assert "runs all the same (mode warn)" in " ".join(text.split())
     assert "run it again" in text
 
@@ -158,6 +159,7 @@ def test_the_document_has_its_documented_keys() -> None:
     told = report(
         row(Outcome.FAIL, image="bad:1", pods=2),
         row(Outcome.PASS),
+        row(Outcome.UNFINISHED),
         not_read=(UNREAD,),
         passed_over={"objects that make no pods": 4},
         exempt={"kube-system": 9},
@@ -172,13 +174,13 @@ def test_the_document_has_its_documented_keys() -> None:
     assert (document["at"], document["exit_code"], document["finished"]) == (
         "2025-10-09T08:53:20Z",
         1,
-        True,
+        False,
     )
     assert document["totals"] == {
-        "images": 2,
+        "images": 3,
         "fail": 1,
         "error": 0,
-        "unfinished": 0,
+        "unfinished": 1,
         "pass": 1,
         "refused": 1,
         "not_asked": 0,
