@@ -38,10 +38,13 @@ class Authority:
         )
         self.file.write_bytes(own.public_bytes(PEM))
 
-    def client(self, name: str, *dns: str, lasts: timedelta = HOUR) -> CertificateFiles:
+    def client(
+        self, name: str, *dns: str, lasts: timedelta = HOUR, begins: timedelta = -HOUR
+    ) -> CertificateFiles:
         """A caller's certificate: its common name, and the DNS names that stand in it besides."""
         names = [x509.SubjectAlternativeName([x509.DNSName(each) for each in dns])] if dns else []
-        return self.signed(name, x509.ExtendedKeyUsage([CLIENT_AUTH]), *names, lasts=lasts)
+        usage = x509.ExtendedKeyUsage([CLIENT_AUTH])
+        return self.signed(name, usage, *names, lasts=lasts, begins=begins)
 
     def signed(
         self,
@@ -49,14 +52,15 @@ class Authority:
         *extensions: x509.ExtensionType,
         subject: x509.Name | None = None,
         lasts: timedelta = HOUR,
+        begins: timedelta = -HOUR,
     ) -> CertificateFiles:
         """One of that common name, or of that subject, with just these extensions and the
         identifier of our key."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_id)
-        own = _certificate(name, key, signs="ca", lasts=lasts, subject=subject).add_extension(
-            signed_by, critical=False
-        )
+        own = _certificate(
+            name, key, signs="ca", lasts=lasts, begins=begins, subject=subject
+        ).add_extension(signed_by, critical=False)
         for extension in extensions:
             own = own.add_extension(extension, critical=False)
         files = CertificateFiles(self._folder / f"{name}.crt", self._folder / f"{name}.key")
@@ -87,6 +91,7 @@ def _certificate(
     *,
     signs: str,
     lasts: timedelta = HOUR,
+    begins: timedelta = -HOUR,
     subject: x509.Name | None = None,
 ) -> x509.CertificateBuilder:
     """Of `name`, or of that subject, to be signed by `signs`."""
@@ -97,7 +102,7 @@ def _certificate(
         x509.CertificateBuilder()
         .subject_name(subject or named)
         .issuer_name(issuer)
-        .not_valid_before(NOW - HOUR)
+        .not_valid_before(NOW + begins)
         .not_valid_after(NOW + lasts)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())

@@ -24,6 +24,7 @@ from tests.house import House, eventually, house
 
 CALLED = "localhost"
 PASSED = timedelta(minutes=-1)
+YET_TO_COME = timedelta(minutes=59)
 
 
 class Site:
@@ -43,6 +44,10 @@ class Site:
         own = self.callers.client("kube-apiserver", lasts=PASSED)
         return client_context(self.served, own=own)
 
+    def not_begun(self) -> ssl.SSLContext:
+        own = self.callers.client("kube-apiserver", begins=YET_TO_COME)
+        return client_context(self.served, own=own)
+
     def a_server(self) -> ssl.SSLContext:
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         own = self.callers.signed("kube-apiserver", usage)
@@ -59,13 +64,13 @@ class Site:
         return context
 
 
-def called(home: House, context: ssl.SSLContext) -> bytes:
+def called(home: House, context: ssl.SSLContext, name: str = CALLED) -> bytes:
     """What a caller gets to read; nothing: it was not let in."""
     bound = home.sites.reviews
     with (
         suppress(OSError),
         socket.create_connection((bound.host, bound.port), timeout=30) as plain,
-        context.wrap_socket(plain, server_hostname=CALLED) as connection,
+        context.wrap_socket(plain, server_hostname=name) as connection,
     ):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         return connection.recv(1)
@@ -79,20 +84,22 @@ async def counted(home: House, why: HandshakeFault) -> float:
 
 
 @pytest.mark.parametrize(
-    ("brings", "why"),
+    ("brings", "why", "words"),
     [
-        (Site.nobody, HandshakeFault.NO_CERTIFICATE),
-        (Site.of_another, HandshakeFault.OTHER_CA),
-        (Site.ended, HandshakeFault.EXPIRED),
-        (Site.a_server, HandshakeFault.NOT_FOR_CLIENTS),
-        (Site.distrustful, HandshakeFault.NOT_TRUSTED),
-        (Site.old, HandshakeFault.PROTOCOL),
+        (Site.nobody, HandshakeFault.NO_CERTIFICATE, "did not return a certificate"),
+        (Site.of_another, HandshakeFault.OTHER_CA, "issuer"),
+        (Site.ended, HandshakeFault.EXPIRED, "has expired"),
+        (Site.not_begun, HandshakeFault.EXPIRED, "not yet valid"),
+        (Site.a_server, HandshakeFault.NOT_FOR_CLIENTS, "purpose"),
+        (Site.distrustful, HandshakeFault.NOT_TRUSTED, "alert unknown ca"),
+        (Site.old, HandshakeFault.PROTOCOL, "unsupported protocol"),
     ],
 )
 async def test_who_is_not_let_in_is_counted_each_time_and_said_once(
     tmp_path: Path,
     brings: Callable[[Site], ssl.SSLContext],
     why: HandshakeFault,
+    words: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     site = Site(tmp_path)
@@ -110,6 +117,7 @@ async def test_who_is_not_let_in_is_counted_each_time_and_said_once(
         assert [(each.levelname, each.getMessage()) for each in said] == [
             ("WARNING", f"{WHAT[why]}: not let in")
         ]
+        assert words in vars(said[0])["said"]
         # A caller of an old TLS is refused before its name is read.
         assert vars(said[0])["called"] == ("nothing" if why is HandshakeFault.PROTOCOL else CALLED)
         own = site.callers.client("kube-apiserver")
@@ -130,6 +138,21 @@ async def test_without_a_client_ca_a_caller_that_does_not_trust_us_is_told_of_to
 
         await eventually(is_counted)
         assert "caBundle" in caplog.text
+
+
+async def test_who_is_shown_another_name_than_it_calls_is_told_of_with_that_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site, name = Site(tmp_path), "imagegate-webhook.imagegate.svc"
+    async with house(tmp_path / "state", worker=False) as home:
+        assert await asyncio.to_thread(called, home, site.nobody(), name) == b""
+
+        async def is_counted() -> bool:
+            return await counted(home, HandshakeFault.NOT_TRUSTED) == 1
+
+        await eventually(is_counted)
+    (said,) = [record for record in caplog.records if record.name.endswith(".handshakes")]
+    assert vars(said)["called"] == name
 
 
 async def test_who_speaks_no_tls_is_counted_and_who_only_connects_is_not(tmp_path: Path) -> None:
