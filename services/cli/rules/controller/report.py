@@ -13,6 +13,8 @@ from services.cli.tables import plain
 
 STYLES = {State.KEPT: "green", State.STRICTER: "yellow", State.CHECK: "bold yellow"}
 
+NO_ADDRESS = "its anchoreEndpoint is no http(s) address: set ANCHORE_URL to the one that is meant"
+
 OF_EVERY_IMPORT = (
     "init containers, ephemeral containers, image volumes and changed images are judged too: the "
     "controller looked at `containers` of new objects only",
@@ -69,25 +71,37 @@ def _named(each: Became, default: Mapping[str, object]) -> str:
 
 def _logins(imported: Imported, controller: Controller) -> Iterator[str]:
     if controller.endpoint:
-        host = urlsplit(controller.endpoint)
-        address = f"{host.scheme}://{host.hostname or ''}{f':{host.port}' if host.port else ''}"
-        yield f"Anchore: ANCHORE_URL={address}"
+        yield f"Anchore: {_address(controller.endpoint)}"
     named = {user: account for user, account in imported.accounts.items() if account}
-    if not named:
+    if named:
+        pairs = ", ".join(f"{user} -> {account}" for user, account in named.items())
+        yield (
+            "login: imagegate has one, an admin of Anchore (ANCHORE_USER, ANCHORE_PASSWORD_FILE), "
+            f"and asks in the account of each rule; users are taken to be called as theirs: {pairs}"
+            ". Where one is not: --account USER=ACCOUNT. The passwords in credentials.json are "
+            "needed no more"
+        )
+    else:
         for user in imported.accounts:
             yield (
                 f"login: ANCHORE_USER={user}, and its password, as in credentials.json, into the "
                 "secret that ANCHORE_PASSWORD_FILE names"
             )
-        return
-    pairs = ", ".join(f"{user} -> {account}" for user, account in named.items())
-    yield (
-        "login: imagegate has one, an admin of Anchore (ANCHORE_USER, ANCHORE_PASSWORD_FILE), and "
-        f"asks in the account of each rule; users are taken to be called as theirs: {pairs}. Where "
-        "one is not: --account USER=ACCOUNT. The passwords in credentials.json are needed no more"
-    )
-    if controller.users is None:
+    if controller.users is None and imported.accounts:
         yield "no credentials.json was given: each user is taken to be in it"
+
+
+def _address(endpoint: str) -> str:
+    """Without what may stand beside the host, a password even."""
+    try:
+        address = urlsplit(endpoint)
+        host, port = address.hostname or "", address.port
+    except ValueError:
+        return NO_ADDRESS
+    if not host or address.scheme not in ("http", "https"):
+        return NO_ADDRESS
+    name = f"[{host}]" if ":" in host else host
+    return f"ANCHORE_URL={address.scheme}://{name}{f':{port}' if port else ''}"
 
 
 def _summary(imported: Imported) -> str:
