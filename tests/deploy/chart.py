@@ -43,12 +43,22 @@ def render(
     return helm("template", release, str(CHART), *options, values=values, namespace=namespace)
 
 
+_printed = cache(lambda told, *files, **where: render(msgspec.json.decode(told), *files, **where))
+
+
 def rendered(
-    values: Values, *files: str, namespace: str = NAMESPACE, release: str = "imagegate"
+    values: Values,
+    *files: str,
+    namespace: str = NAMESPACE,
+    release: str = "imagegate",
+    anew: bool = False,
 ) -> list[Object]:
-    """The same as objects, hooks and all."""
-    text = render(values, *files, namespace=namespace, release=release)
-    return [one for one in yaml.safe_load_all(text) if one]
+    """The same as objects, hooks and all. What was printed once for the same is not printed again
+    unless it is wanted `anew`."""
+    where = {"namespace": namespace, "release": release}
+    told = msgspec.json.encode(values)
+    text = render(values, *files, **where) if anew else _printed(told, *files, **where)
+    return [one for one in yaml.load_all(text, Loader=yaml.CSafeLoader) if one]
 
 
 def notes(values: Values, *, release: str = "imagegate") -> str:

@@ -10,6 +10,7 @@ import yaml
 
 from tests.deploy.chart import (
     ANCHORE,
+    NAMESPACE,
     REPOSITORY,
     SCANNER,
     Object,
@@ -81,8 +82,9 @@ def test_where_a_platform_gives_users_no_pod_names_one() -> None:
         assert set(spec["securityContext"]) == {"runAsNonRoot", "seccompProfile"}, name
 
 
-def quotas(values: Values, **options: str) -> list[Object]:
-    return [one for one in rendered(values, **options) if one["kind"] == "ResourceQuota"]
+def quotas(values: Values, *, namespace: str = NAMESPACE) -> list[Object]:
+    objects = rendered(values, namespace=namespace)
+    return [one for one in objects if one["kind"] == "ResourceQuota"]
 
 
 def test_a_class_of_the_system_comes_with_a_quota_that_admits_it() -> None:
@@ -122,7 +124,7 @@ def test_with_argo_cd_there_are_no_hooks_and_nothing_is_made_up_anew() -> None:
     values: Values = {"webhooks": {"apply": "direct"}, "certificates": {"from": "cert-manager"}}
     objects = rendered(ANCHORE | values)
     assert not any("helm.sh/hook" in str(one["metadata"]) for one in objects)
-    assert objects == rendered(ANCHORE | values)
+    assert objects == rendered(ANCHORE | values, anew=True)
     assert {one["kind"] for one in objects}.isdisjoint({"Secret", "Job"})
 
 

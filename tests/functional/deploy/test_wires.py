@@ -230,7 +230,7 @@ def test_secrets_that_are_made_anew_restart_whoever_reads_them() -> None:
     marks = [
         {
             each["spec"]["template"]["metadata"]["annotations"]["imagegate.dev/secrets"]
-            for each in rendered(ANCHORE, *TRIAL)
+            for each in rendered(ANCHORE, *TRIAL, anew=True)
             if each["kind"] in ("Deployment", "StatefulSet")
         }
         for _ in range(2)
