@@ -21,8 +21,24 @@ class ClusterImages:
         self._workloads = workloads
 
     async def told(self) -> AsyncIterator[Told]:
-        """Pods, then templates. Raises ClusterUnreachable where pods cannot be listed; a kind of
-        workload that cannot is told as not read."""
+        """Pods, then templates, each once though a listing may begin anew. Raises
+        ClusterUnreachable where pods cannot be listed; a kind of workload that cannot is told as
+        not read."""
+        seen: set[str] = set()
+        async for found in self._pods():
+            if found.title not in seen:
+                seen.add(found.title)
+                yield found
+        for kind in self._workloads.kinds:
+            try:
+                async for found in self._templates(kind):
+                    if found.title not in seen:
+                        seen.add(found.title)
+                        yield found
+            except ClusterUnreachable as error:
+                yield NotRead(f"the cluster's {kind}", str(error))
+
+    async def _pods(self) -> AsyncIterator[Found]:
         async with aclosing(self._cluster.pods()) as pages:
             async for page in pages:
                 for pod in page:
@@ -34,17 +50,15 @@ class ClusterImages:
                         labels=pod.labels,
                         annotations=pod.annotations,
                     )
-        for kind in self._workloads.kinds:
-            try:
-                async with aclosing(self._workloads.templates(kind)) as templates:
-                    async for made in templates:
-                        for each in made:
-                            yield Found(
-                                namespace=each.namespace,
-                                images=each.images,
-                                title=f"{each.kind} {each.namespace}/{each.name}",
-                                labels=each.labels,
-                                annotations=each.annotations,
-                            )
-            except ClusterUnreachable as error:
-                yield NotRead(f"the cluster's {kind}", str(error))
+
+    async def _templates(self, kind: str) -> AsyncIterator[Found]:
+        async with aclosing(self._workloads.templates(kind)) as templates:
+            async for made in templates:
+                for each in made:
+                    yield Found(
+                        namespace=each.namespace,
+                        images=each.images,
+                        title=f"{each.kind} {each.namespace}/{each.name}",
+                        labels=each.labels,
+                        annotations=each.annotations,
+                    )

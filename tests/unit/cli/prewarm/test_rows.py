@@ -80,6 +80,7 @@ def test_what_is_no_image_starts_under_no_rule() -> None:
     assert isinstance(ruled, Ruled)
     part = ruled_part(ruled, now=0)
     assert (part.state, part.outcome, part.allowed) == (State.INVALID, Outcome.FAIL, False)
+    assert (part.rule, part.mode) == ("", "")
     lenient = msgspec.structs.replace(ruled, rule=Rule("warned", Mode.WARN))
     assert not ruled_part(lenient, now=0).allowed
 
@@ -128,12 +129,21 @@ def test_who_needs_more_counts_first_and_is_asked_for_first() -> None:
 
 def test_the_worst_row_comes_first_and_what_runs_all_the_same_after_what_does_not() -> None:
     wanted = gathered(
-        pod("spared:1"), pod("spared:1", "b"), pod("stopped:1"), *[pod("good:1")] * 9
+        pod("spared:1"),
+        pod("spared:1", "b"),
+        pod("stopped:1"),
+        *[Found("shop", ("made:1",), "Deployment shop/made")] * 3,
+        *[pod("good:1")] * 9,
     ).all
     refused = msgspec.structs.replace(SPARED, allowed=False)
-    parts = {"spared:1": SPARED, "stopped:1": refused, "good:1": PASS}
+    parts = {"spared:1": SPARED, "stopped:1": refused, "made:1": refused, "good:1": PASS}
     rows = rows_of((each, [parts[each.image.split("/")[2]]]) for each in wanted)
-    assert [row.image.split("/")[2] for row in rows] == ["stopped:1", "spared:1", "good:1"]
+    assert [row.image.split("/")[2] for row in rows] == [
+        "stopped:1",
+        "made:1",
+        "spared:1",
+        "good:1",
+    ]
 
 
 @pytest.mark.parametrize("unlike", [{"says": "else"}, {"rule": "second"}, {"allowed": False}])
@@ -174,6 +184,7 @@ def test_what_names_several_images_stands_once_on_those_that_would_be_refused() 
     both = Found("shop", ("a:1", "b:1"), "Deployment shop/web")
     images = gathered(both, pod("b:1"), pod("c:1"), Found("shop", ("a:1",)))
     of = {each.image.split("/")[2]: each for each in images.all}
+    assert [of[name].weight for name in ("a:1", "b:1", "c:1")] == [(0, 1), (1, 1), (1, 0)]
     assert images.standing({of["a:1"]}) == Stands(0, 1)
     assert images.standing({of["a:1"], of["b:1"]}) == Stands(1, 1)
     assert images.standing() == Stands(2, 1)
@@ -186,11 +197,17 @@ def test_images_of_exempt_namespaces_are_counted_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "match", [Match(users=(Glob("ci"),)), Match(annotations=(("team", "a"),))], ids=str
+    "match",
+    [
+        Match(users=(Glob("ci"),)),
+        Match(annotations=(("team", "a"),)),
+        Match(labels=(("pci", "true"),)),
+    ],
+    ids=["users", "annotations", "labels"],
 )
 def test_rules_about_who_makes_pods_and_what_he_wrote_hold(match: Match) -> None:
     rules = Rules(rules=(Rule("never", Mode.DENY, match=match),))
-    wrote = msgspec.structs.replace(pod("a:1"), annotations={"team": "a"})
+    wrote = msgspec.structs.replace(pod("a:1"), annotations={"team": "a"}, labels={"pci": "true"})
     (stopped,) = gathered(wrote, user="ci", rules=rules).all
     (free,) = gathered(pod("a:1"), user="ada", rules=rules).all
     assert [isinstance(each, Ruled) for each in stopped.cases] == [True]
@@ -217,7 +234,31 @@ def test_a_few_findings_are_told_and_the_others_counted() -> None:
     assert part.more_findings == 5 - MAX_FINDINGS
 
 
-def test_where_a_policy_is_refused_by_rules_alone_no_verdict_is_asked_for() -> None:
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        (State.PASS, Outcome.PASS),
+        (State.TURNED, Outcome.PASS),
+        (State.PENDING, Outcome.UNFINISHED),
+        (State.ERROR, Outcome.ERROR),
+        (State.REGISTRY_AWAY, Outcome.ERROR),
+        (State.FAIL, Outcome.FAIL),
+        (State.UNPINNED, Outcome.FAIL),
+    ],
+)
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.WARN])
+def test_what_a_review_would_find_is_an_outcome(state: State, outcome: Outcome, mode: Mode) -> None:
+    rules = Rules(default=Rule(mode=mode))
+    (wanted,) = gathered(pod("registry.corp/app:1"), rules=rules).all
+    (case,) = wanted.cases
+    assert isinstance(case, Case)
+    judgement = Judgement("registry.corp/app:1", state)
+    part = judged_part(case, judgement, wanted.scope, terms=Terms(), now=0)
+    assert (part.outcome, part.state) == (outcome, state)
+    assert part.allowed == (outcome is Outcome.PASS or mode is Mode.WARN)
+
+
+def test_what_rules_refuse_unseen_needs_no_verdict() -> None:
     rules = Rules(default=Rule("never", Mode.DENY))
     (wanted,) = gathered(pod("a:1"), rules=rules).all
     (ruled,) = wanted.cases
