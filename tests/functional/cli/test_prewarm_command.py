@@ -178,16 +178,7 @@ async def test_a_cluster_is_read_with_its_exempt_namespaces_and_labels(
         for namespace in ("shop", "lab", "infra"):
             fake.lists.pod(f"bad-{namespace}", f"{REPOSITORY}:bad", namespace=namespace)
         fake.lists.workload("cronjobs", "night", f"{REPOSITORY}:good", namespace="shop")
-        config = tmp_path / "config"
-        config.write_text(
-            json.dumps(
-                {
-                    "clusters": [{"name": "c", "cluster": {"server": fake.url}}],
-                    "contexts": [{"name": "x", "context": {"cluster": "c"}}],
-                    "current-context": "x",
-                }
-            )
-        )
+        config = kubeconfig(tmp_path, fake)
         ran = await prewarm(
             state, "--cluster", "-o", "json", KUBECONFIG=str(config), IMAGEGATE_RULES=str(rules)
         )
@@ -199,6 +190,53 @@ async def test_a_cluster_is_read_with_its_exempt_namespaces_and_labels(
     assert rows["default", "pass"]["objects"] == ["CronJob shop/night"]
     assert (document["exempt"], document["notes"]) == ({"infra": 1}, [])
     assert (document["totals"]["pods"], document["totals"]["workloads"]) == (2, 1)
+
+
+@pytest.mark.parametrize("named", ["--kubeconfig=config", "--context=x"])
+async def test_who_names_a_cluster_has_manifests_judged_as_in_its_namespaces(
+    state: Path, tmp_path: Path, named: str
+) -> None:
+    async with FakeKubernetes() as fake:
+        fake.tokens = set()
+        fake.put("shop", {})
+        config = kubeconfig(tmp_path, fake)
+        manifest = tmp_path / "pod.yaml"
+        manifest.write_text(
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\n"
+            f"spec: {{containers: [{{name: c, image: '{REPOSITORY}:bad'}}]}}\n"
+        )
+        rules = tmp_path / "rules.yaml"
+        rules.write_text(
+            "apiVersion: imagegate.dev/v1\n"
+            "rules: [{name: lab, match: {namespaceLabels: {tier: lab}}, mode: warn}]\n"
+        )
+        ran = await prewarm(
+            state,
+            f"--manifests={manifest}",
+            named.replace("=config", f"={config}"),
+            "--output=json",
+            KUBECONFIG=str(config),
+            IMAGEGATE_RULES=str(rules),
+        )
+    (row,) = json.loads(ran.out)["images"]
+    # Without its labels nobody would know which rule is about it.
+    assert (ran.code, row["outcome"], row["rule"]) == (1, "fail", "default")
+
+
+def kubeconfig(folder: Path, fake: FakeKubernetes, *, token: str = "") -> Path:
+    """With one context, `x`, which is the current one."""
+    file = folder / "config"
+    file.write_text(
+        json.dumps(
+            {
+                "clusters": [{"name": "c", "cluster": {"server": fake.url}}],
+                "users": [{"name": "u", "user": {"token": token}}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "x",
+            }
+        )
+    )
+    return file
 
 
 KINDS = (
@@ -219,16 +257,7 @@ async def test_a_kind_that_may_not_be_listed_is_told_and_the_others_are_judged(
         fake.allowed |= {f"list {kind}" for kind in KINDS if kind != "cronjobs"}
         fake.put("shop", {})
         fake.lists.pod("web", f"{REPOSITORY}:good", namespace="shop")
-        config = tmp_path / "config"
-        config.write_text(
-            json.dumps(
-                {
-                    "clusters": [{"name": "c", "cluster": {"server": fake.url}}],
-                    "users": [{"name": "u", "user": {"token": TOKEN}}],
-                    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                }
-            )
-        )
+        config = kubeconfig(tmp_path, fake, token=TOKEN)
         fake.tokens = set()
         options = ("--cluster", "--context=x", f"--kubeconfig={config}", "-o", "json")
         ran = await prewarm(state, *options)

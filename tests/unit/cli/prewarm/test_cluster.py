@@ -19,7 +19,7 @@ NIGHT = Template("CronJob", "shop", "night", ("night:1",))
 class Workloads:
     """A cluster's, of which some kinds may not be listed."""
 
-    kinds = ("deployments", "jobs", "cronjobs")
+    kinds: Sequence[str] = ("deployments", "jobs", "cronjobs")
 
     async def templates(self, kind: str) -> AsyncGenerator[Sequence[Template], None]:
         if kind == "jobs":
