@@ -141,6 +141,16 @@ def test_what_is_forgotten_is_not_known(view: NamespaceView) -> None:
     view.forget()
     assert view.labels("team") is view.labels("other") is None
     assert not view.begun
+    view.changed("new", PROD)
+    assert view.labels("team") is None
+
+
+def test_one_that_is_read_again_takes_the_place_of_no_other(view: NamespaceView) -> None:
+    for number in range(limits.MAX_READ):
+        view.was_read(f"team-{number}", PROD)
+    view.was_read("team-7", TEST)
+    assert view.labels("team-0") == PROD
+    assert view.labels("team-7") == TEST
 
 
 def test_of_those_that_were_read_the_oldest_go(view: NamespaceView) -> None:
@@ -197,3 +207,6 @@ def test_too_many_labels_of_one_namespace_make_it_unknown_and_no_other(
     view.was_read("large", much)
     assert view.labels("large") is None
     assert view.is_missing("large")
+    most = {"k": "v" * (limits.MAX_LABEL_BYTES_OF_ONE - limits.LABEL_BYTES - 1)}
+    view.was_read("most", most)
+    assert view.labels("most") == most
