@@ -69,7 +69,7 @@ def server_context(files: CertificateFiles, *, client_ca: Path | None = None) ->
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(files.certificate, files.key)
+        _show(context, files)
     except (OSError, ssl.SSLError) as error:
         raise InvalidSettings(
             f"{files.certificate} and {files.key} are not a certificate and its key: {error}"
@@ -112,7 +112,7 @@ def client_context(ca: Path, *, own: CertificateFiles | None = None) -> ssl.SSLC
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load_ca(context, ca)
     if own is not None:
-        context.load_cert_chain(own.certificate, own.key)
+        _show(context, own)
     return context
 
 
@@ -127,6 +127,17 @@ def days_left(certificate: Path, *, now: datetime | None = None) -> float:
     except ValueError as error:
         raise InvalidSettings(f"{certificate} does not begin with a PEM certificate") from error
     return (ends - (now or datetime.now(UTC))) / timedelta(days=1)
+
+
+def _show(context: ssl.SSLContext, files: CertificateFiles) -> None:
+    def passphrase() -> str:
+        # Else OpenSSL asks at the terminal, and all stands still until somebody types it.
+        raise InvalidSettings(
+            f"the key {files.key} has a passphrase, and nobody is there to type it: give the key "
+            "without one (`openssl pkey -in KEY -out PLAIN`)"
+        )
+
+    context.load_cert_chain(files.certificate, files.key, password=passphrase)
 
 
 def _load_ca(context: ssl.SSLContext, ca: Path) -> None:

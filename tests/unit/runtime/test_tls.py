@@ -1,6 +1,12 @@
 import asyncio
+import fcntl
+import os
+import pty
 import ssl
 import stat
+import subprocess
+import sys
+import termios
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives import serialization
 
 from shared.domain.errors import InvalidSettings
 from shared.runtime.http import serve
@@ -147,6 +154,42 @@ def test_files_that_are_no_pair_are_named(tmp_path: Path) -> None:
         client_context(tmp_path / "x")
     with pytest.raises(InvalidSettings, match="x does not begin with a PEM certificate"):
         days_left(tmp_path / "x")
+
+
+def test_nobody_is_asked_for_the_passphrase_of_a_key(tmp_path: Path) -> None:
+    """Nor does a process that has a terminal stand still there."""
+    files = ensure_certificate(tmp_path)
+    key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
+    files.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    script = tmp_path / "serve.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from shared.runtime.tls import CertificateFiles, server_context\n"
+        f"server_context(CertificateFiles(Path({str(files.certificate)!r}),"
+        f" Path({str(files.key)!r})))\n"
+    )
+    terminal, its_end = pty.openpty()
+    try:
+        ran = subprocess.run(
+            [sys.executable, str(script)],
+            stdin=its_end,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(its_end, termios.TIOCSCTTY, 0),
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(its_end)
+    assert b"InvalidSettings: the key" in ran.stderr, ran
+    assert b"has a passphrase" in ran.stderr, ran
 
 
 def test_files_that_are_not_there_are_said_to_be_missing_not_wrong(tmp_path: Path) -> None:
