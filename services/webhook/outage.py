@@ -18,9 +18,9 @@ MAX_NAMESPACES = 1_000
 class Outage:
     """Of one thing that is asked of the Kubernetes API.
 
-    What is refused in one namespace, by a policy, a quota or a right that is missing there, is left
-    alone there and nowhere else. What fails otherwise may be the API server itself, and rests
-    everybody, but where it failed before and was done elsewhere since.
+    What is refused in one namespace, by a policy or a right that is missing there, is left alone
+    there and nowhere else. What fails otherwise may be the API server itself, and rests everybody,
+    but where it failed before and was done elsewhere since.
     """
 
     def __init__(self, *, clock: Clock, what: str) -> None:

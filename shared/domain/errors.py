@@ -96,8 +96,8 @@ class ClusterMisconfigured(ClusterUnreachable):
 
 
 class ClusterRefused(ClusterMisconfigured):
-    """One thing is refused, where or as it was asked: a right is missing, or a policy or a quota of
-    the cluster is in the way. Another may be done."""
+    """One thing is refused, where or as it was asked: a right is missing, or a policy of the
+    cluster is in the way. Another may be done."""
 
 
 class OwnerGone(ImagegateError):

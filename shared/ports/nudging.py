@@ -80,8 +80,8 @@ class EventSink(Protocol):
     Guarantees: of an owner, a reason and what it is about there is one Event, however many
     processes tell it.
 
-    Errors: ClusterUnreachable, ClusterRefused where a right is missing, or a policy or a quota is
-    in the way, OwnerGone where its namespace is going.
+    Errors: ClusterUnreachable, ClusterRefused where a right is missing, or a policy of the cluster
+    is in the way, OwnerGone where its namespace is going.
     """
 
     async def tell(self, event: OwnerEvent, *, times: int) -> bool:

@@ -224,8 +224,8 @@ async def test_after_an_outage_events_are_told_again(rig: Rig) -> None:
 
 
 async def test_a_namespace_that_takes_no_events_keeps_nobody_elsewhere_uninformed(rig: Rig) -> None:
-    """A quota of its own, say."""
-    rig.cluster.failures["theirs"] = ClusterRefused("403: exceeded quota")
+    """A policy of its own, say."""
+    rig.cluster.failures["theirs"] = ClusterRefused("422: no-events denied request")
     theirs = msgspec.structs.replace(RS, namespace="theirs", uid="theirs")
     for uid in ("1", "2"):
         owner = msgspec.structs.replace(theirs, uid=uid)
