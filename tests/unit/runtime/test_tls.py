@@ -63,10 +63,17 @@ def test_a_certificate_is_kept_as_long_as_a_week_is_left(tmp_path: Path) -> None
 
 def test_a_certificate_with_less_than_a_week_is_renewed(tmp_path: Path) -> None:
     files = ensure_certificate(tmp_path, now=NOW)
-    soon = NOW + timedelta(days=359)
-    assert days_left(files.certificate, now=soon) == pytest.approx(6, abs=0.01)
+    soon = NOW + timedelta(days=358, minutes=1)
+    assert days_left(files.certificate, now=soon) == pytest.approx(7, abs=0.01)
     ensure_certificate(tmp_path, now=soon)
     assert days_left(files.certificate, now=soon) == pytest.approx(365, abs=0.01)
+
+
+def test_one_that_has_not_begun_is_made_anew(tmp_path: Path) -> None:
+    """It was made by a clock that was ahead: nobody would believe it."""
+    files = ensure_certificate(tmp_path, now=NOW + timedelta(days=2))
+    ensure_certificate(tmp_path, now=NOW)
+    assert days_left(files.certificate, now=NOW) == pytest.approx(365, abs=0.01)
 
 
 @pytest.mark.parametrize("broken", ["webhook.crt", "webhook.key"])
