@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from shared.domain.errors import InvalidSettings
@@ -67,6 +68,14 @@ def test_a_certificate_with_less_than_a_week_is_renewed(tmp_path: Path) -> None:
     assert days_left(files.certificate, now=soon) == pytest.approx(7, abs=0.01)
     ensure_certificate(tmp_path, now=soon)
     assert days_left(files.certificate, now=soon) == pytest.approx(365, abs=0.01)
+
+
+def test_it_speaks_for_nobody_else_and_to_a_clock_that_is_a_little_behind(tmp_path: Path) -> None:
+    files = ensure_certificate(tmp_path, now=NOW)
+    made = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert not made.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    assert made.not_valid_before_utc < NOW - timedelta(minutes=4)
 
 
 def test_one_that_has_not_begun_is_made_anew(tmp_path: Path) -> None:
