@@ -39,38 +39,29 @@ def _getaddrinfo(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
     return _asked_of_the_system(*_place(host, port), *rest, **more)
 
 
-class _ByName:
-    """A loop that goes where names lead."""
+def _go_by_name(loop: type[asyncio.AbstractEventLoop]) -> None:
+    """Have loops of this class go where names lead: uvloop looks them up in C."""
+    look_up: Any = loop.getaddrinfo
+    connect: Any = loop.create_connection
 
-    async def getaddrinfo(self, host: Any, port: Any, **more: Any) -> Any:
-        above: Any = super()
-        return await above.getaddrinfo(*_place(host, port), **more)
+    async def getaddrinfo(self: Any, host: Any, port: Any, **more: Any) -> Any:
+        return await look_up(self, *_place(host, port), **more)
 
     async def create_connection(
-        self, protocol_factory: Any, host: Any = None, port: Any = None, **more: Any
+        self: Any, protocol_factory: Any, host: Any = None, port: Any = None, **more: Any
     ) -> Any:
         if more.get("ssl") and host and not more.get("server_hostname"):
             more["server_hostname"] = host
         place = _place(host, port) if host else (host, port)
-        above: Any = super()
-        return await above.create_connection(protocol_factory, *place, **more)
+        return await connect(self, protocol_factory, *place, **more)
 
-
-class _Loop(_ByName, uvloop.Loop):  # type: ignore[misc]
-    """Of services; it looks names up in C."""
-
-
-class _CommandLoop(_ByName, asyncio.SelectorEventLoop):
-    """Of commands."""
-
-
-class _Policy(asyncio.DefaultEventLoopPolicy):
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return _CommandLoop()
+    for instead in (getaddrinfo, create_connection):
+        setattr(loop, instead.__name__, instead)
 
 
 if __name__ == "__main__":
     socket.getaddrinfo = _getaddrinfo
-    uvloop.Loop = _Loop  # type: ignore[misc]
-    asyncio.set_event_loop_policy(_Policy())
+    # Of services, and of commands.
+    _go_by_name(uvloop.Loop)
+    _go_by_name(asyncio.SelectorEventLoop)
     main()

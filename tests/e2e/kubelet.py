@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ class Kubelet:
         self._folder = folder
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="kubelet", daemon=True)
+        self._beside: list[threading.Thread] = []
         self._done: set[str] = set()
         self.serving = True
         """Whether pods that are to keep running become ready; a test changes it."""
@@ -56,8 +58,11 @@ class Kubelet:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Nothing that it started runs on."""
         self._stopping.set()
-        self._thread.join(timeout=RUN_WITHIN)
+        self._thread.join()
+        for thread in self._beside:
+            thread.join()
 
     def _work(self) -> None:
         while not self._stopping.wait(POLL):
@@ -77,10 +82,17 @@ class Kubelet:
         owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences", ())}
         if "Job" in owners:
             self._done.add(uid)
-            threading.Thread(target=self._run_job, args=(pod,), daemon=True).start()
+            self._begin(self._run_job, pod)
         elif self.serving:
             self._done.add(uid)
             self._ready(pod)
+
+    def _begin(self, work: Callable[..., None], *of: object) -> threading.Thread:
+        """It runs beside the others, and is waited for at the end."""
+        thread = threading.Thread(target=work, args=of, daemon=True)
+        self._beside.append(thread)
+        thread.start()
+        return thread
 
     def _ready(self, pod: Pod) -> None:
         self._tell_ready(pod, ready=True)

@@ -119,9 +119,14 @@ class Running:
         self.pod = pod
         self.root = root
         self.container = container
-        self.started = False
+        self.starting: threading.Thread | None = None
         self.told: bool | None = None
         """What the API server was told of its readiness."""
+
+    @property
+    def started(self) -> bool:
+        """Or failed to. What is stopped before that would start after it."""
+        return self.starting is not None and not self.starting.is_alive()
 
 
 class Node(Kubelet):
@@ -139,6 +144,7 @@ class Node(Kubelet):
         self.names = folder / "names.json"
         self._outside = dict(outside or {})
         self._pods: dict[str, Running] = {}
+        self._leaving: list[Running] = []
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +158,7 @@ class Node(Kubelet):
         traceback: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, traceback)
-        for one in list(self._pods.values()):
+        for one in (*self._pods.values(), *self._leaving):
             one.container.stop()
 
     def run(self, deployment: str, *command: str, within: float = 120.0) -> Ran:
@@ -203,9 +209,11 @@ class Node(Kubelet):
         pods = self._cluster.get("pods", namespace=self._namespace)["items"]
         there = {pod["metadata"]["uid"] for pod in pods}
         for uid in [uid for uid in self._pods if uid not in there]:
-            gone = self._pods.pop(uid)
-            gone.container.stop()
-            shutil.rmtree(gone.root, ignore_errors=True)
+            self._leaving.append(self._pods.pop(uid))
+        for one in [one for one in self._leaving if one.started]:
+            self._leaving.remove(one)
+            one.container.stop()
+            shutil.rmtree(one.root, ignore_errors=True)
         for pod in pods:
             self._tend(pod)
         self._write_names()
@@ -231,14 +239,13 @@ class Node(Kubelet):
         (root / READ_ONLY.lstrip("/")).touch()
         one = Running(pod, root, self._container(pod, root))
         self._pods[pod["metadata"]["uid"]] = one
-        threading.Thread(target=self._start, args=(one,), daemon=True).start()
+        one.starting = self._begin(self._start, one)
 
     def _start(self, one: Running) -> None:
         try:
             one.container.start_again()
         except RuntimeError as error:
             self.said.append(str(error))
-        one.started = True
 
     def _container(self, pod: Pod, root: Path) -> Ours | Redis | Rabbit:
         (container,) = pod["spec"]["containers"]
