@@ -286,6 +286,23 @@ async def test_many_at_once_are_spread(rig: Rig) -> None:
     assert sorted(map(str, rig.cluster.nudges)) == sorted(map(str, owners))
 
 
+async def test_two_thousand_images_are_looked_up_at_once_and_five_hundred_a_second(
+    rig: Rig,
+) -> None:
+    for number in range(300):
+        owner = Owner("apps/v1", "ReplicaSet", f"n-{number % 10}", f"rs-{number}", f"u{number}")
+        rig.denied(*(f"registry.test/{number}/{at}:1" for at in range(20)), owner=owner)
+
+    def looked_at() -> int:
+        return sum(entry.look > rig.clock.monotonic() for entry in rig.blocked)
+
+    await rig.look()
+    assert looked_at() == 2_000 / 20
+    for _ in range(4):
+        await rig.look(after=1)
+    assert looked_at() == (2_000 + 4 * 500) / 20
+
+
 async def test_a_flood_of_made_up_owners_keeps_no_real_one_waiting(rig: Rig) -> None:
     rig.denied()
     await rig.look()
