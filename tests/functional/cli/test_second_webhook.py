@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from services.cli.beside.comparing import REFUSED, Ours, Stand, compare
+from services.cli.beside.comparing import Compared, Ours, Stand, compare, compare_records
 from services.cli.beside.second import (
     AT_A_TIME,
     GIVE_UP,
@@ -23,9 +23,9 @@ from services.cli.beside.second import (
 )
 from services.cli.reviews import Asker, pod_of_image, review_of
 from services.cli.webhook_client import TIMEOUT
-from services.webhook.note import GOOD
 from shared.domain.decision import State
 from shared.domain.errors import InvalidSettings
+from shared.ports.decisions import MAX_IMAGES, DecisionRecord
 from shared.runtime.http import serve
 
 REVIEW = review_of(pod_of_image("nginx", name="web", namespace="shop"), asker=Asker("ada"))
@@ -208,24 +208,62 @@ def stands(allowed: bool | None) -> dict[State, Stand]:
     return asyncio.run(ask())
 
 
-def test_what_we_could_not_say_is_neither_the_same_nor_different() -> None:
-    for allowed in (True, False):
-        known = stands(allowed)
-        later = {state for state, stand in known.items() if stand is Stand.NOT_YET}
-        assert later == set(State) - set(GOOD) - set(REFUSED)
-        assert later >= {State.PENDING, State.STORE_DOWN, State.UNDECIDED}
+WE_LET_IN = {State.PASS, State.TURNED, State.EXCEPTED, State.EXEMPT}
+WE_REFUSE = {State.FAIL, State.ERROR, State.INVALID, State.REFUSED, State.UNPINNED}
 
 
-def test_who_lets_in_what_the_other_refuses_is_laxer() -> None:
-    both = {True: stands(True), False: stands(False)}
-    for state in GOOD:
-        assert (both[True][state], both[False][state]) == (Stand.SAME, Stand.LAXER)
-    for state in REFUSED:
-        assert (both[True][state], both[False][state]) == (Stand.STRICTER, Stand.SAME)
+def test_who_lets_in_what_the_other_refuses_is_laxer_and_what_nobody_could_say_is_neither() -> None:
+    theirs_allow, theirs_refuse = stands(True), stands(False)
+    for state in State:
+        both = (theirs_allow[state], theirs_refuse[state])
+        if state in WE_LET_IN:
+            assert both == (Stand.SAME, Stand.LAXER)
+        elif state in WE_REFUSE:
+            assert both == (Stand.STRICTER, Stand.SAME)
+        else:
+            assert both == (Stand.NOT_YET, Stand.NOT_YET)
 
 
 def test_without_an_answer_of_theirs_nothing_is_known() -> None:
     assert set(stands(None).values()) == {Stand.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "namespace", "title"),
+    [
+        (MAX_IMAGES, "web", "shop", "Pod shop/web"),
+        (MAX_IMAGES - 1, "", "shop", "Pod shop/(no name)"),
+        (1, "web-*", "", "Pod web-*"),
+    ],
+)
+async def test_a_decision_is_named_and_may_lack_images_where_as_many_as_fit_are_written_down(
+    count: int, name: str, namespace: str, title: str
+) -> None:
+    record = DecisionRecord(
+        at=1,
+        allowed=False,
+        state="fail",
+        code=403,
+        kind="Pod",
+        namespace=namespace,
+        name=name,
+        user="ada",
+        operation="CREATE",
+        images=tuple(f"a:{at}" for at in range(count)),
+        reason="refused by policy a",
+    )
+
+    async def handler(request: web.Request) -> web.Response:
+        uid = (await request.json())["request"]["uid"]
+        return web.json_response({"response": {"uid": uid, "allowed": True}})
+
+    async with asked(handler) as second:
+        (one,) = await compare_records([record], second)
+    assert one == Compared(
+        Ours(title, record.images, "fail", record.reason, cut=count == MAX_IMAGES),
+        Theirs(True),
+        Stand.STRICTER,
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,3 +45,7 @@ def test_of_the_same_in_the_same_place_the_newest_is_asked_about() -> None:
 
 def test_what_is_just_as_old_as_is_asked_for_counts() -> None:
     assert asked_once([record(at=5), record(at=4, kind="Job")], since=5) == [record(at=5)]
+
+
+def test_what_has_no_image_is_not_asked_again() -> None:
+    assert asked_once([record(images=())]) == []

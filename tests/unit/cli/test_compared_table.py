@@ -122,6 +122,13 @@ def test_their_answer_is_a_word_and_what_they_say(theirs: Theirs, said: str) -> 
     assert said in printed(compared(Stand.NOT_YET, state="pending", theirs=theirs))[0]
 
 
+def test_what_both_say_is_shown_to_the_end_in_a_narrow_window_too() -> None:
+    written = io.StringIO()
+    one = compared(Stand.LAXER, reason="q" * 500, theirs=Theirs(False, "z" * 500))
+    print_compared(Console(file=written, width=60), [one], output=Output.TABLE, made_up=False)
+    assert (written.getvalue().count("q"), written.getvalue().count("z")) == (500, 500)
+
+
 def test_digests_are_shown_short_and_whole_to_programs() -> None:
     one = compared(Stand.LAXER, images=("a:1", f"b@{DIGEST}"))
     said, _ = printed(one)
