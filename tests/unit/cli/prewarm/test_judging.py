@@ -8,7 +8,7 @@ import pytest
 
 from services.cli.prewarm.flights import AGAIN, REFUSED, TRIES
 from services.cli.prewarm.found import Found
-from services.cli.prewarm.judging import Judging, Progress
+from services.cli.prewarm.judging import LOOKS_AT_ONCE, Judging, Progress
 from services.cli.prewarm.known import Look, Reader
 from services.cli.prewarm.rows import MAX_TEXT, Outcome, Row, rows_of
 from services.cli.prewarm.wanted import Setting, WantedImages
@@ -45,7 +45,11 @@ class Site(Reader):
         self.why: Counter[Why] = Counter()
         self.away = False
         self.judged_by_asking = True
+        self.subjects: tuple[Subject, ...] = ()
+        """With which the last was asked for."""
         self.told: list[tuple[int, str]] = []
+        self.done = (0, 0)
+        """How many of how many."""
         self.happens: dict[int, Callable[[], object]] = {}
         """What happens at which tick."""
         self._began = self.clock.monotonic()
@@ -59,6 +63,7 @@ class Site(Reader):
         name = image.reference.path
         self.asked.append((name, self.clock.monotonic() - self._began))
         self.why[why] += 1
+        self.subjects = tuple(subjects)
         answer = self.answers.pop(0) if self.answers else Asked.FIRST
         if self.judged_by_asking and answer is Asked.FIRST:
             self.known[name] = PASS
@@ -66,6 +71,7 @@ class Site(Reader):
 
     def tell(self, progress: Progress) -> None:
         self.told.append((progress.under_way, progress.trouble))
+        self.done = (progress.done.total(), progress.images)
         self.clock.advance(round(TICK * 1000))
         self.happens.get(len(self.told), lambda: None)()
 
@@ -177,10 +183,9 @@ async def test_where_nothing_is_taken_no_other_image_is_begun_until_the_first_is
 
 async def test_with_room_for_more_nothing_is_begun_while_nothing_is_taken() -> None:
     site = Site("first", "second", "third")
-    site.answers = [Asked.QUEUE_DOWN] * 2
+    site.answers = [Asked.FIRST, Asked.QUEUE_DOWN, Asked.QUEUE_DOWN]
     await site.rows(at_once=2)
-    names = [name for name, _ in site.asked]
-    assert (set(names[:4]), names[4]) == ({"first", "second"}, "third")
+    assert [name for name, _ in site.asked] == ["first", *["second"] * 3, "third"]
 
 
 async def test_a_store_that_goes_away_on_the_way_is_waited_for() -> None:
@@ -193,7 +198,53 @@ async def test_a_store_that_goes_away_on_the_way_is_waited_for() -> None:
     }
     (row,) = await site.rows()
     assert "Redis is away" in [said for _, said in site.told]
+    assert site.told[-1] == (0, "")
     assert row.outcome is Outcome.PASS
+
+
+async def test_with_a_store_that_stays_away_it_ends_when_the_time_is_over() -> None:
+    site = Site("app", "other")
+    site.judged_by_asking = False
+    site.happens = {2: lambda: setattr(site, "away", True)}
+    rows = await site.rows(at_once=1, timeout=20.0)
+    assert {row.outcome for row in rows} == {Outcome.UNFINISHED}
+    assert {row.says for row in rows} == {"its scan is under way", "it was not asked for yet"}
+
+
+async def test_what_was_known_before_counts_where_nothing_newer_came_in_time() -> None:
+    site = Site("app")
+    site.known["app"] = STALE
+    site.judged_by_asking = False
+    (row,) = await site.rows(timeout=20.0)
+    assert (len(site.asked), row.outcome) == (1, Outcome.PASS)
+
+
+async def test_what_was_known_before_does_not_count_beside_what_is_newer() -> None:
+    site = Site("app")
+    site.known["app"] = Look(Known(Judgement("", State.FAIL), refresh=Need.REQUEST))
+    (row,) = await site.rows()
+    assert row.outcome is Outcome.PASS
+
+
+async def test_what_an_image_is_known_to_stand_for_goes_with_the_request() -> None:
+    """Of what somebody asked for by another tag nothing is asked again."""
+    subject = Subject("registry.corp/app", "sha256:" + "a" * 64, "1")
+    site = Site("app")
+    site.known["app"] = Look(Missing(Need.REQUEST, (), (subject,)))
+    await site.rows()
+    assert site.subjects == (subject,)
+
+
+async def test_more_than_are_looked_at_at_once_are_all_told() -> None:
+    count = LOOKS_AT_ONCE + 1
+    site = Site(*(f"app{at}" for at in range(count)))
+    site.known = dict.fromkeys(site.known, PASS)
+    assert len(await site.rows()) == count
+    assert (site.asked, site.done) == ([], (count, count))
+    site.known = dict.fromkeys(site.known, UNKNOWN)
+    rows = await site.rows(timeout=0.0)
+    assert Counter(row.outcome for row in rows) == {Outcome.UNFINISHED: count}
+    assert {row.says for row in rows} == {"it was not asked for yet"}
 
 
 async def test_no_more_are_under_way_than_may_be() -> None:
