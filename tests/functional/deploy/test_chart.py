@@ -345,6 +345,8 @@ def test_rules_of_values_are_rules(enforcement: str, tmp_path: Path) -> None:
         "rules": [
             {"name": "pci", "match": {"labels": {"pci": "true"}}, "policy": {"id": "pci"}},
             {"name": "no latest", "match": {"images": ["**:latest"]}, "mode": "deny"},
+            {"name": "noted", "match": {"annotations": {"pci": "yes"}}, "policy": {"id": "pci"}},
+            {"name": "jobs", "match": {"kinds": ["Job"]}, "policy": {"id": "pci"}},
             {"name": "shop", "match": {"namespaces": ["shop"]}},
             {"name": "told", "match": {"namespaces": ["a"]}, "mode": "warn"},
         ]
@@ -356,5 +358,19 @@ def test_rules_of_values_are_rules(enforcement: str, tmp_path: Path) -> None:
     if enforcement == "audit":
         assert modes == [("shop", "audit"), ("told", "warn")]
     else:
-        strict = [("pci", "enforce"), ("no latest", "deny"), ("shop", "enforce")]
-        assert modes == [*strict, ("told", "warn")]
+        strict = [("pci", "enforce"), ("no latest", "deny"), ("noted", "enforce")]
+        assert modes == [*strict, ("jobs", "enforce"), ("shop", "enforce"), ("told", "warn")]
+
+
+@pytest.mark.parametrize(
+    ("mode", "audited"),
+    [("enforce", "audit"), ("deny", "audit"), ("warn", "warn"), ("audit", "audit")],
+)
+def test_in_audit_what_no_rule_is_about_is_refused_by_no_mode(
+    mode: str, audited: str, tmp_path: Path
+) -> None:
+    rules = {"default": {"mode": mode}, "rules": [{"name": "a", "match": {"kinds": ["Job"]}}]}
+    file = tmp_path / "rules.yaml"
+    file.write_text(_rules_of(rendered(ANCHORE | {"rules": rules})))
+    read = load_rules(file)
+    assert (str(read.default.mode), read.rules) == (audited, ())
