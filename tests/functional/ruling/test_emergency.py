@@ -41,7 +41,8 @@ from tests.house import House, eventually, house, pod, review_of
 NEVER = under(Rule(mode=Mode.DENY), name="never", images=images("**/never*"))
 WARN = under(Rule(mode=Mode.WARN, tags=Tags.ALLOW), name="w", namespaces=globs("warned"))
 AUDIT = under(Rule(mode=Mode.AUDIT, tags=Tags.ALLOW), name="a", namespaces=globs("audited"))
-RULES = Rules(rules=(NEVER, WARN, AUDIT), default=ENFORCE)
+PUT_IN_LATER = "${IMAGE}"
+RULES = Rules(rules=(NEVER, WARN, AUDIT), default=ENFORCE, placeholders=(PUT_IN_LATER,))
 
 
 async def say(home: House, emergency: Emergency) -> None:
@@ -142,7 +143,14 @@ async def test_what_needs_nothing_but_the_rules_to_be_known_stays_refused(tmp_pa
         image = await a_failed_image(home)
         await declare(home)
         never = f"registry.test/never@sha256:{'a' * 64}"
-        for refused in (never, "a" * 64, f"sha256:{'a' * 64}", "Registry.test/UPPER", ""):
+        for refused in (
+            never,
+            "a" * 64,
+            f"sha256:{'a' * 64}",
+            "Registry.test/UPPER",
+            "",
+            PUT_IN_LATER,
+        ):
             answer = await ask(home, refused)
             assert (answer.allowed, answer.code) == (False, 403), refused
             assert "emergency" not in answer.response["auditAnnotations"]

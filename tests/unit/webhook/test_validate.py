@@ -100,6 +100,7 @@ async def test_in_an_emergency_a_failure_of_ours_denies_nobody_there(
         ["emergency declared ", "imagegate failed wh"] if allowed else []
     )
     assert ("emergency" in answer.audit_annotations) is allowed
+    assert answer.audit_annotations["decision"] == "internal_error"
     await recorder.flush()
     (stored,) = await backends.decisions.recent(limit=10)
     if allowed:
