@@ -44,6 +44,7 @@ class Cluster:
                 {"metadata": {"name": name}} for name in ("kube-system", "imagegate", "team")
             ],
             "Service": [
+                {"metadata": {"name": "another"}, "spec": {"selector": {"app": "other"}}},
                 {"metadata": {"name": "imagegate-webhook"}, "spec": {"selector": WEBHOOK}},
                 {"metadata": {"name": "other"}, "spec": {}},
             ],

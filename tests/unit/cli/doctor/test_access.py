@@ -208,7 +208,10 @@ def test_many_are_counted() -> None:
     assert "User u07 and 12 more may create pods" in everywhere.said
 
 
-@pytest.mark.parametrize("resource", ["namespaces", "namespaces/status", "*/finalize"])
+@pytest.mark.parametrize(
+    "resource",
+    ["namespaces", "namespaces/status", "namespaces/finalize", "*/status", "*/finalize", "*"],
+)
 def test_who_may_label_namespaces_is_told_where_a_label_exempts(resource: str) -> None:
     roles = [role("labels", ["patch"], [resource])]
     told_of: dict[str, Any] = {"roles": roles, "cluster": (binding("labels", "User", "eve"),)}

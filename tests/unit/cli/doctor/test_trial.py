@@ -47,8 +47,18 @@ def test_a_call_that_failed_is_bad_and_says_what_to_do(said: str, todo: str) -> 
 
 
 def test_a_pod_that_would_run_is_bad_and_during_an_audit_a_warning() -> None:
-    assert level_of(TrialPod(201, ""))[0] is Level.BAD
-    assert level_of(TrialPod(201, ""), policy="Ignore")[0] is Level.WARN
+    for status in (200, 201):
+        assert level_of(TrialPod(status, ""))[0] is Level.BAD
+        assert level_of(TrialPod(status, ""), policy="Ignore")[0] is Level.WARN
+
+
+def test_while_one_that_is_asked_must_be_waited_for_it_is_no_time_of_audit() -> None:
+    hooks = msgspec.convert(
+        [*judging(failurePolicy="Ignore"), *judging(failurePolicy="Fail")], tuple[Hook, ...]
+    )
+    for order in (hooks, hooks[::-1]):
+        remark = trial_remark(TrialPod(201, ""), namespace="team", hooks=order, exempt=EXEMPT)
+        assert remark.level is Level.BAD
 
 
 @pytest.mark.parametrize(
@@ -56,6 +66,7 @@ def test_a_pod_that_would_run_is_bad_and_during_an_audit_a_warning() -> None:
     [
         TrialPod(403, 'pods is forbidden: User "eve" cannot create resource "pods"'),
         TrialPod(403, 'admission webhook "other.corp" denied the request: no'),
+        TrialPod(500, 'Internal error occurred: failed calling webhook "other.corp": x509'),
         TrialPod(404, 'namespaces "team" not found'),
     ],
 )
