@@ -58,6 +58,20 @@ def test_who_may_do_all_is_told_of_pods_and_of_configurations() -> None:
     assert everywhere.level is Level.NOTE
 
 
+def test_who_may_do_something_else_is_told_of_nothing() -> None:
+    roles = [
+        role("other", ["*"], ["configmaps", "pods/log"]),
+        role("group", ["*"], ["pods", "validatingwebhookconfigurations"], "metrics.k8s.io"),
+        role("look", ["get", "list", "watch"], ["*"], "*"),
+    ]
+    grants = tuple(binding(each, "User", each) for each in ("other", "group", "look"))
+
+    remarks = told(roles=roles, cluster=grants, by_label=True)
+
+    assert all(each.said.startswith("nobody but Kubernetes itself") for each in remarks)
+    assert len(remarks) == 3
+
+
 @pytest.mark.parametrize(
     ("group", "resource"),
     [

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from services.cli.doctor.admission import Configuration
+from services.cli.doctor.conditions import AN_IMAGE_CHANGED
 from services.cli.doctor.configurations import mutating_remarks, validating_remarks
 from services.cli.doctor.remarks import Level, Remark
 from tests.unit.cli.doctor.hooks import configuration, hook, judging, selector, service
@@ -82,6 +83,10 @@ def test_letting_in_what_is_not_answered_is_for_an_audit() -> None:
     ("wrong", "said"),
     [
         ({"objectSelector": {"matchLabels": {"scan": "yes"}}}, "chooses by its labels"),
+        (
+            {"objectSelector": {"matchExpressions": [{"key": "scan", "operator": "Exists"}]}},
+            "chooses by its labels",
+        ),
         ({"matchPolicy": "Exact"}, "another version of the API is not judged"),
         ({"sideEffects": "Some"}, "dry runs are refused"),
         ({"sideEffects": ""}, "says sideEffects nothing: dry runs are refused"),
@@ -96,8 +101,8 @@ def test_what_opens_or_locks_is_bad(wrong: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("odd", "said"),
     [
-        ({"timeoutSeconds": 30}, "gives an answer 30 s"),
-        ({"timeoutSeconds": 1}, "gives an answer 1 s"),
+        ({"timeoutSeconds": 11}, "gives an answer 11 s"),
+        ({"timeoutSeconds": 2}, "gives an answer 2 s"),
         ({"namespaceSelector": selector("imagegate")}, "kube-system is not exempt"),
         (
             {"namespaceSelector": {"matchLabels": {"imagegate": "on"}}},
@@ -227,7 +232,40 @@ def test_a_condition_that_is_not_the_charts_is_no_good(about: str, level: Level)
     assert len([each for each in remarks if each.level is Level.GOOD]) == 2
 
 
-@pytest.mark.parametrize("path", ["/mutate", "", "/"])
+KNOWN = {"name": "an-image-changed", "expression": AN_IMAGE_CHANGED}
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [KNOWN, {"name": "team", "expression": "request.userInfo.username != 'eve'"}],
+        # One name and image that follow each other without a space may be another two.
+        [KNOWN | {"expression": AN_IMAGE_CHANGED.replace("' '", "''")}],
+    ],
+)
+def test_a_condition_beside_the_charts_or_almost_it_is_none_of_its(conditions: Any) -> None:
+    create, update = judging()
+    assert not of(Level.WARN, told(create, update | {"matchConditions": [KNOWN]}))
+
+    warned = of(Level.WARN, told(create, update | {"matchConditions": conditions}))
+
+    assert "update.imagegate.dev has matchConditions that are not the chart's" in warned
+
+
+def test_what_is_not_said_is_what_the_api_takes_it_for() -> None:
+    """admissionregistration.k8s.io/v1: Fail, Equivalent, 10 s, port 443."""
+    said = ("failurePolicy", "matchPolicy", "timeoutSeconds", "objectSelector")
+    bare = [{key: part for key, part in each.items() if key not in said} for each in judging()]
+    for each in bare:
+        called = dict(each["clientConfig"]["service"])
+        del called["port"]
+        each["clientConfig"] = {"service": called}
+
+    assert told(*bare) == told(*judging())
+    assert told(bare[0], judging()[1]) == told(*judging())
+
+
+@pytest.mark.parametrize("path", ["/mutate", "", "/", "/imagegate/validate"])
 def test_a_webhook_that_asks_for_something_else_is_bad(path: str) -> None:
     said = of(Level.BAD, told(*judging(**service(path))))
 

@@ -110,6 +110,28 @@ def test_rules_that_let_everything_in_are_warned_of() -> None:
     assert any("rule open allows every image" in each for each in said)
 
 
+def test_a_rule_that_allows_all_of_a_namespace_is_warned_of_and_one_of_an_image_is_not() -> None:
+    dev = (Glob("dev"),)
+    all_of = Rule(name="all", mode=Mode.ALLOW, match=Match(namespaces=dev))
+    one = Match(namespaces=dev, images=(ImagePattern("a.corp/**"),))
+    rules = Rules(
+        allow_registries=("a.corp",), rules=(all_of, Rule(name="one", mode=Mode.ALLOW, match=one))
+    )
+
+    (warning,) = [each.said for each in rules_remarks(rules) if each.level is Level.WARN]
+
+    assert warning == "rule all allows every image where it matches, unjudged"
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_default_that_refuses_nothing_is_warned_of(mode: Mode) -> None:
+    rules = Rules(allow_registries=("a.corp",), default=Rule(mode=mode))
+
+    warned = [each.said for each in rules_remarks(rules) if each.level is Level.WARN]
+
+    assert bool(warned) is (mode not in (Mode.ENFORCE, Mode.DENY))
+
+
 @pytest.mark.parametrize("mode", [Mode.WARN, Mode.AUDIT, Mode.ALLOW])
 def test_a_rule_about_everything_hides_a_strict_default(mode: Mode) -> None:
     wide = Match(namespaces=(Glob("*"),), images=(ANY_IMAGE,))
