@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.cli.rules.controller.files import Controller, read_controller
+from services.cli.rules.controller.files import Controller, Selector, read_controller
 from services.cli.rules.controller.handed import MAX_BYTES, UnreadableController
 
 CONFIG = json.dumps({"PolicySelectors": [{"Mode": "policy"}]})
@@ -158,3 +158,113 @@ def test_what_is_too_large_is_not_read_and_what_is_just_so_large_is(tmp_path: Pa
     file.write_text(CONFIG.ljust(MAX_BYTES + 1))
     with pytest.raises(UnreadableController, match="is larger than 1048576 bytes"):
         read_controller(file)
+
+
+def config(folder: Path, **content: Any) -> Controller:
+    file = folder / "config.json"
+    file.write_text(json.dumps({"PolicySelectors": []} | content))
+    return read_controller(file)
+
+
+WHOLE = {
+    "Selector": {"ResourceType": "k", "SelectorKeyRegex": "a", "SelectorValueRegex": "b"},
+    "PolicyReference": {"Username": "shop", "PolicyBundleId": "c"},
+    "Mode": "policy",
+}
+
+
+@pytest.mark.parametrize("key", ["Selector", "ResourceSelector", "SELECTOR", "resourceSelector"])
+def test_a_selector_is_read_whole_in_any_case_and_numbered(tmp_path: Path, key: str) -> None:
+    one = {key: WHOLE["Selector"], "policyreference": WHOLE["PolicyReference"], "MODE": "policy"}
+    first, second = config(tmp_path, PolicySelectors=[one, {}]).selectors
+    assert first == Selector(1, "k", "a", "b", "policy", "shop", "c")
+    assert second == Selector(2, "", "", "", "", "", "")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        ("Selector", "ResourceType"),
+        ("Selector", "SelectorKeyRegex"),
+        ("Selector", "SelectorValueRegex"),
+        ("PolicyReference", "Username"),
+        ("PolicyReference", "PolicyBundleId"),
+        ("Mode",),
+    ],
+)
+@pytest.mark.parametrize("value", [True, 0, 1.5, [], {}])
+def test_what_is_no_text_is_named_and_not_guessed(
+    tmp_path: Path, way: tuple[str, ...], value: Any
+) -> None:
+    one = json.loads(json.dumps(WHOLE))
+    at = one
+    for step in way[:-1]:
+        at = at[step]
+    at[way[-1]] = value
+    with pytest.raises(UnreadableController, match=f"selector 2: {way[-1]} must be a text"):
+        config(tmp_path, PolicySelectors=[{}, one])
+
+
+@pytest.mark.parametrize(
+    ("content", "asked"),
+    [
+        ({}, False),
+        ({"validator": {"requestAnalysis": True}}, True),
+        ({"validator": {"requestAnalysis": "TRUE"}}, True),
+        ({"validator": {"requestAnalysis": 1}}, True),
+        ({"validator": {"requestAnalysis": False}}, False),
+        ({"validator": {"requestAnalysis": "no"}}, False),
+        ({"validator": {"requestAnalysis": False}, "requestAnalysis": True}, False),
+        ({"validator": {}, "requestAnalysis": True}, True),
+        ({"validator": None}, False),
+        # The chart's values, where it is on if it is not named.
+        ({"existingCredentialsSecret": "anchore-credentials"}, True),
+        ({"credentials": {"users": []}}, True),
+        ({"existingCredentialsSecret": "x", "requestAnalysis": False}, False),
+    ],
+)
+def test_whether_images_are_analysed_all_the_same(
+    tmp_path: Path, content: dict[str, Any], asked: bool
+) -> None:
+    assert config(tmp_path, **content).request_analysis is asked
+
+
+@pytest.mark.parametrize(
+    ("content", "modes", "wrong"),
+    [
+        ({"PolicySelectors": None, "selectors": [WHOLE]}, ["policy"], True),
+        ({"PolicySelectors": None, "selectors": []}, [], False),
+        ({"PolicySelectors": [], "selectors": [WHOLE]}, [], False),
+        ({"PolicySelectors": [WHOLE], "selectors": []}, ["policy"], False),
+    ],
+)
+def test_selectors_are_looked_for_where_the_controller_looks_first(
+    tmp_path: Path, content: dict[str, Any], modes: list[str], wrong: bool
+) -> None:
+    read = config(tmp_path, **content)
+    assert [each.mode for each in read.selectors] == modes
+    assert read.wrong_key is wrong
+
+
+@pytest.mark.parametrize(
+    ("credentials", "users"),
+    [
+        (None, None),
+        ({}, None),
+        ({"users": None}, None),
+        ({"users": []}, frozenset[str]()),
+        ({"Users": [{"Username": "shop"}, {"password": "x"}, "x", {"username": 7}]}, {"shop"}),
+    ],
+)
+def test_users_of_the_charts_values_are_those_that_have_a_name(
+    tmp_path: Path, credentials: Any, users: frozenset[str] | set[str] | None
+) -> None:
+    read = config(tmp_path, credentials=credentials).users
+    assert read == (None if users is None else frozenset(users))
+
+
+def test_the_address_of_anchore_is_read_and_has_to_be_a_text(tmp_path: Path) -> None:
+    assert config(tmp_path, AnchoreEndpoint="http://anchore").endpoint == "http://anchore"
+    assert config(tmp_path).endpoint == ""
+    with pytest.raises(UnreadableController, match="anchoreEndpoint must be a text"):
+        config(tmp_path, AnchoreEndpoint=8228)
