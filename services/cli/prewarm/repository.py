@@ -54,8 +54,8 @@ def _repository(text: str) -> ImageReference:
         reference = parse_reference(text)
     except InvalidReference as error:
         raise InvalidRepository(f"--repository {text!r}: {error}") from error
-    head = text.rpartition("/")[2]
-    if "@" in text or ":" in head:
+    # A host may have a port; a tag and a digest come after the last slash.
+    if ":" in text.rpartition("/")[2]:
         raise InvalidRepository(
             f"--repository {text!r} names an image: write HOST/REPO, and its tags with --tags"
         )

@@ -140,6 +140,13 @@ async def test_ctrl_c_ends_it_though_nobody_fills_the_pipe_that_it_reads(state: 
             os.close(filling)
 
 
+async def test_standard_input_is_read_to_its_end_also_at_a_terminal(state: Path) -> None:
+    async with started("prewarm", "--images=-", state=state, terminal=True) as command:
+        command.type(f"{REPOSITORY}:good\nNOT@AN@IMAGE\n\x04".encode())
+        await command.printed("not read: standard input:2: ")
+        assert await command.ended() == 3
+
+
 async def _once_it_is_read(pipe: Path) -> int:
     """Its other end, open."""
 

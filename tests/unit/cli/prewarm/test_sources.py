@@ -152,11 +152,30 @@ async def test_lists_are_looked_into_and_what_makes_no_pods_is_counted(tmp_path:
     assert passed == PassedOver("objects that make no pods", 2)
 
 
-async def test_a_document_that_is_no_object_is_trouble(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["just: text", "only text", "kind: 7", "[kind, Pod]"])
+async def test_a_document_that_is_no_object_is_trouble(tmp_path: Path, text: str) -> None:
     file = tmp_path / "x.yaml"
-    file.write_text("just: text\n")
+    file.write_text(text)
     (bad,) = await told_by(Manifests(str(file), namespace="team"))
-    assert isinstance(bad, NotRead)
+    assert bad == NotRead(f"{file}, document 1 (line 1)", "it has no kind: it is no object")
+
+
+async def test_documents_are_parted_by_what_kubectl_takes_for_the_end_of_one(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "all.yaml"
+    pod = "kind: Pod\nmetadata: {generateName: job-}\nspec: {containers: [{image: a}]}"
+    file.write_text(
+        f"--- # Source: one\n{pod}\n---\t\n{pod}\n---\r\n"
+        f"{pod.replace('{generateName: job-}', '{annotations: {made: 2026-01-01}}')}\n---"
+    )
+    told = await told_by(Manifests(str(file), namespace="team"))
+    assert [each.title for each in told if isinstance(each, Found)] == [
+        "Pod team/job-",
+        "Pod team/job-",
+        "Pod team/without a name",
+    ]
+    assert len(told) == 3
 
 
 @pytest.mark.parametrize("name", ["gone", "empty"])
@@ -213,6 +232,8 @@ async def test_a_folder_that_is_linked_is_read_where_it_is_and_told_where_it_is_
     assert isinstance(unread, NotRead)
     assert unread.where == str(place / "base")
     assert "is not followed" in unread.what
+    (tmp_path / "alias").symlink_to(place)
+    assert len(await told_by(Manifests(str(tmp_path / "alias"), namespace="team"))) == 2
 
 
 async def test_a_folder_that_may_not_be_looked_into_is_told(tmp_path: Path) -> None:
@@ -236,12 +257,18 @@ async def test_a_folder_that_may_not_be_looked_into_is_told(tmp_path: Path) -> N
 class Tags:
     """A registry's word."""
 
-    def __init__(self, *pages: Sequence[str], error: Exception | None = None) -> None:
+    def __init__(
+        self,
+        *pages: Sequence[str],
+        error: Exception | None = None,
+        of: str = "registry.corp/team/app",
+    ) -> None:
         self._pages = pages
         self._error = error
+        self._of = of
 
     async def tags(self, reference: ImageReference) -> AsyncIterator[Sequence[str]]:
-        assert reference.repository == "registry.corp/team/app"
+        assert reference.repository == self._of
         for page in self._pages:
             yield page
         if self._error:
@@ -271,7 +298,30 @@ async def test_a_registry_that_lists_nothing_is_trouble() -> None:
     assert told[-1] == NotRead("the tags of registry.corp/team/app", "no such thing")
 
 
-@pytest.mark.parametrize("text", ["registry.corp/app:1", "registry.corp/UPPER", "a@sha256:0"])
+async def test_tags_of_signatures_are_no_images_and_no_others_are_taken_for_them() -> None:
+    tags = Tags([f"sha256-abc{end}" for end in (".sig", ".att", ".sbom", "", "-arm64")])
+    repository = Repository("registry.corp/team/app", globs=["*"], tags=tags, namespace="team")
+    *found, passed = await told_by(repository)
+    assert [each.images for each in found if isinstance(each, Found)] == [
+        ("registry.corp/team/app:sha256-abc",),
+        ("registry.corp/team/app:sha256-abc-arm64",),
+    ]
+    assert isinstance(passed, PassedOver)
+    assert passed.count == 3
+
+
+async def test_the_port_of_a_registry_is_no_tag() -> None:
+    tags = Tags(["1"], of="127.0.0.1:5000/app")
+    (found,) = await told_by(
+        Repository("127.0.0.1:5000/app", globs=["*"], tags=tags, namespace="team")
+    )
+    assert found == Found("team", ("127.0.0.1:5000/app:1",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["registry.corp/app:1", "registry.corp/UPPER", "a@sha256:0", f"a.corp/a@sha256:{'a' * 64}"],
+)
 def test_what_names_no_repository_is_refused(text: str) -> None:
     with pytest.raises(InvalidRepository, match="--repository"):
         Repository(text, globs=["*"], tags=Tags(), namespace="team")

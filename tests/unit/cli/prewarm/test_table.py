@@ -163,6 +163,11 @@ def test_what_was_passed_over_or_may_be_otherwise_is_told() -> None:
         assert told in text
 
 
+def test_what_goes_into_a_file_or_a_pipe_is_not_broken_into_lines() -> None:
+    note = " ".join(["somebody may search for this"] * 10)
+    assert note in printed(report(row(Outcome.PASS), notes=(note,)), width=80)
+
+
 def test_nothing_is_said_of_what_is_not() -> None:
     text = printed(report(row(Outcome.PASS)))
     assert text == "1 image: 1 pass, 0 fail, 0 error\n"
