@@ -11,6 +11,13 @@ def test_one_that_was_never_nudged_may_be_now() -> None:
     assert not paces.fails(UID)
 
 
+def test_one_whose_time_has_come_may_be_now() -> None:
+    paces = Paces()
+    paces.nudged(UID, 0.0)
+    paces.failed(UID, 1.0)
+    assert paces.next(UID, 100.0) == 100.0
+
+
 def test_nudges_count_until_twenty_minutes_after_the_last() -> None:
     paces = Paces()
     for at in (0.0, 5.0, 15.0):
