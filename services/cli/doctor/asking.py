@@ -13,12 +13,14 @@ PATIENCE = 30.0
 Answer = TypeVar("Answer")
 
 
-async def heard(part: str, ask: Callable[[], Awaitable[Answer]]) -> Answer | Remark:
+async def heard(
+    part: str, ask: Callable[[], Awaitable[Answer]], *, patience: float = PATIENCE
+) -> Answer | Remark:
     """The answer, or why there is none."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             return await ask()
     except TimeoutError:
-        return unasked(part, f"no answer within {PATIENCE:g} s", "look whether it is up")
+        return unasked(part, f"no answer within {patience:g} s", "look whether it is up")
     except ImagegateError as error:
         return unasked(part, str(error), "")

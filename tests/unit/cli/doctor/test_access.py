@@ -186,6 +186,8 @@ def test_everybody_and_service_accounts_of_judged_namespaces_are_a_warning() -> 
     for kind, name in (
         ("Group", "system:authenticated"),
         ("User", "system:anonymous"),
+        ("Group", "system:unauthenticated"),
+        ("Group", "system:serviceaccounts"),
         ("ServiceAccount", "ci/deployer"),
         ("Group", "system:serviceaccounts:ci"),
         ("User", "system:serviceaccount:ci:deployer"),

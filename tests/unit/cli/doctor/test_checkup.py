@@ -1,10 +1,12 @@
 """One look at everything: what one part tells comes to the others that need it."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.cli.doctor.asking import heard
 from services.cli.doctor.checkup import Asked, checkup
 from services.cli.doctor.remarks import Level, Remark, unasked
 from services.console.view import PartReport, StatusReport
@@ -104,6 +106,15 @@ async def test_a_part_that_fails_is_no_error_of_the_whole(installation: Installa
     remarks = await installation.remarks()
     assert said(remarks, Level.UNASKED) == ["servers: connection refused"]
     assert "keys: the public keys can be read" in said(remarks, Level.GOOD)
+
+
+async def test_a_part_that_hangs_is_left_alone_after_a_while() -> None:
+    async def hang() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    told = await heard("store", hang, patience=0.01)
+    assert told == unasked("store", "no answer within 0.01 s", "look whether it is up")
 
 
 async def test_webhooks_that_are_ready_and_that_nobody_hears_are_bad(

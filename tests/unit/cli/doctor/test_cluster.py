@@ -9,6 +9,7 @@ import pytest
 from services.cli.doctor.remarks import Level, Remark
 from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
 from tests.unit.cli.doctor.fake_cluster import PIN, WEBHOOK, Cluster, pod
+from tests.unit.cli.doctor.hooks import judging, service
 
 
 def of(part: str, remarks: list[Remark]) -> list[Remark]:
@@ -198,6 +199,15 @@ async def test_where_nobody_is_ready_to_answer_it_is_bad_and_says_where_to_look(
     assert todo in said.todo
     assert "Stop enforcing" in said.todo
     assert cluster.seen.webhooks == 0
+
+
+async def test_pods_behind_every_service_that_is_asked_are_counted() -> None:
+    cluster = Cluster()
+    (judges,) = cluster.objects["ValidatingWebhookConfiguration"]
+    create, update = judging()
+    judges["webhooks"] = [create, update | service(name="another")]
+    assert len(of("webhooks", await cluster.remarks())) == 2
+    assert cluster.seen.webhooks == 3
 
 
 async def test_webhooks_and_workers_of_one_namespace_are_told_the_same() -> None:
