@@ -5,13 +5,18 @@ from collections.abc import Sequence
 import pytest
 
 from services.cli.prewarm.known import Reader
-from services.webhook.catalogue import Image
+from services.webhook.catalogue import Image, Known
 from services.webhook.terms import Terms
-from shared.domain.pointer import MINUTE, Pointer, pointer_key
+from services.worker.ledger import Ledger
+from shared.adapters.memory.claims import MemoryScanLeases
+from shared.adapters.memory.store import MemoryVerdictStore
+from shared.domain.decision import State
+from shared.domain.platforms import Platforms, PlatformSeen, PlatformTerms
+from shared.domain.pointer import MINUTE, Index, Manifest, Pointer, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Rules
 from shared.domain.signing import Kind
-from shared.domain.verdict import Question
+from shared.domain.verdict import Outcome, Question, Subject, Verdict
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.sealing import PlainSealer
 
@@ -50,3 +55,32 @@ async def test_what_has_ended_or_nobody_of_ours_signed_is_not_there(
     look = await reader.look(Image("app", APP, always=False, question=Question()))
     assert bool(look.answer.subjects) is known
     assert reader.strange == strange
+
+
+@pytest.mark.parametrize(("cluster", "state"), [("", State.PASS), ("arm", State.FAIL)])
+async def test_an_image_of_several_platforms_counts_for_those_of_its_cluster(
+    cluster: str, state: State
+) -> None:
+    clock, sealer = FakeClock(), PlainSealer()
+    store = MemoryVerdictStore(clock=clock, leases=MemoryScanLeases(clock=clock))
+    pen = Ledger(store=store, sealer=sealer, unsealer=sealer, clock=clock)
+    index, good, bad = ("sha256:" + letter * 64 for letter in "abc")
+    await pen.write_pointer(Pointer("registry.corp/app:1", START, index, is_index=True))
+    manifests = Manifest(good, "linux", "amd64"), Manifest(bad, "linux", "arm64")
+    await pen.write_index(Index(index, manifests, START))
+    for digest, outcome in ((good, Outcome.PASS), (bad, Outcome.FAIL)):
+        subject = Subject("registry.corp/app", digest, "1")
+        verdict = Verdict(subject, Question(), outcome, evaluated_at=START, policy_id="baseline")
+        await pen.write_verdict(verdict, chain="")
+    arm = PlatformSeen("linux/arm64", START, START, judged_at=START)
+    await pen.write_platforms(Platforms("arm", START, (arm,)))
+    reader = Reader(
+        records=store,
+        unsealer=sealer,
+        rules=Rules(),
+        terms=Terms(platforms=PlatformTerms(cluster)),
+        clock=clock,
+    )
+    answer = (await reader.look(Image("app", APP, always=False, question=Question()))).answer
+    assert isinstance(answer, Known)
+    assert answer.judgement.state is state
