@@ -98,6 +98,28 @@ def test_what_opens_or_locks_is_bad(wrong: dict[str, Any], said: str) -> None:
     assert said in of(Level.BAD, told(*judging(**wrong)))
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_each_webhook_is_looked_at_by_itself(first: bool) -> None:
+    create, update = judging()
+    wrong = {"matchPolicy": "Exact"} | service("/mutate")
+    told_of = told(create | wrong, update) if first else told(create, update | wrong)
+
+    said = of(Level.BAD, told_of)
+
+    name = "create.imagegate.dev" if first else "update.imagegate.dev"
+    assert f"{name} has matchPolicy Exact" in said
+    assert f"{name} asks /mutate" in said
+
+
+def test_the_namespace_of_each_that_is_asked_must_be_exempt() -> None:
+    create, update = judging()
+    elsewhere = service(namespace="gate")
+
+    said = of(Level.BAD, told(create, update | elsewhere, namespaces={"gate": {}}))
+
+    assert "own namespace gate is not exempt" in said
+
+
 @pytest.mark.parametrize(
     ("odd", "said"),
     [
