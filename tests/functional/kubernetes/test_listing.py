@@ -12,7 +12,13 @@ from aiohttp import web
 from shared.adapters.kubernetes.access import ApiServer
 from shared.adapters.kubernetes.cluster import KubernetesCluster
 from shared.adapters.kubernetes.failures import Expired, TooLarge
-from shared.adapters.kubernetes.limits import MAX_BODY_BYTES, MAX_CONTINUE, MAX_PODS_PAGE, Pace
+from shared.adapters.kubernetes.limits import (
+    MAX_BODY_BYTES,
+    MAX_CONTINUE,
+    MAX_LISTINGS,
+    MAX_PODS_PAGE,
+    Pace,
+)
 from shared.adapters.kubernetes.listing import Listing, PageOf
 from shared.adapters.kubernetes.wire import Wire
 from shared.domain.errors import ClusterUnreachable
@@ -76,6 +82,32 @@ async def test_what_an_author_wrote_comes_with_the_pod(
     )
 
 
+async def test_each_image_place_of_a_pod_is_told(
+    cluster: FakeKubernetes, opened: KubernetesCluster
+) -> None:
+    spec = {
+        "initContainers": [{"name": "i", "image": "init:1"}],
+        "ephemeralContainers": [{"name": "e", "image": "debug:1"}, {"name": "without"}],
+        "volumes": [{"name": "v", "image": {"reference": "data:1"}}, {"name": "w", "image": {}}],
+    }
+    cluster.lists.pod("web", "a:1", spec=spec)
+    ((pod,),) = [page async for page in opened.pods()]
+    assert set(pod.images) == {"a:1", "init:1", "debug:1", "data:1"}
+
+
+async def test_what_has_no_labels_has_none_however_that_is_said(
+    cluster: FakeKubernetes, opened: KubernetesCluster
+) -> None:
+    bare = {"metadata": {"name": "bare"}}
+    null = {"metadata": {"name": "null", "labels": None, "annotations": None}}
+    cluster.faults["list pods"] = sends(a_list(items=[bare, null]))
+    cluster.faults["list nodes"] = sends(a_list(items=[bare, null], kind="NodeList"))
+    (pods,) = [page async for page in opened.pods()]
+    assert [(pod.labels, pod.annotations) for pod in pods] == [({}, {})] * 2
+    (nodes,) = [page async for page in opened.nodes()]
+    assert [node.platform for node in nodes] == ["", ""]
+
+
 async def test_where_the_api_server_forgot_what_it_told_it_is_told_again(
     cluster: FakeKubernetes, opened: KubernetesCluster
 ) -> None:
@@ -89,9 +121,17 @@ async def test_where_the_api_server_forgot_what_it_told_it_is_told_again(
 async def test_one_that_forgets_each_time_is_not_asked_for_ever(
     cluster: FakeKubernetes, opened: KubernetesCluster
 ) -> None:
-    cluster.faults["list pods"] = answers(410)
+    asked = 0
+
+    async def forgets(http: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return await answers(410)(http)
+
+    cluster.faults["list pods"] = forgets
     with pytest.raises(Expired):
         await pods(opened)
+    assert asked == MAX_LISTINGS
 
 
 async def test_where_much_is_written_into_pods_a_page_has_fewer(
@@ -187,6 +227,8 @@ async def test_a_cluster_that_has_no_name_is_none(
         ),
         ("", {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}, "linux/amd64"),
         ("", {}, ""),
+        ("linux/", {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}, ""),
+        ("/arm64", {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}, ""),
     ],
 )
 async def test_a_kubelets_word_goes_before_labels_that_more_people_may_write(
