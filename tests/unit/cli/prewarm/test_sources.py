@@ -105,13 +105,13 @@ async def test_an_object_without_a_namespace_is_in_the_one_that_was_named(tmp_pa
 async def test_a_broken_document_keeps_no_other_out(tmp_path: Path) -> None:
     file = tmp_path / "all.yaml"
     file.write_text(
-        f"# Source: chart\n---\n{DEPLOYMENT}---\nkind: [\n---\n# nothing\n---\n{CRONJOB}"
+        f"# Source: chart\n---\n{DEPLOYMENT}---\n# nothing\n---\nkind: [\n--- # next\n{CRONJOB}"
     )
     one, bad, other = await told_by(Manifests(str(file), namespace="team"))
     assert isinstance(one, Found)
     assert isinstance(other, Found)
     assert isinstance(bad, NotRead)
-    assert bad.where == f"{file}, document 2 (line 13)"
+    assert bad.where == f"{file}, document 2 (line 15)"
 
 
 async def test_aliases_that_stand_for_gigabytes_are_told_as_not_read(tmp_path: Path) -> None:
