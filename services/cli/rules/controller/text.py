@@ -46,10 +46,4 @@ def _rule(rule: Drafted) -> str:
 
 
 def _dumped(value: object) -> str:
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=WIDTH)
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: object) -> bool:
-        """A rules file takes none."""
-        return True
+    return yaml.safe_dump(value, sort_keys=False, width=WIDTH)

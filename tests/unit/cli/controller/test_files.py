@@ -65,6 +65,10 @@ def test_the_configmap_is_found_in_a_list(tmp_path: Path, kind: str) -> None:
     "secret",
     [
         SECRET,
+        {
+            "kind": "Secret",
+            "data": {"credentials.json": base64.encodebytes(CREDENTIALS.encode()).decode()},
+        },
         {"kind": "Secret", "stringData": {"credentials.json": CREDENTIALS}},
         {
             "kind": "Secret",
@@ -95,6 +99,21 @@ def test_credentials_that_are_named_go_before_those_beside(tmp_path: Path) -> No
     file = tmp_path / "file.yaml"
     file.write_text(yaml.safe_dump_all([CONFIGMAP, SECRET, SECRET]))
     assert read_controller(file, named).users == frozenset({"cache"})
+
+
+def test_credentials_that_are_named_and_empty_are_none(tmp_path: Path) -> None:
+    config, credentials = tmp_path / "config.json", tmp_path / "credentials.json"
+    config.write_text(CONFIG)
+    for content in ("", "null", "[]", '{"users": {}}'):
+        credentials.write_text(content)
+        with pytest.raises(UnreadableController, match="holds no list `users`"):
+            read_controller(config, credentials)
+
+
+def test_an_empty_document_makes_no_object_of_what_stands_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(f"---\n# nothing yet\n---\n{CONFIG}\n---\n")
+    assert len(read_controller(file).selectors) == 1
 
 
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
@@ -131,7 +150,7 @@ def test_values_may_have_aliases(tmp_path: Path) -> None:
             "credentials.json holds no list `users`",
         ),
         (
-            [CONFIGMAP, {"kind": "Secret", "data": {"credentials.json": "hunter2!"}}],
+            [CONFIGMAP, {"kind": "Secret", "data": {"credentials.json": f"{coded(CREDENTIALS)}!"}}],
             "credentials.json in it is no base64",
         ),
         (

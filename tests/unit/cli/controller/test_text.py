@@ -77,3 +77,8 @@ def test_long_patterns_and_many_alike_are_read_as_they_were_meant() -> None:
     patterns = [str(rule.match.images[0].pattern) for rule in rules]
     assert patterns == [f"{long}/{each}/**" for each in "abc"]
     assert "&" not in written
+
+
+def test_a_long_expression_is_told_to_the_end() -> None:
+    long = "|".join(f"^registry{at}/" for at in range(60))
+    assert f"# selector 1, image ~ {long}: policy shop" in text(selector(1, long), EVERY)
