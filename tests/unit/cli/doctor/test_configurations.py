@@ -204,6 +204,7 @@ def test_a_selector_that_leaves_out_every_namespace_is_bad(left_out: dict[str, A
     assert ("leave out every namespace" in of(Level.BAD, remarks)) is not judged
     assert "a namespace that somebody makes is not judged" in of(Level.WARN, remarks) or not judged
     assert "shop, team" in of(Level.NOTE, remarks)
+    assert ("is asked about" in of(Level.GOOD, remarks)) is judged
 
 
 def test_namespaces_that_a_label_exempts_are_told() -> None:
@@ -220,9 +221,12 @@ def test_where_new_pods_are_judged_changed_ones_must_be_too() -> None:
     create, update = judging()
     update |= {"namespaceSelector": selector("kube-system", "imagegate", "team")}
 
-    said = of(Level.BAD, told(create, update, namespaces={"team": {}, "shop": {}}))
+    remarks = told(create, update, namespaces={"team": {}, "shop": {}})
 
+    said = of(Level.BAD, remarks)
     assert "about pods whose image is changed in team, where new pods are judged" in said
+    # Where nobody asks it is no matter for whom is waited.
+    assert not of(Level.WARN, remarks)
 
 
 def test_namespaces_in_which_nobody_waits_for_the_answer_are_named() -> None:
