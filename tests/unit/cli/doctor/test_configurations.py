@@ -111,6 +111,16 @@ def test_each_webhook_is_looked_at_by_itself(first: bool) -> None:
     assert f"{name} asks /mutate" in said
 
 
+def test_a_label_by_which_one_of_them_chooses_is_told() -> None:
+    create, update = judging()
+    for chooses in (
+        {"matchLabels": {"imagegate": "on"}},
+        {"matchExpressions": [{"key": "imagegate", "operator": "Exists"}]},
+    ):
+        remarks = told(create, update | {"namespaceSelector": chooses})
+        assert "the label imagegate decides" in of(Level.WARN, remarks)
+
+
 def test_the_namespace_of_each_that_is_asked_must_be_exempt() -> None:
     create, update = judging()
     elsewhere = service(namespace="gate")
