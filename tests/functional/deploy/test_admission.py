@@ -11,7 +11,7 @@ import yaml
 from services.webhook.app import PATHS
 from services.webhook.settings import WebhookSettings
 from shared.domain.pod_template import WORKLOADS
-from tests.deploy.chart import ANCHORE, NAMESPACE, ROOT, Object, Refused, Values, render
+from tests.deploy.chart import ANCHORE, NAMESPACE, ROOT, Object, Refused, Values, render, rendered
 from tests.deploy.manifests import Manifests
 
 Release = Callable[..., Manifests]
@@ -174,6 +174,13 @@ def test_exempt_are_the_cluster_s_own_namespace_and_ours_by_a_label_that_nobody_
             "operator": "NotIn",
             "values": ["kube-system", NAMESPACE],
         }
+
+
+def test_the_namespace_of_the_release_is_exempt_whatever_it_is_called() -> None:
+    found = configurations(Manifests(rendered(ANCHORE, namespace="gate"), {}))
+    for webhook in (each for one in found for each in one["webhooks"]):
+        (expression,) = webhook["namespaceSelector"]["matchExpressions"]
+        assert expression["values"] == ["kube-system", "gate"]
 
 
 def test_pinning_comes_last_and_again_when_another_webhook_changed_the_pod(

@@ -229,5 +229,7 @@ def test_no_pod_sees_a_key_that_makes_exceptions_or_certificates() -> None:
     objects = rendered(SCANNER, *TRIAL)
     mounted = set[str]().union(*(seen(pod["spec"]) for _, pod in templates(objects)))
     hidden = {"imagegate-trial", "imagegate-operator", "imagegate-webhook-ca"}
-    assert hidden <= {each["metadata"]["name"] for each in objects if each["kind"] == "Secret"}
+    held = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "Secret"}
+    assert hidden <= set(held)
     assert mounted.isdisjoint(hidden)
+    assert not [name for name in mounted if "operator.key" in held.get(name, ())]
