@@ -210,7 +210,10 @@ async def test_an_api_server_that_takes_none_is_said_once_and_left_alone(
     assert (said.levelno, said.message) == (logging.ERROR, "no Events are told of owners of pods")
 
 
-async def test_after_an_outage_events_are_told_again(rig: Rig) -> None:
+async def test_after_an_outage_events_are_told_again_and_that_is_said(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     rig.cluster.failure = ClusterUnreachable("it does not answer")
     rig.owners.answered(request(IMAGE), TURNED)
     await rig.telling.tell_all()
@@ -221,6 +224,10 @@ async def test_after_an_outage_events_are_told_again(rig: Rig) -> None:
     rig.owners.answered(request("registry.test/team/other:1"), other)
     await rig.telling.tell_all()
     assert rig.cluster.told_of(WEB) == {Reason.TURNED}
+    assert [line.message for line in caplog.records] == [
+        "no Events are told of owners of pods",
+        "no longer so: no Events are told of owners of pods",
+    ]
 
 
 async def test_a_namespace_that_takes_no_events_keeps_nobody_elsewhere_uninformed(rig: Rig) -> None:
