@@ -19,6 +19,7 @@ from shared.adapters.downloads.limits import BLOCK, MAX_REDIRECTS, STEP, Limits
 from shared.adapters.downloads.one_file import OneFile
 from shared.adapters.downloads.partial import Note, Partial
 from shared.adapters.downloads.places import Places
+from shared.adapters.threads import to_its_end
 from shared.ports.clock import Clock
 from shared.ports.downloads import Download, DownloadFailed, Told, nobody
 
@@ -81,18 +82,18 @@ class HttpDownloads:
 
     async def _attempt(self, one: OneFile) -> Download:
         """Raises Broken when another one may do better."""
-        begun = await asyncio.to_thread(one.begun)
-        whole = await asyncio.to_thread(one.partial.whole)
+        begun = await to_its_end(one.begun)
+        whole = await to_its_end(one.partial.whole)
         async with self._answer(one, one.conditions(begun, whole)) as response:
             if response.status == 304 and whole:
-                await asyncio.to_thread(one.partial.discard)
+                await to_its_end(one.partial.discard)
                 return whole[1]
-            note = await asyncio.to_thread(one.state_of, response, begun)
+            note = await to_its_end(one.state_of, response, begun)
             if note is None:
                 raise failure_of_status(one.url, response, now=self._clock.now())
             await self._receive(one, response, note)
             resumed = response.status == 206
-        return await asyncio.to_thread(one.finish, note, resumed=resumed)
+        return await to_its_end(one.finish, note, resumed=resumed)
 
     async def _receive(self, one: OneFile, response: aiohttp.ClientResponse, note: Note) -> None:
         """Append the body, and keep what came of it when it breaks off."""
@@ -111,8 +112,9 @@ class HttpDownloads:
                         mark = size
                         patience.reschedule(asyncio.get_running_loop().time() + self._limits.stall)
                     if len(block) >= BLOCK:
-                        await asyncio.to_thread(one.partial.append, bytes(block))
-                        block.clear()
+                        # Before it is written: whoever is cancelled meanwhile would write it twice.
+                        full, block = bytes(block), bytearray()
+                        await to_its_end(one.partial.append, full)
                         one.told(size, note.length)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise failure_of_error(one.url, error, host=response.url.raw_host) from error

@@ -1,5 +1,6 @@
 """A file server, and a client that does not wait for long."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,6 +27,7 @@ class Fetching:
         self.into = folder / "downloads" / "all.zip"
         self.path = "/Debian/all.zip"
         self.told: list[tuple[int, int | None]] = []
+        self.some_came = asyncio.Event()
         server.files[self.path] = BODY
 
     @property
@@ -51,8 +53,13 @@ class Fetching:
             url or f"{self.server.url}{self.path}",
             self.into,
             max_bytes=max_bytes,
-            told=lambda had, of: self.told.append((had, of)),
+            told=self._hear,
         )
+
+    def _hear(self, had: int, of: int | None) -> None:
+        self.told.append((had, of))
+        if had:
+            self.some_came.set()
 
 
 @pytest.fixture
