@@ -53,11 +53,11 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]
 
 @asynccontextmanager
 async def client_of(
-    server: RegistryServer, *, credentials: str = ""
+    server: RegistryServer, *, credentials: str = "", head: float = 30.0
 ) -> AsyncIterator[RegistryClient]:
     entry = RegistryRule(host=server.host, insecure=True, credentials=credentials)
     rules = Rules(registries=(entry,))
-    timeouts = Timeouts(connect=1, head=1)
+    timeouts = Timeouts(connect=30, head=head)
     async with RegistryClient(
         rules=lambda: rules, clock=SystemClock(), timeouts=timeouts
     ) as client:
@@ -126,10 +126,11 @@ async def test_a_registry_that_is_stopped_is_transient_and_then_well_again(
     server: RegistryServer, client: RegistryClient
 ) -> None:
     reference = parse_reference(f"{server.host}/team/app:1.0")
-    with server.paused():
-        async with asyncio.timeout(10):
-            with pytest.raises(TransientFailure):
-                await client.resolve(reference)
+    async with client_of(server, head=1) as hurried:
+        with server.paused():
+            async with asyncio.timeout(10):
+                with pytest.raises(TransientFailure):
+                    await hurried.resolve(reference)
     assert (await client.resolve(reference)).digest == IMAGE.digest
 
 

@@ -132,7 +132,7 @@ async def test_a_flood_of_made_up_namespaces_keeps_no_real_one_out(
     cluster: FakeKubernetes, token: Path
 ) -> None:
     """Where no time passes, so that no other question is earned."""
-    patient = msgspec.structs.replace(QUICK, read=60.0, review=60.0)
+    patient = msgspec.structs.replace(QUICK, answer=60.0, watch=300, read=60.0, review=60.0)
     async with followed(cluster, token, pace=patient, clock=FakeClock()) as subject:
         await eventually(lambda: cluster.watching == 1)
         flood = [

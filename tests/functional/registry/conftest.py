@@ -60,7 +60,16 @@ async def open_client(clock: FakeClock) -> AsyncIterator[OpenClient]:
 
 @pytest.fixture
 async def client(registry: FakeRegistry, open_client: OpenClient) -> RegistryClient:
-    """Its rules name `registry`, over plain HTTP, with short timeouts."""
+    """Its rules name `registry`, over plain HTTP; it has time on a busy machine."""
+    timeouts = Timeouts(
+        connect=30, head=30, manifest=30, index=30, token=30, helper_wait=30, idle=30, blob=30
+    )
+    return await open_client(rules_naming(registry), timeouts=timeouts)
+
+
+@pytest.fixture
+async def hurried(registry: FakeRegistry, open_client: OpenClient) -> RegistryClient:
+    """The same for who is kept waiting: with short timeouts."""
     timeouts = Timeouts(connect=0.5, head=0.5, manifest=0.5, index=1, token=0.5, idle=0.5, blob=1)
     return await open_client(rules_naming(registry), timeouts=timeouts)
 

@@ -89,12 +89,12 @@ async def test_a_body_that_breaks_off_is_transient(
 
 
 async def test_a_blob_that_hangs_is_transient(
-    registry: FakeRegistry, client: RegistryClient, reference: ImageReference, image: Content
+    registry: FakeRegistry, hurried: RegistryClient, reference: ImageReference, image: Content
 ) -> None:
     registry.fault("blobs", hang)
     async with asyncio.timeout(10):
         with pytest.raises(TransientFailure, match="in time"):
-            await collect(client.blob(reference, image.digest, max_bytes=1))
+            await collect(hurried.blob(reference, image.digest, max_bytes=1))
 
 
 async def test_a_blob_can_be_left_in_the_middle(

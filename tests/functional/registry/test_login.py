@@ -240,14 +240,19 @@ async def test_a_token_service_that_gives_no_token_is_an_error(
 
 
 async def test_a_token_service_in_trouble_is_transient(
-    registry: FakeRegistry, client: RegistryClient
+    registry: FakeRegistry, client: RegistryClient, hurried: RegistryClient
 ) -> None:
     registry.login = Login()
     reference = registry.put(tiny_image(), "team/app:1")
-    for fault in (answer(500), answer(429, Retry_After="9"), hang):
+    troubles = (
+        (client, answer(500)),
+        (client, answer(429, Retry_After="9")),
+        (hurried, hang),
+    )
+    for asked, fault in troubles:
         registry.fault("token", fault)
         with pytest.raises(TransientFailure):
-            await client.resolve(reference)
+            await asked.resolve(reference)
 
 
 async def test_a_token_that_ends_at_once_is_not_kept(

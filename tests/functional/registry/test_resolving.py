@@ -152,12 +152,12 @@ async def test_a_busy_registry_is_transient_and_its_wait_is_told(
 
 
 async def test_a_registry_that_hangs_is_left_after_the_time_of_a_head(
-    registry: FakeRegistry, client: RegistryClient
+    registry: FakeRegistry, hurried: RegistryClient
 ) -> None:
     registry.fault("manifests", hang)
     async with asyncio.timeout(10):
         with pytest.raises(TransientFailure, match=r"did not answer within 0\.5 s"):
-            await client.resolve(parse_reference(f"{registry.host}/app:1"))
+            await hurried.resolve(parse_reference(f"{registry.host}/app:1"))
 
 
 async def test_a_registry_that_is_down_is_transient(
