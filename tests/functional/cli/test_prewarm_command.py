@@ -1,7 +1,10 @@
 """`imagegate prewarm` as a process: what it wants, what is known already, what it prints where."""
 
+import fcntl
 import json
 import os
+import sys
+import termios
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -148,7 +151,7 @@ async def test_standard_input_is_read_to_its_end_also_at_a_terminal(state: Path)
 
 
 async def _once_it_is_read(pipe: Path) -> int:
-    """Its other end, open."""
+    """Its other end, open: something came through, and more is waited for."""
 
     def is_read() -> bool:
         try:
@@ -159,7 +162,13 @@ async def _once_it_is_read(pipe: Path) -> int:
 
     opened: list[int] = []
     await eventually(is_read, within=60)
+    os.write(opened[0], b"# nothing yet\n")
+    await eventually(lambda: _bytes_left(opened[0]) == 0, within=60)
     return opened[0]
+
+
+def _bytes_left(pipe: int) -> int:
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 async def test_a_cluster_is_read_with_its_exempt_namespaces_and_labels(
