@@ -142,7 +142,7 @@ async def test_it_is_asked_as_an_api_server_asks_and_always_as_a_dry_run() -> No
 
 async def test_an_answer_may_be_as_long_as_an_api_server_would_take() -> None:
     async def handler(request: web.Request) -> web.Response:
-        return web.Response(body=web.json_response(answer()).body.ljust(size))  # type: ignore[union-attr]
+        return web.Response(body=json.dumps(answer()).encode().ljust(size))
 
     size = MAX_ANSWER
     assert await theirs(handler) == Theirs(True)

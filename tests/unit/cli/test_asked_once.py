@@ -1,5 +1,6 @@
 """Of which decisions a second webhook is asked."""
 
+import msgspec
 import pytest
 
 from services.cli.beside.comparing import asked_once
@@ -19,7 +20,7 @@ def record(**more: object) -> DecisionRecord:
         "operation": "CREATE",
         "images": ("nginx",),
     }
-    return DecisionRecord(**(told | more))  # type: ignore[arg-type]
+    return msgspec.convert(told | more, DecisionRecord)
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT", ""])

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from services.cli.beside.comparing import review_like
@@ -26,7 +27,7 @@ def request(kind: str = "Pod", **more: object) -> AdmissionRequest:
         "operation": "UPDATE",
         "images": IMAGES,
     }
-    record = DecisionRecord(**(told | more))  # type: ignore[arg-type]
+    record = msgspec.convert(told | more, DecisionRecord)
     return decode_review(json.dumps(review_like(record)).encode())
 
 
