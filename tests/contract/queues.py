@@ -22,6 +22,7 @@ from shared.domain.why import Why
 from shared.ports.carried import Carried
 from shared.ports.steps import DeadLetters, Ended, Handler, Settle, StepQueue
 from shared.runtime.clock import SystemClock
+from tests.house import eventually
 
 PATIENCE = 10.0
 """Seconds for what has to happen; what must not happen is given a moment only."""
@@ -189,13 +190,8 @@ async def consuming(
             await task
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            held = condition()
-            if held if isinstance(held, bool) else await held:
-                return
-            await asyncio.sleep(0.02)
+async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
+    await eventually(condition, within=PATIENCE)
 
 
 async def ready(queue: StepQueue, lane: Lane) -> int:

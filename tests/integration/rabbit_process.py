@@ -9,14 +9,12 @@ from contextlib import asynccontextmanager
 
 from shared.adapters.handling import QueueEvent
 from shared.adapters.rabbitmq.queue import RabbitQueue
-from shared.domain.errors import (
-    QueueError,
-    QueueUnavailable,
-)
+from shared.domain.errors import QueueError, QueueUnavailable
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
 from shared.ports.steps import Handler, Settle, StepQueue
 from shared.runtime.clock import SystemClock
+from tests.house import eventually
 from tests.servers.rabbitmq import RabbitServer
 
 PATIENCE = 30.0
@@ -101,13 +99,8 @@ async def consuming(queue: StepQueue, lane: Lane, handler: Handler) -> AsyncIter
             await task
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            held = condition()
-            if held if isinstance(held, bool) else await held:
-                return
-            await asyncio.sleep(0.05)
+async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
+    await eventually(condition, within=PATIENCE)
 
 
 async def passes(question: Callable[[], Awaitable[None]]) -> bool:
