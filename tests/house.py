@@ -1,11 +1,10 @@
 """A whole imagegate in one process, for tests: real webhook, worker, Anchore adapter and registry
 adapter, over a fake Anchore and a fake registry that speak their real wire formats."""
 
-import asyncio
 import io
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +60,7 @@ from tests.fakes.json_patch import apply_patch
 from tests.fakes.pushes import KEY, TOKEN
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.sealing import PlainSealer
+from tests.waiting import PATIENCE, eventually
 
 CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
 PERSON = "ada@example.org"
@@ -146,18 +146,6 @@ def memory_backends() -> Backends:
     )
 
 
-async def eventually(
-    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *, within: float = 15.0
-) -> None:
-    """Wait until `condition` holds; TimeoutError when it does not in time."""
-    async with asyncio.timeout(within):
-        while True:
-            holds = condition()
-            if holds if isinstance(holds, bool) else await holds:
-                return
-            await asyncio.sleep(0.02)
-
-
 class House:
     """The running whole, and a client to ask it with."""
 
@@ -213,7 +201,7 @@ class House:
         return await deploy(self.session, self.sites.reviews.url, content, **more)
 
     async def deployed(
-        self, content: dict[str, Any], *, within: float = 15.0, **more: Any
+        self, content: dict[str, Any], *, within: float = PATIENCE, **more: Any
     ) -> Deployed:
         """Create a Pod until it is no longer pending, as a person's kubectl does."""
         made = await self.deploy(content, **more)
@@ -227,14 +215,14 @@ class House:
         await eventually(try_again, within=within)
         return made
 
-    async def settled(self, *images: str, within: float = 15.0, **more: Any) -> Answer:
+    async def settled(self, *images: str, within: float = PATIENCE, **more: Any) -> Answer:
         """Ask until it is no longer pending, as a controller would."""
         return await self.asked_until(
             review_of(pod(*images), **more), lambda answer: answer.code != 429, within=within
         )
 
     async def asked_until(
-        self, review: dict[str, Any], good: Callable[[Answer], bool], *, within: float = 15.0
+        self, review: dict[str, Any], good: Callable[[Answer], bool], *, within: float = PATIENCE
     ) -> Answer:
         """Ask again and again until the answer is `good`."""
         answer = await self.ask(review)

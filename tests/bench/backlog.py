@@ -25,7 +25,7 @@ from shared.ports.claims import Claim
 from shared.runtime.clock import SystemClock
 from tests.bench.site import Site
 from tests.fakes.images import tiny_image
-from tests.house import eventually
+from tests.waiting import eventually
 
 AT_ONCE = 100
 """Publishes that wait for their confirm."""

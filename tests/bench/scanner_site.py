@@ -21,8 +21,8 @@ from services.scanner.store.database import open_database
 from shared.domain.reference import ImageReference
 from tests.bench.processes import children, cpu_seconds, peak_mib, resident_mib
 from tests.bench.site import Programs, ready
-from tests.house import eventually
 from tests.servers.ports import free_ports
+from tests.waiting import eventually
 
 HOST = "registry.example:5000"
 PATIENCE = 180.0

@@ -23,7 +23,7 @@ from tests.bench.figures import figure, load, remark
 from tests.bench.load import Load
 from tests.bench.site import Site, site
 from tests.fakes.images import Content, tiny_image
-from tests.house import eventually
+from tests.waiting import eventually
 
 POLL = 1.0
 """Seconds: the first interval of the ladder."""

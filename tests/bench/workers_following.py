@@ -13,7 +13,7 @@ from tests.bench.backlog import Backlog, Wanted, backlog
 from tests.bench.figures import figure, remark
 from tests.bench.processes import cpu_seconds, resident_mib
 from tests.bench.site import QUIET, Site, metrics, site
-from tests.house import eventually
+from tests.waiting import eventually
 
 ANALYSES = 2_000
 WATCHED = 40

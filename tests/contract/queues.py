@@ -22,7 +22,7 @@ from shared.domain.why import Why
 from shared.ports.carried import Carried
 from shared.ports.steps import DeadLetters, Ended, Handler, Settle, StepQueue
 from shared.runtime.clock import SystemClock
-from tests.house import eventually
+from tests.waiting import eventually
 
 PATIENCE = 10.0
 """Seconds for what has to happen; what must not happen is given a moment only."""

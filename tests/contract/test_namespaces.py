@@ -16,7 +16,7 @@ from shared.domain.errors import ClusterUnreachable
 from shared.ports.namespaces import Namespaces
 from shared.runtime.clock import SystemClock
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes, hang
-from tests.house import eventually
+from tests.waiting import eventually
 
 PROD = {"tier": "prod"}
 STRANGE = ("", ".", "..", "../pods", "a/b", "a%2fb", "Team", "team a", "a\nb", "é", "-a", "a" * 64)

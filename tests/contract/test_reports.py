@@ -29,7 +29,7 @@ from tests.fakes.anchore_reports import package, vulnerability
 from tests.fakes.images import Content
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.images import BASE_FILES, EXPAT, debian_image
-from tests.house import eventually
+from tests.waiting import eventually
 
 IMAGE = debian_image(BASE_FILES, EXPAT)
 NOWHERE = "sha256:" + "0" * 64

@@ -25,7 +25,7 @@ from tests.fakes.anchore import FakeAnchore
 from tests.fakes.images import Content
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
-from tests.house import eventually
+from tests.waiting import eventually
 
 QUESTION = Question()
 GOOD = debian_image(BASE_FILES, NETBASE)

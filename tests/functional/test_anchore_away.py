@@ -18,7 +18,8 @@ from shared.domain.why import Why
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
 from tests.functional.test_main_job import known_since
-from tests.house import CONTROLLER, Answer, House, eventually, house
+from tests.house import CONTROLLER, Answer, House, house
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
 

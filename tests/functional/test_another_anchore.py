@@ -12,7 +12,8 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import opened_scanner
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
-from tests.house import House, eventually, house, memory_backends
+from tests.house import House, house, memory_backends
+from tests.waiting import eventually
 
 GOOD = debian_image(BASE_FILES, NETBASE)
 ROOT = debian_image(BASE_FILES, NETBASE, config={"User": "root"})

@@ -24,7 +24,8 @@ from shared.runtime.served_certificate import ServedCertificate
 from shared.runtime.tls import CertificateFiles, client_context, ensure_certificate
 from tests.fakes.certificates import Authority
 from tests.fakes.clock import FakeClock
-from tests.house import House, eventually, house, pod, review_of
+from tests.house import House, house, pod, review_of
+from tests.waiting import eventually
 
 GONE = json.dumps(
     review_of(None, operation="DELETE", old=pod(f"registry.test/app@sha256:{'a' * 64}"))

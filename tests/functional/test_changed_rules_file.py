@@ -10,7 +10,8 @@ from pathlib import Path
 from shared.adapters.rules_file.watching import Reloaded, RulesFile
 from shared.domain.rules import Rules
 from tests.functional.ruling.asking import ENFORCE, ask, failed, ledger, push
-from tests.house import House, eventually, house
+from tests.house import House, house
+from tests.waiting import eventually
 
 HEAD = "apiVersion: imagegate.dev/v1\n"
 

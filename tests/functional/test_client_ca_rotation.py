@@ -18,7 +18,7 @@ from shared.runtime.reply import json_reply
 from shared.runtime.served_certificate import ServedCertificate
 from shared.runtime.tls import client_context, ensure_certificate
 from tests.fakes.certificates import Authority
-from tests.house import eventually
+from tests.waiting import eventually
 
 OFTEN = 20
 NAME = "kube-apiserver"

@@ -16,17 +16,9 @@ from tests.fakes.images import tiny_image
 from tests.fakes.pushes import bearer, envelope, event
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.functional.test_main_job import image
-from tests.house import (
-    CONTROLLER,
-    House,
-    eventually,
-    house,
-    intake,
-    memory_backends,
-    pod,
-    review_of,
-)
+from tests.house import CONTROLLER, House, house, intake, memory_backends, pod, review_of
 from tests.servers.ports import free_ports
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from tests.fakes.registry import answer as registry_answers
 from tests.fakes.sealing import PlainSealer
 from tests.fakes.workloads import KINDS, Kind, review_of_workload, workload
 from tests.functional.test_main_job import image, known_since
-from tests.house import CONTROLLER, Deployed, House, eventually, house, pod, review_of
+from tests.house import CONTROLLER, Deployed, House, house, pod, review_of
 from tests.unit.domain.test_workload import images_in
+from tests.waiting import eventually
 
 UNPINNED = "it is named by a tag alone"
 

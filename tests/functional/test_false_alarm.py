@@ -19,8 +19,9 @@ from tests.fakes.sealing import PlainSealer
 from tests.functional.scanner.conftest import Client, opened_scanner
 from tests.functional.scanner.feeding import about, feed
 from tests.functional.scanner.images import BASE_FILES, OPENSSH, debian_image
-from tests.house import House, eventually, house
+from tests.house import House, house
 from tests.unit.scanner.samples import baseline
+from tests.waiting import eventually
 
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 ZLIB = "Package: zlib1g\nSource: zlib\nVersion: 1:1.2.13.dfsg-1\n"

@@ -20,7 +20,8 @@ from shared.runtime.lifecycle import Lifecycle, run
 from shared.runtime.tls import client_context
 from tests.fakes.certificates import Authority
 from tests.fakes.clock import FakeClock
-from tests.house import House, eventually, house
+from tests.house import House, house
+from tests.waiting import eventually
 
 CALLED = "localhost"
 PASSED = timedelta(minutes=-1)

@@ -26,7 +26,8 @@ from shared.runtime.clock import SystemClock
 from tests.contract.stores import listening
 from tests.fakes.images import tiny_image
 from tests.fakes.sealing import PlainSealer
-from tests.house import House, eventually, house
+from tests.house import House, house
+from tests.waiting import eventually
 
 IMAGES = [tiny_image(config={"Labels": {"which": str(number)}}) for number in range(6)]
 WATCHFUL = WorkerSettings(imagegate_policy_every=1.0, imagegate_refresh_rate=2.0)

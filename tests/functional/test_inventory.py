@@ -16,7 +16,8 @@ from shared.domain.errors import InvalidSettings
 from shared.domain.rules import Rule, Rules, Tags
 from tests.fakes.images import index_of, tiny_image
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes
-from tests.house import House, eventually, house, memory_backends, pod, review_of
+from tests.house import House, house, memory_backends, pod, review_of
+from tests.waiting import eventually
 
 GOOD, BAD = (tiny_image(config={"Labels": {"which": which}}) for which in ("good", "bad"))
 MANY = index_of((GOOD, "linux/amd64"), (BAD, "linux/arm64"))

@@ -16,7 +16,8 @@ from tests.fakes.images import index_of, tiny_image
 from tests.fakes.registry import answer as registry_answers
 from tests.fakes.registry import hang
 from tests.fakes.sealing import PlainSealer
-from tests.house import CONTROLLER, House, eventually, house, pod, review_of
+from tests.house import CONTROLLER, House, house, pod, review_of
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from typing import Any
 from shared.domain.rules import Mode
 from shared.ports.claims import MAX_OF_A_TENANT
 from tests.fakes.images import tiny_image
-from tests.house import CONTROLLER, House, eventually, house, pod, review_of
+from tests.house import CONTROLLER, House, house, pod, review_of
+from tests.waiting import eventually
 
 OVER = re.compile(
     r"image \S+: not judged yet, and its scan not begun: 20 new images of namespace team are "

@@ -18,7 +18,8 @@ from shared.adapters.kubernetes.namespaces import KubernetesNamespaces
 from shared.domain.rules import Match, Mode, Rule, Rules
 from shared.runtime.clock import SystemClock
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes, hang, silence
-from tests.house import Answer, House, eventually, house, memory_backends, pod, review_of
+from tests.house import Answer, House, house, memory_backends, pod, review_of
+from tests.waiting import eventually
 
 IMAGE = "registry.test/team/app:1"
 LAX = Rules(default=Rule(mode=Mode.ALLOW))

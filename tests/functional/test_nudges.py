@@ -28,16 +28,8 @@ from tests.fakes.images import tiny_image
 from tests.fakes.kubernetes import TOKEN, answers
 from tests.fakes.kubernetes_owners import FakeOwners, reference_to
 from tests.functional.test_turned import judge_anew
-from tests.house import (
-    CONTROLLER,
-    Answer,
-    House,
-    eventually,
-    house,
-    memory_backends,
-    pod,
-    review_of,
-)
+from tests.house import CONTROLLER, Answer, House, house, memory_backends, pod, review_of
+from tests.waiting import eventually
 
 RS = Owner(
     "apps/v1", "ReplicaSet", "team", "web-6c6b5b786d", "edb4837b-9034-4610-a974-439d7156cbd2"

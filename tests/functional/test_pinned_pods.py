@@ -16,8 +16,9 @@ from tests.fakes.registry import answer as registry_answers
 from tests.fakes.registry import hang
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.functional.test_main_job import image, known_since
-from tests.house import House, eventually, house, pod, review_of
+from tests.house import House, house, pod, review_of
 from tests.unit.domain.test_workload import images_in
+from tests.waiting import eventually
 
 
 @pytest.fixture

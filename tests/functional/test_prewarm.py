@@ -21,7 +21,8 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
 from tests.fakes.sealing import PlainSealer
 from tests.functional.prewarming import Prewarm
-from tests.house import House, eventually, house
+from tests.house import House, house
+from tests.waiting import eventually
 
 
 class Images:

@@ -24,8 +24,9 @@ from shared.runtime.settings import Secret
 from shared.runtime.tls import client_context
 from tests.fakes.anchore import FakeAnchore
 from tests.fakes.certificates import client_certificate
-from tests.house import Backends, eventually, house, pod, review_of
+from tests.house import Backends, house, pod, review_of
 from tests.servers.ports import free_ports
+from tests.waiting import eventually
 
 UNKNOWN = f"registry.test/team/app@sha256:{'a' * 64}"
 GONE = json.dumps(review_of(None, operation="DELETE", old=pod(UNKNOWN))).encode()

@@ -7,7 +7,8 @@ import pytest
 
 from shared.domain.step import Lane
 from tests.fakes.images import tiny_image
-from tests.house import House, eventually, house, pod, review_of
+from tests.house import House, house, pod, review_of
+from tests.waiting import eventually
 
 
 async def test_a_tag_that_moves_while_its_image_is_analysed_lets_run_what_was_analysed_alone(

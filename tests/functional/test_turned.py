@@ -15,7 +15,8 @@ from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
 from shared.domain.why import Why
 from tests.fakes.images import index_of, tiny_image
-from tests.house import House, eventually, house
+from tests.house import House, house
+from tests.waiting import eventually
 
 RULES = Rules(default=Rule(turn_grace=DAY, tags=Tags.ALLOW))
 ONE, OTHER = (tiny_image(config={"Labels": {"which": which}}) for which in ("one", "other"))

@@ -16,7 +16,8 @@ from shared.domain.rules import Mode
 from tests.fakes.images import tiny_image
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.functional.test_decision_records import count
-from tests.house import CONTROLLER, PERSON, Answer, House, eventually, house, pod, review_of
+from tests.house import CONTROLLER, PERSON, Answer, House, house, pod, review_of
+from tests.waiting import eventually
 
 CI = "gitlab-runner"
 SERVICE_ACCOUNT = "system:serviceaccount:ci:deployer"

@@ -26,7 +26,8 @@ from shared.runtime.settings import Secret
 from tests.fakes.anchore import FakeAnchore
 from tests.fakes.images import tiny_image
 from tests.fakes.sealing import PlainSealer
-from tests.house import House, eventually, house
+from tests.house import House, house
+from tests.waiting import eventually
 
 TWO_TURNS = 5.0
 """Seconds: at first one image is judged anew in two seconds, and what was put off comes again."""

@@ -14,8 +14,8 @@ from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
 from shared.ports.steps import Handler, Settle, StepQueue
 from shared.runtime.clock import SystemClock
-from tests.house import eventually
 from tests.servers.rabbitmq import RabbitServer
+from tests.waiting import eventually
 
 PATIENCE = 30.0
 

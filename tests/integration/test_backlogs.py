@@ -16,7 +16,7 @@ import pytest_asyncio
 from shared.domain.step import Lane
 from tests.bench.backlog import Backlog, Wanted, backlog
 from tests.bench.site import QUIET, Site, metrics, site
-from tests.house import eventually
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.servers,

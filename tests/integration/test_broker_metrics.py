@@ -13,10 +13,10 @@ from aio_pika.abc import AbstractConnection
 
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.step import Lane
-from tests.house import eventually
 from tests.servers.ports import free_ports
 from tests.servers.rabbitmq import CONFIGURATION, RabbitServer
 from tests.unit.docs.exported import FOREIGN
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

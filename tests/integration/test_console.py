@@ -18,8 +18,9 @@ from shared.runtime.tls import client_context
 from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
 from tests.functional.cli.commands import Ran, imagegate
-from tests.house import deploy, eventually, pod
+from tests.house import deploy, pod
 from tests.servers.ports import free_ports
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

@@ -29,9 +29,10 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
 from tests.fakes.json_patch import apply_patch
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
-from tests.house import CONTROLLER, Answer, Backends, House, eventually, house, pod, review_of
+from tests.house import CONTROLLER, Answer, Backends, House, house, pod, review_of
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

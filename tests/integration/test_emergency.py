@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.functional.cli.commands import Ran, imagegate
-from tests.house import eventually
 from tests.integration.test_exceptions import Site, Webhook, all_say
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 

@@ -32,8 +32,9 @@ from shared.runtime.clock import SystemClock
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.metrics import Metrics
 from tests.functional.cli.commands import imagegate
-from tests.house import eventually, pod, review_of
+from tests.house import pod, review_of
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 

@@ -32,9 +32,9 @@ from shared.domain.signing import Kind, Role
 from shared.domain.verdict import Outcome, Question, Subject, Verdict
 from shared.runtime.clock import SystemClock
 from tests.fakes.queue import RememberingQueue
-from tests.house import eventually
 from tests.servers.redis import RedisServer
 from tests.servers.rights import PASSWORD, make_users
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.servers
 

@@ -16,10 +16,11 @@ from shared.domain.why import Why
 from shared.ports.claims import MAX_OF_A_TENANT
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import Content, tiny_image
-from tests.house import CONTROLLER, House, eventually, house, pod, review_of
+from tests.house import CONTROLLER, House, house, pod, review_of
 from tests.integration.test_degradation import real_backends
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

@@ -9,7 +9,7 @@ from services.worker.leader import LIFE
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from tests.bench.site import Site, site
-from tests.house import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 

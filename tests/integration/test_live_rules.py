@@ -10,7 +10,8 @@ from shared.runtime.tls import client_context
 from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
 from tests.fakes.registry import FakeRegistry
-from tests.house import eventually, pod, review_of
+from tests.house import pod, review_of
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 

@@ -18,10 +18,11 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.anchore_notices import NoticeSender, analysis_over, verdict_changed
 from tests.fakes.images import tiny_image
 from tests.fakes.sealing import PlainSealer
-from tests.house import House, eventually, house, intake
+from tests.house import House, house, intake
 from tests.integration.test_degradation import real_backends
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

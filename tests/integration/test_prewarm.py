@@ -13,10 +13,11 @@ from shared.domain.step import Lane
 from tests.fakes.images import tiny_image
 from tests.functional.cli.commands import started
 from tests.functional.prewarming import Prewarm
-from tests.house import House, eventually, house
+from tests.house import House, house
 from tests.integration.test_degradation import real_backends
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(420)]
 

@@ -15,7 +15,8 @@ from shared.ports.presence import Beat
 from shared.runtime.tls import client_context
 from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
-from tests.house import deploy, eventually, pod
+from tests.house import deploy, pod
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 

@@ -15,8 +15,8 @@ from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.domain.step import Lane
 from shared.ports.presence import BEAT_EVERY
-from tests.house import eventually
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -90,7 +90,7 @@ async def test_a_process_is_seen_with_its_process_id_and_what_it_has_in_hand(
     server: RedisServer, presence: RedisPresence
 ) -> None:
     async with process(server) as child:
-        await eventually(lambda: _is_one(presence), within=5)
+        await eventually(lambda: _is_one(presence))
         (one,) = await presence.alive()
         assert f":{child.pid}:" in one.beat.name
         assert one.beat.away == ()
@@ -102,7 +102,7 @@ async def test_a_killed_process_is_gone_after_its_silence_and_not_before(
     server: RedisServer, presence: RedisPresence
 ) -> None:
     async with process(server) as child:
-        await eventually(lambda: _is_one(presence), within=5)
+        await eventually(lambda: _is_one(presence))
         child.kill()
         await child.wait()
         killed = time.monotonic()
@@ -115,7 +115,7 @@ async def test_a_process_that_is_told_to_stop_is_gone_at_once(
     server: RedisServer, presence: RedisPresence
 ) -> None:
     async with process(server) as child:
-        await eventually(lambda: _is_one(presence), within=5)
+        await eventually(lambda: _is_one(presence))
         child.send_signal(signal.SIGTERM)
         async with asyncio.timeout(5):
             assert await child.wait() == 0
@@ -128,7 +128,7 @@ async def test_a_process_that_is_told_to_stop_while_redis_is_away_ends_in_time(
     server: RedisServer, presence: RedisPresence, away: str
 ) -> None:
     async with process(server) as child:
-        await eventually(lambda: _is_one(presence), within=5)
+        await eventually(lambda: _is_one(presence))
         if away == "hung":
             server.pause()
         else:
@@ -147,7 +147,7 @@ async def test_a_process_that_started_without_redis_is_seen_when_it_is_there(
     async with process(server):
         await asyncio.sleep(0.5)
         server.start_again()
-        await eventually(lambda: _is_one(presence), within=2 * BEAT_EVERY + 2)
+        await eventually(lambda: _is_one(presence))
 
 
 async def _is_one(presence: RedisPresence) -> bool:

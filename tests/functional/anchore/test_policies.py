@@ -22,7 +22,7 @@ from shared.domain.policy_forms import Form
 from shared.ports.policies import Policies
 from tests.fakes import anchore_v2_wire, anchore_wire
 from tests.fakes.anchore import FakeAnchore
-from tests.house import eventually
+from tests.waiting import eventually
 
 
 class Side(msgspec.Struct, frozen=True):

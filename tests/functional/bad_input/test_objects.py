@@ -9,7 +9,8 @@ import pytest
 from shared.ports.decisions import MAX_TEXT
 from tests.fakes.workloads import KINDS, Kind, review_of_workload, workload
 from tests.functional.bad_input.conftest import KNOWN, Caller, assert_shown
-from tests.house import eventually, pod, review_of
+from tests.house import pod, review_of
+from tests.waiting import eventually
 
 ESCAPE = "\x1b"
 UID = review_of(None)["request"]["uid"]

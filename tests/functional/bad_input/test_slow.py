@@ -16,7 +16,8 @@ from tests.functional.bad_input.conftest import (
     peak_mib,
     request,
 )
-from tests.house import House, eventually, pod, review_of
+from tests.house import House, pod, review_of
+from tests.waiting import eventually
 
 MIB = 2**20
 Doing = Callable[[Raw, int], Awaitable[None]]

@@ -17,7 +17,7 @@ from tests.fakes.osv import alpine, cve, debian, dump
 from tests.fakes.registry import FakeRegistry
 from tests.functional.cli.commands import Ran, Running, imagegate, started
 from tests.functional.scanner.conftest import opened_scanner
-from tests.house import eventually
+from tests.waiting import eventually
 
 ALL = ("-e", "Debian", "-e", "Alpine", "-e", "GIT")
 

@@ -17,7 +17,7 @@ from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, V
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes
 from tests.functional.cli.beside import beside
 from tests.functional.cli.commands import Ran, imagegate, started
-from tests.house import eventually
+from tests.waiting import eventually
 
 REPOSITORY = "registry.corp/team/app"
 STOP = Finding("packages", "blacklist", "openssh", Action.STOP, "openssh-server is there")

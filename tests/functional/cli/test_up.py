@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.functional.cli.commands import REPOSITORY, imagegate
-from tests.house import eventually
+from tests.waiting import eventually
 
 PORTS = ("--port", "0", "--health-port", "0", "--intake-port", "0", "--console-port", "0")
 UP = (sys.executable, "-m", "services.cli", "up", *PORTS)

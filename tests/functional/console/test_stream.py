@@ -17,6 +17,7 @@ from shared.domain.step import Lane
 from shared.ports.presence import Beat
 from tests.functional.console.test_questions import decision
 from tests.functional.console_page.site import TOKEN, Site, served
+from tests.waiting import eventually
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -71,12 +72,8 @@ def watchers(site: Site) -> int:
     return int(float(line.split()[1]))
 
 
-async def until_watched_by(site: Site, number: int, *, within: float = 15.0) -> None:
-    async with asyncio.timeout(within):
-        while True:
-            if watchers(site) == number:
-                return
-            await asyncio.sleep(0.02)
+async def until_watched_by(site: Site, number: int) -> None:
+    await eventually(lambda: watchers(site) == number)
 
 
 async def test_a_watcher_gets_the_past_and_then_each_look(
@@ -148,7 +145,7 @@ async def test_who_does_not_read_is_let_go_while_others_are_told(
         await reader.next("sample")
         with _deaf(site):
             await until_watched_by(site, 2)
-            await _reads_on(reader, until_watched_by(site, 1, within=60))
+            await _reads_on(reader, until_watched_by(site, 1))
         assert (await reader.next("sample")).data["processes"]
 
 

@@ -10,7 +10,7 @@ from shared.adapters.downloads.limits import Limits
 from shared.ports.downloads import DownloadFailed
 from tests.fakes.files import FakeFiles, cut_after, first, stall_after, status, whole_again
 from tests.functional.downloads.conftest import BODY, Fetching
-from tests.house import eventually
+from tests.waiting import eventually
 
 OTHER = BODY[::-1]
 

@@ -22,7 +22,8 @@ from shared.runtime.metrics import Metrics
 from shared.runtime.settings import Secret
 from tests.fakes.anchore_notices import PASSWORD, login
 from tests.fakes.pushes import KEY, TOKEN, bearer, signed
-from tests.house import Answer, eventually, memory_backends
+from tests.house import Answer, memory_backends
+from tests.waiting import eventually
 
 
 class Intake:

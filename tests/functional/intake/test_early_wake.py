@@ -19,7 +19,8 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.anchore_notices import Dialect, NoticeSender, analysis_over, verdict_changed
 from tests.fakes.images import tiny_image
 from tests.fakes.sealing import PlainSealer
-from tests.house import House, eventually, house, intake, memory_backends
+from tests.house import House, house, intake, memory_backends
+from tests.waiting import eventually
 
 FAR = 30
 """Seconds to the next check."""

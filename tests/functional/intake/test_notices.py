@@ -24,7 +24,7 @@ from tests.fakes.anchore_notices import (
 )
 from tests.functional.intake.conftest import Intake, intake_of
 from tests.functional.intake.test_events import away_ports
-from tests.house import eventually
+from tests.waiting import eventually
 
 STRICT = Rules(allow_registries=("registry.corp",))
 

@@ -22,7 +22,7 @@ from shared.runtime.settings import Secret
 from tests.fakes.anchore_notices import PASSWORD, analysis_over, login
 from tests.fakes.pushes import KEY, TOKEN, bearer, envelope, event, signed
 from tests.functional.intake.conftest import Intake, intake_of
-from tests.house import eventually
+from tests.waiting import eventually
 
 BODY = envelope(event())
 NOTICE = analysis_over()

@@ -15,7 +15,8 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.images import Content, tiny_image
 from tests.fakes.pushes import bearer, envelope, event, signed
 from tests.fakes.sealing import PlainSealer
-from tests.house import House, eventually, house, intake
+from tests.house import House, house, intake
+from tests.waiting import eventually
 
 CONTENT = tiny_image()
 

@@ -14,7 +14,7 @@ from shared.adapters.kubernetes.namespaces import KubernetesNamespaces
 from shared.ports.clock import Clock
 from shared.runtime.clock import SystemClock
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes
-from tests.house import eventually
+from tests.waiting import eventually
 
 QUICK = Pace(
     answer=1.0,

@@ -14,7 +14,7 @@ from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable, Inval
 from shared.runtime.tls import CertificateFiles, ensure_certificate, server_context
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes, answers
 from tests.functional.kubernetes.conftest import CLOCK, QUICK, Subject, followed, opened, rewrite
-from tests.house import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture

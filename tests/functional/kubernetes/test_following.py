@@ -26,7 +26,7 @@ from tests.fakes.kubernetes import (
     status,
 )
 from tests.functional.kubernetes.conftest import CLOCK, QUICK, followed
-from tests.house import eventually
+from tests.waiting import eventually
 
 VERBS = ("get", "list", "watch")
 

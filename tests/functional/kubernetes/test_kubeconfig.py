@@ -25,7 +25,7 @@ from shared.runtime.settings import environ_of_others
 from shared.runtime.tls import server_context
 from tests.fakes.certificates import client_certificate, server_certificate
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes
-from tests.house import eventually
+from tests.waiting import eventually
 
 BETA = "client.authentication.k8s.io/v1beta1"
 V1 = "client.authentication.k8s.io/v1"

@@ -12,7 +12,7 @@ from shared.adapters.kubernetes.limits import Pace
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Fault, answers, breaks_off, hang, sends, silence
 from tests.functional.kubernetes.conftest import QUICK, followed, opened
-from tests.house import eventually
+from tests.waiting import eventually
 
 TEAM = b'{"kind":"PartialObjectMetadata","metadata":{"name":"team","labels":{}}}'
 """A namespace as the API server sends it."""

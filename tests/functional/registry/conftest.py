@@ -1,6 +1,5 @@
 """A fake registry, and clients whose rules name it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from ssl import SSLContext
@@ -72,15 +71,6 @@ async def hurried(registry: FakeRegistry, open_client: OpenClient) -> RegistryCl
     """The same for who is kept waiting: with short timeouts."""
     timeouts = Timeouts(connect=0.5, head=0.5, manifest=0.5, index=1, token=0.5, idle=0.5, blob=1)
     return await open_client(rules_naming(registry), timeouts=timeouts)
-
-
-async def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
-    """Wait until `condition` holds; TimeoutError when it does not in time."""
-    async with asyncio.timeout(within):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 def rules_naming(*registries: FakeRegistry, credentials: str = "") -> Rules:

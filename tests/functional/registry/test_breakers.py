@@ -20,7 +20,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.images import index_of, tiny_image
 from tests.fakes.registry import FakeRegistry, Fault, Login, answer, hang
 from tests.functional.registry.conftest import rules_naming
-from tests.house import eventually
+from tests.waiting import eventually
 
 HASTY = Timeouts(connect=0.5, head=0.3, manifest=0.3, index=1, token=0.3, idle=0.3, blob=1)
 MOST = 4

@@ -19,7 +19,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.credential_helper import FakeHelper
 from tests.fakes.images import tiny_image
 from tests.fakes.registry import FakeRegistry, Login, basic
-from tests.functional.registry.conftest import OpenClient, until
+from tests.functional.registry.conftest import OpenClient
+from tests.waiting import eventually
 
 SECRET = "correct-horse"
 IMAGE = tiny_image()
@@ -104,7 +105,7 @@ async def test_an_answer_that_will_end_soon_is_asked_for_again_behind_those_who_
     await pull(registry, client)
     clock.advance(245_000)
     await pull(registry, client)
-    await until(lambda: len(helper.runs) == 2)
+    await eventually(lambda: len(helper.runs) == 2)
     clock.advance(61_000)
     await pull(registry, client)
     assert len(helper.runs) == 2
@@ -258,7 +259,7 @@ async def test_a_slow_helper_is_named_and_the_next_who_asks_finds_its_answer(
     helper.answers("ada", SECRET, seconds=0.7)
     with pytest.raises(TransientFailure, match=r"docker-credential-fake did not answer in 0\.1 s"):
         await pull(registry, client)
-    await until(lambda: bool(helper.runs))
+    await eventually(lambda: bool(helper.runs))
     await asyncio.sleep(1.0)
     await pull(registry, client)
     assert len(helper.runs) == 1
@@ -274,7 +275,7 @@ async def test_a_helper_that_hangs_is_ended_with_all_that_it_started(
     with pytest.raises(TransientFailure, match="did not end in 1 s"):
         await pull(registry, client)
     assert helper.child is not None
-    await until(lambda: not alive(helper.child))
+    await eventually(lambda: not alive(helper.child))
 
 
 async def test_a_client_that_is_closed_ends_the_helpers_that_run(
@@ -287,9 +288,9 @@ async def test_a_client_that_is_closed_ends_the_helpers_that_run(
     async with RegistryClient(rules=lambda: rules, clock=clock, timeouts=timeouts) as client:
         with pytest.raises(TransientFailure):
             await pull(registry, client)
-        await until(lambda: helper.child is not None)
+        await eventually(lambda: helper.child is not None)
         assert alive(helper.child)
-    await until(lambda: not alive(helper.child))
+    await eventually(lambda: not alive(helper.child))
 
 
 async def test_an_identity_token_is_exchanged_for_a_token_and_sent_nowhere_else(

@@ -13,7 +13,8 @@ from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, V
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
 from tests.fakes.sealing import PlainSealer
-from tests.house import Answer, House, eventually, pod, review_of
+from tests.house import Answer, House, pod, review_of
+from tests.waiting import eventually
 
 SOME = "registry.test/team/app:1"
 ENFORCE = Rule(tags=Tags.ALLOW)

@@ -36,7 +36,8 @@ from tests.functional.ruling.asking import (
     under,
     warnings,
 )
-from tests.house import House, eventually, house, pod, review_of
+from tests.house import House, house, pod, review_of
+from tests.waiting import eventually
 
 NEVER = under(Rule(mode=Mode.DENY), name="never", images=images("**/never*"))
 WARN = under(Rule(mode=Mode.WARN, tags=Tags.ALLOW), name="w", namespaces=globs("warned"))

@@ -24,7 +24,8 @@ from tests.functional.ruling.asking import (
     under,
     warnings,
 )
-from tests.house import PERSON, House, eventually, house, pod, review_of
+from tests.house import PERSON, House, house, pod, review_of
+from tests.waiting import eventually
 
 
 def exception(

@@ -20,7 +20,7 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.registry import FakeRegistry, answer
 from tests.functional.scanner.conftest import Client, Open
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image, tar_of
-from tests.house import eventually
+from tests.waiting import eventually
 
 IMAGE = debian_image(BASE_FILES, NETBASE)
 (DIGEST, BODY), *_ = IMAGE.blobs.items()

@@ -13,7 +13,7 @@ from services.scanner.settings import ScannerSettings
 from shared.runtime.settings import read_settings
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import Client, opened_scanner
-from tests.house import eventually
+from tests.waiting import eventually
 
 
 def login(password: str) -> dict[str, str]:

@@ -12,9 +12,9 @@ from tests.fakes.images import Content
 from tests.functional.scanner.conftest import Client
 from tests.functional.scanner.images import BASH, NETBASE, debian_image, tar_of
 from tests.functional.scanner.processes import process
-from tests.house import eventually
 from tests.servers.ports import free_port
 from tests.servers.registry import RegistryServer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 

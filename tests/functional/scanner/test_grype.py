@@ -12,7 +12,7 @@ from tests.fakes.images import Content
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import Client, Open
 from tests.functional.scanner.images import debian_image
-from tests.house import eventually
+from tests.waiting import eventually
 
 NAME = "debian-12"
 RELEASES = {

@@ -24,11 +24,11 @@ from tests.functional.scanner.conftest import LISTED, Client, opened_scanner
 from tests.functional.scanner.feeding import about, feed
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
 from tests.functional.scanner.processes import process
-from tests.house import eventually
 from tests.servers.ports import free_port
 from tests.unit.scanner.feeds.osv import write
 from tests.unit.scanner.keeping.version_1 import write_version_1
 from tests.unit.scanner.samples import baseline
+from tests.waiting import eventually
 
 IMAGE = debian_image(BASE_FILES, NETBASE)
 

@@ -21,8 +21,9 @@ from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import Client, opened_scanner
 from tests.functional.scanner.feeding import UNHEARD_OF, about, feed
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
-from tests.house import eventually, pod, review_of
+from tests.house import pod, review_of
 from tests.servers.ports import free_port
+from tests.waiting import eventually
 
 IMAGE = debian_image(BASE_FILES, NETBASE)
 PATIENCE = 60.0

@@ -13,8 +13,8 @@ from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import LISTED, opened_scanner
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image
 from tests.functional.scanner.processes import analysing, environment, process, start
-from tests.house import eventually
 from tests.servers.ports import free_port
+from tests.waiting import eventually
 
 GOOD = debian_image(BASE_FILES, NETBASE)
 

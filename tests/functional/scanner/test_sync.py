@@ -14,7 +14,7 @@ from tests.fakes.osv import cve, debian, dump
 from tests.fakes.registry import FakeRegistry
 from tests.functional.cli.commands import imagegate
 from tests.functional.scanner.conftest import Client, Open, opened_scanner
-from tests.house import eventually
+from tests.waiting import eventually
 
 SYNC = ("Debian", "GIT")
 

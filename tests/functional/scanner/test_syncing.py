@@ -25,7 +25,7 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import START, FakeFiles, cut_after, file_server, status
 from tests.fakes.osv import alpine, cve, debian, dump
-from tests.house import eventually
+from tests.waiting import eventually
 
 ALL = ("Debian", "Alpine", "GIT")
 LIMITS = Limits(connect=20.0, stall=20.0, backoff=0.001)

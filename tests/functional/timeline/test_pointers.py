@@ -30,7 +30,7 @@ from tests.functional.timeline.columns import (
     with_and_without_pinning,
 )
 from tests.functional.timeline.site import LAST_MOMENT, Site
-from tests.house import eventually
+from tests.waiting import eventually
 
 
 def young(column: Column) -> int:

@@ -39,7 +39,7 @@ from tests.functional.timeline.columns import (
     requested,
 )
 from tests.functional.timeline.site import LAST_MOMENT, QUESTION, Site
-from tests.house import eventually
+from tests.waiting import eventually
 
 FRESH = {Outcome.PASS: FRESH_PASS, Outcome.FAIL: FRESH_FAIL}
 

@@ -11,7 +11,7 @@ import pytest
 from shared.adapters.exception_files import ExceptionFolder
 from shared.domain.errors import InvalidSettings
 from shared.ports.exceptions import MAX_EXCEPTIONS, MAX_SEALED, Folder
-from tests.house import eventually
+from tests.waiting import eventually
 
 SELDOM = 60.0
 

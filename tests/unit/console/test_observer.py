@@ -13,7 +13,8 @@ from services.console.observer import IDLE, LAST_DECISIONS, Observer
 from services.console.samples import Sample
 from services.console.watchers import Watcher
 from shared.domain.step import Lane
-from tests.unit.console.world import Claims, World, until
+from tests.unit.console.world import Claims, World
+from tests.waiting import eventually
 
 EVERY = 0.02
 
@@ -46,14 +47,14 @@ class Observed:
     async def looked(self) -> None:
         """The next look is over; two, since one may be under way. Sooner than while it rests."""
         before = len(self.looks)
-        await until(lambda: len(self.looks) >= before + 2, within=0.7 * IDLE)
+        await eventually(lambda: len(self.looks) >= before + 2, within=0.7 * IDLE)
 
 
 @asynccontextmanager
 async def at_work(observed: Observed) -> AsyncIterator[Observed]:
     task = asyncio.create_task(observed.observer.run())
     try:
-        await until(lambda: bool(observed.looks))
+        await eventually(lambda: bool(observed.looks))
         yield observed
     finally:
         task.cancel()
@@ -182,7 +183,7 @@ async def test_it_does_not_rest_while_something_does_not_answer(world: World) ->
     async with at_work(Observed(world)) as observed:
         await observed.looked()
         world.broker_away("")
-        await until(lambda: observed.looks[-1][0].queue is not None)
+        await eventually(lambda: observed.looks[-1][0].queue is not None)
 
 
 async def test_one_look_serves_all_who_watch(world: World) -> None:
@@ -214,7 +215,7 @@ async def test_a_mistake_of_ours_is_logged_and_costs_a_look_not_the_process(
     world.claims = claims
     observed = Observed(world)
     task = asyncio.create_task(observed.observer.run())
-    await until(lambda: "the console could not look" in caplog.text)
+    await eventually(lambda: "the console could not look" in caplog.text)
     claims.broken = False
     with observed.observer.watching() as watcher:
         assert (await anext(events(watcher, "sample"))).data["queue"]

@@ -1,8 +1,5 @@
 """An `Ops` on in-process adapters, with pens to write into them and switches to take them away."""
 
-import asyncio
-from collections.abc import Callable
-
 import msgspec
 
 from services.console.ops import Ops
@@ -223,12 +220,3 @@ def decision(name: str, *, at: int) -> DecisionRecord:
         operation="CREATE",
         images=("a.example/b:1",),
     )
-
-
-async def until(condition: Callable[[], bool], *, within: float = 15.0) -> None:
-    """Wait until `condition` holds; TimeoutError when it does not in time."""
-    async with asyncio.timeout(within):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.005)

@@ -20,7 +20,8 @@ from shared.domain.review import AdmissionRequest, decode_review
 from shared.ports.decisions import MAX_TEXT, DecisionRecord, StoredDecision
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
-from tests.house import eventually, pod, review_of
+from tests.house import pod, review_of
+from tests.waiting import eventually
 
 PASS = Decision(True, State.PASS, images=("app:1",), warnings=("not pinned",))
 FAIL = Decision(

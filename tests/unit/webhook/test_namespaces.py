@@ -12,7 +12,7 @@ from shared.domain.errors import ClusterUnreachable, InvalidSettings
 from shared.domain.rules import Match, Rule, Rules
 from shared.ports.namespaces import Followed, ReadOutcome, WatchEnd
 from shared.runtime.metrics import Metrics
-from tests.house import eventually
+from tests.waiting import eventually
 
 PROD = {"tier": "prod"}
 WITHOUT = Rules(rules=(Rule("others"),))

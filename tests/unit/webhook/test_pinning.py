@@ -22,7 +22,7 @@ from shared.domain.step import Lane
 from shared.domain.verdict import Question, error_verdict, unresolved
 from tests.fakes.clock import FakeClock
 from tests.fakes.sealing import PlainSealer
-from tests.house import eventually
+from tests.waiting import eventually
 
 OLD = "sha256:" + "a" * 64
 NEW = "sha256:" + "b" * 64

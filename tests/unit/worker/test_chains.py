@@ -17,8 +17,8 @@ from shared.ports.claims import Holder
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import tiny_image
 from tests.fakes.registry import hang
-from tests.house import eventually
 from tests.unit.worker.rig import CONTENT, QUESTION, Rig
+from tests.waiting import eventually
 
 
 class Silent(MemoryScanLeases):

@@ -26,7 +26,7 @@ from shared.domain.verdict import Question, Subject
 from shared.ports.claims import Claim
 from shared.ports.steps import Depths, Handler, Settle
 from tests.fakes.clock import FakeClock
-from tests.house import eventually
+from tests.waiting import eventually
 
 REQUEST = Step(
     id="1",

@@ -10,7 +10,7 @@ from services.worker.leader import Leader
 from shared.adapters.memory.leadership import MemoryLeadership
 from shared.domain.errors import ImagegateError, StoreMisconfigured, StoreUnreachable
 from shared.runtime.clock import SystemClock
-from tests.house import eventually
+from tests.waiting import eventually
 
 LIFE = 2.0
 """Seconds: enough for a busy machine to renew it, and short enough to be waited for."""

@@ -15,7 +15,7 @@ from shared.domain.platforms import NEW_FOR, Platforms, PlatformSeen, PlatformTe
 from shared.domain.rules import Rules
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.sealing import PlainSealer
-from tests.house import eventually
+from tests.waiting import eventually
 
 AMD, ARM = "linux/amd64", "linux/arm64"
 KNOWN = PlatformSeen(AMD, START - 1, START - 1, judged_at=START - 1)

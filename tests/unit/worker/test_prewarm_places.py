@@ -10,8 +10,8 @@ from shared.domain.verdict import Outcome, Question
 from shared.domain.why import Why
 from shared.ports.claims import Claim
 from tests.fakes.registry import hang
-from tests.house import eventually
 from tests.unit.worker.rig import CONTENT, Rig, rigged
+from tests.waiting import eventually
 
 
 def _push(rig: Rig, name: str = "") -> Step:

@@ -22,8 +22,8 @@ from shared.domain.rules import Rules
 from shared.domain.step import Lane, StepKind
 from shared.domain.verdict import Question
 from shared.domain.why import Why
-from tests.house import eventually
 from tests.unit.worker.care_rig import DUE, QUESTION, REPOSITORY, A, B, C, CareRig
+from tests.waiting import eventually
 
 PINNED = f"{REPOSITORY}:1@{A}"
 

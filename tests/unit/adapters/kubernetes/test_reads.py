@@ -9,7 +9,7 @@ from shared.adapters.kubernetes.limits import MAX_WAITING, READS_A_SECOND, READS
 from shared.adapters.kubernetes.reading import Reads
 from shared.ports.namespaces import ReadOutcome
 from tests.fakes.clock import FakeClock
-from tests.house import eventually
+from tests.waiting import eventually
 
 HOUR = 3_600_000
 

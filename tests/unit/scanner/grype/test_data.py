@@ -19,8 +19,8 @@ from services.scanner.matching.port import MatchingFailed
 from shared.domain.errors import InvalidSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.grype import FakeGrype, facts_of, make_database
-from tests.house import eventually
 from tests.unit.scanner.grype.samples import BUILT
+from tests.waiting import eventually
 
 GIB = 1024**3
 HOUR = 3_600_000

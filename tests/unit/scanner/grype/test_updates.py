@@ -11,8 +11,8 @@ from services.scanner.matching.grype_configured import grype_state, open_grype
 from services.scanner.settings import GrypeSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.grype import FakeGrype, make_database
-from tests.house import eventually
 from tests.unit.scanner.grype.samples import BUILT
+from tests.waiting import eventually
 
 MIRROR = {"GRYPE_DB_UPDATE_URL": "https://mirror.example", "GRYPE_DB_AUTO_UPDATE": "true"}
 

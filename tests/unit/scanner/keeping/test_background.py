@@ -7,7 +7,7 @@ import pytest
 
 from services.scanner.background import going_on
 from services.scanner.precedence import Precedence
-from tests.house import eventually
+from tests.waiting import eventually
 
 
 async def test_what_ends_by_itself_is_told_and_the_others_go_on(

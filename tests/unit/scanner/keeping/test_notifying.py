@@ -11,7 +11,7 @@ from services.scanner.store import outbox
 from services.scanner.store.database import Database, open_database
 from shared.runtime.metrics import Metrics
 from tests.fakes.clock import START, FakeClock
-from tests.house import eventually
+from tests.waiting import eventually
 
 
 class Post:

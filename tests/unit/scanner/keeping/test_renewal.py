@@ -18,8 +18,8 @@ from services.scanner.store import images
 from services.scanner.store.database import Database, open_database
 from shared.runtime.metrics import Metrics
 from tests.fakes.clock import FakeClock
-from tests.house import eventually
 from tests.unit.scanner.keeping.kept import analyse, digest_of
+from tests.waiting import eventually
 
 FEED = "feed"
 

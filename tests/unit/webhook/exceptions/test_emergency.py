@@ -22,8 +22,8 @@ from tests.fakes.exceptions import (
     forge_emergency,
     seal_emergency,
 )
-from tests.house import eventually
 from tests.unit.webhook.exceptions.rig import SELDOM, Rig
+from tests.waiting import eventually
 
 Sealed = Callable[[int], bytes]
 

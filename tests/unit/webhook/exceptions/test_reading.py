@@ -12,8 +12,8 @@ from shared.domain.exceptions import exception_key
 from shared.domain.signed_exceptions import revocation
 from shared.ports.exceptions import MAX_EXCEPTIONS
 from tests.fakes.exceptions import HOUR, seal
-from tests.house import eventually
 from tests.unit.webhook.exceptions.rig import SELDOM, Rig
+from tests.waiting import eventually
 
 
 async def test_what_stands_in_store_and_folder_counts_from_the_start() -> None:

@@ -10,8 +10,8 @@ from shared.domain.exceptions import ImageException, exempts
 from shared.domain.reference import parse_reference
 from shared.domain.signed_exceptions import revocation
 from tests.fakes.exceptions import HOUR, seal
-from tests.house import eventually
 from tests.unit.webhook.exceptions.rig import SELDOM, Rig
+from tests.waiting import eventually
 
 
 async def test_an_exception_ends_on_time_though_no_store_can_be_asked() -> None:

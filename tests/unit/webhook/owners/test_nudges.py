@@ -17,8 +17,8 @@ from shared.domain.rules import Match, Mode, Rule, Rules
 from shared.domain.verdict import Outcome as Verdicts
 from tests.fakes.clock import FakeClock
 from tests.fakes.exceptions import HOUR, emergency
-from tests.house import eventually
 from tests.unit.webhook.owners.rig import DIGEST, IMAGE, RS, WEB, Rig
+from tests.waiting import eventually
 
 FAILED = Decision(False, State.FAIL, code=403, reason="image app: refused by policy baseline")
 STORE_DOWN = Decision(False, State.STORE_DOWN, code=503, reason="Redis does not answer")
