@@ -78,7 +78,6 @@ class NamespaceWatch:
         except Exception:
             # The loop must live: without it every pod of some rules would be refused at last.
             log.exception("following namespaces failed")
-            self._version = ""
             return WatchEnd.LOST
 
     async def _list(self) -> str:

@@ -95,11 +95,17 @@ async def followed(
     cluster: FakeKubernetes, token: Path, *, pace: Pace = QUICK, clock: Clock = CLOCK
 ) -> AsyncIterator[Subject]:
     """Namespaces of that cluster, which are followed."""
-    async with opened(cluster, token, pace=pace, clock=clock) as subject:
-        following = asyncio.create_task(subject.namespaces.follow())
-        try:
-            yield subject
-        finally:
-            following.cancel()
-            await asyncio.wait([following])
-            assert following.cancelled()
+    async with opened(cluster, token, pace=pace, clock=clock) as subject, following(subject):
+        yield subject
+
+
+@asynccontextmanager
+async def following(subject: Subject) -> AsyncIterator[None]:
+    """While they are followed."""
+    task = asyncio.create_task(subject.namespaces.follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()

@@ -8,24 +8,18 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shared.adapters.kubernetes import limits, watching
-from shared.adapters.kubernetes.access import ApiServer
+from shared.adapters.kubernetes import limits
 from shared.adapters.kubernetes.limits import Pace
-from shared.adapters.kubernetes.namespace_wire import NamespaceWire
-from shared.adapters.kubernetes.objects import Page
-from shared.adapters.kubernetes.view import NamespaceView
-from shared.adapters.kubernetes.watching import NamespaceWatch
 from tests.fakes.kubernetes import (
     FakeKubernetes,
     Fault,
     answers,
     breaks_off,
     hang,
-    sends,
     silence,
     status,
 )
-from tests.functional.kubernetes.conftest import CLOCK, QUICK, followed
+from tests.functional.kubernetes.conftest import QUICK, followed
 from tests.waiting import eventually
 
 VERBS = ("get", "list", "watch")
@@ -115,6 +109,21 @@ async def test_a_version_that_is_compacted_has_all_listed_again_and_nobody_is_al
         assert subject.ends == {"done": 1, "gone": 1}
     assert cluster.listings == 2
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_version_that_is_compacted_behind_an_event_is_not_asked_for_again(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+    async with followed(cluster, token, pace=Pace()) as subject:
+        await eventually(lambda: cluster.watching == 1)
+        cluster.put("team", {"tier": "test"})
+        await subject.knows("team", "test")
+        cluster.say(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
+        await eventually(lambda: subject.ends["gone"] == 1)
+        cluster.put("team", {"tier": "prod"})
+        await subject.knows("team", "prod")
+    assert [asked.verb for asked in cluster.asked][:3] == ["list", "watch", "list"]
 
 
 async def test_where_nothing_changes_no_watch_says_a_word_and_labels_stay_believed(
@@ -228,92 +237,6 @@ async def test_an_event_that_is_too_large_does_not_come_again_and_again(
     assert cluster.listings == 2
 
 
-async def test_five_thousand_namespaces_come_in_pages(cluster: FakeKubernetes, token: Path) -> None:
-    for number in range(5_000):
-        cluster.put(f"team-{number}", {"tier": str(number)})
-    async with followed(cluster, token, pace=Pace()) as subject:
-        await subject.knows("team-4999", "4999")
-        assert [subject.tier(f"team-{number}") for number in range(5_000)] == [
-            str(number) for number in range(5_000)
-        ]
-        told = subject.namespaces.followed()
-        assert told is not None
-        assert told.known == 5_000
-        assert cluster.count("list") == 5_000 / limits.MAX_PAGE
-        cluster.put("team-77", {"tier": "changed"})
-        await subject.knows("team-77", "changed")
-
-
-async def test_pages_are_smaller_where_somebody_wrote_very_much_into_namespaces(
-    cluster: FakeKubernetes, token: Path
-) -> None:
-    """Else whoever may annotate some namespaces would make all of them unknown."""
-    for number in range(60):
-        cluster.put(f"team-{number}", {"tier": "prod"}, {"note": "x" * 200_000})
-    async with followed(cluster, token, pace=Pace()) as subject:
-        await subject.knows("team-59", "prod")
-        assert subject.tier("team-0") == "prod"
-
-
-async def test_a_list_is_begun_anew_when_its_next_page_is_gone(
-    cluster: FakeKubernetes, token: Path
-) -> None:
-    for number in range(limits.MAX_PAGE + 1):
-        cluster.put(f"team-{number:03}", {"tier": "prod"})
-    cluster.slow = 0.1
-    async with followed(cluster, token) as subject:
-        await eventually(lambda: cluster.count("list") == 1)
-        await asyncio.sleep(0.15)
-        cluster.put("new", {})
-        cluster.compact()
-        await subject.knows("new", "-")
-        await subject.knows("team-250", "prod")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"<html>no JSON</html>",
-        b'{"kind":"NamespaceList","metadata":{"resourceVersion":"7"},"items":[]}',
-        b'{"kind":"PartialObjectMetadataList","metadata":{},"items":[]}',
-        b'{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"7"},"items":null}',
-        b'{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"7"},"items":[{}]}',
-        json.dumps(
-            {
-                "kind": "PartialObjectMetadataList",
-                "metadata": {"resourceVersion": "7" * 1_000},
-                "items": [],
-            }
-        ).encode(),
-    ],
-)
-async def test_an_answer_that_is_no_list_makes_nothing_known(
-    body: bytes, cluster: FakeKubernetes, token: Path
-) -> None:
-    cluster.put("team", {"tier": "prod"})
-    cluster.faults["list"] = sends(body)
-    async with followed(cluster, token) as subject:
-        await eventually(lambda: subject.ends["lost"] >= 2)
-        assert subject.namespaces.followed() is None
-        assert subject.tier("team") is None
-        cluster.faults.clear()
-        await subject.knows("team", "prod")
-
-
-async def test_a_list_without_end_is_given_up(cluster: FakeKubernetes, token: Path) -> None:
-    more = {
-        "kind": "PartialObjectMetadataList",
-        "metadata": {"resourceVersion": "7", "continue": "7:more"},
-        "items": [],
-    }
-    cluster.faults["list"] = sends(json.dumps(more).encode())
-    pace = Pace(listing=0.3, first_pause=0.01, last_pause=0.02)
-    async with followed(cluster, token, pace=pace) as subject:
-        await eventually(lambda: subject.ends["lost"] >= 2)
-        assert subject.namespaces.followed() is None
-
-
 async def test_labels_are_believed_for_a_while_when_the_api_server_is_away_and_no_longer(
     cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -376,55 +299,6 @@ async def test_who_may_list_and_not_watch_still_knows_them(
         await subject.knows("team", "test")
         cluster.put("team", {"tier": "prod"})
         await subject.knows("team", "prod")
-
-
-async def test_an_api_server_that_ends_every_watch_at_once_is_not_asked_without_a_pause(
-    cluster: FakeKubernetes, token: Path
-) -> None:
-    cluster.end_after = 0.0
-    pace = Pace(shortest=1.0, first_pause=0.2, last_pause=10.0)
-    async with followed(cluster, token, pace=pace) as subject:
-        await eventually(lambda: subject.ends["done"] >= 1)
-        await asyncio.sleep(1.0)
-    # Pauses of at least 0.1, 0.2, 0.4 and 0.8 s.
-    assert cluster.count("watch") <= 5
-
-
-async def test_pauses_grow_to_a_bound_and_differ(cluster: FakeKubernetes, token: Path) -> None:
-    async with followed(cluster, token, pace=Pace()) as subject:
-        watch = subject.namespaces._watch
-        pauses = [watch._longer_pause() for _ in range(40)]
-    assert 0.1 <= pauses[0] <= 0.2
-    assert max(pauses) <= 10.0
-    assert min(pauses[10:]) >= 5.0
-    assert len(set(pauses)) == 40
-
-
-class Mistaken(NamespaceWire):
-    """As it would be with a mistake in it."""
-
-    mended = False
-
-    async def page(self, *, limit: int, more: str = "") -> Page:
-        if not self.mended:
-            raise TypeError("a mistake")
-        return await super().page(limit=limit, more=more)
-
-
-async def test_a_mistake_of_ours_does_not_end_the_following(
-    cluster: FakeKubernetes, token: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    view = NamespaceView(clock=CLOCK, pace=QUICK)
-    cluster.put("team", {"tier": "prod"})
-    async with Mistaken(server=ApiServer(cluster.url, token, None), pace=QUICK) as wire:
-        watch = NamespaceWatch(wire=wire, view=view, clock=CLOCK, pace=QUICK)
-        following = asyncio.create_task(watch.run())
-        await eventually(lambda: caplog.messages.count("following namespaces failed") >= 2)
-        wire.mended = True
-        await eventually(lambda: (view.labels("team") or {}).get("tier") == "prod")
-        following.cancel()
-        await asyncio.wait([following])
-    assert watching.log.name in {record.name for record in caplog.records}
 
 
 async def test_nothing_is_left_open_at_the_end(cluster: FakeKubernetes, token: Path) -> None:
