@@ -1,6 +1,7 @@
 """How following goes on when a watch has ended: at once, after a pause, or all over again."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,6 +47,35 @@ async def test_behind_a_watch_that_ended_well_the_next_begins_at_once(
     async with followed(cluster, token, pace=pace) as subject:
         await eventually(lambda: subject.ends["done"] >= 3)
     assert set(subject.ends) == {"done"}
+
+
+async def test_a_bookmark_says_where_the_next_watch_goes_on(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    bookmark = {"kind": "PartialObjectMetadata", "metadata": {"resourceVersion": "101"}}
+    cluster.end_after = 0.5
+    async with followed(cluster, token) as subject:
+        await eventually(lambda: cluster.watching == 1)
+        cluster.say(json.dumps({"type": "BOOKMARK", "object": bookmark}).encode() + b"\n")
+        await eventually(lambda: cluster.count("watch") >= 2)
+    assert set(subject.ends) == {"done"}
+    watches = [asked.query["resourceVersion"] for asked in cluster.asked if asked.verb == "watch"]
+    assert watches[:2] == ["100", "101"]
+
+
+async def test_pauses_begin_short_again_behind_a_watch_that_ended_well(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    pace = Pace(watch=1, grace=30, shortest=0.05, first_pause=0.05, last_pause=3600.0)
+    cluster.faults["watch"] = breaks_off(b"")
+    async with followed(cluster, token, pace=pace) as subject:
+        await eventually(lambda: subject.ends["lost"] >= 7)
+        cluster.faults.clear()
+        await eventually(lambda: subject.ends["done"] >= 1)
+        cluster.faults["watch"] = breaks_off(b"")
+        before = subject.ends["lost"]
+        # Else at least 1.6, 3.2 and 6.4 s.
+        await eventually(lambda: subject.ends["lost"] >= before + 4, within=10)
 
 
 async def test_behind_a_watch_that_broke_off_there_is_a_pause_however_long_it_went_on(
