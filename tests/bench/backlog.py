@@ -25,7 +25,7 @@ from shared.ports.claims import Claim
 from shared.runtime.clock import SystemClock
 from tests.bench.site import Site
 from tests.fakes.images import tiny_image
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 AT_ONCE = 100
 """Publishes that wait for their confirm."""
@@ -154,7 +154,7 @@ class Backlog:
 async def backlog(running: Site) -> AsyncIterator[Backlog]:
     """Beside the processes of `running`, with connections of its own."""
     async with AsyncExitStack() as stack:
-        links = await stack.enter_async_context(RedisLinks(url=running.redis.url))
+        links = await stack.enter_async_context(RedisLinks(url=running.redis.url, limit=PATIENCE))
         queue = RabbitQueue(running.rabbit.url, clock=SystemClock())
         await stack.enter_async_context(queue.connect())
         await queue.connected(timeout=10)

@@ -43,6 +43,7 @@ from shared.ports.usage import Usage
 from shared.ports.verdicts import VerdictStore
 from tests.fakes.clock import FakeClock
 from tests.servers.redis import RedisServer
+from tests.waiting import PATIENCE
 
 REMEMBERED = 20
 """How many steps the claims of a world remember."""
@@ -111,11 +112,12 @@ def memory_world() -> World:
 
 @asynccontextmanager
 async def redis_world(server: RedisServer) -> AsyncIterator[World]:
-    """A world of its own prefix: others use the same server."""
+    """A world of its own prefix: others use the same server. Nothing here is about calls that take
+    too long, so they have time."""
     prefix = f"{uuid.uuid4().hex}:"
     async with (
-        RedisLinks(url=server.url, prefix=prefix) as links,
-        RedisLinks(url=server.url, prefix=prefix) as others,
+        RedisLinks(url=server.url, prefix=prefix, limit=PATIENCE) as links,
+        RedisLinks(url=server.url, prefix=prefix, limit=PATIENCE) as others,
     ):
         yield World(
             store=RedisVerdictStore(links=links),
@@ -147,7 +149,7 @@ class Ear:
         self.heard.append(None)
         self.news.set()
 
-    async def until(self, *heard: str | None, within: float = 5) -> None:
+    async def until(self, *heard: str | None, within: float = PATIENCE) -> None:
         """Wait until exactly this was heard."""
         async with asyncio.timeout(within):
             while self.heard != list(heard):

@@ -39,6 +39,7 @@ from tests.contract.stores import (
 )
 from tests.servers.redis import RedisServer
 from tests.servers.rights import PASSWORD
+from tests.waiting import PATIENCE
 
 WEBHOOK, WORKER, CONSOLE, OPERATOR = SERVICES = ("webhook", "worker", "console", "operator")
 CONNECTED_WITHIN = 30.0
@@ -75,7 +76,9 @@ async def world_of_users(server: RedisServer, ca_file: Path) -> AsyncIterator[Wo
 @asynccontextmanager
 async def _links(server: RedisServer, user: str, ca_file: Path) -> AsyncIterator[RedisLinks]:
     """With every connection made: on a busy machine a handshake takes longer than a call may."""
-    async with RedisLinks(url=server.url_of(user, PASSWORD), ca_file=ca_file) as links:
+    async with RedisLinks(
+        url=server.url_of(user, PASSWORD), ca_file=ca_file, limit=PATIENCE
+    ) as links:
         async with asyncio.timeout(CONNECTED_WITHIN):
             await _connect(links)
         yield links

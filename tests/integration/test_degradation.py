@@ -21,6 +21,7 @@ from shared.adapters.redis_store.exceptions import RedisExceptionStore
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.turns import REVIEW_LIMIT
 from shared.domain.errors import StoreUnreachable
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question
@@ -61,6 +62,7 @@ async def real_backends(
     prefix: str = "",
     max_ready: int | None = None,
     confirm_timeout: float = 0.2,
+    limit: float = REVIEW_LIMIT,
 ) -> AsyncIterator[Backends]:
     prefix = prefix or f"t{time.monotonic_ns()}"
     queue = RabbitQueue(
@@ -70,7 +72,10 @@ async def real_backends(
         confirm_timeout=confirm_timeout,
         max_ready=max_ready,
     )
-    async with RedisLinks(url=redis.url, prefix=f"{prefix}:") as links, queue.connect():
+    async with (
+        RedisLinks(url=redis.url, prefix=f"{prefix}:", limit=limit) as links,
+        queue.connect(),
+    ):
         await queue.connected(timeout=10)
         yield Backends(
             store=RedisVerdictStore(links=links),

@@ -22,7 +22,7 @@ from tests.house import House, house, intake
 from tests.integration.test_degradation import real_backends
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -59,8 +59,11 @@ async def patient_house(
 ) -> AsyncIterator[House]:
     """On the real servers; its analyses end when a test says so."""
     prefix = f"t{time.monotonic_ns()}"
-    queue = PatientRabbitQueue(rabbit.url, clock=SystemClock(), prefix=prefix, confirm_timeout=0.2)
-    async with real_backends(redis, rabbit, prefix=prefix) as usual, queue.connect():
+    queue = PatientRabbitQueue(rabbit.url, clock=SystemClock(), prefix=prefix, confirm_timeout=5.0)
+    async with (
+        real_backends(redis, rabbit, prefix=prefix, limit=PATIENCE) as usual,
+        queue.connect(),
+    ):
         await queue.connected(timeout=10)
         backends = msgspec.structs.replace(usual, queue=queue)
         async with house(state, backends=backends, analysis_seconds=None, wait=0.1) as home:

@@ -16,7 +16,7 @@ from shared.runtime.tls import client_context
 from tests.bench.site import Site, site
 from tests.fakes.images import tiny_image
 from tests.house import deploy, pod
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
@@ -80,7 +80,7 @@ async def test_a_worker_says_that_it_lives_what_it_did_and_what_is_away_until_it
 ) -> None:
     async with (
         site(tmp_path, webhooks=1, workers=1) as running,
-        RedisLinks(url=running.redis.url) as links,
+        RedisLinks(url=running.redis.url, limit=PATIENCE) as links,
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=client_context(running.ca))
         ) as session,

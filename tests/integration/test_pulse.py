@@ -16,7 +16,7 @@ from shared.adapters.redis_store.presence import RedisPresence
 from shared.domain.step import Lane
 from shared.ports.presence import BEAT_EVERY
 from tests.servers.redis import RedisServer
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.servers
 
@@ -62,7 +62,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def presence(server: RedisServer) -> AsyncIterator[RedisPresence]:
-    async with RedisLinks(url=server.url) as links:
+    async with RedisLinks(url=server.url, limit=PATIENCE) as links:
         yield RedisPresence(links=links, gone_after=GONE_AFTER)
 
 

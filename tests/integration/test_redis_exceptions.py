@@ -12,6 +12,7 @@ from shared.ports.verdicts import Put
 from tests.contract.stores import MINUTE, sealed
 from tests.integration.redis_process import now
 from tests.servers.redis import RedisServer
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -33,7 +34,7 @@ def server(running: RedisServer) -> RedisServer:
 
 @pytest.fixture
 async def store(server: RedisServer) -> AsyncIterator[RedisExceptionStore]:
-    async with RedisLinks(url=server.url) as links:
+    async with RedisLinks(url=server.url, limit=PATIENCE) as links:
         yield RedisExceptionStore(links=links)
 
 

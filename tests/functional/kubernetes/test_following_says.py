@@ -1,0 +1,102 @@
+"""What is said of namespaces that are followed: once for as long as it is so."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.kubernetes.limits import MAX_LABEL_BYTES_OF_ONE, Pace
+from tests.fakes.kubernetes import FakeKubernetes, answers
+from tests.functional.kubernetes.conftest import Subject, followed
+from tests.waiting import eventually
+
+NOT_FOLLOWED = "namespaces are not followed"
+NOT_BELIEVED = "labels of namespaces are not believed any more"
+NOT_KEPT = "labels of some namespaces are not kept"
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "shared.adapters.kubernetes")
+    return caplog
+
+
+def levels(said: pytest.LogCaptureFixture, message: str) -> list[int]:
+    return [record.levelno for record in said.records if record.message.startswith(message)]
+
+
+async def listed_again(cluster: FakeKubernetes) -> None:
+    """Because the API server has forgotten where a watch was."""
+    before = cluster.listings
+    await eventually(lambda: cluster.watching == 1)
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+    cluster.say(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
+    await eventually(lambda: cluster.listings > before)
+    await eventually(lambda: cluster.watching == 1)
+
+
+async def away(cluster: FakeKubernetes, subject: Subject, code: int) -> None:
+    """For three watches."""
+    cluster.faults = {"watch": answers(code, "no"), "list": answers(code, "no")}
+    before = subject.ends.total()
+    await eventually(lambda: subject.ends.total() >= before + 3)
+
+
+async def back(cluster: FakeKubernetes, subject: Subject) -> None:
+    cluster.faults = {}
+    before = subject.ends["done"]
+    await eventually(lambda: subject.ends["done"] > before)
+
+
+async def test_that_they_are_followed_is_said_once_however_often_they_are_listed(
+    cluster: FakeKubernetes, token: Path, said: pytest.LogCaptureFixture
+) -> None:
+    async with followed(cluster, token):
+        for _ in range(2):
+            await listed_again(cluster)
+    assert levels(said, "namespaces are followed") == [logging.INFO]
+
+
+async def test_labels_that_are_not_kept_are_said_once_until_all_were_kept_again(
+    cluster: FakeKubernetes, token: Path, said: pytest.LogCaptureFixture
+) -> None:
+    many = {"tier": "x" * MAX_LABEL_BYTES_OF_ONE}
+    cluster.put("team", many)
+    async with followed(cluster, token):
+        for _ in range(2):
+            await listed_again(cluster)
+        assert levels(said, NOT_KEPT) == [logging.ERROR]
+        cluster.remove("team")
+        await listed_again(cluster)
+        cluster.put("team", many)
+        await listed_again(cluster)
+    assert levels(said, NOT_KEPT) == [logging.ERROR, logging.ERROR]
+
+
+async def test_each_outage_is_said_once_and_once_more_where_a_person_must_do_something(
+    cluster: FakeKubernetes, token: Path, said: pytest.LogCaptureFixture
+) -> None:
+    async with followed(cluster, token) as subject:
+        for _ in range(2):
+            await back(cluster, subject)
+            await away(cluster, subject, 503)
+            await away(cluster, subject, 403)
+        await back(cluster, subject)
+    assert levels(said, NOT_FOLLOWED) == 2 * [logging.WARNING, logging.ERROR]
+    assert levels(said, "namespaces are followed again") == 2 * [logging.INFO]
+
+
+async def test_that_labels_are_not_believed_any_more_is_said_once_an_outage(
+    cluster: FakeKubernetes, token: Path, said: pytest.LogCaptureFixture
+) -> None:
+    pace = Pace(believed=0.3, watch=1, grace=0.3, shortest=0.05, first_pause=0.01, last_pause=0.05)
+    async with followed(cluster, token, pace=pace) as subject:
+        for _ in range(2):
+            await back(cluster, subject)
+            before = len(levels(said, NOT_BELIEVED))
+            await away(cluster, subject, 503)
+            while len(levels(said, NOT_BELIEVED)) == before:
+                await away(cluster, subject, 503)
+            await away(cluster, subject, 503)
+    assert levels(said, NOT_BELIEVED) == 2 * [logging.ERROR]
