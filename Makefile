@@ -10,8 +10,8 @@ ARGS ?=
 # Most tests wait for servers and clocks, not for a processor: four keep two processors busy. A file
 # stays in one process, and tests/conftest.py says which files come first.
 AT_ONCE ?= --numprocesses 4 --dist loadfile --no-loadscope-reorder
-# Each of these starts two clusters, which do need a processor.
-CLUSTERS_AT_ONCE ?= --numprocesses 2 --dist loadfile
+# Each of these starts two clusters of its own.
+CLUSTERS_AT_ONCE ?= --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCKED := install --require-hashes
 INSTALL_SELF := install --no-deps --no-build-isolation --editable .

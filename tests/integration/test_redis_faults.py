@@ -47,7 +47,7 @@ LISTED_RIGHTS = (
     "+zadd +zrem +zcard +zcount +zscore +zrange +zrangebyscore",
     "+zremrangebyscore +zremrangebyrank +xadd +xrevrange",
 )
-"""As in shared/adapters/redis_store/scripts.py."""
+"""As in shared/adapters/redis_store/scripts/__init__.py."""
 
 
 @pytest.fixture

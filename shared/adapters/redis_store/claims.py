@@ -5,18 +5,20 @@ import uuid
 from collections.abc import Sequence
 
 from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.scripts import (
+from shared.adapters.redis_store.scripts.claims import (
     BEGIN,
     BEGUN,
     CLAIM,
     DROP,
     FREE,
-    HOLD,
-    HOLDER,
     KEEP,
-    OLDEST_LEASES,
     OLDEST_STEPS,
     OVERDUE,
+)
+from shared.adapters.redis_store.scripts.scans import (
+    HOLD,
+    HOLDER,
+    OLDEST_LEASES,
     PLACE,
     RELEASE,
     RENEW,

@@ -6,7 +6,7 @@ import msgspec
 
 from shared.adapters.entries import MAX_DECISION_BYTES, decision_id, read_entry, write_decision
 from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.scripts import DECIDED, RECENT
+from shared.adapters.redis_store.scripts.decisions import DECIDED, RECENT
 from shared.ports.decisions import MAX_DECISIONS, DecisionRecord, StoredDecision
 
 PAGE = 100

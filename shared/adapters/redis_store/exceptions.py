@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from shared.adapters.exception_bounds import check_size, no_room
 from shared.adapters.record_order import order_of
 from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.scripts import EXCEPTION_IDS, EXCEPTIONS, PUT_EXCEPTION
+from shared.adapters.redis_store.scripts.exceptions import EXCEPTION_IDS, EXCEPTIONS, PUT_EXCEPTION
 from shared.domain.exceptions import exception_key
 from shared.ports.exceptions import MAX_EXCEPTIONS, MAX_ID, MAX_SEALED
 from shared.ports.verdicts import MAX_AHEAD, Put

@@ -1,7 +1,7 @@
 """Leases of who leads, in Redis, on its clock."""
 
 from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.scripts_of_care import LEAD, LEAVE
+from shared.adapters.redis_store.scripts.care import LEAD, LEAVE
 
 
 class RedisLeadership:

@@ -2,7 +2,7 @@
 rights for them (docs/design/redis-rights.md)."""
 
 from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.scripts_of_care import CLAIM_NUDGE, DROP_NUDGE
+from shared.adapters.redis_store.scripts.care import CLAIM_NUDGE, DROP_NUDGE
 
 
 class RedisNudgeClaims:

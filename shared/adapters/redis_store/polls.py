@@ -1,7 +1,7 @@
 """The polling budget of all workers in Redis."""
 
 from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.scripts import TAKE_POLL
+from shared.adapters.redis_store.scripts.polls import TAKE_POLL
 from shared.domain.step import Lane
 from shared.ports.polls import Turn
 

@@ -2,7 +2,7 @@
 
 from shared.adapters.entries import MAX_BEAT_BYTES, read_entry, write_beat
 from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.scripts import ALIVE, BEAT, GOODBYE
+from shared.adapters.redis_store.scripts.beats import ALIVE, BEAT, GOODBYE
 from shared.ports.presence import GONE_AFTER, MAX_PRESENT, Alive, Beat
 
 

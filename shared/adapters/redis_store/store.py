@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shared.adapters.record_order import order_of
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.listener import Subscription
-from shared.adapters.redis_store.scripts import PUT
+from shared.adapters.redis_store.scripts.scans import PUT
 from shared.ports.verdicts import MAX_AHEAD, Listener, Put
 
 SCAN_COUNT = 1_000

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.adapters.redis_store.links import RedisLinks
-from shared.adapters.redis_store.scripts_of_care import COUNT_USES, RECENT_USES, RECORD_USES
+from shared.adapters.redis_store.scripts.care import COUNT_USES, RECENT_USES, RECORD_USES
 from shared.adapters.uses import read_use, write_use
 from shared.ports.usage import MAX_USE, MAX_USES, USED_FOR, Use, Used
 

@@ -144,6 +144,18 @@ async def test_where_much_is_written_into_pods_a_page_has_fewer(
     assert limits == ["100", *["25"] * 4]
 
 
+async def test_where_very_much_is_written_into_nodes_each_comes_by_itself(
+    cluster: FakeKubernetes, opened: KubernetesCluster
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        cluster.lists.node(name, "linux/amd64")
+    cluster.lists.padding = MAX_BODY_BYTES * 3 // 8
+    found = [node.platform async for page in opened.nodes() for node in page]
+    assert found == ["linux/amd64"] * 4
+    limits = [each.query["limit"] for each in cluster.lists.asked]
+    assert limits == ["50", "12", "3", "1", "1", "1", "1"]
+
+
 async def test_one_pod_that_is_too_large_ends_it(
     cluster: FakeKubernetes, opened: KubernetesCluster
 ) -> None:
@@ -160,6 +172,8 @@ async def test_one_pod_that_is_too_large_ends_it(
         (b"{", "what is no JSON"),
         (b"\xff", "what is no JSON"),
         (b"[" * 100_000, "what is no JSON"),
+        (b'{"kind":"\xff"}', "what is no JSON"),
+        (b'{"kind":"PodList","more":' + b"[" * 100_000, "what is no JSON"),
         (a_list(items=[{"metadata": {"name": 5}}]), "what is no JSON of the form"),
         (a_list(kind="NodeList"), "something else than a PodList"),
         (a_list(metadata={"continue": "x" * (MAX_CONTINUE + 1)}), "continue token is too long"),

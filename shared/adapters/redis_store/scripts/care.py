@@ -1,17 +1,11 @@
-"""The Lua scripts of uses, of leadership and of nudges; their keys and rights stand beside the
-others (`shared.adapters.redis_store.scripts`)."""
+"""Uses of images, leadership, and nudges."""
 
-_NOW = """
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-"""
+from shared.adapters.redis_store.scripts.common import NOW
 
 # KEYS: uses. ARGV: used for, most, time, use, time, use, ...
 # Times ahead of the clock count as now.
 RECORD_USES = (
-    _NOW
+    NOW
     + """
 local time = now()
 for index = 3, #ARGV, 2 do
@@ -26,7 +20,7 @@ redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[2])
 # Returns use, time, use, time, ...: the latest first, of one time the greater bytes first, as the
 # set has them (Lua's own comparison goes by the server's language). Too long ones are left out.
 RECENT_USES = (
-    _NOW
+    NOW
     + """
 local oldest = '(' .. (now() - ARGV[1])
 local limit, longest = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -57,7 +51,7 @@ return found
 )
 
 # KEYS: uses. ARGV: used for.
-COUNT_USES = _NOW + "return redis.call('ZCOUNT', KEYS[1], '(' .. (now() - ARGV[1]), '+inf')"
+COUNT_USES = NOW + "return redis.call('ZCOUNT', KEYS[1], '(' .. (now() - ARGV[1]), '+inf')"
 
 # KEYS: leader. ARGV: owner, life.
 LEAD = """
@@ -73,7 +67,7 @@ LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]
 # KEYS: claim. ARGV: life.
 # Returns -1 where it is taken now, else how long ago that was.
 CLAIM_NUDGE = (
-    _NOW
+    NOW
     + """
 local time = now()
 local taken = redis.call('GET', KEYS[1])
