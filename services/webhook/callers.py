@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from services.webhook.seldom import Bursts
 from shared.domain.errors import InvalidSettings
 from shared.domain.pointer import SECOND
 from shared.ports.clock import Clock
 from shared.runtime.logging import one_line
+from shared.runtime.seldom import Bursts
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ than "closed connection".
 import logging
 from collections.abc import Callable
 
-from services.webhook.seldom import Bursts
 from shared.ports.clock import Clock
 from shared.runtime.handshakes import FailedHandshake, HandshakeFault
 from shared.runtime.logging import one_line
+from shared.runtime.seldom import Bursts
 
 log = logging.getLogger(__name__)
 

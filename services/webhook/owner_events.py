@@ -21,7 +21,6 @@ from services.webhook.bucket import Bucket
 from services.webhook.lines import FIRST_LINE, shown
 from services.webhook.objects import is_advice
 from services.webhook.outage import Outage
-from services.webhook.seldom import HOUR, Seldom
 from services.webhook.wording import moment
 from shared.domain.decision import Decision, State
 from shared.domain.errors import ClusterUnreachable, OwnerGone
@@ -30,6 +29,7 @@ from shared.domain.pointer import SECOND
 from shared.domain.review import AdmissionRequest, pod_of
 from shared.ports.clock import Clock
 from shared.ports.nudging import EventSink, Nudging, OwnerEvent, Reason
+from shared.runtime.seldom import HOUR, Seldom
 
 log = logging.getLogger(__name__)
 

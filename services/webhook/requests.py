@@ -12,7 +12,6 @@ from enum import StrEnum
 import msgspec
 
 from services.webhook.catalogue import Image, Need
-from services.webhook.seldom import Bursts
 from services.webhook.timings import Timings
 from services.webhook.trouble import OnTrouble, trouble_of
 from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError, StoreMisconfigured
@@ -22,6 +21,7 @@ from shared.domain.why import Why
 from shared.ports.claims import Claim, RequestClaims
 from shared.ports.clock import Clock
 from shared.ports.steps import StepQueue
+from shared.runtime.seldom import Bursts
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from services.webhook.metrics import WebhookMetrics
 from services.webhook.objects import places_to_judge
 from services.webhook.owners import Owners
 from services.webhook.reviewer import Reviewer
-from services.webhook.seldom import Seldom
 from shared.domain.decision import Decision, State
 from shared.domain.review import (
     AdmissionRequest,
@@ -20,6 +19,7 @@ from shared.domain.review import (
 from shared.domain.scope import Books
 from shared.ports.clock import Clock
 from shared.ports.decisions import MAX_IMAGES, MAX_TEXT
+from shared.runtime.seldom import Seldom
 
 log = logging.getLogger(__name__)
 

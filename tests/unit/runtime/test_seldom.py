@@ -1,6 +1,6 @@
 """The same thing is said once an hour, however often it happens."""
 
-from services.webhook.seldom import Bursts, Seldom
+from shared.runtime.seldom import Bursts, Seldom
 from tests.fakes.clock import FakeClock
 
 
