@@ -1,6 +1,7 @@
 """What the inventory tells: what runs, on what, how old that is, and what could not be seen."""
 
 from collections.abc import Mapping
+from itertools import product
 
 from services.worker.inventory import Looked, What
 from services.worker.inventory_pods import Running
@@ -30,6 +31,10 @@ class InventoryMetrics:
             "Looks at the cluster, by what was looked at and what became of it.",
             ("what", "outcome"),
         )
+        for what, outcome in product(What, Looked):
+            # There from the start: Prometheus sees no growth in the first value of a series, and
+            # which cluster it is succeeds but once.
+            self._looks.of(what.value, outcome.value)
         metrics.gauges(
             "imagegate_inventory_age_seconds",
             "Since the cluster's nodes, pods or namespaces were last seen whole.",
