@@ -4,12 +4,12 @@ Every write is fenced by the store: an older record never overwrites a newer one
 (docs/design/protocol.md, "What orders evaluations").
 """
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
+from services.worker.unbelieved import Unbelieved
 from shared.domain.errors import InvalidSignature, TransientFailure
 from shared.domain.platforms import Platforms, platforms_key
 from shared.domain.pointer import Index, Pointer, index_key, pointer_key
@@ -31,8 +31,6 @@ from shared.ports.clock import Clock
 from shared.ports.signing import Sealer, Unsealer
 from shared.ports.verdicts import Put, VerdictStore
 
-log = logging.getLogger(__name__)
-
 Record = TypeVar("Record", bound=msgspec.Struct)
 
 
@@ -43,10 +41,18 @@ class Ledger:
     """
 
     def __init__(
-        self, *, store: VerdictStore, sealer: Sealer, unsealer: Unsealer, clock: Clock
+        self,
+        *,
+        store: VerdictStore,
+        sealer: Sealer,
+        unsealer: Unsealer,
+        clock: Clock,
+        on_unbelieved: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_unbelieved` counts the records that are not believed, each once a day."""
         self._store = store
         self._clock = clock
+        self._unbelieved = Unbelieved(clock=clock, on_found=on_unbelieved)
         self._sealer = sealer
         self._unsealer = unsealer
 
@@ -142,7 +148,7 @@ class Ledger:
         try:
             opened, body = self._unsealer.unseal(sealed, record, kind=kind, key=key)
         except InvalidSignature as error:
-            log.warning("a stored record is not believed: %s", error)
+            self._unbelieved.found(kind, key, sealed, error)
             return None
         # The store forgets what has ended; somebody who writes to it may have put it back.
         return opened if body.ends > self._clock.now() else None

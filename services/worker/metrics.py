@@ -97,6 +97,9 @@ class WorkerMetrics:
         self._events = metrics.counter(
             "imagegate_queue_events_total", "What befell deliveries.", ("event", "lane")
         )
+        self._signatures = metrics.counter(
+            "imagegate_bad_signatures_total", "Stored records that nobody we trust signed."
+        )
 
     def taken(self, step: Step, now: int) -> None:
         """A worker took a step at `now` (ms). An earlier version's does not tell since when it
@@ -173,6 +176,10 @@ class WorkerMetrics:
                 ("named" if named else "other",): float(count) for named, count in down().items()
             },
         )
+
+    def unbelieved(self) -> None:
+        """A stored record was found that nobody we trust signed."""
+        self._signatures.add()
 
     def event(self, event: str, lane: Lane) -> None:
         """Something befell a delivery."""

@@ -76,7 +76,13 @@ def run_worker(
     """Have `life` watch every lane, and what the leader does; drain with `ports.queue.drain`.
     `name` is the process's own, empty: one is made."""
     clock = SystemClock()
-    ledger = Ledger(store=ports.store, sealer=ports.sealer, unsealer=ports.unsealer, clock=clock)
+    ledger = Ledger(
+        store=ports.store,
+        sealer=ports.sealer,
+        unsealer=ports.unsealer,
+        clock=clock,
+        on_unbelieved=metrics.unbelieved,
+    )
     freshness = Freshness(usage=ports.usage, clock=clock, most=settings.imagegate_refresh_rate)
     judging = Judging(
         scanner=ports.scanner,

@@ -16,6 +16,10 @@ class PlainSealer:
     def __init__(self, secret: bytes = b"one") -> None:
         self._secret = secret
 
+    def exchange(self, secret: bytes) -> None:
+        """Have another key from now on: what the old one signed is believed no more."""
+        self._secret = secret
+
     def seal(self, record: msgspec.Struct, *, kind: Kind, key: str, order: int, ends: int) -> bytes:
         body = signing.body_of(record, kind=kind, key=key, order=order, ends=ends)
         return signing.assemble(order=order, key_id="k", signature=self._sign(body), body=body)

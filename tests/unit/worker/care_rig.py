@@ -72,7 +72,10 @@ class CareRig:
         self.store = MemoryVerdictStore(clock=self.clock, leases=leases)
         self.usage = Usage(clock=self.clock)
         self.queue = Queue(clock=self.clock)
-        self.ledger = self.pen(PlainSealer())
+        self.unbelieved = 0
+        """Records, as the worker counted them."""
+        self.sealer = PlainSealer()
+        self.ledger = self.pen(self.sealer)
         self.surveyor = Surveyor(
             usage=self.usage,
             ledger=self.ledger,
@@ -90,7 +93,16 @@ class CareRig:
 
     def pen(self, sealer: PlainSealer) -> Ledger:
         """Of whoever has that key."""
-        return Ledger(store=self.store, sealer=sealer, unsealer=sealer, clock=self.clock)
+        return Ledger(
+            store=self.store,
+            sealer=sealer,
+            unsealer=sealer,
+            clock=self.clock,
+            on_unbelieved=self._count_unbelieved,
+        )
+
+    def _count_unbelieved(self) -> None:
+        self.unbelieved += 1
 
     def another_refresh(self, *, heads: float = 1_000.0) -> Refresh:
         """That of a worker which begins to lead."""

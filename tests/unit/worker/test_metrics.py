@@ -140,3 +140,9 @@ def test_what_an_answer_of_anchores_stands_for_is_counted(scraped: Scraped) -> N
     name = "imagegate_anchore_faults_total"
     assert scraped.value(name, operation="image_check", fault="no_mapping") == 2
     assert scraped.value(name, operation="image_get", fault="html") == 1
+
+
+def test_records_that_are_not_believed_are_counted_as_webhooks_count_them(scraped: Scraped) -> None:
+    assert scraped.value("imagegate_bad_signatures_total") == 0
+    scraped.worker.unbelieved()
+    assert scraped.value("imagegate_bad_signatures_total") == 1
