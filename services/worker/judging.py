@@ -84,6 +84,10 @@ class Judging:
         self._on_judged(step)
         tell(self._on_anew, before, verdict)
 
+    async def judged_before(self, subject: Subject, question: Question) -> bool:
+        """Whether there is a verdict of it, fresh or not."""
+        return await self._ledger.verdict(subject, question) is not None
+
     async def fail(
         self,
         step: Step,

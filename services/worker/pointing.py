@@ -5,6 +5,7 @@ registry was asked (docs/design/behaviour.md 2, docs/design/protocol.md).
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
@@ -22,6 +23,9 @@ from shared.ports.clock import Clock
 from shared.ports.resolver import DigestResolver, Resolved
 
 RENEW_INDEX = DAY
+
+MAX_READ = 10_000
+"""Manifests that this process remembers to have read."""
 
 
 class Pointing:
@@ -43,6 +47,7 @@ class Pointing:
         self._clock = clock
         self._platforms = platforms or JudgedPlatforms(ledger=ledger, rules=rules, clock=clock)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._read: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def point(self, reference: ImageReference) -> Pointer:
         """Ask the registry what the tag names; write and return the pointer.
@@ -103,10 +108,17 @@ class Pointing:
         return False
 
     async def read(self, subject: Subject) -> None:
-        """Read the manifest whole: what a scanner and a runtime could read in two ways is not
-        submitted (docs/design/registry.md, "One meaning"). Raises StepFailure."""
-        reference = parse_reference(f"{subject.repository}@{subject.digest}")
-        await self._resolver.manifest(reference, subject.digest)
+        """Read the manifest whole, unless this process has: what a scanner and a runtime could read
+        in two ways is neither submitted nor judged (docs/design/registry.md, "One meaning"). Raises
+        StepFailure."""
+        name = (subject.repository, subject.digest)
+        if name not in self._read:
+            reference = parse_reference(f"{subject.repository}@{subject.digest}")
+            await self._resolver.manifest(reference, subject.digest)
+            self._read[name] = None
+        self._read.move_to_end(name)
+        if len(self._read) > MAX_READ:
+            self._read.popitem(last=False)
 
     async def _last_word(
         self, reference: ImageReference, announced: str

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from shared.adapters.registry import limits
+from shared.adapters.registry.checkpoints import require_no_checkpoint
 from shared.adapters.registry.failures import untrusted
 from shared.adapters.registry.media_types import INDEX_TYPES, MANIFEST_TYPES, require_layers
 from shared.domain.pointer import Manifest
@@ -35,6 +36,9 @@ _KEYS = {
         "os",
         "architecture",
         "variant",
+        "os.version",
+        "os.features",
+        "annotations",
     )
 }
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}
@@ -110,7 +114,8 @@ def digest_of(body: bytes) -> str:
 
 def check_body(media_type: str, body: bytes, *, name: str) -> None:
     """Raises PermanentFailure (untrusted) unless the body is what its media type says, and
-    (refused) for an image that is not made of layers alone; NotAnImage where it has none."""
+    (refused) for an image that is not made of layers alone, and for a checkpoint; NotAnImage where
+    it has no layer of an image."""
     content = _read(body, name=name)
     is_index = media_type in INDEX_TYPES
     foreign = ("config", "layers", "fsLayers") if is_index else ("manifests", "fsLayers")
@@ -122,6 +127,7 @@ def check_body(media_type: str, body: bytes, *, name: str) -> None:
     layers = content.get("layers", [])
     if not isinstance(layers, list) or len(layers) > limits.MAX_LAYERS:
         raise untrusted(f"{name}: its manifest has more than {limits.MAX_LAYERS} layers")
+    require_no_checkpoint(content, name=name)
     if not is_index:
         require_layers(content, layers, name=name)
 

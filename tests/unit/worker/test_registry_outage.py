@@ -144,19 +144,25 @@ async def test_a_pods_resolve_is_dropped_at_once(down: Rig) -> None:
     assert len(down.registry.requests) == asked
 
 
-async def test_a_digest_whose_tag_is_known_is_scanned_all_the_same_where_its_manifest_is(
+async def test_a_digest_that_was_judged_before_is_judged_again_without_its_registry(
     rig: Rig,
 ) -> None:
-    """Its index and pointer are known; what must be read whole waits as a check."""
-    await rig.scan.resolve(rig.step())
+    """Its index, pointer and manifest are known."""
     rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    await rig.scan.request(rig.step())
+    before = await rig.verdict()
+    assert before is not None
     await break_down(rig)
+    rig.clock.advance(before.stale_at - rig.clock.now())
     await rig.scan.request(rig.step(reference=pinned(rig)))
-    assert await rig.verdict() is not None
+    assert [verdict.outcome for verdict, _ in rig.verdicts] == [Outcome.PASS, Outcome.PASS]
 
 
-async def test_a_manifest_that_cannot_be_read_before_its_submit_waits_as_a_check(rig: Rig) -> None:
+@pytest.mark.parametrize("analysed", [True, False], ids=["analysed by others", "unknown"])
+async def test_a_manifest_that_cannot_be_read_waits_as_a_check(rig: Rig, analysed: bool) -> None:
     await rig.scan.resolve(rig.step())
+    if analysed:
+        rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
     await break_down(rig)
     await rig.scan.request(rig.step(reference=pinned(rig)))
     check, delay = rig.followed[-1]
@@ -164,8 +170,10 @@ async def test_a_manifest_that_cannot_be_read_before_its_submit_waits_as_a_check
     assert await rig.held()
     rig.registry.heal()
     rig.clock.advance(1_000)
+    assert await rig.verdict() is None
     await rig.scan.check(check)
-    assert rig.anchore.store.submits == {CONTENT.digest: 1}
+    assert rig.anchore.store.submits == ({} if analysed else {CONTENT.digest: 1})
+    assert (await rig.verdict() is not None) is analysed
 
 
 async def test_a_registry_that_asks_for_time_is_left_it(rig: Rig) -> None:

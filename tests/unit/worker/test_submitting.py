@@ -1,15 +1,19 @@
 """An image is handed to Anchore once, however many questions about it there are."""
 
 import asyncio
+import json
 
 import msgspec
 import pytest
 from aiohttp import web
 
-from shared.domain.errors import TransientFailure
+from shared.domain.errors import ErrorKind, TransientFailure
+from shared.domain.rules import Requirement
 from shared.domain.step import Lane, Step
-from shared.domain.verdict import Outcome, Question
+from shared.domain.verdict import Outcome, Question, Subject
 from shared.domain.why import Why
+from tests.fakes.images import encode
+from tests.fakes.registry import answer
 from tests.unit.worker.rig import CONTENT, QUESTION, Rig
 
 OTHER = Question(policy="other")
@@ -40,6 +44,45 @@ async def test_what_another_worker_submitted_while_its_manifest_was_read_is_not_
     await rig.scan.request(rig.step())
     assert not rig.anchore.store.submits
     assert await rig.verdict() is not None
+
+
+async def test_a_checkpoint_that_others_had_analysed_is_refused_all_the_same(rig: Rig) -> None:
+    marked = {**json.loads(CONTENT.manifest), "annotations": {"org.criu.checkpoint.pod.name": "x"}}
+    content = msgspec.structs.replace(CONTENT, manifest=encode(marked))
+    image = rig.registry.put(content, "team/checkpoint:1")
+    rig.anchore.store.know(content.digest, image.tagged)
+    await rig.scan.request(rig.step(reference=image))
+    assert [verdict.outcome for verdict, _ in rig.verdicts] == [Outcome.ERROR]
+    error = await rig.error(Subject(image.repository, content.digest, "1"))
+    assert error is not None
+    assert (error.error, "checkpoint" in error.message) == (ErrorKind.REFUSED, True)
+
+
+async def test_what_others_had_analysed_is_not_judged_while_its_manifest_cannot_be_read(
+    rig: Rig,
+) -> None:
+    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+    rig.registry.fault(CONTENT.digest, answer(503))
+    with pytest.raises(TransientFailure):
+        await rig.scan.request(rig.step())
+    assert await rig.verdict() is None
+    rig.registry.heal()
+    await rig.scan.request(rig.step())
+    verdict = await rig.verdict()
+    assert verdict is not None
+    assert verdict.outcome is Outcome.PASS
+
+
+async def test_a_manifest_is_read_once_by_who_submits_it_and_judges_it_for_two_questions(
+    rig: Rig,
+) -> None:
+    for question in (QUESTION, Question(requirement=Requirement.ANALYSIS)):
+        await rig.scan.request(rig.step(question=question))
+    rig.anchore.store.finish(CONTENT.digest)
+    for check, _ in list(rig.followed):
+        await rig.scan.check(check)
+    assert [verdict.outcome for verdict, _ in rig.verdicts] == [Outcome.PASS, Outcome.PASS]
+    assert len(rig.registry.asked(CONTENT.digest, method="GET")) == 1
 
 
 async def test_an_operator_may_have_what_is_known_analysed_anew(rig: Rig) -> None:

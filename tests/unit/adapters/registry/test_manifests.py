@@ -128,6 +128,11 @@ def test_only_an_unknown_platform_is_skipped() -> None:
         index_body(platform={"os": None, "architecture": "amd64"}),
         index_body(platform={"OS": "linux", "os": "windows", "architecture": "amd64"}),
         index_body(mediatype=OCI_INDEX),
+        index_body(platform={**AMD64, "OS.Features": ["x"]}),
+        index_body(platform={**AMD64, "os.features": [], "os.featureS": ["x"]}),
+        index_body(platform={**AMD64, "os.Version": "6"}),
+        b'{"manifests": [], "Annotations": {}}',
+        b'{"manifests": [], "annotations": {}, "annotations": {}}',
     ],
 )
 def test_an_index_that_could_be_read_in_two_ways_is_untrusted(body: bytes) -> None:
@@ -157,6 +162,41 @@ def test_a_layer_that_some_runtime_leaves_out_makes_it_no_image_we_can_judge(
     layers = [{"mediaType": OCI_LAYER}, layer]
     with pytest.raises(PermanentFailure, match="layer"):
         check_body(OCI_MANIFEST, encode({"config": {}, "layers": layers}), name="app")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "content"),
+    [
+        (OCI_MANIFEST, {"config": {}, "layers": [{"mediaType": OCI_LAYER}]}),
+        (OCI_INDEX, {"manifests": []}),
+    ],
+)
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "org.criu.checkpoint.container.name",
+        "org.criu.checkpoint.rootfsImageName",
+        "io.kubernetes.cri-o.annotations.checkpoint.name",
+        "io.kubernetes.containerd.annotations.checkpoint.name",
+        "io.podman.annotations.checkpoint.name",
+        "checkpointctl.annotation.checkpoint.name",
+    ],
+)
+def test_a_checkpoint_is_refused_since_nodes_restore_another_image_from_it(
+    media_type: str, content: dict[str, object], annotation: str
+) -> None:
+    marked = encode({**content, "annotations": {"org.example": "x", annotation: ""}})
+    with pytest.raises(PermanentFailure, match="checkpoint of a container") as caught:
+        check_body(media_type, marked, name="app")
+    assert caught.value.kind is ErrorKind.REFUSED
+
+
+@pytest.mark.parametrize(
+    "annotations", [None, {}, {"org.opencontainers.image.base.name": "a/checkpoint:1"}]
+)
+def test_other_annotations_are_nobody_s_business(annotations: object) -> None:
+    body = encode({"manifests": [], "annotations": annotations})
+    check_body(OCI_INDEX, body, name="app")
 
 
 @pytest.mark.parametrize(
