@@ -19,7 +19,8 @@ class NamespaceMetrics:
         )
         metrics.gauges(
             "imagegate_namespace_labels_age_seconds",
-            "Since the Kubernetes API last said that no other namespace had changed.",
+            "Since the Kubernetes API last said that no other namespace had changed; since it is "
+            "asked, where it never did.",
             (),
             lambda: _told(self._followed(), lambda followed: followed.age),
         )

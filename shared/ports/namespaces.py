@@ -41,7 +41,9 @@ class Followed(msgspec.Struct, frozen=True):
     known: int
     """Namespaces whose labels are believed without a question."""
     age: float
-    """Seconds since the API server last said that nothing else had changed."""
+    """Seconds since the API server last said that nothing else had changed; where it never said
+    anything, since it is asked: who is refused from the start must not look like who asks nobody.
+    """
 
 
 class Namespaces(Protocol):

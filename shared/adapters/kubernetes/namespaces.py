@@ -63,8 +63,9 @@ class KubernetesNamespaces:
         await self._open.aclose()
 
     def followed(self) -> Followed | None:
-        """How well they are known; None while nobody follows them."""
-        return Followed(self._view.known, self._view.age) if self._view.begun else None
+        """How well they are known; None while nobody is to follow them."""
+        age = self._view.age
+        return None if age is None else Followed(self._view.known, age)
 
     def labels(self, namespace: str) -> Mapping[str, str] | None:
         return self._view.labels(namespace)
@@ -78,6 +79,7 @@ class KubernetesNamespaces:
         return self._view.labels(namespace)
 
     async def follow(self) -> None:
+        self._view.sought()
         try:
             await self._watch.run()
         finally:

@@ -33,17 +33,21 @@ class NamespaceView:
         self._on_known = on_known
         self._followed = Kept()
         self._read: dict[str, _Read] = {}
+        self._sought: float | None = None
         self._proven: float | None = None
 
     @property
     def believed(self) -> bool:
         """Whether what is followed is believed now."""
-        return self._proven is not None and self.age < self._pace.believed
+        proven = self._proven
+        return proven is not None and self._clock.monotonic() - proven < self._pace.believed
 
     @property
-    def age(self) -> float:
-        """Seconds since the API server last said that nothing else had changed."""
-        return self._clock.monotonic() - (self._proven or 0.0)
+    def age(self) -> float | None:
+        """Seconds since the API server last said that nothing else had changed, or else since it
+        is to be followed; None while nobody wants it."""
+        since = self._sought if self._proven is None else self._proven
+        return None if since is None else self._clock.monotonic() - since
 
     @property
     def begun(self) -> bool:
@@ -67,6 +71,10 @@ class NamespaceView:
         """Whether the API server said a moment ago that there is no such namespace."""
         read = self._remembered(name)
         return read is not None and read.labels is None
+
+    def sought(self) -> None:
+        """All are to be followed from now on."""
+        self._sought = self._clock.monotonic()
 
     def replaced(self, found: Kept) -> None:
         """These are all that there are."""
@@ -107,7 +115,7 @@ class NamespaceView:
         """Nothing is followed any more."""
         self._followed = Kept()
         self._read.clear()
-        self._proven = None
+        self._sought = self._proven = None
 
     def _remembered(self, name: str) -> _Read | None:
         read = self._read.get(name)

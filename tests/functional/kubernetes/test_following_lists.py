@@ -94,7 +94,9 @@ async def test_an_answer_that_is_no_list_makes_nothing_known(
     cluster.faults["list"] = sends(body)
     async with followed(cluster, token) as subject:
         await eventually(lambda: subject.ends["lost"] >= 2)
-        assert subject.namespaces.followed() is None
+        told = subject.namespaces.followed()
+        assert told is not None
+        assert told.known == 0
         assert subject.tier("team") is None
         cluster.faults.clear()
         await subject.knows("team", "prod")
@@ -110,4 +112,6 @@ async def test_a_list_without_end_is_given_up(cluster: FakeKubernetes, token: Pa
     pace = Pace(listing=0.3, first_pause=0.01, last_pause=0.02)
     async with followed(cluster, token, pace=pace) as subject:
         await eventually(lambda: subject.ends["lost"] >= 2)
-        assert subject.namespaces.followed() is None
+        told = subject.namespaces.followed()
+        assert told is not None
+        assert told.known == 0

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from services.webhook.namespace_metrics import NamespaceMetrics
 from shared.adapters.kubernetes.limits import MAX_LABEL_BYTES_OF_ONE, Pace
+from shared.domain.pointer import MINUTE, SECOND
+from shared.ports.namespaces import Followed
+from shared.runtime.metrics import Metrics
+from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, answers
-from tests.functional.kubernetes.conftest import Subject, followed
+from tests.fakes.prometheus import FakePrometheus
+from tests.functional.kubernetes.conftest import Subject, followed, following, opened
+from tests.unit.docs.operations import alerts
 from tests.waiting import eventually
 
 NOT_FOLLOWED = "namespaces are not followed"
@@ -100,3 +107,50 @@ async def test_that_labels_are_not_believed_any_more_is_said_once_an_outage(
                 await away(cluster, subject, 503)
             await away(cluster, subject, 503)
     assert levels(said, NOT_BELIEVED) == 2 * [logging.ERROR]
+
+
+# What is told to Prometheus
+
+
+async def test_namespaces_that_were_never_known_are_so_since_following_them_began(
+    cluster: FakeKubernetes, token: Path
+) -> None:
+    clock = FakeClock()
+    cluster.allowed = set()
+    async with opened(cluster, token, clock=clock) as subject:
+        for _ in range(2):
+            clock.advance(MINUTE)
+            assert subject.namespaces.followed() is None
+            async with following(subject):
+                await eventually(lambda: subject.ends["refused"] >= 2)
+                subject.ends.clear()
+                clock.advance(MINUTE)
+                assert subject.namespaces.followed() == Followed(known=0, age=60.0)
+        cluster.allowed = {"list", "watch"}
+        async with following(subject):
+            await eventually(lambda: subject.ends["done"] >= 1)
+            assert subject.namespaces.followed() == Followed(known=0, age=0.0)
+
+
+@pytest.mark.parametrize("known_before", [True, False])
+async def test_there_is_an_alert_where_they_may_not_be_followed(
+    known_before: bool, cluster: FakeKubernetes, token: Path
+) -> None:
+    """Whether the right was taken away, or was never given."""
+    (rule,) = (rule for rule in alerts() if rule["alert"] == "ImagegateNamespacesUnknown")
+    metrics, clock, prometheus = Metrics(), FakeClock(), FakePrometheus()
+    cluster.put("team", {"tier": "prod"})
+    if not known_before:
+        cluster.allowed = set()
+    async with followed(cluster, token, clock=clock) as subject:
+        NamespaceMetrics(metrics).watch(subject.namespaces.followed)
+        if known_before:
+            await subject.knows("team", "prod")
+            prometheus.scrape(clock.now() / SECOND, metrics.render())
+            assert not prometheus.fires(rule)
+            cluster.allowed = set()
+        await eventually(lambda: subject.ends["refused"] >= 2)
+        for _ in range(10):
+            prometheus.scrape(clock.now() / SECOND, metrics.render())
+            clock.advance(MINUTE)
+    assert prometheus.fires(rule) == {frozenset()}

@@ -36,6 +36,21 @@ def test_at_first_nothing_is_known(view: NamespaceView) -> None:
     assert not view.begun
     assert not view.believed
     assert view.known == 0
+    assert view.age is None
+
+
+def test_what_never_was_listed_is_as_old_as_the_wish_for_it(
+    view: NamespaceView, clock: FakeClock
+) -> None:
+    view.sought()
+    clock.advance(BELIEVED)
+    assert view.age == BELIEVED / 1000
+    assert not view.begun
+    assert not view.believed
+    view.proven()
+    assert view.age == 0
+    view.forget()
+    assert view.age is None
 
 
 def test_what_was_listed_is_believed_for_a_minute_and_not_longer(
