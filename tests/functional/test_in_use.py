@@ -46,8 +46,8 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
         yield running
 
 
-def pen(home: House) -> Ledger:
-    sealer = PlainSealer()
+def pen(home: House, sealer: PlainSealer | None = None) -> Ledger:
+    sealer = sealer or PlainSealer()
     return Ledger(store=home.backends.store, sealer=sealer, unsealer=sealer, clock=SystemClock())
 
 
@@ -105,6 +105,18 @@ async def test_what_pods_use_is_known_to_the_workers_and_a_dry_run_uses_nothing(
     await eventually(known, within=30.0)
     (only,) = await home.backends.usage.recent(limit=10)
     assert only.use == Use(str(image), Question())
+
+
+async def test_what_is_in_use_and_signed_by_a_stranger_is_counted_once(home: House) -> None:
+    forged = msgspec.structs.replace(
+        home.registry.put(IMAGES[0], "team/app:1"), digest=IMAGES[0].digest
+    )
+    subject = Subject(forged.repository, str(forged.digest), forged.tag)
+    verdict = Verdict(subject, Question(), Outcome.PASS, evaluated_at=SystemClock().now())
+    await pen(home, PlainSealer(b"a stranger's")).write_verdict(verdict, chain="")
+    await used(home, forged)
+    await eventually(lambda: scraped(home, "imagegate_bad_signatures_total") == 1)
+    assert not home.asked_of_anchore
 
 
 async def test_a_policy_that_changes_is_seen_without_any_evaluation(home: House) -> None:
