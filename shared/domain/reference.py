@@ -91,6 +91,12 @@ def _split_name(name: str) -> tuple[str, str, str]:
         host, path = head, rest
         if not _HOST.fullmatch(host):
             raise InvalidReference("the registry's host name is not valid")
+        # Docker takes Foo/bar for a host, and foo/bar, as hosts are compared, for a path of its own.
+        if not _names_a_host(host.lower()):
+            raise InvalidReference(
+                "the registry's host name has capital letters and neither a dot nor a port; write "
+                "its whole name, in lower case"
+            )
     else:
         host, path = DEFAULT_HOST, name
     host = _one_spelling(host.lower())

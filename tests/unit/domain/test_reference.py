@@ -25,6 +25,8 @@ DIGEST = "sha256:" + "a" * 64
         ("ghcr.io/team/app@" + DIGEST, "ghcr.io/team/app@" + DIGEST),
         ("ghcr.io/team/app:1@" + DIGEST, "ghcr.io/team/app:1@" + DIGEST),
         ("GHCR.io/team/app:V1", "ghcr.io/team/app:V1"),
+        ("LOCALHOST/app", "localhost/app:latest"),
+        ("Registry:5000/app", "registry:5000/app:latest"),
         ("[::1]:5000/app:1", "[::1]:5000/app:1"),
         ("[0:0:0:0:0:0:0:1]:5000/app:1", "[::1]:5000/app:1"),
         ("[2001:DB8::0:1]/app:1", "[2001:db8::1]/app:1"),
@@ -67,6 +69,8 @@ def test_a_reference_is_normalised_as_docker_does(written: str, normal: str) -> 
         "http://ghcr.io/x",
         "ghcr.io:port/x",
         "user@ghcr.io/x",
+        "Foo/bar:1",
+        "A/b@" + DIGEST,
         "a@b@" + DIGEST,
     ],
 )
@@ -75,7 +79,10 @@ def test_what_the_grammar_does_not_allow_is_refused(written: str) -> None:
         parse_reference(written)
 
 
-@given(st.text(max_size=400))
+HOSTS = st.text("aAbK.:0-[]", min_size=1, max_size=12) | st.sampled_from(["LOCALHOST", "Docker.IO"])
+
+
+@given(st.text(max_size=400) | st.builds("{}/{}".format, HOSTS, st.sampled_from(["a", "a/b:1"])))
 def test_any_text_gives_one_canonical_form_or_is_refused(written: str) -> None:
     try:
         reference = parse_reference(written)

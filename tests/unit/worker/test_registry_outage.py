@@ -13,7 +13,7 @@ from shared.domain.pointer import MINUTE
 from shared.domain.reference import ImageReference
 from shared.domain.retry import DELAYS, MAX_POLL
 from shared.domain.step import Lane, Step, StepKind
-from shared.domain.verdict import Subject, unresolved
+from shared.domain.verdict import Outcome, Subject, unresolved
 from shared.domain.why import Why
 from shared.ports.steps import Settle
 from tests.fakes.registry import answer
