@@ -91,7 +91,7 @@ def _split_name(name: str) -> tuple[str, str, str]:
         host, path = head, rest
         if not _HOST.fullmatch(host):
             raise InvalidReference("the registry's host name is not valid")
-        # Docker takes Foo/bar for a host, and foo/bar, as hosts are compared, for a path of its own.
+        # Docker takes Foo of Foo/bar for a host, which foo of foo/bar, its lower case, is not.
         if not _names_a_host(host.lower()):
             raise InvalidReference(
                 "the registry's host name has capital letters and neither a dot nor a port; write "
