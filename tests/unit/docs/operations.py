@@ -1,4 +1,5 @@
-"""docs/operations.md as its tests read it: entries of metrics, queries, alerts, commands, links.
+"""docs/operations.md as its tests read it: entries of metrics, queries, alerts, commands, links,
+quotes.
 
 An entry is a list item:
 
@@ -134,3 +135,15 @@ def anchors() -> set[str]:
 def links() -> list[str]:
     """Where the document points."""
     return re.findall(r"\]\(([^)]+)\)", _FENCE.sub("", TEXT))
+
+
+def quotes() -> list[str]:
+    """What stands in quotes in running text, each on one line; one that does not end within its
+    paragraph, item or row is an error."""
+    prose = _CODE.sub("...", _FENCE.sub("", TEXT))
+    found = []
+    for part in re.split(r"\n\s*\n|\n\s*(?=[-|#]|\d+\. )", prose):
+        pieces = " ".join(part.split()).split('"')
+        assert len(pieces) % 2, f"a quote does not end: {part}"
+        found += pieces[1::2]
+    return found
