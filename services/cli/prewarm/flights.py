@@ -24,7 +24,8 @@ AGAIN = 30.0
 in hand keeps ours out."""
 TRIES = 90.0
 """Seconds after which an image whose scan fails again and again counts as one that could not be
-judged; it is tried again all the same."""
+judged, and one whose tag could not be asked about by what it named; it is tried again all the
+same. Else one registry that is away held every place until the end."""
 REFUSED = 5.0
 """Seconds until a queue that took nothing is tried again."""
 
@@ -42,8 +43,11 @@ class _Flight(msgspec.Struct, eq=False):
 
     image: Image
     began: float
+    """When it could begin: anew once a queue takes it that took nothing."""
     asked: float = 0.0
     refused: bool = False
+    note: str = ""
+    """The last that was said of why; errors are forgotten sooner than flights are given up."""
 
 
 class Flights:
@@ -98,11 +102,17 @@ class Flights:
 
     def _has_landed(self, flight: _Flight, look: Look) -> bool:
         answer = look.answer
+        flight.note = look.note or flight.note
+        late = self._clock.monotonic() > flight.began + TRIES
         if isinstance(answer, Known):
-            if look.fresh:
-                self._outcomes.judged(flight.image, answer.judgement)
-            return look.fresh
-        given_up = answer.resting and self._clock.monotonic() > flight.began + TRIES
+            tried = late and not flight.refused
+            landed = look.fresh or (look.by_an_old_tag and tried)
+            if landed:
+                self._outcomes.judged(
+                    flight.image, answer.judgement, not_renewed=look.not_renewed(flight.note)
+                )
+            return landed
+        given_up = answer.resting and late
         if given_up:
             self._outcomes.failed(flight.image, f"{look.note}; it is tried again by itself")
         return given_up
@@ -118,7 +128,10 @@ class Flights:
             return  # a worker tries it again by itself
         why = Why.PREWARM if look.by_an_old_tag else Why.OPERATOR
         asked = await self._asks.ask(flight.image, answer.subjects, why=why)
-        flight.refused = asked in (Asked.STORE_DOWN, Asked.QUEUE_DOWN)
-        if flight.refused:
+        refused = asked in (Asked.STORE_DOWN, Asked.QUEUE_DOWN)
+        if flight.refused and not refused:
+            flight.began = flight.asked
+        flight.refused = refused
+        if refused:
             what = "the verdict store" if asked is Asked.STORE_DOWN else "the queue"
             self.trouble = f"{what} takes no request, it is tried again"

@@ -105,7 +105,8 @@ class Judging:
         self._waiting.reverse()
 
     async def _last_look(self) -> None:
-        """The time is over: what is known all the same, be it stale, is told as it is known."""
+        """The time is over: what is known all the same, be it stale, is told as it is known; by an
+        old tag nothing passes for sure."""
         rest = [(image, UNDER_WAY) for image in self._flights.give_up()]
         rest += [(image, NOT_BEGUN) for image in reversed(self._waiting)]
         self._waiting.clear()
@@ -124,7 +125,7 @@ class Judging:
         """Whether anything is: that is its outcome then."""
         if not isinstance(look.answer, Known):
             return False
-        self._outcomes.judged(image, look.answer.judgement)
+        self._outcomes.judged(image, look.answer.judgement, not_renewed=look.not_renewed(look.note))
         return True
 
     def _say(self) -> None:

@@ -8,6 +8,7 @@ from services.cli.prewarm.rows import (
     Part,
     failed_part,
     judged_part,
+    not_renewed_part,
     ruled_part,
     unfinished_part,
 )
@@ -45,15 +46,15 @@ class Outcomes:
         """Each image once that is looked up, in the order in which they are wanted."""
         return [cases[0][1].image for cases in self._by_image.values()]
 
-    def judged(self, image: Image, judgement: Judgement) -> None:
-        """That is known of it."""
+    def judged(self, image: Image, judgement: Judgement, *, not_renewed: str = "") -> None:
+        """That is known of it; `not_renewed`: as in `Row`."""
         now = self._clock.now()
-        self._add(
-            image,
-            lambda wanted, case: judged_part(
-                case, judgement, wanted.scope, terms=self._terms, now=now
-            ),
-        )
+
+        def part_of(wanted: Wanted, case: Case) -> Part:
+            part = judged_part(case, judgement, wanted.scope, terms=self._terms, now=now)
+            return not_renewed_part(part, not_renewed) if not_renewed else part
+
+        self._add(image, part_of)
 
     def failed(self, image: Image, message: str) -> None:
         """It could not be judged."""

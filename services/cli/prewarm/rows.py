@@ -27,7 +27,8 @@ class Outcome(StrEnum):
     ERROR = "error"
     """It could not be judged."""
     UNFINISHED = "unfinished"
-    """Its scan is under way, or was not begun."""
+    """Its scan is under way, or was not begun; or it passes by what its tag named once, and whether
+    it still names that is not known."""
     PASS = "pass"
 
 
@@ -49,6 +50,8 @@ class Part(msgspec.Struct, frozen=True):
     digest: str = ""
     asked: bool = True
     """Whether it needs a verdict at all."""
+    not_renewed: str = ""
+    """As in `Row`."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +76,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The first MAX_NAMESPACES."""
     objects: tuple[str, ...]
     """The first MAX_TITLES, workloads before pods."""
+    not_renewed: str = ""
+    """Of when it is what is known, where the tag could not be asked about anew, and why."""
 
     @property
     def refused(self) -> bool:
@@ -97,6 +102,18 @@ def judged_part(case: Case, judgement: Judgement, scope: Scope, *, terms: Terms,
 def ruled_part(ruled: Ruled, *, now: int) -> Part:
     """What the rules say without any look-up."""
     return msgspec.structs.replace(_part(ruled.judgement, ruled.rule, now), asked=False)
+
+
+def not_renewed_part(part: Part, why: str) -> Part:
+    """What is known by a tag that could not be asked about anew. A webhook would answer that now,
+    so a fail is one; but who asks whether all passes must not be told so of what may be another
+    image by now."""
+    passes = part.outcome is Outcome.PASS
+    return msgspec.structs.replace(
+        part,
+        outcome=Outcome.UNFINISHED if passes else part.outcome,
+        not_renewed=why[:MAX_TEXT],
+    )
 
 
 def failed_part(case: Case, message: str) -> Part:
@@ -185,6 +202,7 @@ def _row(wanted: Wanted, part: Part, allowed: bool, asked: bool) -> Row:
         workloads=wanted.workloads,
         namespaces=tuple(wanted.namespaces),
         objects=wanted.titles,
+        not_renewed=part.not_renewed,
     )
 
 

@@ -82,7 +82,7 @@ def _why(row: Row) -> str:
     )
     rule = f"rule {row.rule}: " if row.rule not in ("", "default") else ""
     runs = f"; runs all the same (mode {row.mode})" if row.spared else ""
-    return f"{rule}{first}{runs}"
+    return f"{rule}{'; '.join(filter(None, (f'{first}{runs}', row.not_renewed)))}"
 
 
 def _print_not_read(printed: Console, report: Report) -> None:
@@ -142,8 +142,8 @@ def _to_be_done(report: Report) -> Iterator[Text]:
     unfinished = report.counts.get(Outcome.UNFINISHED)
     if unfinished:
         yield plain(
-            f"{number(unfinished)} are not judged yet: what was asked for goes on without this "
-            "command; run it again, and what is known by then is not asked for again",
+            f"{number(unfinished)} are not known for sure yet: what was asked for goes on without "
+            "this command; run it again, and what is known by then is not asked for again",
             style="cyan",
         )
     if report.strange:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 
 from services.cli.prewarm.flights import AGAIN, REFUSED, TRIES
@@ -21,15 +22,16 @@ from shared.domain.rules import Mode, Rule, Rules
 from shared.domain.scope import RuleBook
 from shared.domain.verdict import Subject
 from shared.domain.why import Why
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import START, FakeClock
 
 TICK = 1.0
 """Seconds of the clock from one look to the next."""
 
 UNKNOWN = Look(Missing(Need.REQUEST, ()))
-RESTING = Look(Missing(Need.REQUEST, (), note="the registry said 500", resting=True))
+RESTING = Look(Missing(Need.REQUEST, (), resting=True), "the registry said 500")
 PASS = Look(Known(Judgement("", State.PASS)))
 OLD_TAG = Look(Known(Judgement("", State.PASS), refresh=Need.RESOLVE))
+AWAY = msgspec.structs.replace(OLD_TAG, note="the registry is away", asked_at=START)
 STALE = Look(Known(Judgement("", State.PASS), refresh=Need.REQUEST))
 
 
@@ -45,6 +47,8 @@ class Site(Reader):
         self.why: Counter[Why] = Counter()
         self.away = False
         self.judged_by_asking = True
+        self.stays: set[str] = set()
+        """Of which asking brings nothing."""
         self.subjects: tuple[Subject, ...] = ()
         """With which the last was asked for."""
         self.told: list[tuple[int, str]] = []
@@ -65,7 +69,7 @@ class Site(Reader):
         self.why[why] += 1
         self.subjects = tuple(subjects)
         answer = self.answers.pop(0) if self.answers else Asked.FIRST
-        if self.judged_by_asking and answer is Asked.FIRST:
+        if self.judged_by_asking and answer is Asked.FIRST and name not in self.stays:
             self.known[name] = PASS
         return answer
 
@@ -125,6 +129,62 @@ async def test_what_a_worker_tries_again_by_itself_is_not_asked_for_and_given_up
     assert len(site.told) * TICK > TRIES
 
 
+async def test_a_registry_that_is_away_holds_up_no_image_of_another_for_long() -> None:
+    site = Site("first", "second", "other")
+    site.known |= {"first": AWAY, "second": AWAY}
+    site.stays = {"first", "second"}
+    rows = {row.image: row for row in await site.rows(at_once=2, timeout=3_600.0)}
+    assert TRIES < len(site.told) * TICK < TRIES + AGAIN
+    assert rows["registry.corp/other:1"].outcome is Outcome.PASS
+    assert rows["registry.corp/first:1"].outcome is Outcome.UNFINISHED
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "allowed"),
+    [
+        (State.PASS, Outcome.UNFINISHED, True),
+        (State.FAIL, Outcome.FAIL, False),
+        (State.ERROR, Outcome.ERROR, False),
+    ],
+)
+@pytest.mark.parametrize("timeout", [3_600.0, 5.0], ids=["given up", "the time is over"])
+async def test_by_a_tag_that_could_not_be_asked_about_nothing_is_sure_to_pass(
+    state: State, outcome: Outcome, timeout: float, *, allowed: bool
+) -> None:
+    site = Site("app")
+    known = Known(Judgement("", state), refresh=Need.RESOLVE)
+    site.known["app"] = msgspec.structs.replace(AWAY, answer=known)
+    site.stays = {"app"}
+    forgotten = msgspec.structs.replace(site.known["app"], note="")
+    site.happens = {round(TRIES / TICK) - 5: lambda: site.known.update(app=forgotten)}
+    (row,) = await site.rows(timeout=timeout)
+    assert (row.outcome, row.state, row.allowed) == (outcome, state, allowed)
+    assert row.not_renewed == (
+        "it is known by what its tag named at 2025-06-15 15:06 UTC, and nothing newer is: "
+        "the registry is away"
+    )
+
+
+async def test_a_tag_that_is_asked_about_in_time_counts_as_it_is_then() -> None:
+    site = Site("app")
+    site.known["app"] = AWAY
+    site.stays = {"app"}
+    site.happens = {round(TRIES / TICK) - 5: lambda: site.known.update(app=PASS)}
+    (row,) = await site.rows()
+    assert (row.outcome, row.not_renewed) == (Outcome.PASS, "")
+
+
+async def test_a_tag_is_not_given_up_before_anybody_took_the_request() -> None:
+    site = Site("app")
+    site.known["app"] = AWAY
+    site.stays = {"app"}
+    down = round((TRIES + AGAIN) / REFUSED)
+    site.answers = [Asked.QUEUE_DOWN] * down
+    await site.rows(timeout=3_600.0)
+    taken = next(at for place, (_, at) in enumerate(site.asked) if place == down)
+    assert len(site.told) * TICK > taken + TRIES
+
+
 @pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.WARN, Mode.AUDIT])
 @pytest.mark.parametrize("known", [UNKNOWN, RESTING], ids=["no verdict", "its scan fails"])
 async def test_what_could_not_be_judged_would_run_where_nothing_is_enforced(
@@ -140,9 +200,9 @@ async def test_what_could_not_be_judged_would_run_where_nothing_is_enforced(
 
 async def test_what_a_registry_says_at_length_is_cut() -> None:
     site = Site("late", "failing")
-    long = Look(Missing(Need.REQUEST, (), note="x" * 1_000, resting=True))
+    long = Look(Missing(Need.REQUEST, (), resting=True), "x" * 1_000)
     site.known["failing"] = long
-    site.known["late"] = Look(Missing(Need.REQUEST, (), note="x" * 1_000))
+    site.known["late"] = Look(Missing(Need.REQUEST, ()), "x" * 1_000)
     site.judged_by_asking = False
     assert [len(row.says) for row in await site.rows()] == [MAX_TEXT, MAX_TEXT]
 

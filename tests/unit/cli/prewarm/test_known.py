@@ -11,12 +11,20 @@ from services.worker.ledger import Ledger
 from shared.adapters.memory.claims import MemoryScanLeases
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.domain.decision import State
+from shared.domain.errors import ErrorKind
 from shared.domain.platforms import Platforms, PlatformSeen, PlatformTerms
-from shared.domain.pointer import MINUTE, Index, Manifest, Pointer, pointer_key
+from shared.domain.pointer import MINUTE, SECOND, Index, Manifest, Pointer, pointer_key
 from shared.domain.reference import parse_reference
 from shared.domain.rules import Rules
 from shared.domain.signing import Kind
-from shared.domain.verdict import Outcome, Question, Subject, Verdict
+from shared.domain.verdict import (
+    Outcome,
+    Question,
+    Subject,
+    Verdict,
+    error_verdict,
+    unresolved,
+)
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.sealing import PlainSealer
 
@@ -55,6 +63,41 @@ async def test_what_has_ended_or_nobody_of_ours_signed_is_not_there(
     look = await reader.look(Image("app", APP, always=False, question=Question()))
     assert bool(look.answer.subjects) is known
     assert reader.strange == strange
+
+
+@pytest.mark.parametrize(
+    ("age", "failed", "note"),
+    [
+        (61 * SECOND, True, "registry.corp is away"),
+        (61 * SECOND, False, ""),
+        (59 * SECOND, True, ""),
+    ],
+    ids=["its registry is away", "not asked about yet", "young"],
+)
+async def test_of_an_old_tag_it_is_told_why_nothing_newer_is_known(
+    age: int, note: str, *, failed: bool
+) -> None:
+    clock, sealer = FakeClock(), PlainSealer()
+    store = MemoryVerdictStore(clock=clock, leases=MemoryScanLeases(clock=clock))
+    pen = Ledger(store=store, sealer=sealer, unsealer=sealer, clock=clock)
+    digest, repository, question = "sha256:" + "a" * 64, "registry.corp/app", Question()
+    await pen.write_pointer(Pointer("registry.corp/app:1", START - age, digest))
+    verdict = Verdict(Subject(repository, digest, "1"), question, Outcome.PASS, evaluated_at=START)
+    await pen.write_verdict(verdict, chain="")
+    if failed:
+        away = error_verdict(
+            unresolved(APP),
+            question,
+            kind=ErrorKind.TRANSIENT,
+            message="registry.corp is away",
+            now=START,
+        )
+        await pen.write_verdict(away, chain="")
+    reader = Reader(records=store, unsealer=sealer, rules=Rules(), terms=Terms(), clock=clock)
+    look = await reader.look(Image("app", APP, always=False, question=question))
+    assert isinstance(look.answer, Known)
+    assert look.by_an_old_tag is (age > MINUTE)
+    assert (look.note, look.asked_at) == (note, START - age)
 
 
 @pytest.mark.parametrize(("cluster", "state"), [("", State.PASS), ("arm", State.FAIL)])

@@ -33,6 +33,14 @@ def test_what_passes_is_counted_and_not_listed_unless_all_is_wanted() -> None:
     assert "team/app:1" in printed(told, everything=True)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.UNFINISHED, Outcome.FAIL])
+def test_that_a_tag_could_not_be_asked_about_is_told_beside_why(outcome: Outcome) -> None:
+    findings = ("a hole (vulnerabilities/package)",) if outcome is Outcome.FAIL else ()
+    told = report(row(outcome, findings=findings, not_renewed="since noon nobody answered"))
+    why = "a hole (vulnerabilities/package); " if findings else ""
+    assert f"{why}since noon nobody answered" in words(told)
+
+
 def test_a_long_table_is_cut_and_the_rest_counted() -> None:
     told = report(*(row(Outcome.FAIL, image=f"bad:{at}") for at in range(1_234)))
     text = printed(told)
