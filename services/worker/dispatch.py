@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from services.worker.holdups import Holdups
 from shared.domain.errors import (
     InvalidReference,
     NotAnImage,
@@ -66,17 +67,21 @@ class Follower:
         """`pause` (seconds) between two tries."""
         self._queue = queue
         self._pause = pause
+        self._holdups = Holdups()
 
     async def follow(self, step: Step, delay: int) -> None:
         """Queue `step` after `delay` seconds."""
-        while True:
-            try:
-                await self._queue.publish(step, delay=delay)
-            except QueueError as error:
-                log.warning("follow-up %s is not confirmed, again: %s", step.id, error)
-                await asyncio.sleep(self._pause)
-            else:
-                return
+        reason, confirmed = "", False
+        try:
+            while not confirmed:
+                try:
+                    await self._queue.publish(step, delay=delay)
+                    confirmed = True
+                except QueueError as error:
+                    reason = self._holdups.waits(error, before=reason)
+                    await asyncio.sleep(self._pause)
+        finally:
+            self._holdups.ends(reason, goes_on=confirmed)
 
 
 class Steps(Protocol):

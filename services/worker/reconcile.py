@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from shared.domain.errors import QueueError, StoreError
+from shared.domain.errors import ImagegateError, QueueError, StoreError
 from shared.domain.step import Step, StepKind
 from shared.ports.claims import RequestClaims
 from shared.ports.clock import Clock
@@ -56,6 +56,8 @@ class Reconciler:
         self._every = every
         self._overdue = overdue
         self._on_step = on_step
+        self._told: set[type[ImagegateError]] = set()
+        """Kinds of failures since it went well, each of which was said."""
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -64,7 +66,9 @@ class Reconciler:
             try:
                 await self.once()
             except (StoreError, QueueError) as error:
-                log.warning("cannot reconcile, again in %g s: %s", self._every, error)
+                self._cannot(error)
+            else:
+                self._can()
 
     async def once(self) -> int:
         """One round; how many steps were published again."""
@@ -84,3 +88,14 @@ class Reconciler:
             self._on_step(step)
             log.info("published again", extra={"image": step.reference, "claim": step.claim})
         return published
+
+    def _cannot(self, error: StoreError | QueueError) -> None:
+        """Each kind is said once an outage: it is tried again every few seconds."""
+        if type(error) not in self._told:
+            log.warning("cannot reconcile, tried again every %g s: %s", self._every, error)
+        self._told.add(type(error))
+
+    def _can(self) -> None:
+        if self._told:
+            log.info("reconciles again")
+        self._told.clear()
