@@ -62,6 +62,14 @@ class EmergencyReport(msgspec.Struct, frozen=True):
     counts_in: tuple[str, ...] = ()
     """Those of them that let pass now what rules refuse, whatever the store says: they may have
     read of it in a file, or remember it."""
+    heard: dict[str, int] = {}
+    """By each of these webhooks' names when the newest was signed (ms) that it heard of, or what
+    ended one; 0: it heard of none, or does not say."""
+
+    @property
+    def strayed(self) -> tuple[str, ...]:
+        """Those of `counts_in` that go by another emergency than the store's record."""
+        return tuple([name for name in self.counts_in if self.heard.get(name) != self.made_at])
 
     @property
     def alarming(self) -> bool:
@@ -85,6 +93,7 @@ def emergency_reports(
             _of_record(sealed.get(emergency_id(cluster)), unsealer, cluster=cluster, now=now),
             webhooks=tuple([beat.name for beat in own]),
             counts_in=tuple([beat.name for beat in own if beat.emergency > now]),
+            heard={beat.name: beat.emergency_signed for beat in own},
         )
         reports.append(report)
     return tuple(reports)
@@ -100,6 +109,15 @@ def opened_emergency(sealed: bytes, unsealer: Unsealer, *, cluster: str) -> Emer
     """Verify and check that of a cluster; raises InvalidSignature, InvalidException."""
     key = emergency_key(cluster)
     return checked_emergency(*unsealer.unseal(sealed, Emergency, kind=Kind.EMERGENCY, key=key))
+
+
+def where_it_counts(report: EmergencyReport) -> str:
+    """In how many of its webhooks it counts; of one that is declared also in how many another."""
+    webhooks, counts = len(report.webhooks), len(report.counts_in)
+    if report.state is not EmergencyState.DECLARED or not report.strayed:
+        return f"counts in {counts} of {webhooks} webhooks"
+    strayed = len(report.strayed)
+    return f"counts in {counts - strayed} of {webhooks} webhooks, another one in {strayed}"
 
 
 def emergency_facts(reports: Sequence[EmergencyReport]) -> dict[str, str]:
@@ -133,7 +151,7 @@ def _told(report: EmergencyReport) -> str:
         told = f"the store's record is not believed: {one_line(report.why, limit=200)}"
     else:
         told = "the store knows of none"
-    return f"{told}; counts in {len(report.counts_in)} of {len(report.webhooks)} webhooks"
+    return f"{told}; {where_it_counts(report)}"
 
 
 def _of_record(

@@ -59,6 +59,11 @@ class Switch:
         return self._told.until if self._told is not None and self.seconds > 0 else 0
 
     @property
+    def signed(self) -> int:
+        """When the newest was signed (ms) that was ever offered, whatever it says; 0: none was."""
+        return self._newest.made_at if self._newest is not None else 0
+
+    @property
     def seconds(self) -> float:
         """That it goes on; 0: there is none."""
         if self._told is None:

@@ -161,6 +161,7 @@ async def run_webhook(
                 metrics=metrics.all,
                 life=life,
                 emergency=lambda: parts.switch.until,
+                emergency_signed=lambda: parts.switch.signed,
                 certificate_ends=lambda: ends,
                 cluster=settings.imagegate_cluster,
             )

@@ -75,6 +75,9 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the worker that leads."""
     emergency: int = 0
     """Of a webhook: until when (ms) it lets pass what rules refuse; 0: there is no emergency."""
+    emergency_signed: int = 0
+    """Of a webhook: when the newest emergency was signed (ms) that it ever heard of, or what ended
+    one; this tells which that is. 0: it heard of none."""
     certificate_ends: int = 0
     """Of a webhook: when the certificate that it shows ends (ms); 0: it shows none."""
     cluster: ClusterName = ""

@@ -151,6 +151,7 @@ async def pulse_of(
     name: str = "",
     caring: Callable[[], Caring | None] = lambda: None,
     emergency: Callable[[], int] = lambda: 0,
+    emergency_signed: Callable[[], int] = lambda: 0,
     certificate_ends: Callable[[], int] = lambda: 0,
     cluster: str = "",
 ) -> AsyncIterator[Pulse]:
@@ -159,8 +160,8 @@ async def pulse_of(
     `checks` are by the names of `Beat.away`. `carried` are the counters of the queue whose steps
     the process handles, None for one that handles none. `name` is one of `new_name` that the
     process goes by elsewhere too. `caring`: what it knows if it leads. `emergency`:
-    until when a webhook's lasts; `certificate_ends`: when what it shows does; `cluster`: whose
-    reviews it answers.
+    until when a webhook's lasts; `emergency_signed`: when the newest was signed that it heard of;
+    `certificate_ends`: when what it shows does; `cluster`: whose reviews it answers.
     """
     identity = Beat(
         name=name or new_name(service),
@@ -176,6 +177,7 @@ async def pulse_of(
             stopping=life.stopping.is_set(),
             caring=caring(),
             emergency=emergency(),
+            emergency_signed=emergency_signed(),
             certificate_ends=certificate_ends(),
         )
         if carried is None:

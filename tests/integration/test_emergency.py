@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from services.cli.local.wiring import make_keys
+from shared.adapters.signatures import key_id_of
+from shared.domain.signing import Role
 from tests.functional.cli.commands import Ran, imagegate
 from tests.integration.test_exceptions import Site, Webhook, all_say
 from tests.servers.redis import RedisServer
@@ -83,6 +89,34 @@ async def test_another_one_replaces_it(site: Site, webhooks: list[Webhook]) -> N
     await site.operator("emergency", "audit", "--for", "1h", "-n", "elsewhere", *WHY)
     assert not any([await each.allows() for each in webhooks])
     assert await webhooks[1].allows(namespace="elsewhere")
+
+
+async def test_a_webhook_that_goes_on_by_the_one_before_is_named(site: Site) -> None:
+    """It has not heard of the operator who narrows it, and goes on to refuse nothing anywhere."""
+    shutil.copytree(site.folder / "ring", site.folder / "old")
+    new = make_keys(site.folder / "new", role=Role.OPERATOR).public
+    key = load_pem_public_key(new.read_bytes())
+    assert isinstance(key, Ed25519PublicKey)
+    shutil.copy(new, site.folder / "ring" / f"operator-{key_id_of(key)}.pub")
+    async with site.webhook("one") as one, site.webhook("two", ring="old") as two:
+        await site.operator("emergency", "audit", "--for", "1h", *WHY)
+        assert [await one.allows(), await two.allows()] == [True, True]
+
+        words = ("emergency", "audit", "--for", "1h", "-n", "elsewhere", *WHY)
+        ran = await typed(site, *words, key="new")
+        assert ran.code == 1
+        assert "It counts in 1 of 2 webhooks" in ran.out
+        assert ran.out.count("not heard in webhook@") == 1
+        assert [await one.allows(), await two.allows()] == [False, True]
+
+        told = await typed(site, "emergency", "show")
+        assert "it counts in 1 of 2 webhooks, another one in 1" in told.out
+        assert told.out.count(": another one, signed ") == 1
+
+        ran = await typed(site, "emergency", "end", key="new")
+        assert ran.code == 1
+        assert "It goes on in 1 of 2 webhooks" in ran.out
+        assert [await one.allows(), await two.allows()] == [False, True]
 
 
 async def test_one_that_was_away_hears_that_its_own_ended_though_another_cluster_declared(

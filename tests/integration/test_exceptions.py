@@ -103,7 +103,9 @@ class Site:
         return rows
 
     @asynccontextmanager
-    async def webhook(self, name: str, *, cluster: str = "") -> AsyncIterator[Webhook]:
+    async def webhook(
+        self, name: str, *, cluster: str = "", ring: str = "ring"
+    ) -> AsyncIterator[Webhook]:
         """One process' worth of webhook, with its own connections."""
         state = self.folder / name
         life, clock = Lifecycle(drain_deadline=1.0), SystemClock()
@@ -125,7 +127,7 @@ class Site:
                         store=RedisVerdictStore(links=links),
                         claims=RedisRequestClaims(links=links),
                         queue=MemoryQueue(clock=clock),
-                        unsealer=load_ring(self.folder / "ring"),
+                        unsealer=load_ring(self.folder / ring),
                         decisions=RedisDecisionLog(links=links),
                         presence=RedisPresence(links=links),
                         exceptions=RedisExceptionStore(links=links),

@@ -14,6 +14,7 @@ from services.cli.break_glass.durations import lifetime
 from services.cli.break_glass.operator import NotSigned
 from services.cli.break_glass.wiring import ring_of, sealer_of
 from services.cli.command import Exit, OutputOption, console, fail, own_name, run, settings
+from services.cli.emergency.heard import missed
 from services.cli.emergency.signing import SignedEmergency, believed, refused, signed
 from services.cli.emergency.table import (
     print_counted,
@@ -134,7 +135,7 @@ async def _audit(read: CliSettings, emergency: Emergency, out: Path | None) -> E
         return Exit.GOOD
     reports = await _kept(read, made)
     print_declared(console(), made.emergency, end=end)
-    return print_counted(console(), reports, cluster=emergency.cluster, declared=True)
+    return print_counted(console(), reports, made.emergency)
 
 
 async def _end(read: CliSettings, reason: str, owner: str, cluster: str, out: Path | None) -> Exit:
@@ -153,7 +154,7 @@ async def _end(read: CliSettings, reason: str, owner: str, cluster: str, out: Pa
     made = signed(ending(before, now=SystemClock().now(), **told), sealer)
     reports = await _kept(read, made)
     _say("ended: rules are enforced again")
-    return print_counted(console(), reports, cluster=cluster, declared=False)
+    return print_counted(console(), reports, made.emergency)
 
 
 def _meant(cluster: str, read: CliSettings) -> str:
@@ -180,13 +181,14 @@ async def _kept(read: CliSettings, made: SignedEmergency) -> tuple[EmergencyRepo
 
 
 async def _heard(desk: ExceptionActions, emergency: Emergency) -> tuple[EmergencyReport, ...]:
-    """Once every webhook of the cluster said the same, or no more is to be waited for."""
+    """Once every webhook of the cluster said that it goes by this one, or no more is to be waited
+    for."""
     deadline = time.monotonic() + HEARD_WITHIN
     while True:
         reports = await desk.emergencies()
         report = report_of(emergency.cluster, reports)
-        wanted = () if emergency.over else report.webhooks
-        if (report.webhooks and report.counts_in == wanted) or time.monotonic() > deadline:
+        heard = report.webhooks and not missed(report, emergency)
+        if heard or time.monotonic() > deadline:
             return reports
         await asyncio.sleep(ASK_EVERY)
 

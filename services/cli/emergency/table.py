@@ -6,12 +6,25 @@ from rich.console import Console
 
 from services.cli.break_glass.durations import moment
 from services.cli.command import Exit
+from services.cli.emergency.heard import Missed, missed
 from services.cli.tables import age, plain
-from services.console.emergency_report import EmergencyReport, EmergencyState, report_of
+from services.console.emergency_report import (
+    EmergencyReport,
+    EmergencyState,
+    report_of,
+    where_it_counts,
+)
 from shared.domain.emergency import Emergency
 from shared.domain.pointer import SECOND
 
 LOUD = "bold red"
+
+WHAT_TO_DO = {
+    Missed.NOT_HEARD: "Not heard: its log says why. It does not reach the store, or has another "
+    "operator's public key, or is of an older version, which does not say what it heard",
+    Missed.OTHER: "Signed later, by whoever else has the key: `imagegate emergency show`",
+    Missed.OVER: "Over: correct its clock, or declare one that lasts longer",
+}
 
 
 def print_declared(console: Console, emergency: Emergency, *, end: str) -> None:
@@ -32,12 +45,13 @@ def print_declared(console: Console, emergency: Emergency, *, end: str) -> None:
 
 
 def print_counted(
-    console: Console, reports: Sequence[EmergencyReport], *, cluster: str, declared: bool
+    console: Console, reports: Sequence[EmergencyReport], emergency: Emergency
 ) -> Exit:
-    """In which of the cluster's webhooks it holds; BAD where not in all of them."""
+    """In which of its cluster's webhooks holds what was signed, one or the end of one; BAD where
+    not in all of them."""
+    cluster = emergency.cluster
     report = report_of(cluster, reports)
-    counts, all_of_them = len(report.counts_in), len(report.webhooks)
-    if not all_of_them:
+    if not report.webhooks:
         _say(
             console,
             f"No webhook of cluster {_named(cluster)} was heard lately: nobody says whether it "
@@ -52,20 +66,18 @@ def print_counted(
                 "IMAGEGATE_CLUSTER here, says which is meant, as theirs does",
             )
         return Exit.BAD
-    _say(
-        console,
-        f"It counts in {counts} of {all_of_them} webhooks"
-        if declared
-        else (f"It goes on in {counts} of {all_of_them} webhooks"),
+    strange = missed(report, emergency)
+    all_of_them = len(report.webhooks)
+    said = (
+        f"It goes on in {len(report.counts_in)}"
+        if emergency.over
+        else f"It counts in {all_of_them - len(strange)}"
     )
-    strange = [name for name in report.webhooks if (name in report.counts_in) is not declared]
-    for name in strange:
-        _say(console, f"  not heard in {name}", style=LOUD)
-    if strange:
-        _say(
-            console,
-            "Its log says why: it does not reach the store, or has another operator's public key",
-        )
+    _say(console, f"{said} of {all_of_them} webhooks")
+    for name, why in strange.items():
+        _say(console, f"  {why} {name}", style=LOUD)
+    for why in sorted(set(strange.values())):
+        _say(console, WHAT_TO_DO[why])
     return Exit.BAD if strange else Exit.GOOD
 
 
@@ -92,18 +104,25 @@ def print_emergency(console: Console, report: EmergencyReport) -> None:
             },
         )
     loud = LOUD if report.counts_in else ""
-    counts = f"{len(report.counts_in)} of {len(report.webhooks)} webhooks"
-    _say(console, f"it counts in {counts}", style=loud)
+    _say(console, f"it {where_it_counts(report)}", style=loud)
     for name in report.counts_in:
-        _say(console, f"  {name}")
+        other = _other(report.heard.get(name, 0)) if name in report.strayed else ""
+        _say(console, f"  {name}{other}", style=LOUD if other else "")
 
 
 def print_elsewhere(console: Console, others: Sequence[EmergencyReport]) -> None:
     """Which other clusters have one: who asked may have meant these."""
     for other in others:
         if other.alarming:
-            counts = f"counts in {len(other.counts_in)} of {len(other.webhooks)} webhooks"
+            counts = where_it_counts(other)
             _say(console, f"elsewhere: cluster {_named(other.cluster)}: {other.state}, {counts}")
+
+
+def _other(signed: int) -> str:
+    """Which it is that a webhook goes by, where that is not the store's."""
+    if signed:
+        return f": another one, signed {moment(signed)}"
+    return ": it does not say which (an older version)"
 
 
 def _named(cluster: str) -> str:

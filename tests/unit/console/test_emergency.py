@@ -1,5 +1,7 @@
 """What people are told of an emergency: by the store's record, and by what webhooks say."""
 
+from typing import Any
+
 from services.console.emergency_report import (
     MOST_TOLD,
     EmergencyReport,
@@ -28,12 +30,12 @@ async def said(world: World, one: Emergency, *, sealer: PlainSealer | None = Non
     await world.exceptions.put(sealed, exception_id=emergency_id(one.cluster), ends=ends)
 
 
-async def heard(world: World, *until: int, cluster: str = "prod") -> None:
+async def heard(world: World, *until: int, cluster: str = "prod", signed: int = 0) -> None:
     """Webhooks that say so of themselves."""
     for number, each in enumerate(until):
         name = f"webhook@h:{number}:{cluster or 'x'}"
-        beat = Beat(name, "webhook", "1", 7, emergency=each, cluster=cluster)
-        await world.presence.beat(beat)
+        told: dict[str, Any] = {"emergency": each, "emergency_signed": signed, "cluster": cluster}
+        await world.presence.beat(Beat(name, "webhook", "1", 7, **told))
 
 
 async def facts(world: World) -> dict[str, str]:
@@ -59,13 +61,25 @@ async def test_where_there_is_none_nothing_is_told(world: World) -> None:
 async def test_one_is_told_first_with_owner_reason_end_and_where_it_counts(world: World) -> None:
     one = emergency(now=world.clock.now(), namespaces=("team-*",))
     await said(world, one)
-    await heard(world, one.until, one.until, 0)
+    await heard(world, one.until, one.until, 0, signed=one.made_at)
     assert await fact(world) == (
         "for 60 min yet nothing is refused in namespaces team-*: Redis is broken (ada); counts in "
         "2 of 3 webhooks"
     )
     assert next(iter((await world.ops().status()).facts)) == "emergency of prod"
     assert await world.ops().exceptions() == (), "it is no exception"
+
+
+async def test_a_webhook_that_goes_by_another_one_is_told(world: World) -> None:
+    before = emergency(now=world.clock.now())
+    world.clock.advance(1)
+    one = emergency(now=world.clock.now(), until=before.until, namespaces=("team-*",))
+    await said(world, one)
+    await heard(world, one.until, one.until, one.until, signed=before.made_at)
+    assert (await fact(world)).endswith("; counts in 0 of 3 webhooks, another one in 3")
+    assert len((await report(world)).strayed) == 3
+    await heard(world, one.until, one.until, signed=one.made_at)
+    assert (await fact(world)).endswith("; counts in 2 of 3 webhooks, another one in 1")
 
 
 async def test_one_that_is_over_is_told_only_while_a_webhook_goes_on(world: World) -> None:
@@ -111,7 +125,7 @@ async def test_each_clusters_is_told_with_its_name_and_its_own_webhooks(world: W
     world.clock.advance(1)
     over = ending(ended, now=now + 1, reason="mended", owner="bo", cluster="calm")
     await said(world, over)
-    await heard(world, now + HOUR, 0)
+    await heard(world, now + HOUR, 0, signed=now)
     await heard(world, 0, 0, 0, cluster="calm")
     await heard(world, now + HOUR, cluster="lost")
     told = await facts(world)

@@ -306,6 +306,28 @@ async def test_a_new_one_replaces_that_of_before_with_its_namespaces() -> None:
     assert rig.book().emergency_in("b") is not None
 
 
+async def test_which_it_heard_of_last_is_known_by_when_that_was_signed() -> None:
+    rig = Rig()
+    assert rig.switch.signed == 0
+    one = emergency(now=rig.clock.now())
+    await put(rig, one)
+    await rig.signed.first()
+    assert rig.switch.signed == one.made_at
+    rig.clock.advance(1)
+    narrower = emergency(now=rig.clock.now(), until=one.until, namespaces=("b",))
+    await put(rig, narrower)
+    await rig.signed.first()
+    assert (rig.switch.until, rig.switch.signed) == (one.until, narrower.made_at)
+    rig.clock.advance(1)
+    end = over(narrower, now=rig.clock.now())
+    await put(rig, end)
+    await rig.signed.first()
+    assert (rig.switch.until, rig.switch.signed) == (0, end.made_at)
+    rig.files.sealed["old.exception"] = seal_emergency(one)
+    await rig.signed.first()
+    assert rig.switch.signed == end.made_at, "an older one is no news"
+
+
 async def test_an_end_by_a_clock_that_is_ahead_holds_all_the_same() -> None:
     rig = Rig()
     one = emergency(now=rig.clock.now())
