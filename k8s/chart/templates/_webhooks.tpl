@@ -209,7 +209,7 @@ template:
           {{- if .root.Values.webhook.enabled }}
           - --deployment={{ .root.Release.Namespace }}/imagegate-webhook
           {{- end }}
-          - --within={{ $own.waitSeconds }}
+          - --within={{ ternary 0 $own.waitSeconds (default false .present) }}
           {{- if .present }}
           - --present
           {{- end }}

@@ -68,18 +68,20 @@ class Keeper:
     ) -> None:
         """Apply `wanted` once the webhooks answer; one that cannot refuse anything at once.
 
-        A configuration of ours that `wanted` does not name goes. `present`: only what is there is
-        changed, so that nothing comes back that somebody takes away meanwhile. Raises NotReady
-        after `within` seconds, NotOurs, ClusterMisconfigured; until it applies nothing is changed.
+        A configuration of ours that `wanted` does not name goes. `present`: only what is there, and
+        as it was at the beginning, is changed, so that nothing comes back that somebody takes away
+        meanwhile, or lets pass. Raises NotReady after `within` seconds, NotOurs,
+        ClusterMisconfigured; until it applies nothing is changed.
         """
         until = self._clock.monotonic() + within
-        for which in ORDER:
-            await self._ours(which, wanted.installation, until)
+        before = {which: await self._ours(which, wanted.installation, until) for which in ORDER}
         if wanted.can_refuse:
             await self._answering(wanted, deployed, handshake, until)
         for which in ORDER:
             document = wanted.documents.get(which)
-            if document is None:
+            if present and await self._changed(which, before[which], until):
+                self._say(f"{which} was changed meanwhile, and stays as it is")
+            elif document is None:
                 await self._delete(which, wanted.installation, until)
             elif present:
                 keep = partial(self._keep, which, document, wanted.installation)
@@ -109,6 +111,11 @@ class Keeper:
         await self._configurations.apply(which, document, only=live)
         self._say(f"applied {which}")
 
+    async def _changed(self, which: Which, before: Live | None, until: float) -> bool:
+        """Whether it is another by now; one that is gone is none."""
+        live = await self._persist(partial(self._configurations.get, which), until)
+        return live is not None and live != before
+
     async def _relax(self, which: Which, installation: str) -> None:
         live = await self._configurations.get(which)
         if live is None:
@@ -123,12 +130,12 @@ class Keeper:
             await self._persist(partial(self._configurations.delete, which), until)
             self._say(f"removed {which}")
 
-    async def _ours(self, which: Which, installation: str, until: float) -> bool:
-        """Whether there is one, which is then ours. Raises NotOurs."""
+    async def _ours(self, which: Which, installation: str, until: float) -> Live | None:
+        """The one that is there, which is then ours. Raises NotOurs."""
         live = await self._persist(partial(self._configurations.get, which), until)
         if live is not None:
             _check(which, live, installation)
-        return live is not None
+        return live
 
     async def _answering(
         self, wanted: Wanted, deployed: Deployed | None, handshake: Handshake, until: float

@@ -7,7 +7,7 @@ import pytest
 
 from services.cli.webhooks.configurations import Address, Wanted
 from services.cli.webhooks.handshake import NotBelieved
-from services.cli.webhooks.keeper import IN_A_ROW, Deployed, Keeper, NotOurs, NotReady
+from services.cli.webhooks.keeper import IN_A_ROW, ORDER, Deployed, Keeper, NotOurs, NotReady
 from shared.domain.errors import ClusterMisconfigured, ClusterUnreachable
 from shared.ports.webhook_configurations import Live, Rollout, Which
 
@@ -116,8 +116,8 @@ async def applied(
     return said
 
 
-def live(installation: str = OURS) -> Live:
-    return Live(installation, {"create.imagegate.dev": "Fail"})
+def live(installation: str = OURS, *, policy: str = "Fail") -> Live:
+    return Live(installation, {"create.imagegate.dev": policy})
 
 
 async def test_what_is_kept_in_step_is_only_what_is_there() -> None:
@@ -134,6 +134,36 @@ async def test_what_is_removed_while_it_is_kept_in_step_does_not_come_back() -> 
     said = await applied(cluster, wanted(), present=True)
     assert cluster.does == []
     assert said[-1] == "ValidatingWebhookConfiguration imagegate is not there, and stays away"
+
+
+@pytest.mark.parametrize("pins", [True, False], ids=["applied", "taken away"])
+async def test_what_is_changed_while_it_is_kept_in_step_stays_as_it_is(*, pins: bool) -> None:
+    """An upgrade to audit may come between the file that the Job read and what it does with it."""
+    cluster = Cluster(VALIDATING=live(), MUTATING=live())
+
+    async def upgraded_meanwhile(address: Address) -> None:
+        cluster.live = dict.fromkeys(Which, live(policy="Ignore"))
+
+    said: list[str] = []
+    await keeper_of(cluster, said.append).apply(
+        wanted(pins=pins),
+        deployed=DEPLOYED,
+        handshake=upgraded_meanwhile,
+        within=0,
+        present=True,
+    )
+    assert cluster.does == []
+    assert said == [f"{which} was changed meanwhile, and stays as it is" for which in ORDER]
+
+
+async def test_without_time_it_is_looked_once_whether_the_webhooks_answer() -> None:
+    cluster = Cluster(VALIDATING=live())
+    shaking = Shaking(fails=1)
+    with pytest.raises(NotReady):
+        await applied(cluster, wanted(), shaking, within=0, present=True)
+    assert (cluster.does, shaking.shaken) == ([], 1)
+    await applied(cluster, wanted(), within=0, present=True)
+    assert cluster.does == ["apply imagegate"]
 
 
 async def test_pinning_comes_before_judging_once_the_webhooks_answer() -> None:
