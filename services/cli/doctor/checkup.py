@@ -16,6 +16,7 @@ from services.cli.doctor.ours import (
     rules_remarks,
     status_remarks,
 )
+from services.cli.doctor.own import others_remarks, own_processes
 from services.cli.doctor.remarks import Remark, bad, good
 from services.console.view import OpsView
 from shared.domain.errors import ImagegateError
@@ -42,6 +43,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "default"
     """Where a pod is tried."""
     pinning: bool = True
+    called: str = ""
+    """This cluster, by whoever asks: it counts where its pods do not tell. Empty: nobody says."""
 
 
 async def checkup(asked: Asked) -> AsyncIterator[Remark]:
@@ -58,7 +61,8 @@ async def checkup(asked: Asked) -> AsyncIterator[Remark]:
     if isinstance(asked.ops, Remark):
         yield asked.ops
     else:
-        async for remark in _servers(asked.ops, seen):
+        clusters = seen.clusters or (frozenset([asked.called]) if asked.called else None)
+        async for remark in _servers(asked.ops, ready=seen.webhooks, clusters=clusters):
             yield remark
     for remark in _files(asked, seen):
         yield remark
@@ -66,9 +70,16 @@ async def checkup(asked: Asked) -> AsyncIterator[Remark]:
         yield remark
 
 
-async def _servers(ops: OpsView, seen: Seen) -> AsyncIterator[Remark]:
+async def _servers(
+    ops: OpsView, *, ready: int | None, clusters: frozenset[str] | None
+) -> AsyncIterator[Remark]:
     def heard_of(alive: Sequence[Alive]) -> Iterable[Remark]:
-        return chain(process_remarks(alive, ready=seen.webhooks), served_remarks(alive))
+        ours = own_processes(alive, clusters)
+        return chain(
+            process_remarks(ours, ready=ready),
+            others_remarks(alive, clusters),
+            served_remarks(ours),
+        )
 
     for remarks in (
         await _told("servers", ops.status, status_remarks),

@@ -12,6 +12,7 @@ from services.cli.doctor.certificates import bundle_remarks
 from services.cli.doctor.configurations import mutating_remarks, validating_remarks
 from services.cli.doctor.nudging import PART as NUDGES
 from services.cli.doctor.nudging import Policy, PolicyBinding, nudgers, nudging_remarks
+from services.cli.doctor.own import told_clusters
 from services.cli.doctor.pods import PART as WEBHOOKS
 from services.cli.doctor.pods import PodForm, ServiceForm, behind, pods_remarks
 from services.cli.doctor.reach import Labels, exempt_from, labels_that_choose
@@ -66,6 +67,8 @@ class Seen(msgspec.Struct):
     platforms: tuple[str, ...] = ()
     webhooks: int | None = None
     """Pods that are ready to be asked; None: it is not known."""
+    clusters: frozenset[str] | None = None
+    """What they are told that the cluster is called; None: it is not known."""
 
 
 async def look_at_cluster(
@@ -142,6 +145,7 @@ async def _places(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
 
 async def _webhooks(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
     """Of a webhook that is named by URL nothing is known here: the pod on trial tells."""
+    asked: list[PodForm] = []
     for named in {hook.client_config.service for hook in seen.hooks} - {None}:
         assert named is not None
         home = f"/api/v1/namespaces/{named.namespace}"
@@ -159,6 +163,8 @@ async def _webhooks(cluster: Inspection, seen: Seen) -> AsyncIterator[Remark]:
         chosen = behind(named, *found)
         if chosen is not None:
             seen.webhooks = (seen.webhooks or 0) + sum(each.ready for each in chosen)
+            asked += chosen
+            seen.clusters = told_clusters(asked)
             for remark in pods_remarks(named, chosen):
                 yield remark
             for remark in alike_remarks(chosen, workers(found[1])):

@@ -45,8 +45,8 @@ def status_remarks(report: StatusReport) -> Iterator[Remark]:
 
 
 def process_remarks(alive: Sequence[Alive], *, ready: int | None = None) -> Iterator[Remark]:
-    """Which run, in which versions, and what they miss. `ready`: webhooks that the API server can
-    ask, where it is known."""
+    """Which of ours run, in which versions, and what they miss. `ready`: webhooks that the API
+    server can ask, where it is known."""
     running = Counter(each.beat.service for each in alive if not each.beat.stopping)
     if ready is not None and running["webhook"] < ready:
         yield bad(

@@ -37,6 +37,7 @@ async def asked_of(
             ),
             namespace=namespace,
             pinning=settings.imagegate_pin != "none",
+            called=settings.imagegate_cluster,
         )
 
 

@@ -126,6 +126,76 @@ async def test_webhooks_that_are_ready_and_that_nobody_hears_are_bad(
     assert told.startswith("processes: 2 webhooks are ready and 1 were heard in Redis")
 
 
+def shares_a_redis(installation: Installation, *ours: Alive) -> None:
+    """It is `a`, and the other one, `b`, is well."""
+    env = [{"name": "IMAGEGATE_CLUSTER", "value": "a"}]
+    for pod in installation.cluster.objects["Pod"]:
+        pod["spec"] = {"containers": [{"env": env}]}
+    theirs = (beat("webhook", number, cluster="b") for number in (3, 4, 5))
+    installation.ops.alive = [*ours, *theirs, beat("worker")]
+
+
+async def test_of_clusters_that_share_a_redis_only_its_own_webhooks_count(
+    installation: Installation,
+) -> None:
+    shares_a_redis(installation)
+    ready, none = said(await installation.remarks(), Level.BAD)
+    assert ready.startswith("processes: 2 webhooks are ready and 0 were heard in Redis")
+    assert none == "processes: no webhook was heard"
+
+    shares_a_redis(installation, beat("webhook", cluster="a"))
+    remarks = await installation.remarks()
+    (ready,) = said(remarks, Level.BAD)
+    assert ready.startswith("processes: 2 webhooks are ready and 1 were heard in Redis")
+    assert any("only one webhook runs" in each for each in said(remarks, Level.WARN))
+
+    shares_a_redis(installation, *(beat("webhook", each, cluster="a") for each in (1, 2)))
+    remarks = await installation.remarks()
+    assert said(remarks, Level.BAD) == []
+    notes = [each for each in said(remarks, Level.NOTE) if each.startswith("processes: ")]
+    assert notes == [
+        "processes: 2 webhook, 1 worker, version 1.0",
+        "processes: 3 webhooks of other clusters were heard, too (b), and are not counted: this "
+        "one is a",
+    ]
+
+
+async def test_what_is_wrong_with_another_clusters_webhooks_is_not_told_as_ours(
+    installation: Installation,
+) -> None:
+    shares_a_redis(installation, *(beat("webhook", each, cluster="a") for each in (1, 2)))
+    wrong = {"certificate_ends": 1, "away": ("store",)}
+    installation.ops.alive.append(beat("webhook", 9, cluster="b", **wrong))
+    remarks = await installation.remarks()
+    assert said(remarks, Level.BAD) == []
+    assert not [each for each in said(remarks, Level.WARN) if each.startswith("processes: ")]
+    installation.ops.alive.append(beat("worker", 9, away=("store",)))
+    (told,) = (
+        each for each in said(await installation.remarks(), Level.WARN) if "processes: " in each
+    )
+    assert told == "processes: worker@x:9:a does not reach store"
+
+
+async def test_where_pods_do_not_tell_which_cluster_it_is_whoever_asks_does(
+    installation: Installation,
+) -> None:
+    shares_a_redis(installation)
+    out = unasked("kubernetes", "no kubeconfig", "")
+    remarks = await installation.remarks(cluster=out, called="a")
+    assert said(remarks, Level.BAD) == ["processes: no webhook was heard"]
+
+    remarks = await installation.remarks(cluster=out)
+    assert said(remarks, Level.BAD) == []
+    assert "processes: 3 webhook, 1 worker, version 1.0" in said(remarks, Level.NOTE)
+    installation.ops.alive.append(beat("webhook", 1, cluster="a"))
+    _, told = said(await installation.remarks(cluster=out), Level.UNASKED)
+    assert told.startswith("processes: webhooks of several clusters were heard (a, b), and which")
+
+    # What the pods are told counts before it.
+    remarks = await installation.remarks(called="b")
+    assert any("2 webhooks are ready and 1 were heard" in each for each in said(remarks, Level.BAD))
+
+
 async def test_a_certificate_that_a_webhook_shows_is_looked_at(installation: Installation) -> None:
     installation.ops.alive[0] = beat("webhook", certificate_ends=1)
     (told,) = said(await installation.remarks(), Level.BAD)
