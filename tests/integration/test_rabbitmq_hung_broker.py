@@ -1,11 +1,13 @@
 """The queue on RabbitMQ while the broker hangs or is full of memory."""
 
 import asyncio
+import logging
 import time
 
 import msgspec
 import pytest
 
+from services.worker.dispatch import Follower
 from shared.adapters.rabbitmq.publisher import LATE_TIMEOUT
 from shared.domain.errors import (
     QueueUnavailable,
@@ -49,6 +51,29 @@ async def test_a_broker_out_of_memory_is_told_in_time_and_nothing_is_sent_into_i
         await until(lambda: got.ended[last.id] == 1)
         assert not got.began[refused.id]
         await queue.ping()
+
+
+async def test_an_alarm_is_said_once_for_all_the_steps_that_wait_and_none_of_them_is_lost(
+    broker: RabbitServer, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    process, got = Process(broker, prefix), Recorder()
+    steps = [a_step() for _ in range(40)]
+
+    def warnings() -> list[str]:
+        of_ours = [line for line in caplog.records if line.name == "services.worker.holdups"]
+        return [line.getMessage() for line in of_ours if line.levelno == logging.WARNING]
+
+    async with process.running() as queue, consuming(queue, Lane.ADMISSION, got):
+        follower = Follower(queue=queue, pause=0.1)
+        with broker.memory_alarm():
+            following = [asyncio.create_task(follower.follow(each, 1)) for each in steps]
+            await until(lambda: any("alarm" in line for line in warnings()))
+            await asyncio.sleep(2.0)
+            assert not any(each.done() for each in following)
+            # The first ones find out, as nothing is confirmed: that is told too.
+            assert len(warnings()) <= 2
+        await asyncio.gather(*following)
+        await until(lambda: all(got.ended[each.id] for each in steps))
 
 
 async def test_a_confirm_that_nobody_heard_any_more_is_not_held_against_a_queue_for_ever(
