@@ -43,6 +43,8 @@ class ExceptionRow(msgspec.Struct, frozen=True):
     """Of the operator's key that signed it."""
     why: str = ""
     """Why it is not believed."""
+    cluster: str = ""
+    """In which it counts; empty: in each that believes the key."""
 
 
 def exception_rows(
@@ -84,6 +86,7 @@ def _row(name: str, sealed: bytes, unsealer: Unsealer, now: int) -> ExceptionRow
         expires=exception.expires,
         left=max(0, exception.expires - now) / 1000,
         key_id=take_apart(sealed, key=name).key_id,
+        cluster=exception.cluster,
     )
 
 

@@ -36,7 +36,9 @@ class Believed:
     """Nothing is revoked by deletion, and nothing that was revoked comes back: each id is
     remembered until its end, whoever still has which record of it."""
 
-    def __init__(self, *, most: int = MAX_BELIEVED) -> None:
+    def __init__(self, *, cluster: str, most: int = MAX_BELIEVED) -> None:
+        """Those for other clusters than `cluster` are remembered as well, and never count."""
+        self._cluster = cluster
         self._most = most
         self._held: dict[str, _Held] = {}
 
@@ -65,15 +67,18 @@ class Believed:
 
     def active(self, now: int) -> tuple[ImageException, ...]:
         """Those that count, by id."""
-        counting = [each for each in self._held.values() if each.exception.counts(now)]
+        counting = [each for each in self._held.values() if self._counts(each, now)]
         return tuple(sorted((each.exception for each in counting), key=lambda one: one.id))
 
     def numbers(self, now: int) -> dict[Source, int]:
         """How many of them count, by where they were read."""
         numbers = dict.fromkeys(Source, 0)
         for held in self._held.values():
-            numbers[held.source] += held.exception.counts(now)
+            numbers[held.source] += self._counts(held, now)
         return numbers
+
+    def _counts(self, held: _Held, now: int) -> bool:
+        return held.exception.is_for(self._cluster) and held.exception.counts(now)
 
 
 def _newer(one: ImageException, other: ImageException) -> bool:

@@ -2,9 +2,9 @@
 
 They are read at the start, at once when the store announces one or the folder changes, and now and
 then, since a word may be lost. What cannot be read leaves everything as it was: once loaded an
-exception counts to its end without any store (docs/design/behaviour.md 4). Among them stands what
-an operator's key said last of this cluster's emergency; those of other clusters are not ours to
-read.
+exception counts to its end without any store (docs/design/behaviour.md 4). Those for other clusters
+do not count. Among them stands what an operator's key said last of this cluster's emergency; those
+of other clusters are not ours to read.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import msgspec
 
 from services.webhook.believed import Believed, Source, Taken
 from services.webhook.switch import Switch
+from shared.domain.cluster_name import another_is_meant
 from shared.domain.emergency import Emergency, agreed_emergency, emergency_cluster
 from shared.domain.errors import (
     InvalidException,
@@ -111,7 +112,8 @@ class SignedExceptions:
         on_left_out: Callable[[Source, Uncounted], None] = lambda source, why: None,
         pace: Pace = USUAL,
     ) -> None:
-        """`switch` is told of emergencies that are meant for `cluster`."""
+        """What is meant for another cluster than `cluster` does not count; `switch` is told of
+        its emergencies."""
         self._store = store
         self._unsealer = unsealer
         self._clock = clock
@@ -121,7 +123,7 @@ class SignedExceptions:
         self._files = files
         self._on_left_out = on_left_out
         self._pace = pace
-        self._believed = Believed()
+        self._believed = Believed(cluster=cluster)
         self._looked: dict[Source, dict[str, _Looked]] = {source: {} for source in Source}
         self._unread: dict[str, str] = {}
         self._trouble: StoreError | None = None
@@ -239,9 +241,18 @@ class SignedExceptions:
         taken = self._believed.take(exception, source, now=now)
         if taken is Taken.FULL:
             return _Looked(one.sealed, Uncounted.FULL, "as many exceptions count as may")
+        if not exception.is_for(self._cluster):
+            return self._of_another(source, one.sealed, exception)
         if taken is Taken.NEW:
             _say_new(exception, source, key_id=take_apart(one.sealed, key=key).key_id)
         return _Looked(one.sealed)
+
+    def _of_another(self, source: Source, sealed: bytes, exception: ImageException) -> _Looked:
+        """A store may be shared, and theirs is nothing to say; a file is in the wrong folder."""
+        if source is Source.STORE:
+            return _Looked(sealed)
+        why = InvalidException("cluster", another_is_meant(exception.cluster, self._cluster))
+        return _Looked(sealed, Uncounted.INVALID, str(why))
 
     def _look_at_emergency(self, source: Source, sealed: bytes, key: str) -> _Looked:
         """A file may be of another cluster: it was put into the wrong folder, which is to be said.
@@ -291,6 +302,7 @@ def _say_new(exception: ImageException, source: Source, *, key_id: str) -> None:
             "image": exception.image,
             "findings": ",".join(exception.findings),
             "namespaces": ",".join(exception.namespaces),
+            "cluster": exception.cluster,
             "owner": exception.owner,
             "reason": exception.reason,
             "made_at": exception.made_at,

@@ -22,3 +22,8 @@ ALLOWED = (
 def is_cluster_name(text: str) -> bool:
     """Whether a cluster may be called so, or has no name at all."""
     return re.match(_GRAMMAR, text) is not None
+
+
+def another_is_meant(meant: str, this: str) -> str:
+    """Why what was signed for the cluster `meant` does not count in `this`."""
+    return f"{meant!r} is meant, and this is {this!r} (IMAGEGATE_CLUSTER)"

@@ -9,7 +9,7 @@ LONGEST after that, so that whatever was signed before it has ended when it is f
 
 import msgspec
 
-from shared.domain.cluster_name import ALLOWED, is_cluster_name
+from shared.domain.cluster_name import ALLOWED, another_is_meant, is_cluster_name
 from shared.domain.errors import InvalidException
 from shared.domain.exceptions import LAST_END, check_text, distinct_namespaces, exception_key
 from shared.domain.glob import Glob
@@ -86,10 +86,7 @@ def checked_emergency(emergency: Emergency, body: Body) -> Emergency:
 def agreed_emergency(emergency: Emergency, body: Body, *, cluster: str) -> Emergency:
     """The same, for the webhooks of `cluster`."""
     if emergency.cluster != cluster:
-        raise InvalidException(
-            "cluster",
-            f"{emergency.cluster!r} is meant, and this is {cluster!r} (IMAGEGATE_CLUSTER)",
-        )
+        raise InvalidException("cluster", another_is_meant(emergency.cluster, cluster))
     return checked_emergency(emergency, body)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from shared.domain.cluster_name import ALLOWED, is_cluster_name
 from shared.domain.errors import InvalidException, InvalidReference
 from shared.domain.glob import Glob
 from shared.domain.namespace_pattern import namespace_pattern
@@ -48,6 +49,9 @@ class ImageException(msgspec.Struct, frozen=True):
     made_at: int = 0
     """Of a signed one (ms): orders what is said of one id."""
     revoked: bool = False
+    cluster: str = ""
+    """Of a signed one: in which it holds, as its webhooks are told (IMAGEGATE_CLUSTER); empty: in
+    each that believes the key."""
 
     @property
     def repository(self) -> str:
@@ -72,6 +76,10 @@ class ImageException(msgspec.Struct, frozen=True):
         """Whether it is for objects of this namespace."""
         return any(Glob(pattern).matches(namespace) for pattern in self.namespaces)
 
+    def is_for(self, cluster: str) -> bool:
+        """Whether it is for the cluster of this name; empty: for one that has none."""
+        return self.cluster in ("", cluster)
+
     def is_about(self, reference: ImageReference, *digests: str) -> bool:
         """Whether it is for this image, or for one of the digests that stand for it."""
         if self.repository != reference.repository:
@@ -90,6 +98,8 @@ def checked(exception: ImageException) -> ImageException:
     image = _image(exception.image)
     if not _ID.fullmatch(exception.id):
         raise InvalidException("id", "must be at most 64 letters, digits, '.', '_' and '-'")
+    if not is_cluster_name(exception.cluster):
+        raise InvalidException("cluster", ALLOWED)
     for field in ("reason", "owner"):
         check_text(field, getattr(exception, field))
     if not 0 < exception.expires <= LAST_END:

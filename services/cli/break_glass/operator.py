@@ -37,6 +37,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """Milliseconds."""
     reason: str
     owner: str
+    cluster: str = ""
+    """Empty: in each that believes the key."""
 
     @property
     def reference(self) -> ImageReference:
@@ -106,6 +108,7 @@ class Operator:
             expires=now + wanted.life,
             id=secrets.token_hex(ID_BYTES),
             made_at=now,
+            cluster=wanted.cluster,
         )
         return self._sign(checked(exception))
 

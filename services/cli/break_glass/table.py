@@ -1,10 +1,13 @@
 """What is excepted, as tables and sentences."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
 from services.cli.break_glass.durations import moment
 from services.cli.tables import WIDE, age, plain
+from services.console.emergency_report import EmergencyReport, report_of
 from services.console.exception_rows import ExceptionRow, ExceptionState
 from shared.domain.exceptions import ALL, ImageException
 
@@ -14,6 +17,8 @@ STYLES = {
 }
 SHOWN = 3
 """Findings, or namespaces, in a row of the table; -o json has all."""
+EVERY_ONE = "every one that knows the key"
+"""Of an exception that names no cluster."""
 
 
 def print_exceptions(console: Console, rows: tuple[ExceptionRow, ...]) -> None:
@@ -34,9 +39,11 @@ def print_exceptions(console: Console, rows: tuple[ExceptionRow, ...]) -> None:
 
 def _table(rows: tuple[ExceptionRow, ...], *, wide: bool) -> Table:
     table = Table(title="Signed exceptions", title_justify="left")
+    named = any(row.cluster for row in rows)
+    where = ("cluster", "namespaces") if named else ("namespaces",)
     more = ("owner", "reason") if wide else ("reason",)
     table.add_column("id", no_wrap=True)
-    for heading in ("state", "image", "findings", "namespaces", "ends in", *more):
+    for heading in ("state", "image", "findings", *where, "ends in", *more):
         table.add_column(heading, overflow="fold")
     for row in rows:
         told = row.why or row.reason
@@ -45,6 +52,7 @@ def _table(rows: tuple[ExceptionRow, ...], *, wide: bool) -> Table:
             plain(row.state, style=STYLES.get(row.state, "")),
             plain(_short(row.image)),
             plain(_some(row.findings)),
+            *((plain(_cluster(row)),) if named else ()),
             plain(_some(row.namespaces)),
             age(row.left) if row.left else "",
             *((plain(row.owner, limit=40),) if wide else ()),
@@ -58,6 +66,7 @@ def print_allowed(console: Console, exception: ImageException, *, life: float) -
     what = "all findings" if exception.whole else ", ".join(exception.findings)
     lines = {
         "in": f"namespaces {', '.join(exception.namespaces)}",
+        "cluster": exception.cluster or EVERY_ONE,
         "until": f"{moment(exception.expires)}, in {age(life)}",
         "reason": exception.reason,
         "owner": exception.owner,
@@ -66,7 +75,26 @@ def print_allowed(console: Console, exception: ImageException, *, life: float) -
     image = exception.image if exception.digest else f"every image of {exception.image}"
     console.print(plain(f"allowed: {image} ({what})", limit=2000), soft_wrap=True)
     for name, text in lines.items():
-        console.print(plain(f"  {name + ':':8}{text}", limit=2000), soft_wrap=True)
+        console.print(plain(f"  {name + ':':9}{text}", limit=2000), soft_wrap=True)
+
+
+def print_unheard(console: Console, reports: Sequence[EmergencyReport], *, cluster: str) -> None:
+    """That no webhook of this cluster was heard lately, and of which some were; nothing where
+    one was."""
+    if report_of(cluster, reports).webhooks:
+        return
+    others = [other.cluster or "(has no name)" for other in reports if other.webhooks]
+    heard = f"; webhooks were heard of cluster {', '.join(others)}" if others else ""
+    told = (
+        f"No webhook of cluster {cluster} was heard lately{heard}: it counts nowhere unless theirs "
+        "is the same IMAGEGATE_CLUSTER"
+    )
+    console.print(plain(told, style="bold red", limit=2000), soft_wrap=True)
+
+
+def _cluster(row: ExceptionRow) -> str:
+    unknown = row.state is ExceptionState.NOT_BELIEVED
+    return row.cluster or ("" if unknown else "every one")
 
 
 def _short(image: str) -> str:

@@ -54,13 +54,17 @@ def explain(
         async with open_desk(configured, looks=True) as desk:
             folder = await exception_files(configured)
             stored = await desk.sealed_exceptions()
-            emergency = emergency_of(
-                configured.imagegate_cluster, stored, folder, ring, now=clock.now()
-            )
-            book = RuleBook(rules, believed(stored, folder, ring), emergency)
+            cluster = configured.imagegate_cluster
+            emergency = emergency_of(cluster, stored, folder, ring, now=clock.now())
+            signed = believed(stored, folder, ring, cluster=cluster)
+            book = RuleBook(rules, signed.here, emergency)
             reader = Reader(sealed=desk, unsealer=ring, clock=clock)
             explainer = Explainer(
-                reader=reader, book=book, terms=terms_of(configured), now=clock.now()
+                reader=reader,
+                book=book,
+                terms=terms_of(configured),
+                now=clock.now(),
+                elsewhere=signed.elsewhere,
             )
             ways = await _ways(objects, explainer, book, setting)
         if not ways:

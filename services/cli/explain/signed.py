@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
+import msgspec
+
 from services.console.exception_rows import opened
 from shared.domain.errors import InvalidException, InvalidSignature
 from shared.domain.exceptions import KEY_PREFIX, ImageException
@@ -11,10 +13,19 @@ from shared.ports.exceptions import Folder
 from shared.ports.signing import Unsealer
 
 
-def believed(
-    stored: Mapping[str, bytes], folder: Folder, unsealer: Unsealer
-) -> tuple[ImageException, ...]:
+class Believed(msgspec.Struct, frozen=True):
     """Of each id the newest, also such as count no longer: they are told, too."""
+
+    here: tuple[ImageException, ...]
+    """Those for the cluster that is asked about."""
+    elsewhere: tuple[ImageException, ...]
+    """Those for others: they count for nothing here, which is to be told."""
+
+
+def believed(
+    stored: Mapping[str, bytes], folder: Folder, unsealer: Unsealer, *, cluster: str
+) -> Believed:
+    """As the webhooks of `cluster` believe them."""
     newest: dict[str, ImageException] = {}
     offered = list(stored.items())
     for sealed in folder.sealed.values():
@@ -26,7 +37,11 @@ def believed(
             held = newest.get(name)
             if held is None or _order(exception) > _order(held):
                 newest[name] = exception
-    return tuple(newest.values())
+    found = newest.values()
+    return Believed(
+        here=tuple([each for each in found if each.is_for(cluster)]),
+        elsewhere=tuple([each for each in found if not each.is_for(cluster)]),
+    )
 
 
 def _order(exception: ImageException) -> tuple[int, bool]:

@@ -48,7 +48,7 @@ class Way(msgspec.Struct, frozen=True):
     """What a person would read of it."""
     findings: tuple[str, ...] = ()
     exceptions: tuple[str, ...] = ()
-    """Those that are about it."""
+    """Those that are about it, also such as do not count: ended, revoked, for another cluster."""
     remedy: str = ""
     """What would make it pass."""
     emergency: str = ""
@@ -68,12 +68,21 @@ class Spot(msgspec.Struct, frozen=True):
 class Explainer:
     """Walks the way; asks the store and nobody else, and leaves no trace."""
 
-    def __init__(self, *, reader: Reader, book: RuleBook, terms: Terms, now: int) -> None:
-        """`now` in milliseconds."""
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        book: RuleBook,
+        terms: Terms,
+        now: int,
+        elsewhere: Sequence[ImageException] = (),
+    ) -> None:
+        """`now` in milliseconds; `elsewhere`: exceptions for other clusters, which are told."""
         self._reader = reader
         self._book = book
         self._terms = terms
         self._now = now
+        self._elsewhere = elsewhere
         self._telling = Telling(now, book.rules)
 
     async def explain(self, shape: Shape, scope: Scope, spot: Spot) -> list[Way]:
@@ -197,7 +206,7 @@ class Explainer:
             allowed=good or lax,
             says=why(judgement, self._now),
             findings=_findings(judgement),
-            exceptions=self._exceptions(judgement, scope.exceptions),
+            exceptions=self._exceptions(judgement, scope.exceptions, spot.namespace),
             remedy="" if good else remedy(judgement, case.rule, self._terms, spot.namespace),
             emergency="" if good else self._emergency(case, judgement, scope),
         )
@@ -210,14 +219,15 @@ class Explainer:
         return warning_of(emergency)
 
     def _exceptions(
-        self, judgement: Judgement, exceptions: Sequence[ImageException]
+        self, judgement: Judgement, here: Sequence[ImageException], namespace: str
     ) -> tuple[str, ...]:
         """Those about the image, and whether each counts."""
         reference = judgement.reference
         if reference is None:
             return ()
         digests = [judgement.digest, *(each.subject.digest for each in judgement.verdicts)]
-        about = [each for each in exceptions if each.is_about(reference, *digests)]
+        elsewhere = [each for each in self._elsewhere if each.holds_in(namespace)]
+        about = [each for each in (*here, *elsewhere) if each.is_about(reference, *digests)]
         return tuple(map(self._exception, about))
 
     def _exception(self, exception: ImageException) -> str:
@@ -226,7 +236,10 @@ class Explainer:
         over = "revoked" if exception.revoked else "over"
         left = f"ends in {ends}" if exception.counts(self._now) else over
         findings = ", ".join(exception.findings)
-        return f"{name}: {findings}, by {exception.owner} ({exception.reason}), {left}"
+        told = f"{name}: {findings}, by {exception.owner} ({exception.reason}), {left}"
+        if exception in self._elsewhere:
+            told += f"; not here: for cluster {exception.cluster} alone (IMAGEGATE_CLUSTER)"
+        return told
 
 
 def _findings(judgement: Judgement) -> tuple[str, ...]:

@@ -53,9 +53,13 @@ async def run(order: Order, configured: CliSettings, *, err: Console) -> Report:
     rules, ring = rules_and_ring(configured)
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(open_backend(configured))
-        book = RuleBook(
-            rules, believed(backend.exceptions, await exception_files(configured), ring)
+        signed = believed(
+            backend.exceptions,
+            await exception_files(configured),
+            ring,
+            cluster=configured.imagegate_cluster,
         )
+        book = RuleBook(rules, signed.here)
         telling = stack.enter_context(shown(err))
         return await _Run(
             order=order,

@@ -21,6 +21,7 @@ from shared.domain.reference import parse_reference
 from shared.domain.signed_exceptions import agreed
 from shared.domain.signing import Kind, Role, claimed_key
 from shared.ports.exceptions import MAX_EXCEPTIONS
+from shared.ports.presence import Beat
 from shared.ports.verdicts import Put
 from tests.contract.stores import sealed as sealed_junk
 from tests.fakes.exceptions import seal
@@ -166,6 +167,7 @@ async def test_a_tag_whose_digest_is_not_known_is_refused_with_how_to_get_it(
         (("allow", IMAGE, *WELL, "--for", "31d"), "--for: must be 1m to 30d, not 31d"),
         (("allow", IMAGE, *WELL, "--reason", " "), "--reason: must be 1 to 512 printable"),
         (("allow", IMAGE, *WELL, "--owner", "a\nb"), "--owner: must be 1 to 512 printable"),
+        (("allow", IMAGE, *WELL, "--cluster", "Prod"), "--cluster: must be at most 63 of a-z"),
         (("allow", IMAGE, *WELL, "--finding", "CVE-2026-*"), "--finding: 'CVE-2026-*'"),
         (("allow", IMAGE, *WELL, "--finding", "a", "--all-findings"), "say one of them"),
         (("exceptions", "revoke", "a1b2"), "the store holds no exception a1b2"),
@@ -179,6 +181,47 @@ async def test_a_mistake_is_one_line_that_names_it(
     assert is_one_line(ran), ran
     assert said in ran.err
     assert await site.stored() == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "cluster"),
+    [
+        ((), {}, ""),
+        (("--cluster", "staging"), {}, "staging"),
+        ((), {"IMAGEGATE_CLUSTER": "staging"}, "staging"),
+        (("--cluster", "production"), {"IMAGEGATE_CLUSTER": "staging"}, "production"),
+    ],
+)
+async def test_it_is_for_the_cluster_that_is_named_else_for_that_of_here(
+    site: Site, arguments: tuple[str, ...], environ: dict[str, str], cluster: str
+) -> None:
+    ran = await site.run("allow", IMAGE, *WELL, *arguments, **environ)
+    assert (ran.code, ran.err) == (0, "")
+    ((name, exception),) = (await site.stored()).items()
+    assert exception.cluster == cluster
+    assert f"cluster: {cluster or 'every one that knows the key'}\n" in ran.out
+    of = f" of cluster {cluster}" if cluster else ""
+    assert f"It counts in every webhook{of} within a second" in ran.out
+    unheard = f"No webhook of cluster {cluster} was heard lately: it counts nowhere unless"
+    assert (unheard in ran.out) is bool(cluster)
+    (row,) = json.loads((await site.run("exceptions", "list", "-o", "json")).out)
+    assert row["cluster"] == cluster
+    listed = (await site.run("exceptions", "list", COLUMNS="180")).out
+    assert ("cluster" in listed, cluster in listed) == (bool(cluster), True)
+    ran = await site.run("exceptions", "revoke", name)
+    assert ran.code == 0
+    assert (await site.stored())[name].cluster == cluster
+
+
+async def test_where_webhooks_of_other_clusters_were_heard_these_are_named(site: Site) -> None:
+    beat = Beat("webhook@h:1:x", "webhook", "0.1.0", 7, cluster="production")
+    await site.served.presence.beat(beat)
+    ran = await site.run("allow", IMAGE, *WELL, "--cluster", "produktion")
+    assert ran.code == 0
+    assert "No webhook of cluster produktion was heard lately; webhooks were heard" in ran.out
+    assert "of cluster production: it counts nowhere unless" in ran.out
+    ran = await site.run("allow", IMAGE, *WELL, "--cluster", "production")
+    assert (ran.code, "was heard lately" in ran.out) == (0, False)
 
 
 @pytest.mark.parametrize("left_out", ["-n", "--for", "--reason"])

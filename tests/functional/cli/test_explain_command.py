@@ -113,7 +113,7 @@ class Rig:
         )
         await self._ledger.write_verdict(error, chain="c")
 
-    def exception(self, exception_id: str, *, revoked: bool = False) -> bytes:
+    def exception(self, exception_id: str, *, revoked: bool = False, cluster: str = "") -> bytes:
         """Of STOP, signed with the operator's key."""
         exception = ImageException(
             image=REPOSITORY,
@@ -125,6 +125,7 @@ class Rig:
             id=exception_id,
             made_at=self.now,
             revoked=revoked,
+            cluster=cluster,
         )
         return load_sealer(self.state / "keys", role=Role.OPERATOR).seal(
             exception,
@@ -466,6 +467,24 @@ async def test_a_revoked_exception_is_told_and_counts_for_nothing(rig: Rig) -> N
     way = await rig.way()
     assert (way["state"], way["allowed"]) == ("fail", False)
     assert way["exceptions"] == ["e1: CVE-1+openssl, by ada (no fix yet), revoked"]
+
+
+async def test_an_exception_of_another_cluster_is_told_and_counts_for_nothing(rig: Rig) -> None:
+    await rig.point()
+    await rig.judge(Outcome.FAIL, STOP)
+    sealed = rig.exception("e1", cluster="staging")
+    await rig.served.exceptions.put(sealed, exception_id="e1", ends=rig.now + 3 * 60 * MINUTE)
+    for environ in ({"IMAGEGATE_CLUSTER": "production"}, {}):
+        way = await rig.way(**environ)
+        assert (way["state"], way["allowed"]) == ("fail", False)
+        (told,) = way["exceptions"]
+        assert told == (
+            "e1: CVE-1+openssl, by ada (no fix yet), ends in 3 h; not here: for cluster staging "
+            "alone (IMAGEGATE_CLUSTER)"
+        )
+    way = await rig.way(IMAGEGATE_CLUSTER="staging")
+    assert (way["state"], way["allowed"]) == ("excepted", True)
+    assert "not here" not in way["exceptions"][0]
 
 
 def declared(rig: Rig, **changes: Any) -> tuple[Emergency, bytes]:

@@ -19,7 +19,7 @@ def take(believed: Believed, one: ImageException, source: Source = Source.STORE)
 
 
 def test_one_that_was_taken_counts_to_its_end() -> None:
-    believed = Believed()
+    believed = Believed(cluster="")
     one = exception("a", now=NOW)
     assert take(believed, one) is Taken.NEW
     assert take(believed, one) is Taken.KNOWN
@@ -28,7 +28,7 @@ def test_one_that_was_taken_counts_to_its_end() -> None:
 
 
 def test_one_that_has_ended_is_not_taken() -> None:
-    believed = Believed()
+    believed = Believed(cluster="")
     assert take(believed, exception("a", now=NOW - HOUR)) is Taken.KNOWN
     assert believed.numbers(NOW - HOUR) == {Source.STORE: 0, Source.FOLDER: 0}
 
@@ -40,14 +40,14 @@ def test_in_whatever_order_they_come_the_newest_holds(order: tuple[int, ...]) ->
         exception("a", now=NOW, made_at=NOW + 1, reason="still no fix"),
         exception("a", now=NOW, made_at=NOW + 2, revoked=True),
     ]
-    believed = Believed()
+    believed = Believed(cluster="")
     for index in order:
         take(believed, said[index])
     assert believed.active(NOW) == ()
 
 
 def test_a_newer_one_takes_a_revocation_back() -> None:
-    believed = Believed()
+    believed = Believed(cluster="")
     take(believed, exception("a", now=NOW, made_at=NOW, revoked=True))
     again = exception("a", now=NOW, made_at=NOW + 1)
     assert take(believed, again) is Taken.NEW
@@ -56,14 +56,14 @@ def test_a_newer_one_takes_a_revocation_back() -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 def test_of_the_same_moment_the_revocation_holds(first: bool) -> None:
-    believed = Believed()
+    believed = Believed(cluster="")
     for revoked in (first, not first):
         take(believed, exception("a", now=NOW, revoked=revoked))
     assert believed.active(NOW) == ()
 
 
 def test_a_revocation_that_ends_sooner_is_remembered_as_long_as_what_it_revokes() -> None:
-    believed = Believed()
+    believed = Believed(cluster="")
     one = exception("a", now=NOW)
     take(believed, one)
     take(believed, exception("a", now=NOW, made_at=NOW + 1, expires=NOW + 2, revoked=True))
@@ -73,7 +73,7 @@ def test_a_revocation_that_ends_sooner_is_remembered_as_long_as_what_it_revokes(
 
 
 def test_an_older_one_does_not_come_back_when_the_newer_has_ended() -> None:
-    believed = Believed()
+    believed = Believed(cluster="")
     older = exception("a", now=NOW)
     newer = exception("a", now=NOW, made_at=NOW + 1, expires=NOW + 5)
     take(believed, newer)
@@ -90,7 +90,7 @@ def test_an_older_one_does_not_come_back_when_the_newer_has_ended() -> None:
 def test_nothing_that_a_newer_one_of_its_id_revoked_ever_counts_again(
     said: list[tuple[str, int, bool]], ends: int
 ) -> None:
-    believed = Believed()
+    believed = Believed(cluster="")
     seen: list[ImageException] = []
     for moment, (name, made, revoked) in enumerate(said):
         one = exception(name, now=0, made_at=made, expires=ends, revoked=revoked)
@@ -104,7 +104,7 @@ def test_nothing_that_a_newer_one_of_its_id_revoked_ever_counts_again(
 
 
 def test_what_has_ended_makes_room() -> None:
-    believed = Believed(most=2)
+    believed = Believed(cluster="", most=2)
     assert [take(believed, exception(name, now=NOW)) for name in "ab"] == [Taken.NEW] * 2
     assert take(believed, exception("c", now=NOW)) is Taken.FULL
     believed.forget_ended(NOW + HOUR)
@@ -112,14 +112,14 @@ def test_what_has_ended_makes_room() -> None:
 
 
 def test_where_there_is_no_room_a_known_one_can_still_be_revoked() -> None:
-    believed = Believed(most=1)
+    believed = Believed(cluster="", most=1)
     take(believed, exception("a", now=NOW))
     assert take(believed, exception("a", now=NOW, made_at=NOW + 1, revoked=True)) is Taken.NEW
     assert believed.active(NOW) == ()
 
 
 def test_they_are_numbered_by_where_the_newest_stood_and_come_by_id() -> None:
-    believed = Believed()
+    believed = Believed(cluster="")
     for name in "ba":
         take(believed, exception(name, now=NOW))
     take(believed, exception("c", now=NOW), Source.FOLDER)

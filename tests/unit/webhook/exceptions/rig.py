@@ -81,7 +81,7 @@ class CountingRing:
 class Rig:
     """The exceptions of one webhook, over a store and a folder."""
 
-    def __init__(self, *, pace: Pace = SOON) -> None:
+    def __init__(self, *, pace: Pace = SOON, cluster: str = "prod") -> None:
         self.clock = FakeClock()
         leases = MemoryScanLeases(clock=self.clock)
         self.verdicts = MemoryVerdictStore(clock=self.clock, leases=leases)
@@ -98,7 +98,7 @@ class Rig:
             clock=self.clock,
             on_change=self.book.exceptions_changed,
             switch=self.switch,
-            cluster="prod",
+            cluster=cluster,
             on_left_out=self._left_out,
             pace=pace,
         )
