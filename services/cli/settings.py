@@ -46,8 +46,8 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     """Folder of operator.key, for who allows and revokes; default: that of IMAGEGATE_KEYS."""
     imagegate_scanner: str = "anchore"
     imagegate_cluster: ClusterName = ""
-    """Which cluster `imagegate emergency`, `allow`, `explain` and `prewarm` are about: as its
-    webhooks have it."""
+    """Which cluster `imagegate emergency`, `allow`, `explain` and `prewarm` are about, and `doctor`
+    where the webhooks' pods do not tell it: as its webhooks have it."""
     imagegate_exceptions: Path | None = None
     """The webhooks' folder of signed exceptions, for `explain`; as the next three."""
     imagegate_inventory: Literal["auto", "on", "off"] = "auto"
