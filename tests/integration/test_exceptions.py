@@ -36,9 +36,10 @@ from tests.house import pod, review_of
 from tests.servers.redis import RedisServer
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.servers
 
 IMAGE = f"registry.test/team/app@sha256:{'a' * 64}"
+OTHER_IMAGE = f"registry.test/team/other@sha256:{'b' * 64}"
 SOON = 10.0
 """Seconds: far from the half minute after which a webhook looks without a word."""
 
@@ -170,6 +171,10 @@ async def all_say(webhooks: list[Webhook], *, allowed: bool) -> None:
     await eventually(they_do, within=SOON)
 
 
+async def has(webhook: Webhook, line: str, value: float) -> bool:
+    return await webhook.metric(line) == value
+
+
 async def test_what_is_typed_counts_in_every_webhook_and_what_is_revoked_in_none(
     site: Site, webhooks: list[Webhook]
 ) -> None:
@@ -184,6 +189,28 @@ async def test_what_is_typed_counts_in_every_webhook_and_what_is_revoked_in_none
     await all_say(webhooks, allowed=False)
     (row,) = await site.listed()
     assert row["state"] == "revoked"
+
+
+async def test_of_two_clusters_on_one_redis_only_the_one_that_is_named_lets_it_run(
+    site: Site,
+) -> None:
+    async with (
+        site.webhook("one", cluster="staging") as staging,
+        site.webhook("two", cluster="production") as production,
+    ):
+        await site.allow("--cluster", "staging")
+        await all_say([staging], allowed=True)
+        # It has heard of what was put later than this one.
+        await site.operator(
+            *("allow", OTHER_IMAGE, "--namespace", "team", "--for", "1h", "--reason", "a mark"),
+        )
+        mark = 'imagegate_exceptions{source="store"}'
+        await eventually(lambda: has(production, mark, 1), within=SOON)
+        assert not await production.allows()
+        assert await staging.allows()
+        async with site.webhook("three", cluster="production") as later:
+            assert not await later.allows()
+            assert await later.metric(mark) == 1
 
 
 async def test_what_counted_goes_on_to_count_while_redis_is_away_and_a_file_revokes_it(
