@@ -16,8 +16,6 @@ CHART = Path(__file__).parents[2] / "k8s" / "chart"
 MANY = 1_000
 ALLOWED = "registry.corp"
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def second_line(cluster: KubernetesServer, namespace: str) -> list[dict[str, Any]]:
     """The policy and its binding, to that namespace alone."""

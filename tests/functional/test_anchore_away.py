@@ -21,8 +21,6 @@ from tests.functional.test_main_job import known_since
 from tests.house import CONTROLLER, Answer, House, house
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 PASSING = ["429", "500", "500-problem", "hang", "cut", "broken", "close", "html"]
 """What another attempt may mend."""
 

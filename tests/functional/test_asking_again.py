@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from shared.adapters.memory.queue import MemoryQueue
 from shared.domain.pointer import MINUTE, SECOND
 from shared.domain.step import StepKind
@@ -12,8 +10,6 @@ from tests.fakes.images import tiny_image
 from tests.fakes.registry import answer
 from tests.functional.test_main_job import known_since
 from tests.house import CONTROLLER, House, house
-
-pytestmark = pytest.mark.timeout(60)
 
 ASKS = 7
 """A second apart: a webhook itself asks about an image at most once a second."""

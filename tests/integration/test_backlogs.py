@@ -20,7 +20,6 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.servers,
-    pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

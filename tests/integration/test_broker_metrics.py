@@ -18,7 +18,7 @@ from tests.servers.rabbitmq import CONFIGURATION, RabbitServer
 from tests.unit.docs.exported import FOREIGN
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.servers
 
 SERIES = re.compile(r"(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
 EXPIRED = "rabbitmq_global_messages_dead_lettered_expired_total"

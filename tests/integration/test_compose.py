@@ -23,7 +23,7 @@ from tests.deploy.secrets import make_compose_secrets
 from tests.fakes.images import Content, tiny_image
 from tests.unit.docs.operations import entries
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.servers
 
 DECIDED_WITHIN = 40.0
 

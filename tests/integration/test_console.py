@@ -22,7 +22,7 @@ from tests.house import deploy, pod
 from tests.servers.ports import free_ports
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.servers
 
 TOKEN = "the-token-of-these-tests-0123456789"
 BUDGET = 5.0

@@ -35,7 +35,7 @@ from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.servers
 
 REVIEW_TIMEOUT = 5.0
 """What the API server waits: `?timeout=5s`."""

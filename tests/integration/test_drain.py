@@ -17,7 +17,7 @@ from tests.bench.backlog import backlog
 from tests.bench.site import Site, site
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.servers
 
 IMAGES = 300
 POLLS = "10"

@@ -19,7 +19,7 @@ from tests.integration.test_exceptions import Site, Webhook, all_say
 from tests.servers.redis import RedisServer
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.servers
 
 WHY = ("--reason", "INC-1: Redis is being restored", "--owner", "ada")
 

@@ -11,7 +11,7 @@ from shared.adapters.redis_store.presence import RedisPresence
 from tests.bench.site import Site, site
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.servers
 
 PATIENCE = 5 * LIFE
 """Seconds: a busy machine is slower than the lease."""

@@ -13,7 +13,7 @@ from tests.fakes.registry import FakeRegistry
 from tests.house import pod, review_of
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.servers
 
 HEAD = "apiVersion: imagegate.dev/v1\n"
 

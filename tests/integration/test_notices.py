@@ -24,7 +24,7 @@ from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 from tests.waiting import PATIENCE, eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.servers
 
 FAR = 60
 """Seconds to each scan's next check: what comes sooner was not that."""

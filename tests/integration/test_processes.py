@@ -18,7 +18,7 @@ from tests.fakes.images import tiny_image
 from tests.house import deploy, pod
 from tests.waiting import PATIENCE, eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.servers
 
 IMAGES = 16
 ANALYSIS = 5.0

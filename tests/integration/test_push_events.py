@@ -44,7 +44,7 @@ from tests.servers.redis import RedisServer
 from tests.servers.registry import RegistryServer
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.servers
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "design" / "push-events.md"
 HELM = "application/vnd.cncf.helm.config.v1+json"

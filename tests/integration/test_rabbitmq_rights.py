@@ -36,7 +36,7 @@ from tests.contract.queues import (
 )
 from tests.servers.rabbitmq import RabbitServer
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.servers
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "design" / "rabbitmq-rights.md"
 PASSWORD = "s3cret"

@@ -14,7 +14,7 @@ from tests.fakes.certificates import server_certificate
 from tests.servers.ports import free_ports
 from tests.servers.rabbitmq import CONFIGURATION, RabbitServer
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")

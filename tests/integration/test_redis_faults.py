@@ -103,14 +103,18 @@ async def test_a_server_that_is_busy_for_a_moment_answers_whoever_does_not_answe
             assert (review, work) == (StoreUnreachable, None)
 
 
+SILENT = "no answer within 1 s|Timeout reading"
+"""By our own bound, or by the socket's where the loop had no time for it."""
+
+
 async def test_work_is_told_of_a_hung_server_within_its_own_bound(server: RedisServer) -> None:
     async with RedisLinks(url=server.url, limit=WORK_LIMIT) as links:
         patient = Redis(links)
         await patient.claim()
         with server.paused():
-            with pytest.raises(StoreUnreachable, match="no answer within 1 s"):
+            with pytest.raises(StoreUnreachable, match=SILENT):
                 await patient.claim()
-            with pytest.raises(StoreUnreachable, match="no answer within 1 s"):
+            with pytest.raises(StoreUnreachable, match=SILENT):
                 await patient.store.read([KEY])
 
 

@@ -14,7 +14,7 @@ from tests.deploy.chart import ANCHORE, Object, rendered
 from tests.deploy.running import ComposedRedis
 from tests.servers.rabbitmq import RabbitServer
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.servers
 
 SERVICES = ("webhook", "worker", "intake", "console", "operator")
 

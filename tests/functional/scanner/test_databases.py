@@ -18,8 +18,6 @@ from tests.functional.scanner.conftest import Client
 from tests.functional.scanner.images import image_of
 from tests.unit.scanner.feeds.osv import CRITICAL, affected, record, scored, write
 
-pytestmark = pytest.mark.timeout(300)
-
 DATA = Path(__file__).parents[2] / "data" / "scanner"
 RPMDB = gzip.decompress((DATA / "rpm" / "rhel-9.rpmdb.sqlite.gz").read_bytes())
 RHEL = b'ID="rhel"\nVERSION_ID="9.4"\n'

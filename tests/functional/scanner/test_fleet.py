@@ -16,7 +16,7 @@ from tests.servers.ports import free_port
 from tests.servers.registry import RegistryServer
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.servers
 
 IMAGES = 30
 BASES = 3

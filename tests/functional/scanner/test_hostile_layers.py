@@ -42,8 +42,6 @@ from tests.functional.scanner.images import (
 from tests.functional.scanner.test_hostile import found, left
 from tests.functional.scanner.test_layers import made_of
 
-pytestmark = pytest.mark.timeout(300)
-
 MIB = 1024**2
 STATUS = "var/lib/dpkg/status"
 GOOD = dpkg_status(BASE_FILES, NETBASE)
