@@ -13,7 +13,10 @@ import pytest
 from services.worker.ledger import Ledger
 from shared.adapters.signatures import load_ring, load_sealer, new_keys
 from shared.domain.pointer import DAY, Pointer
+from shared.domain.signing import Role
 from shared.domain.verdict import Action, Finding, Outcome, Question, Subject, Verdict
+from shared.runtime.clock import SystemClock
+from tests.fakes.exceptions import exception, seal
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes
 from tests.functional.cli.beside import beside
 from tests.functional.cli.commands import Ran, imagegate, started
@@ -114,6 +117,31 @@ async def test_one_that_fails_is_exit_code_1_and_a_row(state: Path) -> None:
     assert f"{REPOSITORY}:bad" in ran.out
     assert "openssh-server is there" in ran.out
     assert f"{REPOSITORY}:good" not in ran.out
+
+
+@pytest.mark.parametrize(("cluster", "code"), [("staging", 0), ("production", 1), ("", 1)])
+async def test_an_exception_counts_in_the_cluster_that_it_names(
+    state: Path, cluster: str, code: int
+) -> None:
+    new_keys(state / "keys", role=Role.OPERATOR)
+    folder = state / "exceptions"
+    folder.mkdir()
+    one = exception(
+        "a1b2",
+        now=SystemClock().now(),
+        image=f"{REPOSITORY}@{DIGESTS['bad']}",
+        namespaces=("*",),
+        cluster="staging",
+    )
+    sealed = seal(one, sealer=load_sealer(state / "keys", role=Role.OPERATOR))
+    (folder / "a.exception").write_bytes(sealed)
+    ran = await prewarm(
+        state,
+        *("--images", listed(state, f"{REPOSITORY}:bad")),
+        IMAGEGATE_EXCEPTIONS=str(folder),
+        IMAGEGATE_CLUSTER=cluster,
+    )
+    assert ran.code == code, ran
 
 
 async def test_a_line_that_is_none_is_exit_code_3_and_told_by_its_number(state: Path) -> None:
