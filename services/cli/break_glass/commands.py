@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from services.cli.backend import open_desk, open_exceptions
@@ -83,7 +84,6 @@ def allow(
         life = lifetime(lasts)
     except InvalidException as error:
         fail(_in_options(error))
-    read = settings()
     wanted = Wanted(
         image=image,
         findings=tuple(finding or ()),
@@ -91,9 +91,9 @@ def allow(
         life=life,
         reason=reason,
         owner=owner or whoever(),
-        cluster=cluster or read.imagegate_cluster,
+        cluster=cluster,
     )
-    run(_allow(read, wanted, out))
+    run(_allow(wanted, out))
 
 
 @app.command("list")
@@ -125,7 +125,9 @@ async def _list(output: Output) -> None:
         print_exceptions(console(), rows)
 
 
-async def _allow(read: CliSettings, wanted: Wanted, out: Path | None) -> None:
+async def _allow(wanted: Wanted, out: Path | None) -> None:
+    read = settings()
+    wanted = msgspec.structs.replace(wanted, cluster=wanted.cluster or read.imagegate_cluster)
     operator = operator_of(read)
     if out is not None:
         files.check_name(out)

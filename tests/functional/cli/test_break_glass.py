@@ -213,6 +213,13 @@ async def test_it_is_for_the_cluster_that_is_named_else_for_that_of_here(
     assert (await site.stored())[name].cluster == cluster
 
 
+async def test_a_cluster_of_here_that_none_can_be_called_is_one_line(site: Site) -> None:
+    ran = await site.run("allow", IMAGE, *WELL, IMAGEGATE_CLUSTER="Prod")
+    assert is_one_line(ran)
+    assert "IMAGEGATE_CLUSTER must be" in ran.err
+    assert await site.stored() == {}
+
+
 async def test_where_webhooks_of_other_clusters_were_heard_these_are_named(site: Site) -> None:
     beat = Beat("webhook@h:1:x", "webhook", "0.1.0", 7, cluster="production")
     await site.served.presence.beat(beat)
