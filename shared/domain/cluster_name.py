@@ -11,12 +11,12 @@ MAX_CLUSTER = 63
 
 _GRAMMAR = rf"^([a-z0-9]([a-z0-9.-]{{0,{MAX_CLUSTER - 2}}}[a-z0-9])?)?\Z"
 
-ClusterName = Annotated[str, msgspec.Meta(pattern=_GRAMMAR)]
+_TEXT = f"at most {MAX_CLUSTER} of a-z, 0-9, '.' and '-', with a letter or digit at each end"
+
+ClusterName = Annotated[str, msgspec.Meta(pattern=_GRAMMAR, description=f"of {_TEXT}")]
 """Empty: it has none."""
 
-ALLOWED = (
-    f"must be at most {MAX_CLUSTER} of a-z, 0-9, '.' and '-', with a letter or digit at each end"
-)
+ALLOWED = f"must be {_TEXT}"
 
 
 def is_cluster_name(text: str) -> bool:

@@ -197,6 +197,7 @@ def _bounds(notes: tuple[Any, ...]) -> str:
         for bound, word in words.items()
         if getattr(note, bound, None) is not None
     ]
+    limits += [note.description for note in notes if getattr(note, "description", None)]
     return f" {' and '.join(limits)}" if limits else ""
 
 

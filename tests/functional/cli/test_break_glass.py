@@ -216,7 +216,7 @@ async def test_it_is_for_the_cluster_that_is_named_else_for_that_of_here(
 async def test_a_cluster_of_here_that_none_can_be_called_is_one_line(site: Site) -> None:
     ran = await site.run("allow", IMAGE, *WELL, IMAGEGATE_CLUSTER="Prod")
     assert is_one_line(ran)
-    assert "IMAGEGATE_CLUSTER must be" in ran.err
+    assert "IMAGEGATE_CLUSTER must be a text of at most 63 of a-z" in ran.err
     assert await site.stored() == {}
 
 
