@@ -49,13 +49,14 @@ async def shown(site: Site) -> dict[str, Any]:
     return report
 
 
-async def typed(site: Site, *words: str, key: str = "operator") -> Ran:
+async def typed(site: Site, *words: str, key: str = "operator", **environ: str) -> Ran:
     return await imagegate(
         *words,
         state=site.folder,
         REDIS_URL=site.redis.url,
         IMAGEGATE_KEYS=str(site.folder / "ring"),
         IMAGEGATE_OPERATOR_KEYS=str(site.folder / key),
+        **environ,
     )
 
 
@@ -244,6 +245,14 @@ async def test_what_cannot_be_signed_is_said_in_the_commands_own_words(
     assert ran.code == 2
     assert why in ran.err
     assert site.redis.command("EXISTS", "ig1:exceptions") == 0
+
+
+@pytest.mark.parametrize("words", [("audit", "--for", "1h", *WHY), ("end",), ("show",)])
+async def test_a_wrong_setting_is_one_line_at_night_too(site: Site, words: tuple[str, ...]) -> None:
+    ran = await typed(site, "emergency", *words, IMAGEGATE_CLUSTER="Prod")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: IMAGEGATE_CLUSTER must be ")
+    assert ran.err.count("\n") == 1
 
 
 async def test_a_workers_key_declares_none(site: Site) -> None:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from services.cli.backend import open_desk, open_exceptions
@@ -77,7 +78,7 @@ def audit(
         life = lifetime(lasts, most=LONGEST)
     except InvalidException as error:
         fail(f"--for: {error.what}")
-    read = settings()
+    _check(cluster)
     now = SystemClock().now()
     emergency = Emergency(
         namespaces=tuple(namespace or ("*",)),
@@ -85,9 +86,9 @@ def audit(
         owner=owner or whoever(),
         made_at=now,
         until=now + life,
-        cluster=_meant(cluster, read),
+        cluster=cluster,
     )
-    run(_audit(read, emergency, out))
+    run(_audit(emergency, out))
 
 
 @app.command()
@@ -100,17 +101,18 @@ def end(
 ) -> None:
     """End the emergency now: rules are enforced again within a second. Exit code 1: some webhook
     did not hear of it."""
-    read = settings()
-    run(_end(read, reason, owner or whoever(), _meant(cluster, read), out))
+    _check(cluster)
+    run(_end(reason, owner or whoever(), cluster, out))
 
 
 @app.command()
 def show(*, cluster: ClusterOption = "", output: OutputOption = Output.TABLE) -> None:
     """Whether there is an emergency, and in which webhooks it counts; exit code 1: there is one."""
-    read = settings()
-    meant = _meant(cluster, read)
+    _check(cluster)
 
     async def look() -> Exit:
+        read = settings()
+        meant = cluster or read.imagegate_cluster
         async with open_exceptions(read) as view:
             reports = await view.emergencies()
         report = report_of(meant, reports)
@@ -124,7 +126,10 @@ def show(*, cluster: ClusterOption = "", output: OutputOption = Output.TABLE) ->
     run(look())
 
 
-async def _audit(read: CliSettings, emergency: Emergency, out: Path | None) -> Exit:
+async def _audit(emergency: Emergency, out: Path | None) -> Exit:
+    read = settings()
+    cluster = emergency.cluster or read.imagegate_cluster
+    emergency = msgspec.structs.replace(emergency, cluster=cluster)
     made = signed(emergency, sealer_of(read))
     end = f"{own_name()} emergency end"
     if emergency.cluster != read.imagegate_cluster:
@@ -138,7 +143,9 @@ async def _audit(read: CliSettings, emergency: Emergency, out: Path | None) -> E
     return print_counted(console(), reports, made.emergency)
 
 
-async def _end(read: CliSettings, reason: str, owner: str, cluster: str, out: Path | None) -> Exit:
+async def _end(reason: str, owner: str, cluster: str, out: Path | None) -> Exit:
+    read = settings()
+    cluster = cluster or read.imagegate_cluster
     sealer = sealer_of(read)
     told = {"reason": reason, "owner": owner, "cluster": cluster}
     if out is not None:
@@ -157,11 +164,10 @@ async def _end(read: CliSettings, reason: str, owner: str, cluster: str, out: Pa
     return print_counted(console(), reports, made.emergency)
 
 
-def _meant(cluster: str, read: CliSettings) -> str:
-    """The cluster's name; empty: it has none."""
+def _check(cluster: str) -> None:
+    """Of a name that no cluster can have nothing is signed."""
     if not is_cluster_name(cluster):
         fail(f"--cluster: {ALLOWED}")
-    return cluster or read.imagegate_cluster
 
 
 async def _kept(read: CliSettings, made: SignedEmergency) -> tuple[EmergencyReport, ...]:

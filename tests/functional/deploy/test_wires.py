@@ -31,6 +31,7 @@ SETTINGS: list[tuple[Values, str, str, str]] = [
     ({"webhooks": {"pin": "none"}}, "webhook", "IMAGEGATE_PIN", "none"),
     ({"cluster": "north"}, "webhook", "IMAGEGATE_CLUSTER", "north"),
     ({"cluster": "north"}, "worker", "IMAGEGATE_CLUSTER", "north"),
+    ({"cluster": "north"}, "console", "IMAGEGATE_CLUSTER", "north"),
     (NO_INVENTORY, "webhook", "IMAGEGATE_INVENTORY", "off"),
     (NO_INVENTORY, "worker", "IMAGEGATE_INVENTORY", "off"),
     ({"inventory": {"enabled": True}}, "webhook", "IMAGEGATE_INVENTORY", "on"),
