@@ -94,8 +94,7 @@ def _split_name(name: str) -> tuple[str, str, str]:
         # Docker takes Foo of Foo/bar for a host, which foo of foo/bar, its lower case, is not.
         if not _names_a_host(host.lower()):
             raise InvalidReference(
-                "the registry's host name has capital letters and neither a dot nor a port; write "
-                "its whole name, in lower case"
+                "the repository must be lower-case, and the name of a host needs a dot or a port"
             )
     else:
         host, path = DEFAULT_HOST, name
