@@ -26,7 +26,9 @@ from tests.servers.ports import free_port
 from tests.waiting import eventually
 
 IMAGE = debian_image(BASE_FILES, NETBASE)
-PATIENCE = 60.0
+PATIENCE = 150.0
+"""Seconds: a notice that was not asked for in time is asked for when its claim has ended, half a
+minute later, and an image that could not be evaluated at once is tried again within a minute."""
 TURNED = "user.checks.tag.policy_evaluation.update"
 SECRET = "a-password-for-notices"
 
