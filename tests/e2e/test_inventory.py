@@ -28,7 +28,9 @@ def test_the_chart_s_role_is_enough_to_look_and_lets_nobody_change_anything(
         )
     )
     assert not [
-        line for line in looked_at.series("imagegate_inventory_looks") if "done" not in line
+        line
+        for line in looked_at.series("imagegate_inventory_looks")
+        if "done" not in line and not line.endswith(" 0.0")
     ]
     for verb, resource in (("create", "pods"), ("patch", "nodes"), ("get", "secrets")):
         asked = looked_at.cluster.kubectl(

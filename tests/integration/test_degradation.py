@@ -108,7 +108,7 @@ class Images:
 
     async def known(self) -> str:
         image = self.new()
-        assert (await self._home.settled(image)).allowed
+        await self._home.asked_until(review(image), lambda answer: answer.allowed)
         return image
 
 

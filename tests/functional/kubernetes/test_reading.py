@@ -292,4 +292,6 @@ async def test_who_still_asks_when_all_is_closed_is_told_nothing_and_nothing_is_
     await eventually(lambda: subject.ends["lost"] >= 2)
     following.cancel()
     await asyncio.wait([following])
-    assert [record for record in caplog.records if record.exc_info] == []
+    # The fake is hung up on, and says so by itself.
+    ours = [record for record in caplog.records if not record.name.startswith("aiohttp")]
+    assert [record for record in ours if record.exc_info] == []

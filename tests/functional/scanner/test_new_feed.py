@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from services.cli.embedded.wiring import Embedded, EmbeddedSettings, embedded
 from services.console.settings import ConsoleSettings
@@ -134,6 +135,17 @@ class Site:
             return True
         return None if response["status"]["code"] == 429 else False
 
+    def counted(self) -> str:
+        """How far a turned evaluation came on its way."""
+        lines = self.running.metrics.render().decode().splitlines()
+        on_the_way = (
+            "imagegate_scanner_",
+            "imagegate_notices",
+            "imagegate_steps",
+            "imagegate_verd",
+        )
+        return "\n".join(line for line in lines if line.startswith(on_the_way))
+
 
 @asynccontextmanager
 async def site(folder: Path, registry: FakeRegistry, feeds: Path) -> AsyncIterator[Site]:
@@ -174,7 +186,10 @@ async def test_a_verdict_turns_soon_after_a_feed_that_makes_its_image_bad(
         await eventually(lambda: says(home, image, allowed=True), within=PATIENCE)
         pulled = blobs(registry, IMAGE)
         await feed(feeds, about("netbase"))
-        await eventually(lambda: says(home, image, allowed=False), within=PATIENCE)
+        try:
+            await eventually(lambda: says(home, image, allowed=False), within=PATIENCE)
+        except TimeoutError:
+            pytest.fail(f"it goes on to be allowed; what was counted:\n{home.counted()}")
         told = home.running.metrics.render().decode()
 
     assert blobs(registry, IMAGE) == pulled
