@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from services.intake.settings import IntakeSettings
 from services.scanner.settings import ScannerSettings
 from services.webhook.settings import WebhookSettings
 from services.worker.settings import WorkerSettings
+from shared.adapters.anchore.reading import moment
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.settings import Secret
 from tests.fakes.images import Content
@@ -76,6 +78,21 @@ async def test_a_new_feed_turns_what_was_good_without_pulling_and_tells_it(
     assert {*event["details"]["curr_eval"]} == {*recorded["details"]["curr_eval"]}
     ended = {name: event["details"][name]["final_action"] for name in ("last_eval", "curr_eval")}
     assert ended == {"last_eval": "go", "curr_eval": "stop"}
+
+
+async def test_of_two_evaluations_in_one_second_it_is_known_which_was_later(
+    registry: FakeRegistry, tmp_path: Path
+) -> None:
+    """Else the later one, turned by a feed in between, would not be written down by a worker."""
+    feeds = tmp_path / "feeds"
+    await feed(feeds)
+    async with opened_scanner(registry, tmp_path, imagegate_scanner_feed=feeds) as scanner:
+        reference = await scanner.analysed(registry, IMAGE)
+        entries = [await scanner.entry(reference, IMAGE.digest) for _ in range(5)]
+    times = [moment(entry["last_evaluation"]) for entry in entries]
+    known = [time for time in times if time is not None]
+    assert len(known) == 5
+    assert all(before < later for before, later in pairwise(known))
 
 
 async def test_what_a_feed_does_not_touch_turns_nothing(
