@@ -24,6 +24,11 @@ def is_cluster_name(text: str) -> bool:
     return re.match(_GRAMMAR, text) is not None
 
 
+def shown_cluster(cluster: str) -> str:
+    """What people read for its name, which may be none."""
+    return cluster or "(has no name)"
+
+
 def another_is_meant(meant: str, this: str) -> str:
     """Why what was signed for the cluster `meant` does not count in `this`."""
     return f"{meant!r} is meant, and this is {this!r} (IMAGEGATE_CLUSTER)"

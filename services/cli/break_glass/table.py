@@ -9,6 +9,7 @@ from services.cli.break_glass.durations import moment
 from services.cli.tables import WIDE, age, plain
 from services.console.emergency_report import EmergencyReport, report_of
 from services.console.exception_rows import ExceptionRow, ExceptionState
+from shared.domain.cluster_name import shown_cluster
 from shared.domain.exceptions import ALL, ImageException
 
 STYLES = {
@@ -83,7 +84,7 @@ def print_unheard(console: Console, reports: Sequence[EmergencyReport], *, clust
     one was."""
     if report_of(cluster, reports).webhooks:
         return
-    others = [other.cluster or "(has no name)" for other in reports if other.webhooks]
+    others = [shown_cluster(other.cluster) for other in reports if other.webhooks]
     heard = f"; webhooks were heard of cluster {', '.join(others)}" if others else ""
     told = (
         f"No webhook of cluster {cluster} was heard lately{heard}: it counts nowhere unless theirs "

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from services.cli.doctor.pods import PodForm
 from services.cli.doctor.remarks import Remark, note, unasked
+from shared.domain.cluster_name import shown_cluster
 from shared.ports.presence import Alive
 
 PART = "processes"
@@ -60,4 +61,4 @@ def _of_another(each: Alive, clusters: frozenset[str] | None) -> bool:
 
 
 def _names(clusters: Collection[str]) -> str:
-    return ", ".join(name or "(has no name)" for name in sorted(clusters))
+    return ", ".join(map(shown_cluster, sorted(clusters)))

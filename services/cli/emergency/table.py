@@ -14,6 +14,7 @@ from services.console.emergency_report import (
     report_of,
     where_it_counts,
 )
+from shared.domain.cluster_name import shown_cluster
 from shared.domain.emergency import Emergency
 from shared.domain.pointer import SECOND
 
@@ -38,7 +39,7 @@ def print_declared(console: Console, emergency: Emergency, *, end: str) -> None:
             "until": f"{moment(emergency.until)}, in {lasts}",
             "reason": emergency.reason,
             "owner": emergency.owner,
-            "cluster": _named(emergency.cluster),
+            "cluster": shown_cluster(emergency.cluster),
         },
     )
     _say(console, f"To end it: {end}")
@@ -54,11 +55,11 @@ def print_counted(
     if not report.webhooks:
         _say(
             console,
-            f"No webhook of cluster {_named(cluster)} was heard lately: nobody says whether it "
+            f"No webhook of cluster {shown_cluster(cluster)} was heard lately: nobody says whether it "
             "counts",
             style=LOUD,
         )
-        others = [_named(other.cluster) for other in reports if other.webhooks]
+        others = [shown_cluster(other.cluster) for other in reports if other.webhooks]
         if others:
             _say(
                 console,
@@ -100,7 +101,7 @@ def print_emergency(console: Console, report: EmergencyReport) -> None:
                 "until": moment(report.until),
                 "reason": report.reason,
                 "owner": report.owner,
-                "cluster": _named(report.cluster),
+                "cluster": shown_cluster(report.cluster),
             },
         )
     loud = LOUD if report.counts_in else ""
@@ -115,7 +116,10 @@ def print_elsewhere(console: Console, others: Sequence[EmergencyReport]) -> None
     for other in others:
         if other.alarming:
             counts = where_it_counts(other)
-            _say(console, f"elsewhere: cluster {_named(other.cluster)}: {other.state}, {counts}")
+            _say(
+                console,
+                f"elsewhere: cluster {shown_cluster(other.cluster)}: {other.state}, {counts}",
+            )
 
 
 def _other(signed: int) -> str:
@@ -123,10 +127,6 @@ def _other(signed: int) -> str:
     if signed:
         return f": another one, signed {moment(signed)}"
     return ": it does not say which (an older version)"
-
-
-def _named(cluster: str) -> str:
-    return cluster or "(has no name)"
 
 
 def _in(cluster: str) -> str:

@@ -132,10 +132,8 @@ async def test_a_mistake_of_ours_does_not_end_the_following(
 ) -> None:
     view = NamespaceView(clock=CLOCK, pace=QUICK)
     cluster.put("team", {"tier": "prod"})
-    async with (
-        Mistaken(server=ApiServer(cluster.url, token, None), pace=QUICK) as wire,
-        running(wire, view),
-    ):
+    wire = Mistaken(server=ApiServer(cluster.url, token, None), pace=QUICK)
+    async with running(wire, view):
         await eventually(lambda: caplog.messages.count("following namespaces failed") >= 2)
         wire.mended = True
         await eventually(lambda: (view.labels("team") or {}).get("tier") == "prod")
@@ -156,10 +154,8 @@ async def test_a_mistake_about_one_namespace_does_not_keep_the_others_from_being
 ) -> None:
     view = Choosy(clock=CLOCK, pace=QUICK)
     cluster.put("team", {"tier": "test"})
-    async with (
-        NamespaceWire(server=ApiServer(cluster.url, token, None), pace=QUICK) as wire,
-        running(wire, view),
-    ):
+    wire = NamespaceWire(server=ApiServer(cluster.url, token, None), pace=QUICK)
+    async with running(wire, view):
         await eventually(lambda: cluster.watching == 1)
         cluster.put("team", {"tier": "next"})
         cluster.put("strange", {})
@@ -169,10 +165,11 @@ async def test_a_mistake_about_one_namespace_does_not_keep_the_others_from_being
 
 @asynccontextmanager
 async def running(wire: NamespaceWire, view: NamespaceView) -> AsyncIterator[None]:
-    watch = NamespaceWatch(wire=wire, view=view, clock=CLOCK, pace=QUICK)
-    task = asyncio.create_task(watch.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    async with wire:
+        watch = NamespaceWatch(wire=wire, view=view, clock=CLOCK, pace=QUICK)
+        task = asyncio.create_task(watch.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])

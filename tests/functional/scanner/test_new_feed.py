@@ -17,6 +17,7 @@ from services.scanner.settings import ScannerSettings
 from services.webhook.settings import WebhookSettings
 from services.worker.settings import WorkerSettings
 from shared.adapters.anchore.reading import moment
+from shared.domain.reference import ImageReference
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.settings import Secret
 from tests.fakes.images import Content
@@ -42,14 +43,23 @@ async def events(scanner: Client, kind: str = TURNED) -> list[dict[str, Any]]:
     return [one["event"] for one in body["results"]]
 
 
+@asynccontextmanager
+async def evaluated(
+    registry: FakeRegistry, feeds: Path
+) -> AsyncIterator[tuple[Client, ImageReference]]:
+    """A scanner that looks into `feeds`, by which IMAGE is good so far."""
+    await feed(feeds)
+    async with opened_scanner(registry, feeds.parent, imagegate_scanner_feed=feeds) as scanner:
+        reference = await scanner.analysed(registry, IMAGE)
+        assert (await scanner.entry(reference, IMAGE.digest))["status"] == "pass"
+        yield scanner, reference
+
+
 async def test_a_new_feed_turns_what_was_good_without_pulling_and_tells_it(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     feeds = tmp_path / "feeds"
-    await feed(feeds)
-    async with opened_scanner(registry, tmp_path, imagegate_scanner_feed=feeds) as scanner:
-        reference = await scanner.analysed(registry, IMAGE)
-        assert (await scanner.entry(reference, IMAGE.digest))["status"] == "pass"
+    async with evaluated(registry, feeds) as (scanner, reference):
         requests = len(registry.requests)
         await feed(feeds, about("netbase"))
 
@@ -84,10 +94,7 @@ async def test_of_two_evaluations_in_one_second_it_is_known_which_was_later(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     """Else the later one, turned by a feed in between, would not be written down by a worker."""
-    feeds = tmp_path / "feeds"
-    await feed(feeds)
-    async with opened_scanner(registry, tmp_path, imagegate_scanner_feed=feeds) as scanner:
-        reference = await scanner.analysed(registry, IMAGE)
+    async with evaluated(registry, tmp_path / "feeds") as (scanner, reference):
         entries = [await scanner.entry(reference, IMAGE.digest) for _ in range(5)]
     times = [moment(entry["last_evaluation"]) for entry in entries]
     known = [time for time in times if time is not None]
@@ -99,10 +106,7 @@ async def test_what_a_feed_does_not_touch_turns_nothing(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     feeds = tmp_path / "feeds"
-    await feed(feeds)
-    async with opened_scanner(registry, tmp_path, imagegate_scanner_feed=feeds) as scanner:
-        reference = await scanner.analysed(registry, IMAGE)
-        await scanner.entry(reference, IMAGE.digest)
+    async with evaluated(registry, feeds) as (scanner, reference):
         before = await as_of(scanner)
         await feed(feeds, about("openssl"))
         await eventually(lambda: changed(scanner, before), within=PATIENCE)
@@ -114,10 +118,8 @@ async def test_a_feed_that_came_while_nobody_ran_is_noticed_at_the_start(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     feeds = tmp_path / "feeds"
-    await feed(feeds)
-    async with opened_scanner(registry, tmp_path, imagegate_scanner_feed=feeds) as scanner:
-        reference = await scanner.analysed(registry, IMAGE)
-        await scanner.entry(reference, IMAGE.digest)
+    async with evaluated(registry, feeds):
+        pass
     await feed(feeds, about("netbase"))
     async with opened_scanner(registry, tmp_path, imagegate_scanner_feed=feeds) as scanner:
 
