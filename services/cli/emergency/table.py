@@ -55,8 +55,8 @@ def print_counted(
     if not report.webhooks:
         _say(
             console,
-            f"No webhook of cluster {shown_cluster(cluster)} was heard lately: nobody says whether it "
-            "counts",
+            f"No webhook of cluster {shown_cluster(cluster)} was heard lately: nobody says whether "
+            "it counts",
             style=LOUD,
         )
         others = [shown_cluster(other.cluster) for other in reports if other.webhooks]
