@@ -20,7 +20,7 @@ from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
 from shared.adapters.redis_store.turns import REVIEW_LIMIT
 from shared.adapters.redis_store.usage import RedisUsage
-from shared.domain.errors import StoreError
+from shared.domain.errors import StoreError, StoreUnreachable
 from shared.domain.step import Lane
 from shared.domain.verdict import Question
 from shared.ports.claims import Claim, Hold
@@ -29,6 +29,7 @@ from shared.ports.verdicts import Put
 from tests.contract.stores import MINUTE, beat, decision, sealed, step
 from tests.servers.ports import free_ports
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually
 
 KEY = "pointer:registry.test/app:1"
 OTHER = "pointer:registry.test/other:1"
@@ -40,6 +41,9 @@ WANTED = msgspec.structs.replace(step("wanted"), tenant="team")
 DEADLINE = 5.0
 """Seconds in which any call must be over; by the contract a tenth of one, where the machine has
 time for it."""
+PATIENT = 10.0
+"""Seconds for a call where the question is what Redis answers: a machine that stands still for a
+moment is no answer."""
 
 Answer = TypeVar("Answer")
 
@@ -47,8 +51,10 @@ Answer = TypeVar("Answer")
 class Redis:
     """One process' links and what is built on them."""
 
-    def __init__(self, links: RedisLinks) -> None:
+    def __init__(self, links: RedisLinks, *, deadline: float = DEADLINE) -> None:
+        """`deadline`: seconds in which each of its calls must be over."""
         self.links = links
+        self.deadline = deadline
         self.store = RedisVerdictStore(links=links)
         self.claims = RedisRequestClaims(links=links)
         self.leases = RedisScanLeases(links=links)
@@ -141,7 +147,7 @@ def now() -> int:
 
 
 async def in_time(call: Awaitable[Answer], *, within: float = DEADLINE) -> Answer:
-    """Within the contract's deadline for every call."""
+    """Within the deadline for every call, in seconds."""
     async with asyncio.timeout(within):
         return await call
 
@@ -155,10 +161,8 @@ async def kind(call: Awaitable[object], *, within: float = DEADLINE) -> type[Sto
     return None
 
 
-async def kinds(
-    redis: Redis, calls: Calls, *, within: float = DEADLINE
-) -> dict[str, type[StoreError] | None]:
-    return {name: await kind(call(redis), within=within) for name, call in calls.items()}
+async def kinds(redis: Redis, calls: Calls) -> dict[str, type[StoreError] | None]:
+    return {name: await kind(call(redis), within=redis.deadline) for name, call in calls.items()}
 
 
 def each(kind: type[StoreError] | None, calls: Calls) -> dict[str, type[StoreError] | None]:
@@ -166,18 +170,47 @@ def each(kind: type[StoreError] | None, calls: Calls) -> dict[str, type[StoreErr
 
 
 @asynccontextmanager
-async def working(server: RedisServer, *, limit: float = REVIEW_LIMIT) -> AsyncIterator[Redis]:
-    """Links that have worked: record, claim, step and scan are there, and every script."""
-    async with RedisLinks(url=server.url, limit=limit) as links:
-        redis = Redis(links)
-        await redis.put()
-        await redis.except_()
-        await redis.claim()
-        overdue = {"overdue": WRITES["overdue"]}
-        await kinds(redis, OTHERS | overdue, within=max(DEADLINE, 2 * limit))
-        await redis.hold()
-        await redis.claim()
+async def patient(url: str) -> AsyncIterator[Redis]:
+    """Links to `url` that have done nothing yet, and whose calls have all the time they need."""
+    async with RedisLinks(url=url, limit=PATIENT) as links:
+        yield Redis(links, deadline=3 * PATIENT)
+
+
+@asynccontextmanager
+async def working(server: RedisServer) -> AsyncIterator[Redis]:
+    """Patient links that have worked: record, claim, step and scan are there, and every script."""
+    async with patient(server.url) as redis:
+        await _work(redis)
         yield redis
+
+
+@asynccontextmanager
+async def working_for_reviews(server: RedisServer) -> AsyncIterator[Redis]:
+    """Links that have worked, and whose calls take no longer than a review's may.
+
+    For what becomes of a call that gets no answer; whoever wants one asks the patient.
+    """
+    async with RedisLinks(url=server.url, limit=REVIEW_LIMIT) as links:
+        redis = Redis(links)
+        await eventually(lambda: _worked(redis))
+        yield redis
+
+
+async def _worked(redis: Redis) -> bool:
+    try:
+        await _work(redis)
+    except StoreUnreachable:
+        return False
+    return True
+
+
+async def _work(redis: Redis) -> None:
+    await redis.put()
+    await redis.except_()
+    await redis.claim()
+    await kinds(redis, OTHERS | {"overdue": WRITES["overdue"]})
+    await redis.hold()
+    await redis.claim()
 
 
 @asynccontextmanager

@@ -9,9 +9,8 @@ import pytest
 
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.store import RedisVerdictStore
-from shared.adapters.redis_store.turns import WORK_LIMIT
 from tests.contract.stores import Ear, listening
-from tests.integration.redis_process import KEY, OTHER, Redis, working
+from tests.integration.redis_process import KEY, OTHER, Redis, patient, working
 from tests.servers.redis import RedisServer
 
 pytestmark = pytest.mark.servers
@@ -85,8 +84,7 @@ async def test_emptying_the_server_is_no_gap(server: RedisServer, redis: Redis) 
 
 async def test_a_listener_waits_for_a_server_that_is_not_there_yet(server: RedisServer) -> None:
     server.kill()
-    async with RedisLinks(url=server.url) as links:
-        redis = Redis(links)
+    async with patient(server.url) as redis:
         ear = Ear()
         task = asyncio.create_task(redis.store.listen(ear))
         await asyncio.sleep(0.3)
@@ -131,7 +129,7 @@ async def test_a_steady_listener_hears_everything_in_the_order_of_the_puts(
     server: RedisServer,
 ) -> None:
     keys = [f"pointer:{n}" for n in range(300)]
-    async with working(server, limit=WORK_LIMIT) as redis, listening(redis.store) as ear:
+    async with working(server) as redis, listening(redis.store) as ear:
         for key in keys:
             await redis.put(key)
         await ear.until(None, *keys)

@@ -10,8 +10,7 @@ import pytest
 import redis as redis_py
 from redis.exceptions import NoPermissionError, ResponseError
 
-from shared.adapters.redis_store.links import RedisLinks
-from shared.domain.errors import StoreError, StoreMisconfigured
+from shared.domain.errors import StoreMisconfigured
 from shared.domain.step import Lane
 from shared.ports.presence import MAX_PRESENT
 from tests.contract.stores import MINUTE, beat, listening, sealed, step
@@ -24,15 +23,13 @@ from tests.integration.redis_process import (
     each,
     kind,
     kinds,
+    patient,
     working,
 )
 from tests.servers.redis import RedisServer
 from tests.servers.rights import PASSWORD, make_users, redis_rights
 
 pytestmark = pytest.mark.servers
-
-PATIENCE = 5.0
-"""Seconds for a call: what is asked here is whether Redis refuses it, not how soon."""
 
 LOOKING: Calls = {
     name: CALLS[name]
@@ -163,11 +160,6 @@ PLAIN_HARM = (
 )
 
 
-async def told(redis: Redis, calls: Calls) -> dict[str, type[StoreError] | None]:
-    """What Redis says to each call, however long a busy machine takes for it."""
-    return await kinds(redis, calls, within=2 * PATIENCE)
-
-
 def thief_of(server: RedisServer, user: str) -> redis_py.Redis:
     """Whoever has a service's password and sends what they like."""
     return redis_py.Redis(port=server.port, username=user, password=PASSWORD, protocol=2)
@@ -190,12 +182,12 @@ def server(shared_server: RedisServer) -> RedisServer:
 @asynccontextmanager
 async def as_user(server: RedisServer, user: str) -> AsyncIterator[Redis]:
     """One process of that service, where others have worked before."""
-    async with working(server, limit=PATIENCE) as owner:
+    async with working(server) as owner:
         await owner.presence.beat(beat("another"))
         server.command("HSET", "ig1:exceptions", "ended", "x")
         server.command("ZADD", "ig1:exceptions:ends", 1, "ended")
-        async with RedisLinks(url=server.url_of(user, PASSWORD), limit=PATIENCE) as links:
-            yield Redis(links)
+        async with patient(server.url_of(user, PASSWORD)) as redis:
+            yield redis
 
 
 def test_the_document_has_a_line_for_each_service_and_no_other() -> None:
@@ -205,7 +197,7 @@ def test_the_document_has_a_line_for_each_service_and_no_other() -> None:
 @pytest.mark.parametrize("user", SERVICES)
 async def test_each_service_may_do_what_it_does(server: RedisServer, user: str) -> None:
     async with as_user(server, user) as redis:
-        assert await told(redis, SERVICES[user]) == each(None, SERVICES[user])
+        assert await kinds(redis, SERVICES[user]) == each(None, SERVICES[user])
 
 
 @pytest.mark.parametrize("user", SERVICES)
@@ -213,7 +205,7 @@ async def test_each_service_is_refused_what_it_has_no_business_with(
     server: RedisServer, user: str
 ) -> None:
     async with as_user(server, user) as redis:
-        assert await told(redis, FORBIDDEN[user]) == each(StoreMisconfigured, FORBIDDEN[user])
+        assert await kinds(redis, FORBIDDEN[user]) == each(StoreMisconfigured, FORBIDDEN[user])
         assert server.command("GET", f"ig1:record:{KEY}") == sealed(1).decode()
 
 
@@ -306,11 +298,11 @@ def _without(word: str) -> list[str]:
 
 async def _is_refused_something(server: RedisServer, user: str, redis: Redis) -> bool:
     server.command("SCRIPT", "FLUSH")
-    if StoreMisconfigured in (await told(redis, SERVICES[user])).values():
+    if StoreMisconfigured in (await kinds(redis, SERVICES[user])).values():
         return True
     if "beat" in SERVICES[user]:
         await _crowd(server)
-        if await kind(redis.presence.beat(beat(user)), within=2 * PATIENCE) is StoreMisconfigured:
+        if await kind(redis.presence.beat(beat(user)), within=redis.deadline) is StoreMisconfigured:
             return True
     return user == "webhook" and not await _hears(redis)
 
