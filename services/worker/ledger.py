@@ -113,7 +113,7 @@ class Ledger:
             verdict,
             kind=Kind.VERDICT,
             key=key,
-            order=verdict.evaluated_at,
+            order=verdict.order,
             ends=verdict.ends_at,
             scan=scan_key(verdict.subject, verdict.question),
             chain=chain,

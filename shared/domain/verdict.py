@@ -116,7 +116,7 @@ class Verdict(msgspec.Struct, frozen=True):
     question: Question
     outcome: Outcome
     evaluated_at: int
-    """When the scanner's own answer says that it was evaluated: orders verdicts."""
+    """When the scanner's own answer says that it was evaluated (ms); `order` goes by it."""
     findings: tuple[Finding, ...] = ()
     findings_dropped: int = 0
     policy_id: str = ""
@@ -137,6 +137,15 @@ class Verdict(msgspec.Struct, frozen=True):
     stretched: int = 0
     """Milliseconds for which a pass or fail is fresh where the scanner's rate carries no sooner
     refresh of all that is in use; 0: as long as usual."""
+
+    @property
+    def order(self) -> int:
+        """What says which of two verdicts counts (ms): the greater.
+
+        A scanner may tell whole seconds (Anchore Engine does): of a pass and a fail of one time
+        nobody knows which came last, so the fail does (docs/adr/0033).
+        """
+        return self.evaluated_at + (self.outcome is Outcome.FAIL)
 
     @property
     def fresh_for(self) -> int:

@@ -84,6 +84,32 @@ def test_of_passes_that_were_judged_anew_it_is_told_what_became_of_them(
     assert heard == told
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (Outcome.PASS, Outcome.FAIL, Outcome.FAIL),
+        (Outcome.FAIL, Outcome.PASS, Outcome.FAIL),
+        (Outcome.PASS, Outcome.PASS, Outcome.PASS),
+    ],
+)
+async def test_of_two_verdicts_of_one_time_the_fail_counts(
+    rig: Rig, first: Outcome, second: Outcome, kept: Outcome
+) -> None:
+    at = rig.clock.now()
+    for outcome in (first, second):
+        await rig.ledger.write_verdict(verdict(outcome, at), chain="")
+    known = await rig.ledger.verdict(SUBJECT, Question())
+    assert known == verdict(kept, at)
+
+
+async def test_a_pass_of_the_second_after_a_fail_counts(rig: Rig) -> None:
+    at = rig.clock.now() - 1_000
+    await rig.ledger.write_verdict(verdict(Outcome.FAIL, at), chain="")
+    await rig.ledger.write_verdict(verdict(Outcome.PASS, at + 1_000), chain="")
+    known = await rig.ledger.verdict(SUBJECT, Question())
+    assert known == verdict(Outcome.PASS, at + 1_000)
+
+
 async def _asked_anew(rig: Rig, why: Why, *, age: int, revision: str = "") -> bool:
     """Whether a request of `why` has an image judged anew whose verdict is `age` old."""
     at = rig.clock.now() - age
