@@ -1,7 +1,12 @@
 """What holds for every test."""
 
+import asyncio
+from collections.abc import Callable, Mapping
+
 import pytest
 from hypothesis import settings
+
+from tests.fakes.virtual_time import VirtualLoop
 
 # A deadline for each example would be an assertion about speed, on machines that others share.
 settings.register_profile("imagegate", deadline=None)
@@ -17,6 +22,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     long = {item.path for item in items if item.get_closest_marker("servers")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The one kind of loop on which a test runs: a virtual one where its mark says so."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualLoop}
+    return {"real": asyncio.new_event_loop}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
