@@ -28,6 +28,8 @@ from shared.ports.claims import Claim
 from tests.fakes.clock import FakeClock
 from tests.unit.intake.backends import Claims, Queue
 
+pytestmark = pytest.mark.virtual_time
+
 DIGEST = "sha256:" + "7" * 64
 APP = Subject("registry.corp/team/app", DIGEST, "1")
 REFERENCE = f"registry.corp/team/app:1@{DIGEST}"

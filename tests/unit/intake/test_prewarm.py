@@ -33,6 +33,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.pushes import DIGEST
 from tests.unit.intake.backends import Claims, Queue
 
+pytestmark = pytest.mark.virtual_time
+
 APP = "registry.corp/team/app:1"
 AWAY = StoreUnreachable("Redis is away")
 REFUSALS = [QueueFull("full"), QueueUnavailable("no broker")]
@@ -270,8 +272,7 @@ async def test_images_that_wait_for_their_turn_are_no_tasks_and_every_turn_is_gi
     rig.claims.wait = 60
     many = [push(f"a.corp/b:{number}") for number in range(3 * AT_ONCE)]
     taking = asyncio.create_task(rig.take(*many))
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
     tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith("prewarm ")]
     assert len(tasks) == rig.claims.at_once == AT_ONCE
     assert (await taking).taken == {Taken.AWAY: len(many)}

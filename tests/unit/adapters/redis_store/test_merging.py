@@ -5,6 +5,8 @@ import pytest
 from shared.adapters.redis_store.merging import MAX_KEYS, MergedReads
 from shared.domain.errors import StoreError, StoreMisconfigured, StoreUnreachable
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Server:
     """Answers each key with itself, when it is let; notes what it was asked."""

@@ -6,6 +6,8 @@ from redis.exceptions import ConnectionError, ReadOnlyError
 from shared.adapters.redis_store.turns import Turns
 from shared.domain.errors import StoreError, StoreRefused, StoreUnreachable
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Server:
     """Calls that end when they are let."""
