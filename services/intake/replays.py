@@ -4,8 +4,7 @@ In this process only: elsewhere, and after a restart, a replay costs one questio
 registry at most (docs/design/push-events.md).
 """
 
-from collections import OrderedDict
-
+from shared.domain.latest import Latest
 from shared.ports.clock import Clock
 
 MAX_EVENTS = 50_000
@@ -19,8 +18,7 @@ class Replays:
         """`life` (seconds) is how long an event is remembered."""
         self._clock = clock
         self._life = life
-        self._max_events = max_events
-        self._taken: OrderedDict[bytes, float] = OrderedDict()
+        self._taken = Latest[bytes, float](max_events)
 
     def seen(self, event: bytes) -> bool:
         """Whether it was taken within its life."""
@@ -32,9 +30,6 @@ class Replays:
         if not event:
             return
         self._taken[event] = self._clock.monotonic()
-        self._taken.move_to_end(event)
-        if len(self._taken) > self._max_events:
-            self._taken.popitem(last=False)
 
     def forget(self, event: bytes) -> None:
         """It was not taken after all."""

@@ -1,9 +1,9 @@
 """The Kubernetes API does not do what it is asked: said once, and left alone for a while."""
 
 import logging
-from collections import OrderedDict
 
 from shared.domain.errors import ClusterMisconfigured, ClusterRefused, ClusterUnreachable
+from shared.domain.latest import Latest
 from shared.ports.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class Outage:
         self._what = what
         self._because: type[ClusterUnreachable] | None = None
         self._until = 0.0
-        self._resting: OrderedDict[str, float] = OrderedDict()
-        self._fails: OrderedDict[str, float] = OrderedDict()
+        self._resting = Latest[str, float](MAX_NAMESPACES)
+        self._fails = Latest[str, float](MAX_NAMESPACES)
 
     def until(self, namespace: str) -> float | None:
         """When it is tried again there (monotonic seconds); None: now."""
@@ -46,11 +46,11 @@ class Outage:
         now, wrong = self._clock.monotonic(), isinstance(error, ClusterMisconfigured)
         rest, level = (REST_OF_THE_REFUSED, logging.ERROR) if wrong else (REST, logging.WARNING)
         here_alone = not wrong and self._because is None and self.fails_in(namespace)
-        _put(self._fails, namespace, now)
+        self._fails[namespace] = now
         if here_alone or isinstance(error, ClusterRefused):
             if namespace not in self._resting:
                 log.log(level, self._what, extra={"namespace": namespace, "why": str(error)})
-            _put(self._resting, namespace, now + rest)
+            self._resting[namespace] = now + rest
             return
         self._until = now + rest
         if self._because is not type(error):
@@ -65,10 +65,3 @@ class Outage:
         self._because, self._until = None, 0.0
         if self._resting.pop(namespace, None) is not None:
             log.info("no longer so: %s", self._what, extra={"namespace": namespace})
-
-
-def _put(namespaces: OrderedDict[str, float], namespace: str, at: float) -> None:
-    namespaces[namespace] = at
-    namespaces.move_to_end(namespace)
-    if len(namespaces) > MAX_NAMESPACES:
-        namespaces.popitem(last=False)

@@ -10,7 +10,6 @@ of images of his choice, once a reason in ten minutes.
 import asyncio
 import hashlib
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -24,6 +23,7 @@ from services.webhook.outage import Outage
 from services.webhook.wording import moment
 from shared.domain.decision import Decision, State
 from shared.domain.errors import ClusterUnreachable, OwnerGone
+from shared.domain.latest import Latest
 from shared.domain.owner import Owner, maker_of
 from shared.domain.pointer import SECOND
 from shared.domain.review import AdmissionRequest, pod_of
@@ -92,7 +92,7 @@ class OwnerEvents:
         self._bucket = Bucket(clock=clock, rate=RATE, most=SAVED)
         self._seldom = Seldom(clock=clock, every=AGAIN, max_said=MAX_TOLD)
         self._turned = Seldom(clock=clock, every=HOUR, max_said=MAX_TOLD)
-        self._made: OrderedDict[str, int] = OrderedDict()
+        self._made = Latest[str, int](MAX_TOLD)
         self._waiting: asyncio.Queue[_Wanted] = asyncio.Queue(MAX_WAITING)
 
     def still_denied(self, entry: Blocked, decision: Decision) -> None:
@@ -163,10 +163,10 @@ class OwnerEvents:
         same = _short(known_as.uid, wanted.reason, wanted.about)
         times = self._made.get(same, 0) + 1
         if times > 1 and await self._sink.tell(event, times=times):
-            self._remember(same, times)
+            self._made[same] = times
             return Told.COUNTED
         if await self._sink.tell(event, times=1):
-            self._remember(same, 1)
+            self._made[same] = 1
             return Told.MADE
         self._made.pop(same, None)
         return Told.THERE
@@ -191,12 +191,6 @@ class OwnerEvents:
             self._waiting.put_nowait(wanted)
         except asyncio.QueueFull:
             self._on_told(wanted.reason, Told.DROPPED)
-
-    def _remember(self, same: str, times: int) -> None:
-        self._made[same] = times
-        self._made.move_to_end(same)
-        if len(self._made) > MAX_TOLD:
-            self._made.popitem(last=False)
 
 
 def _short(*texts: str) -> str:

@@ -1,10 +1,9 @@
 """How often an owner was nudged, and how often in vain: when it may be nudged again."""
 
-from collections import OrderedDict
-
 import msgspec
 
 from services.webhook.blocked import LIFE, MAX_OWNERS
+from shared.domain.latest import Latest
 
 EVERY = 5.0
 """Seconds from a nudge to the next one of the same owner; twice as many after each that helped
@@ -51,7 +50,7 @@ class Paces:
     """Those of owners, by their uids; the ones that were touched longest ago are forgotten."""
 
     def __init__(self) -> None:
-        self._paces: OrderedDict[str, Pace] = OrderedDict()
+        self._paces = Latest[str, Pace](MAX_OWNERS)
 
     def next(self, uid: str, now: float) -> float:
         """When that owner may be nudged again."""
@@ -63,20 +62,14 @@ class Paces:
 
     def nudged(self, uid: str, now: float) -> None:
         """It was nudged."""
-        self._keep(uid, self._of(uid).nudged(now))
+        self._paces[uid] = self._of(uid).nudged(now)
 
     def failed(self, uid: str, now: float) -> None:
         """It could not be nudged."""
-        self._keep(uid, self._of(uid).failed_again(now))
+        self._paces[uid] = self._of(uid).failed_again(now)
 
     def _of(self, uid: str) -> Pace:
         return self._paces.get(uid) or Pace()
-
-    def _keep(self, uid: str, pace: Pace) -> None:
-        self._paces[uid] = pace
-        self._paces.move_to_end(uid)
-        if len(self._paces) > MAX_OWNERS:
-            self._paces.popitem(last=False)
 
 
 def _doubled(times: int, longest: float) -> float:

@@ -7,7 +7,6 @@ nobody judged yet, a pod that need not have the newest gets the digest before
 (docs/adr/0016).
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -19,6 +18,7 @@ from services.webhook.near_cache import NearCache
 from services.webhook.requests import Requests
 from services.webhook.waiters import Room, Waiters
 from shared.domain.decision import Decision, State
+from shared.domain.latest import Latest
 from shared.domain.pointer import Pointer, Standing, pointer_key
 from shared.domain.reference import ImageReference
 from shared.domain.rules import Rules
@@ -72,7 +72,7 @@ class Pinning:
         self._behind = Behind(requests=requests)
         # By tag: when the pointer says that the registry was asked, and since when it is to be
         # asked again (monotonic seconds).
-        self._awaited: OrderedDict[ImageReference, tuple[int, float]] = OrderedDict()
+        self._awaited = Latest[ImageReference, tuple[int, float]](MAX_AWAITED)
 
     async def pin(
         self, image: Image, *, until: float, asks: bool, foresee: Foresee | None = None
@@ -123,9 +123,6 @@ class Pinning:
         if asked_at == pointer.asked_at:
             return now - since >= REFRESH_WAIT
         self._awaited[reference] = (pointer.asked_at, now)
-        self._awaited.move_to_end(reference)
-        if len(self._awaited) > MAX_AWAITED:
-            self._awaited.popitem(last=False)
         return False
 
     async def _pointer(self, image: Image, *, fresh: bool = False) -> Pointer | None:

@@ -5,7 +5,6 @@ Order of operations and what each failure means: docs/design/protocol.md.
 
 import logging
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
@@ -15,6 +14,7 @@ from services.webhook.catalogue import Image, Need
 from services.webhook.timings import Timings
 from services.webhook.trouble import OnTrouble, trouble_of
 from shared.domain.errors import QueueError, QueueUnconfirmed, StoreError, StoreMisconfigured
+from shared.domain.latest import Latest
 from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import Subject, scan_key
 from shared.domain.why import Why
@@ -92,7 +92,7 @@ class Requests:
         self._on_asked = on_asked
         self._on_trouble = on_trouble
         self._bursts = Bursts(clock=clock, every=SAID_AGAIN)
-        self._remembered: OrderedDict[str, Request] = OrderedDict()
+        self._remembered = Latest[str, Request](MAX_REMEMBERED)
 
     def since(self, image: Image) -> int:
         """When this image was first asked for here (ms), or by whose scan was under way then."""
@@ -157,7 +157,7 @@ class Requests:
         begins = request is None or _is_another_story(request, now)
         if request is None or begins:
             request = Request(step.first_seen, now, Asked.UNDER_WAY, lane)
-            self._remember(step.claim, request)
+            self._remembered[step.claim] = request
         request.tried, request.outcome, request.lane = now, Asked.UNDER_WAY, lane
         request.tenant = step.tenant
         request.outcome = await self._claim_and_publish(step, subjects, within=within)
@@ -232,11 +232,6 @@ class Requests:
             deadline=now + round(within * 1000) if resolving else None,
             force=force,
         )
-
-    def _remember(self, key: str, request: Request) -> None:
-        self._remembered[key] = request
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
 
 
 def _is_another_story(request: Request, now: float) -> bool:

@@ -6,9 +6,10 @@ which it was judged, and the question; an error tells of no end, since many are 
 """
 
 import statistics
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 
+from shared.domain.latest import Latest
 from shared.domain.pointer import SECOND
 from shared.domain.reference import ImageReference
 from shared.domain.verdict import Question, judged_by
@@ -34,15 +35,13 @@ class Timings:
         """`on_measured` is told the seconds of each scan."""
         self._clock = clock
         self._on_measured = on_measured
-        self._wanted: OrderedDict[_Name, int] = OrderedDict()
-        self._taken: OrderedDict[str, deque[int]] = OrderedDict()
+        self._wanted = Latest[_Name, int](MAX_WANTED)
+        self._taken = Latest[str, deque[int]](MAX_QUESTIONS)
 
     def began(self, reference: ImageReference, question: Question, *, at: int) -> None:
         """This process was the first to ask for it, at that time (ms), or did so once more."""
         for name in _names(reference, question.label):
             self._wanted.setdefault(name, at)
-            if len(self._wanted) > MAX_WANTED:
-                self._wanted.popitem(last=False)
 
     def forget(self, reference: ImageReference, question: Question) -> None:
         """It is known, and no word of that came: when it ended nobody can say."""
@@ -71,11 +70,9 @@ class Timings:
         return round(statistics.median(taken)) if taken else 0
 
     def _measured(self, label: str, taken: int) -> None:
-        lasts = self._taken.setdefault(label, deque(maxlen=LAST))
+        lasts = self._taken.get(label) or deque(maxlen=LAST)
         lasts.append(max(1, taken))
-        self._taken.move_to_end(label)
-        if len(self._taken) > MAX_QUESTIONS:
-            self._taken.popitem(last=False)
+        self._taken[label] = lasts
         self._on_measured(taken / SECOND)
 
 

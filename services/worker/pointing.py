@@ -5,7 +5,6 @@ registry was asked (docs/design/behaviour.md 2, docs/design/protocol.md).
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
@@ -15,6 +14,7 @@ from services.worker.ledger import Ledger
 from services.worker.platforms import JudgedPlatforms
 from services.worker.previous import Previous, Previously
 from shared.domain.errors import NotAnImage, PermanentFailure, TransientFailure
+from shared.domain.latest import Latest
 from shared.domain.pointer import DAY, YOUNG, Index, Pointer
 from shared.domain.reference import ImageReference, parse_reference
 from shared.domain.rules import Rules
@@ -47,7 +47,7 @@ class Pointing:
         self._clock = clock
         self._platforms = platforms or JudgedPlatforms(ledger=ledger, rules=rules, clock=clock)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._read: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._read = Latest[tuple[str, str], None](MAX_READ)
 
     async def point(self, reference: ImageReference) -> Pointer:
         """Ask the registry what the tag names; write and return the pointer.
@@ -115,10 +115,7 @@ class Pointing:
         if name not in self._read:
             reference = parse_reference(f"{subject.repository}@{subject.digest}")
             await self._resolver.manifest(reference, subject.digest)
-            self._read[name] = None
-        self._read.move_to_end(name)
-        if len(self._read) > MAX_READ:
-            self._read.popitem(last=False)
+        self._read[name] = None
 
     async def _last_word(
         self, reference: ImageReference, announced: str

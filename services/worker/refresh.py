@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
@@ -24,6 +23,7 @@ from shared.domain.errors import (
     StepFailure,
     StoreError,
 )
+from shared.domain.latest import Latest
 from shared.domain.reference import parse_reference
 from shared.domain.step import Lane, Step, StepKind, request_claim
 from shared.domain.verdict import scan_key
@@ -128,8 +128,8 @@ class Refresh:
         self._survey_every = survey_every
         self._pause = pause
         self._pace = Pace(clock=clock, pause=pause)
-        self._hosts: OrderedDict[str, Pace] = OrderedDict()
-        self._asked: OrderedDict[str, float] = OrderedDict()
+        self._hosts = Latest[str, Pace](MAX_HOSTS)
+        self._asked = Latest[str, float](MAX_ASKED)
         self._looked_at = float("-inf")
         self._hurry = asyncio.Event()
         self._waiting: Waits | None = None
@@ -242,10 +242,8 @@ class Refresh:
         self._waiting = wait.why
 
     def _of_host(self, host: str) -> Pace:
-        pace = self._hosts.pop(host, None) or Pace(clock=self._clock, pause=self._pause)
+        pace = self._hosts.get(host) or Pace(clock=self._clock, pause=self._pause)
         self._hosts[host] = pace
-        if len(self._hosts) > MAX_HOSTS:
-            self._hosts.popitem(last=False)
         return pace
 
     def _asked_lately(self, left: Left) -> bool:
@@ -253,11 +251,7 @@ class Refresh:
         return asked is not None and self._clock.monotonic() < asked + ASKED_AGAIN
 
     def _remember(self, left: Left) -> None:
-        name = _name(left)
-        self._asked.pop(name, None)
-        self._asked[name] = self._clock.monotonic()
-        if len(self._asked) > MAX_ASKED:
-            self._asked.popitem(last=False)
+        self._asked[_name(left)] = self._clock.monotonic()
 
 
 def _name(left: Left) -> str:

@@ -8,11 +8,11 @@ safe; two that force in it analyse twice.
 
 import asyncio
 import logging
-from collections import OrderedDict
 from weakref import WeakValueDictionary
 
 from services.worker.pointing import Pointing
 from shared.domain.errors import StepFailure
+from shared.domain.latest import Latest
 from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Question, Subject
 from shared.domain.why import Why
@@ -40,7 +40,7 @@ class Submits:
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # In the order of time.
-        self._forced: OrderedDict[str, float] = OrderedDict()
+        self._forced = Latest[str, float](MAX_FORCED)
 
     async def submit(
         self,
@@ -82,7 +82,7 @@ class Submits:
             await self.submit(subject, question, seen=analysed.state, force=True)
 
     async def _begin_anew(self, subject: Subject, question: Question, name: str) -> Analysed:
-        self._remember(name)
+        self._forced[name] = self._clock.monotonic()
         try:
             return await self._scanner.submit(subject, question, force=True)
         except StepFailure:
@@ -93,12 +93,6 @@ class Submits:
     def _forced_lately(self, name: str, again: float) -> bool:
         at = self._forced.get(name)
         return at is not None and self._clock.monotonic() < at + again
-
-    def _remember(self, name: str) -> None:
-        self._forced.pop(name, None)
-        self._forced[name] = self._clock.monotonic()
-        if len(self._forced) > MAX_FORCED:
-            self._forced.popitem(last=False)
 
 
 def may_force(step: Step) -> bool:

@@ -6,7 +6,6 @@ of the store read, and where a scan is under way one look more, within the polli
 
 import asyncio
 import logging
-from collections import OrderedDict
 
 import msgspec
 
@@ -16,6 +15,7 @@ from services.worker.chains import Chains
 from services.worker.judging import Judging
 from services.worker.pointing import Pointing
 from shared.domain.errors import StepFailure, StoreError
+from shared.domain.latest import Latest
 from shared.domain.step import Lane, Step
 from shared.domain.verdict import Subject, scan_key
 from shared.domain.why import Why
@@ -52,7 +52,7 @@ class Waking:
         self._budget = budget
         self._clock = clock
         # In the order of time.
-        self._woken: OrderedDict[str, float] = OrderedDict()
+        self._woken = Latest[str, float](MAX_WOKEN)
 
     async def wake(self, step: Step) -> None:
         """Judge what is analysed for the chain that waits for it. Whatever else has become of it
@@ -86,9 +86,6 @@ class Waking:
         if now < self._woken.get(key, -AGAIN) + AGAIN:
             return False
         self._woken[key] = now
-        self._woken.move_to_end(key)
-        if len(self._woken) > MAX_WOKEN:
-            self._woken.popitem(last=False)
         return True
 
 

@@ -1,7 +1,8 @@
 """Saying the same thing now and then, however often it happens."""
 
-from collections import Counter, OrderedDict
+from collections import Counter
 
+from shared.domain.latest import Latest
 from shared.ports.clock import Clock
 
 HOUR = 3_600.0
@@ -15,8 +16,7 @@ class Seldom:
         """`every`: seconds between two times."""
         self._clock = clock
         self._every = every
-        self._max_said = max_said
-        self._said: OrderedDict[str, float] = OrderedDict()
+        self._said = Latest[str, float](max_said)
 
     def is_due(self, text: str) -> bool:
         """Whether it is to be said now: then it counts as said."""
@@ -25,9 +25,6 @@ class Seldom:
         if said is not None and now < said + self._every:
             return False
         self._said[text] = now
-        self._said.move_to_end(text)
-        if len(self._said) > self._max_said:
-            self._said.popitem(last=False)
         return True
 
 

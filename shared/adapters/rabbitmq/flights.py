@@ -6,9 +6,9 @@ result whose settlement was lost with the connection waits for the copy.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
+from shared.domain.latest import Latest
 from shared.domain.step import Step
 from shared.ports.steps import Settle
 
@@ -23,7 +23,7 @@ class Flights:
 
     def __init__(self) -> None:
         self._running: dict[Key, asyncio.Future[Settle]] = {}
-        self._unsettled: OrderedDict[Key, Settle] = OrderedDict()
+        self._unsettled = Latest[Key, Settle](MAX_UNSETTLED)
 
     def has(self, step: Step) -> bool:
         """Whether a run or a kept result will answer for `step`."""
@@ -51,8 +51,6 @@ class Flights:
     def keep(self, step: Step, settle: Settle) -> None:
         """Keep a result that could not be told to the broker."""
         self._unsettled[_key(step)] = settle
-        while len(self._unsettled) > MAX_UNSETTLED:
-            self._unsettled.popitem(last=False)
 
 
 def _key(step: Step) -> Key:

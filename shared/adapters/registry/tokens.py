@@ -4,7 +4,6 @@ The rules of who gets what: docs/design/registry.md, "Credentials".
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
@@ -18,6 +17,7 @@ from shared.adapters.registry.endpoints import Target
 from shared.adapters.registry.logins import IdentityToken, Login, unauthorised
 from shared.adapters.registry.token_service import TokenService
 from shared.domain.errors import ErrorKind, PermanentFailure
+from shared.domain.latest import Latest
 from shared.ports.clock import Clock
 
 _Key = tuple[URL, str, tuple[str, ...]]
@@ -43,7 +43,7 @@ class Authenticator:
         self._credentials = credentials
         self._service = service
         self._clock = clock
-        self._proofs: OrderedDict[_Key, _Proof] = OrderedDict()
+        self._proofs = Latest[_Key, _Proof](limits.MAX_TOKENS)
         self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
 
     def known(self, target: Target) -> str | None:
@@ -120,9 +120,6 @@ class Authenticator:
         if life <= 0:
             return
         self._proofs[key] = _Proof(header, self._clock.monotonic() + life, login)
-        self._proofs.move_to_end(key)
-        while len(self._proofs) > limits.MAX_TOKENS:
-            self._proofs.popitem(last=False)
 
 
 def _key(target: Target) -> _Key:
