@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shared.adapters.kubernetes.access import ApiServer
@@ -17,16 +18,20 @@ from tests.fakes.kubernetes import TOKEN, FakeKubernetes
 from tests.waiting import eventually
 
 QUICK = Pace(
-    answer=1.0,
+    missing=3600.0,
+    answer=30.0,
     watch=1,
-    grace=0.3,
-    read=3.0,
-    review=3.0,
+    grace=30.0,
+    read=30.0,
+    review=30.0,
     shortest=0.05,
     first_pause=0.01,
     last_pause=0.05,
 )
 """As the real one, but that nothing takes long; belief lasts, and a slow machine is waited for."""
+
+HURRIED = msgspec.structs.replace(QUICK, answer=1.0, grace=0.3)
+"""For who is not answered: what never comes is not waited for."""
 
 CLOCK = SystemClock()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.webhook.namespace_metrics import NamespaceMetrics
-from shared.adapters.kubernetes.limits import MAX_LABEL_BYTES_OF_ONE, Pace
+from shared.adapters.kubernetes.limits import MAX_LABEL_BYTES_OF_ONE
 from shared.domain.pointer import MINUTE, SECOND
 from shared.ports.namespaces import Followed
 from shared.runtime.metrics import Metrics
@@ -97,15 +97,15 @@ async def test_each_outage_is_said_once_and_once_more_where_a_person_must_do_som
 async def test_that_labels_are_not_believed_any_more_is_said_once_an_outage(
     cluster: FakeKubernetes, token: Path, said: pytest.LogCaptureFixture
 ) -> None:
-    pace = Pace(believed=0.3, watch=1, grace=0.3, shortest=0.05, first_pause=0.01, last_pause=0.05)
-    async with followed(cluster, token, pace=pace) as subject:
-        for _ in range(2):
+    clock = FakeClock()
+    async with followed(cluster, token, clock=clock) as subject:
+        for outages in range(2):
             await back(cluster, subject)
-            before = len(levels(said, NOT_BELIEVED))
             await away(cluster, subject, 503)
-            while len(levels(said, NOT_BELIEVED)) == before:
+            assert len(levels(said, NOT_BELIEVED)) == outages
+            clock.advance(MINUTE)
+            for _ in range(2):
                 await away(cluster, subject, 503)
-            await away(cluster, subject, 503)
     assert levels(said, NOT_BELIEVED) == 2 * [logging.ERROR]
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import pytest
 
 from shared.adapters.kubernetes.access import ApiServer
 from shared.adapters.kubernetes.events import KubernetesEvents
+from shared.adapters.kubernetes.limits import Pace
 from shared.adapters.kubernetes.nudges import ADVICE, ANNOTATION, KubernetesNudging
 from shared.adapters.kubernetes.wire import Wire
 from shared.domain.errors import ClusterMisconfigured, ClusterRefused, ClusterUnreachable, OwnerGone
@@ -18,7 +20,7 @@ from shared.ports.nudging import OwnerEvent, Reason
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import Fault, answers, hang, sends
 from tests.fakes.kubernetes_owners import FakeOwners, reference_to
-from tests.functional.kubernetes.conftest import QUICK
+from tests.functional.kubernetes.conftest import HURRIED, QUICK
 
 UID = "edb4837b-9034-4610-a974-439d7156cbd2"
 WEB = Owner("apps/v1", "Deployment", "team", "web", "ac5ee09b-a6b2-4f05-b746-6998744d85e8")
@@ -43,8 +45,15 @@ async def cluster() -> AsyncIterator[FakeOwners]:
 
 @pytest.fixture
 async def subject(cluster: FakeOwners, token: Path, clock: FakeClock) -> AsyncIterator[Subject]:
-    server = ApiServer(cluster.url, token)
-    async with Wire(server=server, pace=QUICK, advice=ADVICE) as wire:
+    async with opened(cluster, token, clock) as subject:
+        yield subject
+
+
+@asynccontextmanager
+async def opened(
+    cluster: FakeOwners, token: Path, clock: FakeClock, *, pace: Pace = QUICK
+) -> AsyncIterator[Subject]:
+    async with Wire(server=ApiServer(cluster.url, token), pace=pace, advice=ADVICE) as wire:
         yield Subject(
             KubernetesNudging(wire=wire, clock=clock),
             KubernetesEvents(wire=wire, clock=clock, instance="webhook-1"),
@@ -161,12 +170,14 @@ async def test_a_policy_of_the_cluster_that_refuses_the_patch_is_not_taken_for_a
 
 @pytest.mark.parametrize("fault", [answers(500), answers(429), hang, sends(b"[]"), sends(b"{")])
 async def test_an_api_server_that_fails_is_unreachable(
-    cluster: FakeOwners, subject: Subject, fault: Fault
+    cluster: FakeOwners, token: Path, clock: FakeClock, fault: Fault
 ) -> None:
     cluster.put(RS)
     cluster.fault = fault
-    with pytest.raises(ClusterUnreachable) as raised:
-        await subject.nudging.nudge(RS)
+    pace = HURRIED if fault is hang else QUICK
+    async with opened(cluster, token, clock, pace=pace) as subject:
+        with pytest.raises(ClusterUnreachable) as raised:
+            await subject.nudging.nudge(RS)
     assert not isinstance(raised.value, ClusterMisconfigured)
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from shared.adapters.kubernetes import limits
 from shared.adapters.kubernetes.limits import Pace
+from shared.domain.pointer import SECOND
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Fault, answers, breaks_off, hang, sends, silence
-from tests.functional.kubernetes.conftest import QUICK, followed, opened
+from tests.functional.kubernetes.conftest import HURRIED, QUICK, followed, opened
 from tests.waiting import eventually
 
 TEAM = b'{"kind":"PartialObjectMetadata","metadata":{"name":"team","labels":{}}}'
@@ -74,7 +76,7 @@ async def test_an_answer_that_is_too_late_for_one_review_is_there_for_the_next(
 ) -> None:
     cluster.put("team", {"tier": "prod"})
     cluster.slow = 0.4
-    async with opened(cluster, token, pace=Pace()) as subject:
+    async with opened(cluster, token, pace=Pace(read=30.0)) as subject:
         assert await subject.namespaces.read("team") is None
         await subject.knows("team", "prod")
     assert cluster.count("get") == 1
@@ -83,7 +85,8 @@ async def test_an_answer_that_is_too_late_for_one_review_is_there_for_the_next(
 async def test_made_up_namespaces_cost_a_bounded_number_of_questions(
     cluster: FakeKubernetes, token: Path
 ) -> None:
-    async with followed(cluster, token) as subject:
+    pace = msgspec.structs.replace(QUICK, review=1.0)
+    async with followed(cluster, token, pace=pace) as subject:
         await eventually(lambda: cluster.watching == 1)
         began = asyncio.get_running_loop().time()
         read = await asyncio.gather(
@@ -95,7 +98,7 @@ async def test_made_up_namespaces_cost_a_bounded_number_of_questions(
         assert subject.reads["over_budget"] > 2_900
         allowed = limits.READS_SAVED + limits.READS_A_SECOND * lasted
         assert cluster.count("get") <= allowed + 1
-        assert len(subject.namespaces._reads._waiting) == 0
+        await eventually(lambda: len(subject.namespaces._reads._waiting) == 0)
 
 
 async def test_a_made_up_namespace_is_not_asked_for_again_at_once(
@@ -109,10 +112,11 @@ async def test_a_made_up_namespace_is_not_asked_for_again_at_once(
 
 
 async def test_it_is_asked_for_again_after_a_while(cluster: FakeKubernetes, token: Path) -> None:
-    async with opened(cluster, token, pace=Pace(missing=0.1)) as subject:
+    clock = FakeClock()
+    async with opened(cluster, token, clock=clock) as subject:
         assert await subject.namespaces.read("team") is None
         cluster.put("team", {"tier": "prod"})
-        await asyncio.sleep(0.15)
+        clock.advance(round(QUICK.missing * SECOND))
         assert await subject.namespaces.read("team") is not None
 
 
@@ -132,8 +136,8 @@ async def test_a_flood_of_made_up_namespaces_keeps_no_real_one_out(
     cluster: FakeKubernetes, token: Path
 ) -> None:
     """Where no time passes, so that no other question is earned."""
-    patient = msgspec.structs.replace(QUICK, answer=60.0, watch=300, read=60.0, review=60.0)
-    async with followed(cluster, token, pace=patient, clock=FakeClock()) as subject:
+    long = msgspec.structs.replace(QUICK, watch=300)
+    async with followed(cluster, token, pace=long, clock=FakeClock()) as subject:
         await eventually(lambda: cluster.watching == 1)
         flood = [
             asyncio.create_task(subject.namespaces.read(f"made-up-{number}"))
@@ -170,13 +174,21 @@ async def test_what_the_watch_says_counts_more_than_an_older_answer(
 async def test_a_review_that_is_given_up_takes_the_question_from_no_other(
     cluster: FakeKubernetes, token: Path
 ) -> None:
+    first_is_gone = asyncio.Event()
+
+    async def waits(http: web.Request) -> web.StreamResponse:
+        await first_is_gone.wait()
+        return await cluster._get(http)
+
     cluster.put("team", {"tier": "prod"})
-    cluster.slow = 0.1
+    cluster.faults["get"] = waits
     async with opened(cluster, token) as subject:
         first = asyncio.create_task(subject.namespaces.read("team"))
         second = asyncio.create_task(subject.namespaces.read("team"))
-        await asyncio.sleep(0.02)
+        await eventually(lambda: cluster.count("get") == 1)
         first.cancel()
+        await asyncio.wait([first])
+        first_is_gone.set()
         assert await second is not None
         assert first.cancelled()
 
@@ -249,10 +261,11 @@ async def test_labels_that_were_read_are_believed_no_longer_than_others(
     cluster: FakeKubernetes, token: Path
 ) -> None:
     cluster.put("team", {"tier": "test"})
-    async with opened(cluster, token, pace=Pace(believed=0.2)) as subject:
+    clock = FakeClock()
+    async with opened(cluster, token, clock=clock) as subject:
         assert await subject.namespaces.read("team") is not None
         cluster.put("team", {"tier": "prod"})
-        await subject.knows("team", None)
+        clock.advance(round(QUICK.believed * SECOND))
         labels = await subject.namespaces.read("team")
         assert labels is not None
         assert labels["tier"] == "prod"
@@ -285,7 +298,7 @@ async def test_who_still_asks_when_all_is_closed_is_told_nothing_and_nothing_is_
 ) -> None:
     """A process that fails at its start closes what it has before it ends what runs."""
     cluster.put("team", {})
-    async with opened(cluster, token) as subject:
+    async with opened(cluster, token, pace=HURRIED) as subject:
         following = asyncio.create_task(subject.namespaces.follow())
         await subject.knows("team", "-")
     assert await subject.namespaces.read("other") is None
