@@ -203,16 +203,16 @@ async def test_other_modes_are_what_they_were(tmp_path: Path) -> None:
 async def test_it_ends_at_its_time_by_itself(tmp_path: Path) -> None:
     async with house(tmp_path, rules=RULES, worker=False) as home:
         image = await a_failed_image(home)
-        one = await declare(home, life=3_000)
+        one = await declare(home, life=5_000)
         allowed = {True: 0, False: 0}
-        while SystemClock().now() < one.until + 100:
+        while not allowed[False]:
             asked_at = SystemClock().now()
             answer = await ask(home, image)
             allowed[answer.allowed] += 1
             assert answer.allowed or SystemClock().now() >= one.until
             assert not answer.allowed or asked_at < one.until
             await asyncio.sleep(0.01)
-        assert all(allowed.values())
+        assert allowed[True]
 
 
 async def test_workloads_and_dry_runs_pass_too(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from services.webhook.mutate import PIN_WAIT
 from services.webhook.terms import POLICY_GRACE
 from services.worker.ledger import Ledger
 from shared.adapters.signatures import load_ring, load_sealer
@@ -41,8 +42,11 @@ from tests.functional.timeline.webhook import Webhook
 
 QUESTION = Question()
 STOP = Finding("vulnerabilities", "package", "CVE-1", Action.STOP, "CVE-1 in openssl")
-LAST_MOMENT = 4 * SECOND
+LAST_MOMENT = 8 * SECOND
 """What a record of nearly seven days has left: a Redis takes it, and a test moves on to its end."""
+
+JUST_NOW = LAST_MOMENT // 2
+"""How old a record is that is written at that end: a Redis takes none from the future."""
 
 SHORT = 0.02
 """Seconds that a pod waits here for what is not known."""
@@ -77,9 +81,11 @@ class Site:
         rules: Rules | None = None,
         policy_grace: int = POLICY_GRACE,
         wait: float = SHORT,
+        pin_wait: float = PIN_WAIT,
     ) -> Webhook:
         """A webhook that hears what the store announces. `pin` none: an installation without
-        /mutate; `wait`: seconds that a pod waits for what is not known."""
+        /mutate; `wait`: seconds that a pod waits for what is not known, and `pin_wait`: at most
+        in /mutate."""
         webhook = Webhook(
             store=self.store,
             claims=self.claims,
@@ -90,6 +96,7 @@ class Site:
             rules=rules or Rules(),
             policy_grace=policy_grace,
             wait=wait,
+            pin_wait=pin_wait,
         )
         self._listening.append(asyncio.create_task(self.store.listen(webhook.cache)))
         await webhook.hears(None, times=1)

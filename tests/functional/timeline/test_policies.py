@@ -16,7 +16,7 @@ from tests.functional.timeline.columns import (
     renewed,
     requested,
 )
-from tests.functional.timeline.site import LAST_MOMENT, Site
+from tests.functional.timeline.site import JUST_NOW, LAST_MOMENT, Site
 
 HOUR = 60 * MINUTE
 DAY_OF_GRACE = Rules(default=Rule(turn_grace=DAY))
@@ -115,7 +115,7 @@ async def test_beyond_max_age_no_grace_keeps_it(site: Site, column: Column) -> N
     assert (await webhook.start(column)).allowed
     await site.asked()
     site.clock.advance(LAST_MOMENT)
-    await site.points()
+    await site.points(age=JUST_NOW)
     assert (await webhook.start(column)).state is State.PENDING
     assert await site.asked() == [requested(column.pinned)]
 

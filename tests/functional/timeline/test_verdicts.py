@@ -38,7 +38,7 @@ from tests.functional.timeline.columns import (
     renewed,
     requested,
 )
-from tests.functional.timeline.site import LAST_MOMENT, QUESTION, Site
+from tests.functional.timeline.site import JUST_NOW, LAST_MOMENT, QUESTION, Site
 from tests.waiting import eventually
 
 FRESH = {Outcome.PASS: FRESH_PASS, Outcome.FAIL: FRESH_FAIL}
@@ -100,7 +100,7 @@ async def test_beyond_max_age_a_verdict_is_served_no_longer_and_is_asked_for_wit
     assert (await webhook.start(column)).state is State(outcome)
     assert await site.asked() == [renewed(column.pinned)]
     site.clock.advance(1)
-    await site.points()
+    await site.points(age=JUST_NOW)
     started = await webhook.start(column)
     assert (started.state, started.code) == (State.PENDING, 429)
     assert await site.asked() == [requested(column.pinned)]
@@ -110,7 +110,7 @@ async def test_beyond_max_age_a_verdict_is_served_no_longer_and_is_asked_for_wit
 async def test_what_anchore_still_knows_is_answered_in_the_same_review(
     site: Site, column: Column
 ) -> None:
-    webhook = await site.webhook(wait=10.0)
+    webhook = await site.webhook(wait=10.0, pin_wait=10.0)
     await site.points()
     starting = asyncio.create_task(webhook.start(column))
     await eventually(lambda: bool(site.queue.published))

@@ -10,7 +10,7 @@ import msgspec
 from services.webhook.book import CurrentBook
 from services.webhook.knowledge import Knowledge
 from services.webhook.lookups import Lookups
-from services.webhook.mutate import PIN_WAIT, Mutate
+from services.webhook.mutate import Mutate
 from services.webhook.near_cache import NearCache
 from services.webhook.occasions import Occasions
 from services.webhook.outlook import Outlook
@@ -30,6 +30,7 @@ from shared.ports.verdicts import VerdictStore
 from tests.fakes.json_patch import apply_patch
 from tests.functional.timeline.columns import Column
 from tests.house import PERSON, pod, review_of
+from tests.waiting import PATIENCE
 
 BUDGET = 4.5
 """Seconds that a webhook may take."""
@@ -73,8 +74,10 @@ class Webhook:
         rules: Rules,
         policy_grace: int,
         wait: float,
+        pin_wait: float,
     ) -> None:
-        """`wait`: seconds that a pod waits for what is not known."""
+        """`wait`: seconds that a pod waits for what is not known, and `pin_wait`: at most in
+        /mutate."""
         self._clock = clock
         self._wait = wait
         self._pins = pin is not PinWhat.NONE
@@ -126,7 +129,7 @@ class Webhook:
             occasions=occasions,
             clock=clock,
             terms=terms,
-            wait=min(wait, PIN_WAIT),
+            wait=min(wait, pin_wait),
         )
 
     def _changed(self, key: str | None) -> None:
@@ -142,7 +145,7 @@ class Webhook:
 
     async def hears(self, key: str | None, *, times: int) -> None:
         """Wait until the store has announced `key` so often; None: a gap."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while self.heard[key] < times:
                 self._news.clear()
                 await self._news.wait()
