@@ -38,6 +38,7 @@ from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.memory.usage import MemoryUsage
 from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
+from shared.adapters.registry.limits import Timeouts
 from shared.domain.rules import Mode, RegistryRule, Rule, Rules, Tags
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.cluster import Cluster
@@ -65,6 +66,9 @@ from tests.waiting import PATIENCE, eventually
 CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
 PERSON = "ada@example.org"
 WORKER_SETTINGS = WorkerSettings()
+
+PATIENT = Timeouts(connect=30, head=30, manifest=30, index=30, token=30, idle=30)
+"""For the fake registry on a busy machine: it answers at last, or hangs for ever."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -375,6 +379,7 @@ async def house(
                 rules=lambda: book.rules,
                 clock=clock,
                 breakers=RegistryBreakers(rules=lambda: book.rules, clock=clock),
+                timeouts=PATIENT,
             )
         )
         stack.push_async_callback(life.cancel_tasks)

@@ -172,7 +172,7 @@ async def test_an_http_that_is_none(home: House, version: str) -> None:
     ],
 )
 async def test_no_http(caller: Caller, garbage: bytes) -> None:
-    async with asyncio.timeout(8), connection(caller.home) as raw:
+    async with asyncio.timeout(PATIENCE), connection(caller.home) as raw:
         await raw.send(garbage)
         status, _, _ = await raw.answer()
         assert 400 <= status < 500

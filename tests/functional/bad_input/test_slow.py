@@ -34,7 +34,7 @@ async def test_a_body_that_comes_too_slowly(caller: Caller) -> None:
             yield b" "
             await asyncio.sleep(0.5)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         try:
             url = f"{caller.home.sites.reviews.url}{caller.path}"
             async with caller.home.session.post(url, data=slow(), headers=JSON) as answer:
@@ -52,7 +52,7 @@ async def test_slow_bodies_and_heads_that_never_end_keep_nobody_waiting(caller: 
         slow.add(number)
         unfinished = whole[:-5] if number % 2 else whole[:40]
         pieces = [unfinished[at : at + 20] for at in range(0, len(unfinished), 20)]
-        await raw.send(*pieces, pause=0.05)
+        await raw.send(*pieces, pause=0.02)
         if number % 2:
             assert (await raw.answer())[0] == 408
             assert await raw.closed()

@@ -13,6 +13,7 @@ import pytest
 from services.cli.show.servers import find_servers
 from shared.domain.errors import InvalidSettings
 from tests.functional.cli.commands import REPOSITORY
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -31,7 +32,7 @@ def start(temporary: Path, *options: str) -> subprocess.Popen[str]:
 def gone(printed: str) -> bool:
     """Whether every process that the show named has ended."""
     pids = [int(pid) for pid in re.findall(r"\(pid (\d+)\)", printed)]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
         if time.monotonic() > deadline:
             return False

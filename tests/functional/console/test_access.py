@@ -4,6 +4,7 @@ import asyncio
 import io
 import socket
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import pytest
 from aiohttp import web
 
 from services.console.app import HEADERS, console_app
-from services.console.door import MAX_SLOWED
+from services.console.door import MAX_SLOWED, Door
 from services.console.edge.guard import PUBLIC
 from services.console.files import read_files
 from services.console.session import COOKIE, LIFE, Sessions
 from shared.runtime.tls import client_context, ensure_certificate
 from tests.functional.console_page.site import TOKEN, Site, served
+from tests.waiting import eventually
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 JSON = {"Content-Type": "application/json"}
+WRONG = "imagegate_console_wrong_tokens_total"
 
 
 def routes() -> set[tuple[str, str]]:
@@ -165,8 +168,16 @@ async def test_a_session_ends_by_itself_and_with_another_token(
             assert answer.status == status, what
 
 
+@pytest.fixture
+def long_slowed(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Seconds that a wrong token takes: many, since the test looks at what goes on meanwhile."""
+    seconds = 6.0
+    monkeypatch.setattr("services.console.wiring.Door", partial(Door, slowed=seconds))
+    return seconds
+
+
 async def test_wrong_tokens_are_slowed_and_counted_and_who_is_in_is_not(
-    site: Site, session: aiohttp.ClientSession
+    long_slowed: float, site: Site, session: aiohttp.ClientSession
 ) -> None:
     assert await log_in(session, site.url) == 204
     began = time.monotonic()
@@ -174,7 +185,11 @@ async def test_wrong_tokens_are_slowed_and_counted_and_who_is_in_is_not(
         asyncio.create_task(log_in(session, site.url, f"wrong {number}"))
         for number in range(MAX_SLOWED + 4)
     ]
-    await asyncio.sleep(0.3)
+
+    def all_have_come() -> bool:
+        return f"{WRONG} {len(wrong)}.0" in site.metrics.render().decode()
+
+    await eventually(all_have_come)
     # The token itself is not looked at while eight wrong ones of this address are slowed.
     async with session.get(f"{site.url}/api/queue", headers=BEARER) as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
@@ -182,10 +197,10 @@ async def test_wrong_tokens_are_slowed_and_counted_and_who_is_in_is_not(
     assert not all(task.done() for task in wrong)
     statuses = sorted(await asyncio.gather(*wrong))
     assert statuses == [401] * MAX_SLOWED + [429] * 4
-    assert time.monotonic() - began >= 1.0
+    assert time.monotonic() - began >= long_slowed
     async with session.get(f"{site.url}/api/queue", headers=BEARER) as answer:
         assert answer.status == 200
-    assert "imagegate_console_wrong_tokens_total 13.0" in site.metrics.render().decode()
+    assert f"{WRONG} 13.0" in site.metrics.render().decode()
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ async def _reads_on(reader: Reader, until: Any) -> None:
 
 
 async def test_a_stream_ends_with_its_session(site: Site, session: aiohttp.ClientSession) -> None:
-    almost_over = site.clock.now() // 1000 - LIFE + 2
+    almost_over = site.clock.now() // 1000 - LIFE + 5
     cookie = Sessions(TOKEN).issue(now=almost_over)
     async with watching(session, site, {"Cookie": f"{COOKIE}={cookie}"}) as reader:
         assert (await reader.next()).name == "history"
@@ -189,7 +189,8 @@ async def test_the_end_of_the_console_ends_every_stream_at_once(
 ) -> None:
     async with watching(session, site) as one, watching(session, site) as other:
         await one.next("sample")
-        async with asyncio.timeout(3):
+        # One that went on would have the server wait 5 s for it.
+        async with asyncio.timeout(4.5):
             await site.stop()
         await one.end()
         await other.end()

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from services.intake.hearing import Hearing
+from services.intake.prewarm import Prewarm
 from services.intake.settings import IntakeSettings
 from services.intake.wiring import IntakePorts, IntakeSites, run_intake
 from shared.adapters.memory.queue import MemoryQueue
@@ -23,7 +26,7 @@ from shared.runtime.settings import Secret
 from tests.fakes.anchore_notices import PASSWORD, login
 from tests.fakes.pushes import KEY, TOKEN, bearer, signed
 from tests.house import Answer, memory_backends
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 
 class Intake:
@@ -120,6 +123,13 @@ async def intake_of(
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield Intake(sites=sites, session=session, queue=queue)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long senders wait for a store and a queue is not what is asked here."""
+    monkeypatch.setattr("services.intake.wiring.Prewarm", partial(Prewarm, within=PATIENCE))
+    monkeypatch.setattr("services.intake.wiring.Hearing", partial(Hearing, within=PATIENCE))
 
 
 @pytest.fixture

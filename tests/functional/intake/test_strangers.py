@@ -22,7 +22,7 @@ from shared.runtime.settings import Secret
 from tests.fakes.anchore_notices import PASSWORD, analysis_over, login
 from tests.fakes.pushes import KEY, TOKEN, bearer, envelope, event, signed
 from tests.functional.intake.conftest import Intake, intake_of
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 BODY = envelope(event())
 NOTICE = analysis_over()
@@ -162,7 +162,7 @@ async def test_a_body_that_comes_too_slowly_is_given_up(intake: Intake) -> None:
             yield b" "
             await asyncio.sleep(0.5)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(aiohttp.ClientConnectionError):
             assert (await intake.post(slow(), headers=bearer())).http == 408
 
@@ -173,7 +173,8 @@ async def test_a_stranger_is_refused_before_the_body_is_read(intake: Intake) -> 
             yield b" "
             await asyncio.sleep(0.5)
 
-    async with asyncio.timeout(3):
+    # A body that does not come is given up after 5 s.
+    async with asyncio.timeout(4.5):
         with contextlib.suppress(aiohttp.ClientConnectionError):
             assert (await intake.post(slow(), headers=bearer(WRONG))).http == 401
 

@@ -271,7 +271,7 @@ async def test_half_a_file_never_holds(file: Path) -> None:
     """Half of it can be rules, too: here it would deny nothing."""
     write(file, WARN)
     whole = f"{HEAD}default: {{mode: audit}}\nallowRegistries: [a.b]\n"
-    async with following(file, every=0.05, settled=1.0) as followed:
+    async with following(file, every=0.05, settled=4.0) as followed:
         for end in range(len(HEAD), len(whole), 10):
             write(file, whole[:end])
             await asyncio.sleep(0.02)

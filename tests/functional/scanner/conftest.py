@@ -14,6 +14,7 @@ import pytest
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring import run_scanner
 from shared.adapters.registry.client import RegistryClient
+from shared.adapters.registry.limits import Timeouts
 from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
 from shared.runtime.clock import SystemClock
@@ -142,6 +143,9 @@ class Client:
 
 Open = Callable[..., Awaitable[Client]]
 
+PATIENT = Timeouts(connect=30, head=30, manifest=30, index=30, token=30, idle=30)
+"""For a registry on a busy machine: how long one is waited for is not what is asked here."""
+
 
 @pytest.fixture
 async def registry() -> AsyncIterator[FakeRegistry]:
@@ -158,7 +162,7 @@ async def opened_scanner(
     settings = ScannerSettings(imagegate_state=folder, imagegate_scanner_port=0, **changes)
     async with AsyncExitStack() as stack:
         images = await stack.enter_async_context(
-            RegistryClient(rules=lambda: rules, clock=SystemClock())
+            RegistryClient(rules=lambda: rules, clock=SystemClock(), timeouts=PATIENT)
         )
         running = await stack.enter_async_context(run_scanner(settings, registry=images))
         session = await stack.enter_async_context(aiohttp.ClientSession())

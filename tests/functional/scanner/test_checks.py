@@ -202,7 +202,7 @@ async def test_without_a_mapping_the_answer_is_no_pass(
 async def test_an_evaluation_that_never_ends_is_no_pass(
     open_scanner: Open, registry: FakeRegistry
 ) -> None:
-    scanner = await open_scanner(imagegate_scanner_evaluation_seconds=2.0)
+    scanner = await open_scanner(imagegate_scanner_evaluation_seconds=5.0)
     reference = await scanner.analysed(
         registry, GOOD, dockerfile=b"FROM a:1\nRUN " + b"a" * 64 + b"!"
     )

@@ -171,10 +171,10 @@ async def test_a_grype_that_hangs_fails_the_check(
     open_scanner: Open, registry: FakeRegistry, fake: FakeGrype, cache: Path
 ) -> None:
     fake.does("hang")
-    scanner = await opened(open_scanner, fake, cache, imagegate_scanner_grype_seconds=2.0)
+    scanner = await opened(open_scanner, fake, cache, imagegate_scanner_grype_seconds=6.0)
     status, found = await problems(scanner, registry)
     assert status == "fail"
-    assert "grype did not end in 2 s" in found[0]["details"]
+    assert "grype did not end in 6 s" in found[0]["details"]
 
 
 async def test_a_release_that_nobody_looks_after_is_unavailable(
