@@ -6,6 +6,7 @@ import msgspec
 
 from services.worker.freshness import Freshness
 from services.worker.ledger import Ledger
+from services.worker.pointing import Pointing
 from services.worker.turned import OnAnew, following, tell
 from shared.domain.errors import ErrorKind
 from shared.domain.from_line import with_from_unchecked
@@ -37,6 +38,7 @@ class Judging:
         self,
         *,
         scanner: Scanner,
+        pointing: Pointing,
         ledger: Ledger,
         clock: Clock,
         freshness: Freshness | None = None,
@@ -49,6 +51,7 @@ class Judging:
         None: as long as usual. `from_unchecked`: what the finding does that tells of a FROM line
         which nobody could judge. `on_judged` is told of each step that brought a verdict."""
         self._scanner = scanner
+        self._pointing = pointing
         self._ledger = ledger
         self._clock = clock
         self._freshness = freshness
@@ -61,7 +64,14 @@ class Judging:
         self, step: Step, subject: Subject, *, chain: str, dockerfile: bool | None = None
     ) -> None:
         """Have the policy applied to what was analysed; the verdict ends the chain. `dockerfile`:
-        whether the analysis rests on the image's own (`Analysed`); None proves nothing either."""
+        whether the analysis rests on the image's own (`Analysed`); None proves nothing either.
+
+        Before its first verdict the manifest is read, whoever had it analysed and whoever has it
+        judged (docs/adr/0032): what runs must be what was analysed.
+        """
+        before = await self._ledger.verdict(subject, step.question)
+        if before is None:
+            await self._pointing.read(subject)
         if step.question.requirement == Requirement.ANALYSIS:
             verdict = Verdict(
                 subject=subject,
@@ -76,17 +86,12 @@ class Judging:
             if evaluation.asks_from and not dockerfile:
                 verdict = with_from_unchecked(verdict, self._from_unchecked)
             await self._note_revision(verdict)
-        before = await self._ledger.verdict(subject, step.question)
         verdict = following(before, verdict)
         if self._freshness is not None:
             verdict = await self._freshness.stretched(verdict)
         await self._write(step, verdict, chain=chain)
         self._on_judged(step)
         tell(self._on_anew, before, verdict)
-
-    async def judged_before(self, subject: Subject, question: Question) -> bool:
-        """Whether there is a verdict of it, fresh or not."""
-        return await self._ledger.verdict(subject, question) is not None
 
     async def fail(
         self,

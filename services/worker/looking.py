@@ -136,8 +136,6 @@ class Looking:
 
     async def _judge(self, analysed: Analysed, *, first: bool) -> None:
         scanning, took = self.scanning, self.age
-        if not await self._judging.judged_before(scanning.subject, scanning.step.question):
-            await self._submits.read(scanning.subject)
         await self._judging.judge(
             scanning.step,
             scanning.subject,

@@ -84,16 +84,6 @@ def run_worker(
         on_unbelieved=metrics.unbelieved,
     )
     freshness = Freshness(usage=ports.usage, clock=clock, most=settings.imagegate_refresh_rate)
-    judging = Judging(
-        scanner=ports.scanner,
-        ledger=ledger,
-        clock=clock,
-        freshness=freshness,
-        on_verdict=metrics.verdict,
-        on_judged=metrics.judged,
-        on_anew=metrics.care.anew,
-        from_unchecked=Action(settings.imagegate_from_not_checked),
-    )
     platforms = JudgedPlatforms(
         ledger=ledger,
         rules=rules,
@@ -104,6 +94,17 @@ def run_worker(
     )
     pointing = Pointing(
         resolver=ports.resolver, ledger=ledger, rules=rules, clock=clock, platforms=platforms
+    )
+    judging = Judging(
+        scanner=ports.scanner,
+        pointing=pointing,
+        ledger=ledger,
+        clock=clock,
+        freshness=freshness,
+        on_verdict=metrics.verdict,
+        on_judged=metrics.judged,
+        on_anew=metrics.care.anew,
+        from_unchecked=Action(settings.imagegate_from_not_checked),
     )
     _take_steps(settings, life, ports=ports, judging=judging, pointing=pointing, metrics=metrics)
     name = name or new_name("worker")

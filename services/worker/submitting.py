@@ -70,11 +70,6 @@ class Submits:
                 return now
             return await self._begin_anew(subject, question, name)
 
-    async def read(self, subject: Subject) -> None:
-        """See `Pointing.read`: of an analysis that others asked for, too, what runs must be what
-        was analysed."""
-        await self._pointing.read(subject)
-
     async def force(self, subject: Subject, question: Question) -> None:
         """Have it analysed anew, where there is something to do anew."""
         analysed = await self._scanner.analysis(subject, question)

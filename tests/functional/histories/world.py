@@ -162,7 +162,7 @@ class World:
         scan = Scan(
             scanner=scanner,
             pointing=pointing,
-            judging=Judging(scanner=scanner, ledger=ledger, clock=self.clock),
+            judging=Judging(scanner=scanner, pointing=pointing, ledger=ledger, clock=self.clock),
             claims=claims,
             leases=process.calls(lambda: self.redis.leases),
             follow=follower.follow,

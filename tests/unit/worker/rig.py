@@ -102,13 +102,15 @@ class Rig:
             RegistryClient(rules=lambda: rules, clock=self.clock, breakers=breakers)
         )
         scanner = AnchoreV1(transport=transport, clock=self.clock)
+        pointing = Pointing(
+            resolver=resolver, ledger=self.ledger, rules=lambda: rules, clock=self.clock
+        )
         self.scan = Scan(
             scanner=scanner,
-            pointing=Pointing(
-                resolver=resolver, ledger=self.ledger, rules=lambda: rules, clock=self.clock
-            ),
+            pointing=pointing,
             judging=Judging(
                 scanner=scanner,
+                pointing=pointing,
                 ledger=self.ledger,
                 clock=self.clock,
                 on_verdict=lambda verdict, seconds: self.verdicts.append((verdict, seconds)),

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from shared.domain.errors import ErrorKind, TransientFailure
 from shared.domain.rules import Requirement
-from shared.domain.step import Lane, Step
+from shared.domain.step import Lane, Step, StepKind
 from shared.domain.verdict import Outcome, Question, Subject
 from shared.domain.why import Why
 from tests.fakes.images import encode
@@ -17,6 +17,13 @@ from tests.fakes.registry import answer
 from tests.unit.worker.rig import CONTENT, QUESTION, Rig
 
 OTHER = Question(policy="other")
+MARKED = msgspec.structs.replace(
+    CONTENT,
+    manifest=encode(
+        {**json.loads(CONTENT.manifest), "annotations": {"org.criu.checkpoint.pod.name": "x"}}
+    ),
+)
+"""A checkpoint."""
 
 
 def _forced(rig: Rig, **more: object) -> Step:
@@ -47,15 +54,31 @@ async def test_what_another_worker_submitted_while_its_manifest_was_read_is_not_
 
 
 async def test_a_checkpoint_that_others_had_analysed_is_refused_all_the_same(rig: Rig) -> None:
-    marked = {**json.loads(CONTENT.manifest), "annotations": {"org.criu.checkpoint.pod.name": "x"}}
-    content = msgspec.structs.replace(CONTENT, manifest=encode(marked))
-    image = rig.registry.put(content, "team/checkpoint:1")
-    rig.anchore.store.know(content.digest, image.tagged)
+    image = rig.registry.put(MARKED, "team/checkpoint:1")
+    rig.anchore.store.know(MARKED.digest, image.tagged)
     await rig.scan.request(rig.step(reference=image))
     assert [verdict.outcome for verdict, _ in rig.verdicts] == [Outcome.ERROR]
-    error = await rig.error(Subject(image.repository, content.digest, "1"))
+    error = await rig.error(Subject(image.repository, MARKED.digest, "1"))
     assert error is not None
     assert (error.error, "checkpoint" in error.message) == (ErrorKind.REFUSED, True)
+
+
+async def test_a_checkpoint_that_others_have_analysed_is_not_judged_by_a_wake_either(
+    rig: Rig,
+) -> None:
+    image = rig.registry.put(MARKED, "team/checkpoint:1")
+    rig.anchore.store.know(MARKED.digest, image.tagged, status="analyzing")
+    await rig.scan.request(rig.step(reference=image))
+    check = rig.next_check()
+    rig.anchore.store.finish(MARKED.digest)
+    await rig.scan.wake(msgspec.structs.replace(check, kind=StepKind.WAKE, claim=""))
+    assert not rig.verdicts
+    await rig.scan.check(check)
+    assert [verdict.outcome for verdict, _ in rig.verdicts] == [Outcome.ERROR]
+    assert check.subject is not None
+    error = await rig.error(check.subject)
+    assert error is not None
+    assert error.error is ErrorKind.REFUSED
 
 
 async def test_what_others_had_analysed_is_not_judged_while_its_manifest_cannot_be_read(
