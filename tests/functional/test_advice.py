@@ -17,7 +17,17 @@ from shared.domain.rules import Mode
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import tiny_image
 from tests.fakes.workloads import DEPLOYMENT, KINDS, Kind, review_of_workload, workload
-from tests.house import Answer, House, house, memory_backends, pod, review_of
+from tests.house import (
+    LONG,
+    PATIENT_SERVER,
+    SHORT,
+    Answer,
+    House,
+    house,
+    memory_backends,
+    pod,
+    review_of,
+)
 from tests.servers.ports import free_ports
 
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
@@ -82,10 +92,10 @@ async def test_what_is_kept_of_a_pods_answer_is_no_answer_about_a_workload_nor_t
 async def test_an_unknown_image_passes_at_once_with_a_warning_and_is_scanned_behind(
     tmp_path: Path,
 ) -> None:
-    async with house(tmp_path, worker=False, wait=4.0) as home:
+    async with house(tmp_path, worker=False, wait=LONG) as home:
         image = push(home)
-        async with asyncio.timeout(2):
-            answer = await home.ask(of(image))
+        async with asyncio.timeout(SHORT):
+            answer = await home.ask(of(image), timeout=PATIENT_SERVER)
         assert answer.allowed
         assert warnings(answer) == [
             f"image {image}: not judged yet: pods with it are denied, and made again by "

@@ -124,7 +124,7 @@ async def test_what_is_not_done_in_time_is_told_as_unfinished_and_goes_on(
         images = Images(home)
         image = images.new()
         prewarm = Prewarm(home)
-        (row,) = await prewarm.rows(pod(image), timeout=2.0)
+        (row,) = await prewarm.rows(pod(image), timeout=5.0)
         assert (row.outcome, row.allowed, row.refused) == (Outcome.UNFINISHED, False, False)
         assert row.says.startswith("its scan is under way")
         home.anchore.store.finish(images.digests[image])
