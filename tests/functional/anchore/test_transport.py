@@ -23,6 +23,7 @@ from shared.adapters.anchore.transport import AnchoreTransport
 from shared.domain.errors import InvalidSettings, TransientFailure
 from tests.fakes.anchore import FakeAnchore
 from tests.functional.anchore.conftest import QUICK, Calls
+from tests.waiting import eventually
 
 LOOPBACK = IPv4Address("127.0.0.1")
 LIST = Call(operation="policies", method="GET", path="/v1/policies")
@@ -213,7 +214,7 @@ async def test_a_cancelled_call_is_counted_and_leaves_the_client_usable(
 ) -> None:
     anchore.store.fault("policies", "hang", times=1)
     task = asyncio.create_task(transport.call(LIST))
-    await asyncio.sleep(0.1)
+    await eventually(lambda: anchore.store.calls["policies"] == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

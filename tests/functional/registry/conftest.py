@@ -16,6 +16,12 @@ from tests.fakes.registry import FakeRegistry
 OpenClient = Callable[..., Awaitable[RegistryClient]]
 
 
+PATIENT = Timeouts(
+    connect=30, head=30, manifest=30, index=30, token=30, helper_wait=30, idle=30, blob=30
+)
+"""What is answered is waited for."""
+
+
 @pytest.fixture
 async def registry() -> AsyncIterator[FakeRegistry]:
     async with FakeRegistry() as opened:
@@ -41,7 +47,7 @@ async def open_client(clock: FakeClock) -> AsyncIterator[OpenClient]:
         async def opened(
             rules: Rules | Callable[[], Rules],
             *,
-            timeouts: Timeouts | None = None,
+            timeouts: Timeouts = PATIENT,
             ssl_context: SSLContext | None = None,
             resolver: AbstractResolver | None = None,
         ) -> RegistryClient:
@@ -60,10 +66,7 @@ async def open_client(clock: FakeClock) -> AsyncIterator[OpenClient]:
 @pytest.fixture
 async def client(registry: FakeRegistry, open_client: OpenClient) -> RegistryClient:
     """Its rules name `registry`, over plain HTTP; it has time on a busy machine."""
-    timeouts = Timeouts(
-        connect=30, head=30, manifest=30, index=30, token=30, helper_wait=30, idle=30, blob=30
-    )
-    return await open_client(rules_naming(registry), timeouts=timeouts)
+    return await open_client(rules_naming(registry))
 
 
 @pytest.fixture
