@@ -46,9 +46,12 @@ class Revision(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, since=min(before.since, self.since))
 
     def outdates(self, verdict: Verdict) -> bool:
-        """Whether the verdict was made by another revision, before this one was seen."""
+        """Whether the verdict was made by another revision, before this one was seen.
+
+        Of one time nobody knows (docs/adr/0033): it is asked once more, and then it is later.
+        """
         made_by = verdict.revision
-        return bool(made_by) and made_by != self.revision and verdict.evaluated_at < self.seen_at
+        return bool(made_by) and made_by != self.revision and verdict.evaluated_at <= self.seen_at
 
 
 def revision_key(question: Question) -> str:

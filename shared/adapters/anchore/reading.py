@@ -1,17 +1,22 @@
 """Pieces of answers in whose shape we do not trust: each is read as what it should be, or none."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from shared.adapters.anchore.wording import one_line
+from shared.domain.pointer import SECOND
 from shared.domain.verdict import MAX_MESSAGE, Action, Finding
 
 MAX_PROBLEMS = 10
 
 SHOWN = 100
 """Characters of an id that is too long."""
+
+_FRACTION = re.compile(r"[.,][0-9]")
+"""Of a second, in an ISO time."""
 
 
 class UnreadableEvaluation(Exception):
@@ -47,6 +52,19 @@ def moment(value: Any) -> int | None:
         return None
     since = at.timestamp() if at.tzinfo else -1.0
     return int(since * 1000) if since >= 0 else None
+
+
+def evaluated_at(said: Any, *, asked_at: int) -> int:
+    """Milliseconds: when Anchore `said` that it evaluated, or when it was asked, if that is earlier
+    or Anchore did not say.
+
+    Where it tells whole seconds the question counts by its second, too: else an evaluation that is
+    bounded by its question would be later than one that was asked and answered behind it.
+    """
+    at = moment(said)
+    if at is None:
+        return asked_at
+    return min(at, asked_at if _FRACTION.search(said) else asked_at - asked_at % SECOND)
 
 
 def name_of(trigger_id: str) -> str:

@@ -12,7 +12,13 @@ from typing import Any
 
 from shared.adapters.anchore.from_rules import applied_by_v1, asks_from
 from shared.adapters.anchore.problems import read_problems
-from shared.adapters.anchore.reading import UnreadableEvaluation, bounded, moment, part
+from shared.adapters.anchore.reading import (
+    UnreadableEvaluation,
+    bounded,
+    evaluated_at,
+    moment,
+    part,
+)
 from shared.adapters.anchore.v1_rows import actions_of, read_rows
 from shared.adapters.anchore.wording import one_line
 from shared.domain.policy import bundle_revision
@@ -44,7 +50,11 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
         mapped=bool(mapping),
         problems=bounded(problems),
         findings=listed + findings + deprecated,
-        evaluated_at=_evaluated_at(entry, asked_at),
+        # Set when the evaluation is over: a slow one of an old policy would win over a quick one of
+        # the new, so the time asked bounds it (docs/design/protocol.md). `detail.result.created_at`
+        # is no time of this answer: Engine's policy engine keeps a result while policy, image and
+        # feeds stay the same, and so would its time for weeks.
+        evaluated_at=evaluated_at(entry.get("last_evaluation"), asked_at=asked_at),
         revision=bundle_revision(bundle) if bundle else "",
         asks_from=asks_from(bundle.get("policies"), applied_by_v1(mapping), findings),
     )
@@ -152,18 +162,6 @@ def _contradictions(
     others = [action for action in actions_of(result) if action != final]
     if final in tuple(Action) and others and not listed:
         problems.append(f"the final action is {final} and that of the rows {others[0]}")
-
-
-def _evaluated_at(entry: dict[str, Any], asked_at: int) -> int:
-    """Milliseconds: when Anchore says it evaluated, or when it was asked, if that is earlier.
-
-    `last_evaluation` is set when the evaluation is over, so that a slow one of an old policy
-    would win over a quick one of the new: the time asked bounds it (docs/design/protocol.md).
-    `detail.result.created_at` is no time of this answer: Engine's policy engine keeps a result
-    while policy, image and feeds stay the same, and so would its time for weeks.
-    """
-    said = moment(entry.get("last_evaluation"))
-    return asked_at if said is None else min(said, asked_at)
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from shared.adapters.anchore.problems import read_problems
 from shared.adapters.anchore.reading import (
     UnreadableEvaluation,
     bounded,
+    evaluated_at,
     finding_of,
     moment,
     objects,
@@ -53,7 +54,9 @@ def read_evaluation(body: Any, *, account: str, asked_at: int) -> Evaluation:
         mapped=_mapped(entry, problems),
         problems=bounded(problems),
         findings=listed + findings + deprecated,
-        evaluated_at=_evaluated_at(entry, asked_at),
+        # v2 keeps evaluations for an hour (`policy_evaluation_cache_ttl`, read in its chart): its
+        # time may be long ago, and an answer about an old policy loses against one of the new.
+        evaluated_at=evaluated_at(entry.get("evaluation_time"), asked_at=asked_at),
         revision=bundle_revision(policy) if policy else "",
         asks_from=asks_from(
             policy.get("rule_sets"),
@@ -173,13 +176,3 @@ def _contradictions(
     before = details.get("policy_action", final)
     if final in tuple(Action) and before != final and not listed:
         problems.append(f"the final action is {final} and that of the findings {before}")
-
-
-def _evaluated_at(entry: Json, asked_at: int) -> int:
-    """Milliseconds: when Anchore says it evaluated, or when it was asked, if that is earlier.
-
-    v2 keeps evaluations for an hour (`policy_evaluation_cache_ttl`, read in its chart), so that its
-    time may be long ago, and an answer about an old policy loses against one about the new.
-    """
-    said = moment(entry.get("evaluation_time"))
-    return asked_at if said is None else min(said, asked_at)

@@ -20,9 +20,17 @@ VERDICT = Verdict(
 
 @pytest.mark.parametrize(
     ("made_by", "age", "outdated"),
-    [("old", 1, True), ("new", 1, False), ("old", 0, False), ("old", -1, False), ("", 1, False)],
+    [
+        ("old", 1, True),
+        ("old", 0, True),
+        ("old", -1, False),
+        ("new", 1, False),
+        ("new", 0, False),
+        ("", 1, False),
+        ("", 0, False),
+    ],
 )
-def test_a_verdict_is_outdated_by_another_revision_that_was_seen_later(
+def test_a_verdict_is_outdated_by_another_revision_that_was_seen_then_or_later(
     made_by: str, age: int, outdated: bool
 ) -> None:
     verdict = msgspec.structs.replace(VERDICT, revision=made_by, evaluated_at=NOW - age)
