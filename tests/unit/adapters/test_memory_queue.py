@@ -12,6 +12,8 @@ from shared.domain.step import Lane, Step
 from shared.ports.steps import Settle
 from shared.runtime.clock import SystemClock
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def never(_step: Step) -> Settle:
     raise AssertionError("no step was published")

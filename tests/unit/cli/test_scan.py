@@ -5,6 +5,8 @@ from services.cli.scans import ImageState
 from shared.domain.decision import State
 from shared.runtime.clock import SystemClock
 
+pytestmark = pytest.mark.virtual_time
+
 IMAGE = "a.example/b:1"
 BEGAN = 1_750_000_000_000
 

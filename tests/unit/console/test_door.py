@@ -7,6 +7,8 @@ from services.console.door import MAX_SLOWED, Door, TooManyTries
 from services.console.session import Sessions
 from tests.fakes.clock import FakeClock
 
+pytestmark = pytest.mark.virtual_time
+
 TOKEN = "correct-horse-battery-staple"
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from services.console.emergency_report import (
     MOST_TOLD,
     EmergencyReport,
@@ -16,6 +18,8 @@ from shared.ports.presence import Beat
 from tests.fakes.exceptions import HOUR, emergency
 from tests.fakes.sealing import PlainSealer
 from tests.unit.console.world import World
+
+pytestmark = pytest.mark.virtual_time
 
 
 async def said(world: World, one: Emergency, *, sealer: PlainSealer | None = None) -> None:

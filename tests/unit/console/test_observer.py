@@ -1,4 +1,4 @@
-"""The observer over in-process adapters; its pauses are real, and short."""
+"""The observer over in-process adapters."""
 
 import asyncio
 import json
@@ -15,6 +15,8 @@ from services.console.watchers import Watcher
 from shared.domain.step import Lane
 from tests.unit.console.world import Claims, World
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.virtual_time
 
 EVERY = 0.02
 

@@ -16,6 +16,8 @@ from shared.ports.steps import Settle
 from tests.fakes.sealing import PlainSealer
 from tests.unit.console.world import DIGEST, World, a_step
 
+pytestmark = pytest.mark.virtual_time
+
 
 def stop(message: str) -> Finding:
     return Finding("packages", "blacklist", "id", Action.STOP, message)

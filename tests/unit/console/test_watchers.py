@@ -15,6 +15,8 @@ from services.console.watchers import (
     event,
 )
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def told(watcher: Watcher) -> list[bytes]:
     """All that can be sent now."""

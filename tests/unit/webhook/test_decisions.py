@@ -23,6 +23,8 @@ from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.house import pod, review_of
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 PASS = Decision(True, State.PASS, images=("app:1",), warnings=("not pinned",))
 FAIL = Decision(
     False,

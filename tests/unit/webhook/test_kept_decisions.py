@@ -44,6 +44,8 @@ from tests.fakes.sealing import PlainSealer
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.house import CONTROLLER, PERSON, pod, review_of
 
+pytestmark = pytest.mark.virtual_time
+
 DIGESTS = tuple("sha256:" + letter * 64 for letter in "abc")
 IMAGES = (*(f"a.b/app{n}:1@{digest}" for n, digest in enumerate(DIGESTS)), "a.b/app0:1", "auto")
 QUESTIONS = (Question(), Question(policy="strict"))

@@ -37,6 +37,8 @@ from tests.fakes.workloads import KINDS, Kind, review_of_workload, workload
 from tests.house import pod, review_of
 from tests.unit.domain.test_workload import images_in
 
+pytestmark = pytest.mark.virtual_time
+
 DIGEST = "sha256:" + "d" * 64
 PINNED = f"docker.io/library/nginx:1@{DIGEST}"
 KNOWN = {

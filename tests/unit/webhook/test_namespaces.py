@@ -14,6 +14,8 @@ from shared.ports.namespaces import Followed, ReadOutcome, WatchEnd
 from shared.runtime.metrics import Metrics
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 PROD = {"tier": "prod"}
 WITHOUT = Rules(rules=(Rule("others"),))
 WITH = Rules(

@@ -30,6 +30,8 @@ from tests.unit.webhook.test_mutate import (
     wire,
 )
 
+pytestmark = pytest.mark.virtual_time
+
 MODES = st.sampled_from(Mode)
 OPERATOR = Rule(
     name="operator",

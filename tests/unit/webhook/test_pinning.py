@@ -24,6 +24,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.sealing import PlainSealer
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 OLD = "sha256:" + "a" * 64
 NEW = "sha256:" + "b" * 64
 REFERENCE = parse_reference("registry.corp/team/app:1")

@@ -18,6 +18,8 @@ from shared.domain.verdict import Question, Subject, error_verdict
 from shared.ports.usage import Use, Used
 from tests.fakes.clock import FakeClock
 
+pytestmark = pytest.mark.virtual_time
+
 SUBJECT = Subject("docker.io/library/app", "sha256:" + "a" * 64, "1")
 
 

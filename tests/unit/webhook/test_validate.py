@@ -24,6 +24,8 @@ from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.house import Backends, memory_backends, pod, review_of
 from tests.unit.webhook.test_mutate import DeadStore
 
+pytestmark = pytest.mark.virtual_time
+
 NAMED = ("app:1",)
 REVIEWS = [
     review_of(pod("app:1")),

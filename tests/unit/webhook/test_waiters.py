@@ -6,6 +6,8 @@ import pytest
 
 from services.webhook.waiters import Room, Waiters
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def test_who_waits_for_a_key_is_woken_by_it_and_by_a_gap_and_by_nothing_else() -> None:
     waiters = Waiters()

@@ -28,6 +28,8 @@ from shared.ports.steps import Depths, Handler, Settle
 from tests.fakes.clock import FakeClock
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 REQUEST = Step(
     id="1",
     kind=StepKind.REQUEST,

@@ -18,6 +18,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.queue import RememberingQueue
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 STEPS = 40
 AWAY = QueueUnavailable("no broker at rabbit:5672: refused")
 

@@ -9,18 +9,20 @@ import pytest
 from services.worker.leader import Leader
 from shared.adapters.memory.leadership import MemoryLeadership
 from shared.domain.errors import ImagegateError, StoreMisconfigured, StoreUnreachable
-from shared.runtime.clock import SystemClock
+from tests.fakes.virtual_time import VirtualClock
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 LIFE = 2.0
-"""Seconds: enough for a busy machine to renew it, and short enough to be waited for."""
+"""Seconds."""
 
 
 class Leases(MemoryLeadership):
     """A store that may be away, or hang."""
 
     def __init__(self) -> None:
-        super().__init__(clock=SystemClock())
+        super().__init__(clock=VirtualClock())
         self.away = self.hangs = self.killed = self.refuses = False
         self.asked = 0
 
@@ -48,7 +50,7 @@ class Worker:
             leadership=leases,
             name="care",
             owner=owner,
-            clock=SystemClock(),
+            clock=VirtualClock(),
             stopping=self.stopping,
             life=LIFE,
             margin=LIFE / 2,

@@ -17,6 +17,8 @@ from tests.fakes.clock import START, FakeClock
 from tests.fakes.sealing import PlainSealer
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 AMD, ARM = "linux/amd64", "linux/arm64"
 KNOWN = PlatformSeen(AMD, START - 1, START - 1, judged_at=START - 1)
 NEW = PlatformSeen(ARM, START, START)

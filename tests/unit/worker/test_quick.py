@@ -22,6 +22,8 @@ from shared.domain.errors import TransientFailure
 from shared.domain.step import Lane
 from tests.fakes.clock import FakeClock
 
+pytestmark = pytest.mark.virtual_time
+
 PLACES = 2
 
 

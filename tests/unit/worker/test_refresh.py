@@ -25,6 +25,8 @@ from shared.domain.why import Why
 from tests.unit.worker.care_rig import DUE, QUESTION, REPOSITORY, A, B, C, CareRig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 PINNED = f"{REPOSITORY}:1@{A}"
 
 
@@ -263,6 +265,6 @@ async def test_a_policy_that_changes_is_not_waited_for_until_the_next_survey() -
     await asyncio.sleep(0.05)
     assert len(rig.surveys) == 1
     rig.refresh.hurry()
-    await eventually(lambda: len(rig.surveys) == 2)
+    await eventually(lambda: len(rig.surveys) == 2, within=1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

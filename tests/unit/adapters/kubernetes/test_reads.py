@@ -11,6 +11,8 @@ from shared.ports.namespaces import ReadOutcome
 from tests.fakes.clock import FakeClock
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 HOUR = 3_600_000
 
 

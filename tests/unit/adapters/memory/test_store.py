@@ -1,10 +1,14 @@
 import asyncio
 
+import pytest
+
 from shared.adapters.memory.claims import MemoryScanLeases
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.ports.verdicts import Put
 from tests.contract.stores import MINUTE, listening, sealed
 from tests.fakes.clock import FakeClock
+
+pytestmark = pytest.mark.virtual_time
 
 
 def _store(clock: FakeClock, *, max_records: int = 100) -> MemoryVerdictStore:

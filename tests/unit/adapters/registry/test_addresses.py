@@ -8,6 +8,8 @@ from shared.domain.errors import PermanentFailure
 from shared.domain.rules import RegistryRule, Rules
 from tests.fakes.names import FakeNames
 
+pytestmark = pytest.mark.virtual_time
+
 NEVER = (
     "169.254.169.254",
     "169.254.0.1",

@@ -16,6 +16,8 @@ from shared.ports.decisions import DecisionRecord, StoredDecision
 from shared.ports.presence import Alive, Beat
 from tests.unit.cli.doctor.fake_cluster import Cluster
 
+pytestmark = pytest.mark.virtual_time
+
 REDIS = "redis://webhook@redis.team:6379/0"
 
 

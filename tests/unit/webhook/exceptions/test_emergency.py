@@ -25,6 +25,8 @@ from tests.fakes.exceptions import (
 from tests.unit.webhook.exceptions.rig import SELDOM, Rig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 Sealed = Callable[[int], bytes]
 
 OURS = emergency_id("prod")

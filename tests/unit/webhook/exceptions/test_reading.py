@@ -15,6 +15,8 @@ from tests.fakes.exceptions import HOUR, seal
 from tests.unit.webhook.exceptions.rig import SELDOM, Rig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def test_what_stands_in_store_and_folder_counts_from_the_start() -> None:
     rig = Rig()

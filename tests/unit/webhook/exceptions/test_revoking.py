@@ -13,6 +13,8 @@ from tests.fakes.exceptions import HOUR, seal
 from tests.unit.webhook.exceptions.rig import SELDOM, Rig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def test_an_exception_ends_on_time_though_no_store_can_be_asked() -> None:
     rig = Rig()

@@ -20,6 +20,8 @@ from tests.fakes.exceptions import HOUR, emergency
 from tests.unit.webhook.owners.rig import DIGEST, IMAGE, RS, WEB, Rig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.virtual_time
+
 FAILED = Decision(False, State.FAIL, code=403, reason="image app: refused by policy baseline")
 STORE_DOWN = Decision(False, State.STORE_DOWN, code=503, reason="Redis does not answer")
 TAGGED = "registry.test/team/app:1"
