@@ -1,8 +1,8 @@
 """Image references: what a pod wrote, normalised as Docker does.
 
 The grammar is distribution/reference's: `[host[:port]/]path[:tag][@digest]`. A reference
-that the grammar does not allow, an image id (64 hex, or `sha256:<id>` alone), an upper-case
-digest and anything outside ASCII is refused before any rule sees it
+that the grammar does not allow, an image id (64 hex, or `sha256:` and any number of hex digits
+alone), an upper-case digest and anything outside ASCII is refused before any rule sees it
 (docs/design/behaviour.md 4).
 """
 
@@ -26,7 +26,9 @@ _HOST = re.compile(
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
+# The grammar would read `sha256:deadbeef` as a tag of docker.io/library/sha256. containerd takes it
+# for the beginning of an id of one of these algorithms, and finds any image of the node by that.
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}|sha(?:256|384|512):[0-9a-f]+")
 
 
 class ImageReference(msgspec.Struct, frozen=True):

@@ -99,6 +99,7 @@ IMAGES = {
     "another algorithm": f"{KNOWN}@md5:{'a' * 32}",
     "two digests": f"{KNOWN}@sha256:{'a' * 64}@sha256:{'b' * 64}",
     "an image id": f"sha256:{'a' * 64}",
+    "the beginning of an image id": "sha256:deadbeef",
     "64 hex": "a" * 64,
     "an empty tag": "ghcr.io/team/app:",
     "two tags": f"{KNOWN}:2",

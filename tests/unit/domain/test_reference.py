@@ -1,5 +1,6 @@
 """References are normalised as Docker does, and what the grammar does not allow is refused."""
 
+import re
 import time
 
 import pytest
@@ -45,8 +46,6 @@ def test_a_reference_is_normalised_as_docker_does(written: str, normal: str) -> 
         "nginx ",
         "NGINX",
         "team/App",
-        "a" * 64,
-        "sha256:" + "a" * 64,
         "nginx@sha256:" + "A" * 64,
         "nginx@sha256:" + "a" * 63,
         "nginx@",
@@ -77,6 +76,55 @@ def test_a_reference_is_normalised_as_docker_does(written: str, normal: str) -> 
 def test_what_the_grammar_does_not_allow_is_refused(written: str) -> None:
     with pytest.raises(InvalidReference):
         parse_reference(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "a" * 64,
+        "sha256:" + "a" * 64,
+        "sha256:deadbeef",
+        "sha256:d",
+        "sha256:" + "a" * 63,
+        "sha256:" + "a" * 65,
+        "sha384:" + "a" * 96,
+        "sha512:" + "a" * 128,
+        "sha512:0123",
+    ],
+)
+def test_an_image_id_is_refused_however_short(written: str) -> None:
+    """By them containerd finds any image that is on the node, whatever its repository: the kubelet
+    hands on what has a tag as it is written (applyDefaultImageTag in pkg/kubelet/images), and what
+    no image is named CRI's LocalResolve (internal/cri/server/images/service.go) looks up as an id,
+    which can be truncated (Store.Get in internal/cri/store/image, Set.Lookup in
+    opencontainers/go-digest, whose algorithms are these three)."""
+    with pytest.raises(InvalidReference, match="an image id is not a reference: name a repository"):
+        parse_reference(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "deadbeef",
+        "deadbeef:1",
+        "a" * 63,
+        "sha256",
+        "sha256:latest",
+        "sha256:1.0",
+        "sha1:deadbeef",
+        "sha256@" + DIGEST,
+        "sha256:deadbeef@" + DIGEST,
+        "docker.io/sha256:deadbeef",
+        "library/sha256:deadbeef",
+        "ghcr.io/sha256:deadbeef",
+    ],
+)
+def test_a_name_that_only_looks_like_an_image_id_is_one(written: str) -> None:
+    """No node takes it for an id: to a bare name the kubelet adds `:latest` before it asks, so that
+    `deadbeef` is looked up as an id of the algorithm `deadbeef`, which no image has; and with a
+    slash or a digest the whole text is no beginning of an id."""
+    name = re.split("[:@]", written)[0]
+    assert parse_reference(written).path.endswith(name.rpartition("/")[2])
 
 
 HOSTS = st.text("aAbK.:0-[]", min_size=1, max_size=12) | st.sampled_from(["LOCALHOST", "Docker.IO"])

@@ -175,6 +175,7 @@ LABELLED = Match(namespace_labels=(("tier", "prod"),))
         ("x" * 5_000, Rules(), "the image reference is too long", "(5000 characters)"),
         (f"{LONG}x", Rules(), "the digest must be sha256: and 64", "lower-case hex digits"),
         ("a" * 64, Rules(), "an image id is not a reference", "name a repository"),
+        ("sha256:deadbeef", Rules(), "an image id is not a reference", "name a repository"),
     ],
 )
 def test_what_no_look_up_can_help_says_why_and_what_to_do(
