@@ -22,10 +22,7 @@ from shared.domain.why import Why
 from shared.ports.carried import Carried
 from shared.ports.steps import DeadLetters, Ended, Handler, Settle, StepQueue
 from shared.runtime.clock import SystemClock
-from tests.waiting import eventually
-
-PATIENCE = 10.0
-"""Seconds for what has to happen; what must not happen is given a moment only."""
+from tests.waiting import PATIENCE, eventually
 
 
 class Queue(StepQueue, Protocol):
@@ -92,6 +89,7 @@ class RabbitSubject(Subject):
             self.url,
             clock=SystemClock(),
             prefix=self.prefix,
+            confirm_timeout=PATIENCE,
             max_ready=self.max_ready,
             on_event=self.count,
         )
@@ -152,7 +150,10 @@ def a_step(lane: Lane = Lane.ADMISSION, **changes: object) -> Step:
 
 
 class Recorder:
-    """A handler that remembers what it got, and when that was handed to the queue."""
+    """A handler that remembers what it got, and when that was handed to the queue.
+
+    It ends after `work` seconds, and not before `go` is set.
+    """
 
     def __init__(self, settle: Settle = Settle.ACK, work: float = 0.0) -> None:
         self.steps: list[Step] = []
@@ -160,6 +161,8 @@ class Recorder:
         self.ended: list[Step] = []
         self.running = 0
         self.most = 0
+        self.go = asyncio.Event()
+        self.go.set()
         self._settle = settle
         self._work = work
 
@@ -170,6 +173,7 @@ class Recorder:
         self.most = max(self.most, self.running)
         try:
             await asyncio.sleep(self._work)
+            await self.go.wait()
         finally:
             self.running -= 1
         self.ended.append(step)
@@ -191,7 +195,8 @@ async def consuming(
 
 
 async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
-    await eventually(condition, within=PATIENCE)
+    """Wait for what has to happen; what must not happen is given a moment only."""
+    await eventually(condition)
 
 
 async def ready(queue: StepQueue, lane: Lane) -> int:

@@ -55,9 +55,12 @@ PRESENT = 10
 """How many processes are remembered."""
 USES = 250
 """How many uses are remembered: more than one script records."""
-GONE_AFTER = 1_000
+GONE_AFTER = 4_000
 """Milliseconds of silence after which one is gone."""
 MINUTE = 60_000
+A_WHILE = 2_000
+"""Milliseconds: the life of what must still be there a moment later, on a busy machine too, and
+whose end a test waits for."""
 
 
 @dataclass(kw_only=True)

@@ -15,6 +15,9 @@ from shared.ports.cluster import Cluster, Node, RunningPod
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes, hang
 
 APP = "registry.corp/team/app:1.0"
+PATIENT = Pace(connect=30.0, answer=30.0)
+HURRIED = Pace(answer=1.0)
+"""For what becomes of a question without an answer."""
 
 
 class There(msgspec.Struct, frozen=True):
@@ -33,8 +36,13 @@ class There(msgspec.Struct, frozen=True):
         return [each async for page in self.cluster.nodes() for each in page]
 
 
+@pytest.fixture
+def pace() -> Pace:
+    return PATIENT
+
+
 @pytest.fixture(params=["memory", "kubernetes"])
-async def there(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[There]:
+async def there(request: pytest.FixtureRequest, tmp_path: Path, pace: Pace) -> AsyncIterator[There]:
     if request.param == "memory":
         memory = MemoryCluster()
         yield There(
@@ -54,7 +62,7 @@ async def there(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             fake.faults |= dict.fromkeys(("get", "list", "list pods", "list nodes"), hang)
 
         server = ApiServer(fake.url, token)
-        async with KubernetesCluster(server=server, pace=Pace(answer=2.0)) as cluster:
+        async with KubernetesCluster(server=server, pace=pace) as cluster:
             lists = fake.lists
             yield There(
                 cluster,
@@ -135,6 +143,7 @@ async def test_labels_of_namespaces_come_by_their_names(there: There) -> None:
     assert "team-c" not in labels
 
 
+@pytest.mark.parametrize("pace", [HURRIED])
 async def test_who_is_away_is_said_to_be_by_each_question(there: There) -> None:
     there.pod("web-1", APP)
     there.goes_away()

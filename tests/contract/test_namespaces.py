@@ -18,6 +18,9 @@ from shared.runtime.clock import SystemClock
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes, hang
 from tests.waiting import eventually
 
+PATIENT = Pace(connect=30.0, answer=30.0, read=30.0, review=30.0)
+HURRIED = Pace(answer=0.5)
+"""For what becomes of a question without an answer."""
 PROD = {"tier": "prod"}
 STRANGE = ("", ".", "..", "../pods", "a/b", "a%2fb", "Team", "team a", "a\nb", "é", "-a", "a" * 64)
 
@@ -56,8 +59,15 @@ def _own(labels: object) -> dict[str, str] | None:
     return {key: value for key, value in labels.items() if not key.startswith("kubernetes.io/")}
 
 
+@pytest.fixture
+def pace() -> Pace:
+    return PATIENT
+
+
 @pytest.fixture(params=["memory", "kubernetes"])
-async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
+async def cluster(
+    request: pytest.FixtureRequest, tmp_path: Path, pace: Pace
+) -> AsyncIterator[Cluster]:
     if request.param == "memory":
         memory = MemoryNamespaces()
         yield Cluster(memory, memory.put, memory.remove, lambda: setattr(memory, "away", True))
@@ -70,7 +80,6 @@ async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         def goes_away() -> None:
             fake.faults |= dict.fromkeys(("get", "list", "watch"), hang)
 
-        pace = Pace(answer=0.5)
         opened = KubernetesNamespaces(server=server, clock=SystemClock(), pace=pace)
         async with opened as namespaces:
             yield Cluster(namespaces, fake.put, fake.remove, goes_away)
@@ -168,6 +177,7 @@ async def test_what_is_no_name_is_unknown_and_nothing_is_raised(
     assert await cluster.read(name) is None
 
 
+@pytest.mark.parametrize("pace", [HURRIED])
 async def test_a_cluster_that_is_away_makes_them_unknown_and_nothing_is_raised(
     cluster: Cluster,
 ) -> None:
@@ -181,8 +191,12 @@ async def test_many_who_read_at_once_all_know(cluster: Cluster) -> None:
     assert await asyncio.gather(*(cluster.read("team") for _ in range(100))) == [PROD] * 100
 
 
-async def test_a_ping_asks(cluster: Cluster) -> None:
+async def test_a_ping_of_a_cluster_that_answers_passes(cluster: Cluster) -> None:
     await cluster.namespaces.ping()
+
+
+@pytest.mark.parametrize("pace", [HURRIED])
+async def test_a_ping_asks(cluster: Cluster) -> None:
     cluster.goes_away()
     with pytest.raises(ClusterUnreachable, match="Kubernetes API"):
         await cluster.namespaces.ping()

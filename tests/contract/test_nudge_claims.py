@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.contract.stores import MINUTE, World
+from tests.contract.stores import A_WHILE, MINUTE, World
 
 UID = "edb4837b-9034-4610-a974-439d7156cbd2"
 
@@ -22,10 +22,9 @@ async def test_whoever_comes_later_is_told_how_long_ago_it_was_taken(world: Worl
 
 
 async def test_whoever_comes_later_makes_it_last_no_longer(world: World) -> None:
-    assert await world.nudges.claim(UID, life=1_000) is None
-    await world.passes(500)
+    assert await world.nudges.claim(UID, life=A_WHILE) is None
     assert await world.nudges.claim(UID, life=MINUTE) is not None
-    await world.passes(600)
+    await world.passes(A_WHILE)
     assert await world.nudges.claim(UID, life=MINUTE) is None
 
 

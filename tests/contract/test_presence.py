@@ -4,7 +4,7 @@ import pytest
 
 from shared.domain.step import Lane
 from shared.ports.presence import Caring, PolicySeen
-from tests.contract.stores import GONE_AFTER, PRESENT, World, beat
+from tests.contract.stores import A_WHILE, GONE_AFTER, PRESENT, World, beat
 
 
 async def _names(world: World) -> list[str]:
@@ -54,11 +54,11 @@ async def test_who_falls_silent_is_gone_after_its_time(world: World) -> None:
 
 async def test_how_long_a_process_has_been_silent_is_told(world: World) -> None:
     await world.presence.beat(beat("a"))
-    await world.passes(200)
+    await world.passes(A_WHILE)
     (alive,) = await world.presence.alive()
-    assert 200 <= alive.seen < GONE_AFTER
+    assert A_WHILE <= alive.seen < GONE_AFTER
     await world.presence.beat(beat("a"))
-    assert (await world.presence.alive())[0].seen < 200
+    assert (await world.presence.alive())[0].seen < A_WHILE
 
 
 async def test_who_was_gone_may_come_back(world: World) -> None:

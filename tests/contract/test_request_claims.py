@@ -4,7 +4,7 @@ import msgspec
 
 from shared.domain.step import Lane, Step
 from shared.ports.claims import MAX_OF_A_TENANT, Claim
-from tests.contract.stores import MINUTE, REMEMBERED, World, step
+from tests.contract.stores import A_WHILE, MINUTE, REMEMBERED, World, step
 
 KEY = "claim:registry.test/app:1|team|||"
 SCAN = "scan:registry.test/app@sha256:1#1|team|||"
@@ -48,7 +48,7 @@ async def test_prewarm_takes_no_claim_from_anybody(world: World) -> None:
 
 async def test_a_claim_that_was_taken_over_has_its_new_life(world: World) -> None:
     await _claim_in(world, "push", Lane.PREWARM, life=200)
-    await _claim_in(world, "review", Lane.ADMISSION, life=1_000)
+    await _claim_in(world, "review", Lane.ADMISSION)
     await world.passes(300)
     assert await _claim_in(world, "another", Lane.ADMISSION) is Claim.HELD
 
@@ -81,10 +81,11 @@ async def test_what_is_kept_no_longer_is_free(world: World) -> None:
 
 
 async def test_a_claim_ends_by_itself(world: World) -> None:
-    await _claim(world, life=500)
-    assert await _claim(world, life=500) is Claim.HELD
-    await world.passes(500)
-    assert await _claim(world, life=500) is Claim.TAKEN
+    assert await _claim(world, key="longer") is Claim.TAKEN
+    assert await _claim(world, life=300) is Claim.TAKEN
+    await world.passes(300)
+    assert await _claim(world) is Claim.TAKEN
+    assert await _claim(world, key="longer") is Claim.HELD
 
 
 async def test_a_dropped_claim_is_free_and_its_step_still_remembered(world: World) -> None:
@@ -142,11 +143,11 @@ async def test_a_step_is_not_overdue_before_its_age(world: World) -> None:
 
 async def test_a_step_is_named_overdue_once_in_its_age(world: World) -> None:
     await _claim(world, "a")
-    await world.passes(300)
-    assert await world.claims.overdue(age=300, limit=10) == [step("a")]
-    assert await world.claims.overdue(age=300, limit=10) == []
-    await world.passes(300)
-    assert await world.claims.overdue(age=300, limit=10) == [step("a")]
+    await world.passes(A_WHILE)
+    assert await world.claims.overdue(age=A_WHILE, limit=10) == [step("a")]
+    assert await world.claims.overdue(age=A_WHILE, limit=10) == []
+    await world.passes(A_WHILE)
+    assert await world.claims.overdue(age=A_WHILE, limit=10) == [step("a")]
 
 
 async def test_two_reconcilers_at_once_never_name_the_same_step(world: World) -> None:
@@ -154,8 +155,8 @@ async def test_two_reconcilers_at_once_never_name_the_same_step(world: World) ->
     for name in names:
         await _claim(world, name, key=name)
     # Who is named is named again after that age, which a busy machine may need for the questions.
-    await world.passes(1_050)
-    named = await asyncio.gather(*(world.claims.overdue(age=1_000, limit=4) for _ in range(8)))
+    await world.passes(A_WHILE)
+    named = await asyncio.gather(*(world.claims.overdue(age=A_WHILE, limit=4) for _ in range(8)))
     assert sorted(one.id for some in named for one in some) == sorted(names)
 
 
@@ -173,9 +174,9 @@ async def test_claimed_again_a_step_is_remembered_once_and_its_age_begins_anew(
     world: World,
 ) -> None:
     await _claim(world, "a", life=200)
-    await world.passes(600)
+    await world.passes(A_WHILE)
     await _claim(world, "b")
-    assert await world.claims.overdue(age=500, limit=10) == []
+    assert await world.claims.overdue(age=A_WHILE, limit=10) == []
     assert await world.claims.overdue(age=0, limit=10) == [step("b")]
 
 
@@ -220,9 +221,9 @@ async def _claim_of(world: World, tenant: str, name: str, *, life: int = MINUTE)
     return await world.claims.claim(name, _of(tenant, name), life=life)
 
 
-async def _fill(world: World, *, life: int = MINUTE) -> None:
-    for n in range(MAX_OF_A_TENANT):
-        assert await _claim_of(world, "team-a", f"a{n}", life=life) is Claim.TAKEN
+async def _fill(world: World, number: int = MAX_OF_A_TENANT) -> None:
+    for n in range(number):
+        assert await _claim_of(world, "team-a", f"a{n}") is Claim.TAKEN
 
 
 async def test_what_a_tenant_wants_above_its_budget_is_neither_claimed_nor_remembered(
@@ -259,10 +260,12 @@ async def test_a_claim_that_is_held_or_a_scan_in_sight_is_not_over(world: World)
 
 
 async def test_what_was_claimed_counts_to_its_claim_s_end_at_most(world: World) -> None:
-    await _fill(world, life=2_000)
+    await _fill(world, MAX_OF_A_TENANT - 1)
+    assert await _claim_of(world, "team-a", "last", life=A_WHILE) is Claim.TAKEN
     assert await _claim_of(world, "team-a", "more") is Claim.OVER
-    await world.passes(2_000)
+    await world.passes(A_WHILE)
     assert await _claim_of(world, "team-a", "more") is Claim.TAKEN
+    assert await _claim_of(world, "team-a", "again") is Claim.OVER
 
 
 async def test_the_same_image_counts_once_however_often_it_is_claimed(world: World) -> None:

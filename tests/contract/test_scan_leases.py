@@ -5,7 +5,7 @@ import msgspec
 
 from shared.domain.step import Lane
 from shared.ports.claims import MAX_OF_A_TENANT, Claim, Held, Hold, Holder
-from tests.contract.stores import MINUTE, World, sealed, step
+from tests.contract.stores import A_WHILE, MINUTE, World, sealed, step
 
 KEY = "scan:registry.test/app@sha256:1#1|team|||"
 
@@ -90,19 +90,17 @@ async def test_a_chain_that_died_is_followed_by_another(world: World) -> None:
 
 
 async def test_holding_again_renews_the_life(world: World) -> None:
-    await _hold(world, "chain", 0, life=1_000)
-    await world.passes(600)
-    await _hold(world, "chain", 1, life=1_000)
-    await world.passes(600)
+    await _hold(world, "chain", 0, life=300)
+    await _hold(world, "chain", 1)
+    await world.passes(300)
     assert await _hold(world, "another") is Hold.FOREIGN
 
 
 async def test_one_that_may_not_hold_renews_nothing(world: World) -> None:
-    await _hold(world, "chain", 1, life=800)
-    await world.passes(400)
-    await _hold(world, "another", 1)
-    await _hold(world, "chain", 0)
-    await world.passes(400)
+    await _hold(world, "chain", 1, life=A_WHILE)
+    assert await _hold(world, "another", 1) is Hold.FOREIGN
+    assert await _hold(world, "chain", 0) is Hold.BEHIND
+    await world.passes(A_WHILE)
     assert await _hold(world, "another") is Hold.HELD
 
 
@@ -182,18 +180,17 @@ async def test_prewarm_promotes_nothing_and_takes_nothing_from_people(world: Wor
 
 
 async def test_a_promoted_record_lives_no_longer_for_it(world: World) -> None:
-    await _hold(world, "push", lane=PREWARM, life=2_000)
-    await world.passes(1_000)
-    await _hold(world, "review")
-    await world.passes(1_000)
+    await _hold(world, "push", lane=PREWARM, life=A_WHILE)
+    assert await _hold(world, "review") is Hold.FOREIGN
+    await world.passes(A_WHILE)
     assert await world.leases.holder(KEY) is None
     assert await world.leases.oldest() == {}
 
 
 async def test_a_renewed_record_lives_on_and_keeps_its_hop(world: World) -> None:
-    await _hold(world, "chain", 3, life=1_000)
+    await _hold(world, "chain", 3, life=A_WHILE)
     assert await world.leases.renew(KEY, chain="chain", life=MINUTE)
-    await world.passes(1_000)
+    await world.passes(A_WHILE)
     assert await _hold(world, "another") is Hold.FOREIGN
     assert await _hold(world, "chain", 2) is Hold.BEHIND
     assert await world.leases.oldest() == {Lane.CHECK: 1}
@@ -257,19 +254,18 @@ async def test_a_place_is_free_again_with_the_end_of_its_scan(world: World) -> N
     await world.store.put(
         sealed(world.now()), key="v", ends=world.now() + MINUTE, scan="b", chain="b"
     )
-    assert await _place(world, "c", most=1, life=1_000)
-    await world.passes(1_000)
+    assert await _place(world, "c", most=1, life=A_WHILE)
+    await world.passes(A_WHILE)
     assert await _place(world, "d", most=1)
 
 
 async def test_a_place_lasts_as_long_as_its_record_is_renewed(world: World) -> None:
-    assert await _place(world, "a", most=1, life=1_000)
-    await world.leases.renew("a", chain="a", life=3_000)
-    await world.passes(1_050)
-    assert not await _place(world, "b", most=1)
-    await _hold(world, "a", 1, key="a", lane=PREWARM, life=MINUTE)
-    await world.passes(2_000)
-    assert not await _place(world, "b", most=1)
+    assert await _place(world, "a", life=A_WHILE)
+    await world.leases.renew("a", chain="a", life=MINUTE)
+    assert await _place(world, "b", life=A_WHILE)
+    await _hold(world, "b", 1, key="b", lane=PREWARM, life=MINUTE)
+    await world.passes(A_WHILE)
+    assert not await _place(world, "c")
 
 
 async def test_the_place_of_a_promoted_chain_is_free_and_it_needs_none(world: World) -> None:
@@ -286,9 +282,9 @@ async def _wants(world: World, name: str, *, tenant: str = TEAM, life: int = MIN
     return await world.claims.claim(name, wanted, life=life)
 
 
-async def _fill(world: World, number: int = MAX_OF_A_TENANT, *, life: int = MINUTE) -> None:
+async def _fill(world: World, number: int = MAX_OF_A_TENANT) -> None:
     for n in range(number):
-        assert await _wants(world, f"image {n}", life=life) is Claim.TAKEN
+        assert await _wants(world, f"image {n}") is Claim.TAKEN
 
 
 async def test_a_scan_counts_for_its_tenant_in_place_of_its_request(world: World) -> None:
@@ -312,25 +308,24 @@ async def test_a_request_that_finds_its_scan_under_way_counts_no_longer(world: W
 async def test_a_scan_counts_until_it_is_put_or_its_record_is_over(world: World) -> None:
     await _fill(world, MAX_OF_A_TENANT - 2)
     await _hold(world, "put", key="scan:put", tenant=TEAM)
-    await _hold(world, "lost", key="scan:lost", tenant=TEAM, life=2_000)
+    await _hold(world, "lost", key="scan:lost", tenant=TEAM, life=A_WHILE)
     assert await _wants(world, "over") is Claim.OVER
     await world.store.put(
         sealed(world.now()), key="v", ends=world.now() + MINUTE, scan="scan:put", chain="put"
     )
     assert await _wants(world, "one more") is Claim.TAKEN
     assert await _wants(world, "over") is Claim.OVER
-    await world.passes(2_000)
+    await world.passes(A_WHILE)
     assert await _wants(world, "last") is Claim.TAKEN
 
 
 async def test_a_scan_goes_on_counting_while_its_chain_does(world: World) -> None:
-    await _fill(world, MAX_OF_A_TENANT - 1)
-    await _hold(world, "chain", 0, key="scan", tenant=TEAM, life=1_000)
-    await world.leases.renew("scan", chain="chain", life=3_000)
-    await world.passes(1_050)
-    assert await _wants(world, "over") is Claim.OVER
-    await _hold(world, "chain", 1, key="scan", tenant=TEAM, life=MINUTE)
-    await world.passes(2_000)
+    await _fill(world, MAX_OF_A_TENANT - 2)
+    await _hold(world, "renewed", key="scan:renewed", tenant=TEAM, life=A_WHILE)
+    await world.leases.renew("scan:renewed", chain="renewed", life=MINUTE)
+    await _hold(world, "held", 0, key="scan:held", tenant=TEAM, life=A_WHILE)
+    await _hold(world, "held", 1, key="scan:held", tenant=TEAM, life=MINUTE)
+    await world.passes(A_WHILE)
     assert await _wants(world, "over") is Claim.OVER
 
 

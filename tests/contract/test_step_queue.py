@@ -15,7 +15,6 @@ from shared.ports.carried import CarriedSteps
 from shared.ports.steps import LaneDepth, Settle
 from shared.runtime.clock import SystemClock
 from tests.contract.queues import (
-    PATIENCE,
     Make,
     Recorder,
     Subject,
@@ -25,6 +24,7 @@ from tests.contract.queues import (
     ready,
     until,
 )
+from tests.waiting import PATIENCE
 
 
 async def test_a_published_step_is_delivered_as_it_was(subject: Subject) -> None:
@@ -95,17 +95,22 @@ async def test_steps_of_another_delay_do_not_hold_up_a_shorter_one(subject: Subj
     got = Recorder()
     slow, quick = a_step(), a_step()
     async with consuming(subject.queue, Lane.ADMISSION, got):
-        await subject.queue.publish(slow, delay=2)
+        await subject.queue.publish(slow, delay=60)
         await subject.queue.publish(quick, delay=1)
-        await until(lambda: len(got.steps) == 2)
-    assert got.steps == [quick, slow]
+        await until(lambda: bool(got.steps))
+    assert got.steps == [quick]
+    assert (await subject.queue.depths()).delayed[60] == 1
 
 
 async def test_at_most_so_many_handlers_run_at_once_as_were_asked_for(subject: Subject) -> None:
-    got = Recorder(work=0.05)
+    got = Recorder()
+    got.go.clear()
     async with consuming(subject.queue, Lane.ADMISSION, got, concurrency=3):
         for _ in range(12):
             await subject.queue.publish(a_step())
+        await until(lambda: got.running == 3)
+        await asyncio.sleep(0.1)
+        got.go.set()
         await until(lambda: len(got.ended) == 12)
     assert got.most == 3
 
@@ -227,9 +232,9 @@ async def test_a_resolve_step_that_expired_is_gone_and_no_dead_letter(subject: S
 
 async def test_a_resolve_step_in_time_is_delivered(subject: Subject) -> None:
     got = Recorder()
-    soon = SystemClock().now() + 5_000
+    soon = SystemClock().now() + 60_000
     async with consuming(subject.queue, Lane.RESOLVE, got):
-        await subject.queue.publish(a_step(Lane.RESOLVE, deadline=soon), expires_in=5.0)
+        await subject.queue.publish(a_step(Lane.RESOLVE, deadline=soon), expires_in=60.0)
         await until(lambda: bool(got.ended))
 
 
@@ -247,19 +252,24 @@ async def test_a_resolve_step_is_handled_by_a_worker_whose_clock_is_a_little_ahe
     subject: Subject,
 ) -> None:
     got = Recorder()
-    soon = SystemClock().now() + 500 - 3_000
+    soon = SystemClock().now() - 500
     async with consuming(subject.queue, Lane.RESOLVE, got):
-        await subject.queue.publish(a_step(Lane.RESOLVE, deadline=soon), expires_in=0.5)
+        await subject.queue.publish(a_step(Lane.RESOLVE, deadline=soon), expires_in=60.0)
         await until(lambda: bool(got.ended))
 
 
 async def test_drain_lets_handlers_end_takes_no_more_and_returns(subject: Subject) -> None:
-    got = Recorder(work=0.3)
+    got = Recorder()
+    got.go.clear()
     async with consuming(subject.queue, Lane.ADMISSION, got, concurrency=2) as consumer:
         for _ in range(4):
             await subject.queue.publish(a_step())
         await until(lambda: len(got.steps) == 2)
-        await subject.queue.drain(timeout=PATIENCE)
+        draining = asyncio.create_task(subject.queue.drain(timeout=PATIENCE))
+        await asyncio.sleep(0.1)
+        assert not draining.done()
+        got.go.set()
+        await draining
         assert len(got.ended) == len(got.steps) == 2
         async with asyncio.timeout(PATIENCE):
             await consumer
@@ -349,13 +359,15 @@ async def test_the_queue_counts_what_it_carried(subject: Subject) -> None:
 
 async def test_the_queue_counts_what_is_in_hand_until_it_is_settled(subject: Subject) -> None:
     carried = subject.queue.carried
-    got = Recorder(work=0.3)
+    got = Recorder()
+    got.go.clear()
     async with consuming(subject.queue, Lane.ADMISSION, got, concurrency=2):
         await subject.put_raw(Lane.ADMISSION, b"no step")
         await subject.queue.publish(a_step())
         await subject.queue.publish(a_step())
         await until(lambda: len(got.steps) == 2)
         assert carried.in_hand() == {lane: 2 * (lane is Lane.ADMISSION) for lane in Lane}
+        got.go.set()
         await until(lambda: len(got.ended) == 2)
         await until(lambda: not any(carried.in_hand().values()))
 

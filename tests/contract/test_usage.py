@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 from shared.domain.verdict import Question
 from shared.ports.usage import MAX_USE, USED_FOR, Use, Used
-from tests.contract.stores import USES, World
+from tests.contract.stores import A_WHILE, USES, World
 
 
 def use(name: str, **question: str) -> Use:
@@ -77,10 +77,10 @@ async def test_a_time_ahead_of_the_clock_counts_as_now(world: World) -> None:
 
 async def test_what_was_not_used_for_its_time_is_forgotten(world: World) -> None:
     now = world.now()
-    await world.usage.record({use("a"): now - USED_FOR + 2_000, use("b"): now, use("c"): now})
+    await world.usage.record({use("a"): now - USED_FOR + A_WHILE, use("b"): now, use("c"): now})
     await world.usage.record({use("d"): now - USED_FOR - 1})
     assert await _names(world) == ["c", "b", "a"]
-    await world.passes(2_000)
+    await world.passes(A_WHILE)
     assert await _names(world) == ["c", "b"]
     assert await world.usage.count() == 2
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from shared.domain.step import Lane
 from shared.ports.claims import Claim, Hold
 from shared.ports.verdicts import MAX_AHEAD, Put
-from tests.contract.stores import MINUTE, World, listening, sealed, step
+from tests.contract.stores import A_WHILE, MINUTE, World, listening, sealed, step
+from tests.waiting import eventually
 
 KEY = "verdict:registry.test/app@sha256:1#v1|team|||"
 SCAN = "scan:registry.test/app@sha256:1#v1|team|||"
@@ -141,9 +142,9 @@ async def test_bytes_that_no_sealer_made_are_a_programming_error(world: World) -
 
 async def test_a_record_is_not_read_after_its_end(world: World) -> None:
     record = sealed(world.now())
-    await world.store.put(record, key=KEY, ends=world.now() + 500)
+    await world.store.put(record, key=KEY, ends=world.now() + A_WHILE)
     assert await world.store.read([KEY]) == [record]
-    await world.passes(500)
+    await world.passes(A_WHILE)
     assert await world.store.read([KEY]) == [None]
     assert await world.store.keys("", limit=10) == []
 
@@ -230,7 +231,7 @@ async def test_a_listener_that_left_leaves_nothing_behind(world: World) -> None:
     await world.store.read([KEY])
     await asyncio.sleep(0.05)
     assert ear.heard == [None]
-    assert asyncio.all_tasks() <= before
+    await eventually(lambda: asyncio.all_tasks() <= before)
 
 
 async def test_keys_are_listed_by_prefix_and_never_more_than_asked_for(world: World) -> None:

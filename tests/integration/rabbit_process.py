@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,16 +16,18 @@ from shared.domain.verdict import Question
 from shared.ports.steps import Handler, Settle, StepQueue
 from shared.runtime.clock import SystemClock
 from tests.servers.rabbitmq import RabbitServer
-from tests.waiting import eventually
-
-PATIENCE = 30.0
+from tests.waiting import PATIENCE, eventually
 
 SETTLED = 3.0
 """Seconds after which a declared queue survives kill -9 (broker-facts.md 3 and 8.23)."""
 
 
 class Process:
-    """One process of ours: a queue object and what happened to its deliveries."""
+    """One process of ours: a queue object and what happened to its deliveries.
+
+    Its publishes wait for a confirm as long as a busy machine needs for one; who asks what becomes
+    of those that get none gives it a shorter `confirm_timeout`.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,7 @@ class Process:
         prefix: str,
         *,
         url: str = "",
-        confirm_timeout: float = 1.0,
+        confirm_timeout: float = PATIENCE,
         heartbeat: int = 10,
         doubt: float = 60.0,
         max_ready: int | None = None,
@@ -100,7 +103,7 @@ async def consuming(queue: StepQueue, lane: Lane, handler: Handler) -> AsyncIter
 
 
 async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
-    await eventually(condition, within=PATIENCE)
+    await eventually(condition)
 
 
 async def passes(question: Callable[[], Awaitable[None]]) -> bool:
@@ -118,8 +121,8 @@ async def publish_until_taken(queue: RabbitQueue, step: Step) -> None:
 async def warm_up(queue: RabbitQueue, got: Recorder) -> None:
     """Both connections are up and at work."""
     step = a_step()
-    await queue.publish(step)
-    await until(lambda: got.ended[step.id] == 1)
+    await publish_until_taken(queue, step)
+    await until(lambda: got.ended[step.id] >= 1)
 
 
 async def fails(queue: RabbitQueue, why: str) -> bool:
@@ -127,6 +130,15 @@ async def fails(queue: RabbitQueue, why: str) -> bool:
         await queue.ping()
     except QueueUnavailable as error:
         return why in str(error)
+    return False
+
+
+async def is_refused(queue: RabbitQueue, why: str) -> bool:
+    """Whether there is no connection for that reason, a regular expression."""
+    try:
+        await queue.connected(timeout=0.1)
+    except QueueUnavailable as error:
+        return re.search(why, str(error)) is not None
     return False
 
 

@@ -25,7 +25,6 @@ from shared.domain.step import Lane, encode_step
 from shared.ports.steps import Settle
 from shared.runtime.clock import SystemClock
 from tests.contract.queues import (
-    PATIENCE,
     Recorder,
     a_step,
     consuming,
@@ -34,7 +33,9 @@ from tests.contract.queues import (
     ready,
     until,
 )
+from tests.integration.rabbit_process import is_refused
 from tests.servers.rabbitmq import RabbitServer
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -124,8 +125,7 @@ async def test_who_may_declare_nothing_says_who_does_and_goes_on_when_that_was_d
 ) -> None:
     """The first test here: nothing is declared before it."""
     async with queue_of(server, "webhook").connect() as webhook:
-        with pytest.raises(QueueUnavailable, match="Who declares the queues is the worker"):
-            await webhook.connected(timeout=2)
+        await until(lambda: is_refused(webhook, "Who declares the queues is the worker"))
         with pytest.raises(QueueUnavailable, match="Who declares the queues is the worker"):
             await webhook.ping()
         async with as_user(server, "worker"):

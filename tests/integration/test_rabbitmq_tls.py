@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.rabbitmq.queue import RabbitQueue
-from shared.domain.errors import QueueUnavailable
 from shared.domain.step import Lane
 from shared.runtime.clock import SystemClock
-from tests.contract.queues import PATIENCE, a_step, ready
+from tests.contract.queues import a_step, ready
 from tests.fakes.certificates import server_certificate
+from tests.integration.rabbit_process import is_refused, until
 from tests.servers.ports import free_ports
 from tests.servers.rabbitmq import CONFIGURATION, RabbitServer
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -51,5 +52,4 @@ async def test_a_broker_whose_certificate_the_ca_file_vouches_for_is_spoken_to(
 async def test_a_broker_that_the_system_does_not_know_is_refused(secure: tuple[str, Path]) -> None:
     url, _ = secure
     async with RabbitQueue(url, clock=SystemClock()).connect() as queue:
-        with pytest.raises(QueueUnavailable, match="certificate verify failed"):
-            await queue.connected(timeout=3)
+        await until(lambda: is_refused(queue, "certificate verify failed"))
