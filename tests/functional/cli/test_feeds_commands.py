@@ -1,5 +1,6 @@
 """`imagegate feeds`, a process of its own beside a server of dumps that may do anything."""
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from services.scanner.feeds import demonstration
 from services.scanner.feeds.folder import FeedFolder
-from tests.fakes.files import START, FakeFiles, file_server
+from tests.fakes.files import START, FakeFiles, file_server, stall_after
 from tests.fakes.grype import FakeGrype, make_database
 from tests.fakes.osv import alpine, cve, debian, dump
 from tests.fakes.registry import FakeRegistry
@@ -126,9 +128,9 @@ async def killed_when(desk: Desk, text: str) -> None:
 
 
 async def test_a_kill_in_the_middle_of_a_download_costs_only_what_had_not_come(desk: Desk) -> None:
-    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000))) + b""
+    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
     whole = len(desk.server.files["/Debian/all.zip"])
-    desk.server.pace = 0.05
+    desk.server.faults = [stall_after(whole // 2)]
     part = desk.feeds / "downloads" / "Debian.zip.part"
 
     async def has_begun() -> bool:
@@ -139,7 +141,6 @@ async def test_a_kill_in_the_middle_of_a_download_costs_only_what_had_not_come(d
     size = part.stat().st_size
     assert 0 < size < whole
     assert not (desk.feeds / "current").is_symlink()
-    desk.server.pace = 0.0
     desk.server.asked.clear()
     code, rows = await desk.synced()
     assert (code, desk.outcomes(rows)) == (0, dict.fromkeys(rows, "imported"))
@@ -152,7 +153,7 @@ async def test_a_kill_in_the_middle_of_an_import_leaves_the_feed_that_was_there(
 ) -> None:
     await desk.synced()
     before = os.readlink(desk.feeds / "current")
-    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(8000)))
+    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(20_000)))
     desk.server.made["/Debian/all.zip"] = START + 60
     await killed_when(desk, "Debian: reads records")
     assert os.readlink(desk.feeds / "current") == before
@@ -163,13 +164,12 @@ async def test_a_kill_in_the_middle_of_an_import_leaves_the_feed_that_was_there(
         return code == 0
 
     await eventually(goes_on, within=60)
-    assert (await desk.releases())["debian:12"]["records"] == 8000
+    assert (await desk.releases())["debian:12"]["records"] == 20_000
     assert len(list(desk.feeds.glob("*.sqlite"))) == 1
 
 
 async def test_ctrl_c_says_what_it_left(desk: Desk) -> None:
-    desk.server.pace = 1.0
-    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
+    desk.server.faults = [stall_after(1_000)]
     async with desk.running() as running:
         await running.printed("Debian: downloads")
         running.interrupt()
@@ -179,19 +179,23 @@ async def test_ctrl_c_says_what_it_left(desk: Desk) -> None:
 
 
 async def test_of_two_at_once_the_second_is_told(desk: Desk) -> None:
-    desk.server.pace = 1.0
-    desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
+    second_has_ended = asyncio.Event()
+
+    async def waits(server: FakeFiles, request: web.Request) -> None:
+        await second_has_ended.wait()
+
+    desk.server.faults = [waits]
     async with desk.running() as running:
-        await running.printed("Debian: downloads")
+        await eventually(lambda: bool(desk.server.asked), within=60)
         ran = await desk("sync", *ALL)
         assert ran.code == 2
         assert f"another sync into {desk.feeds} is under way" in ran.err
-        desk.server.pace = 0.0
+        second_has_ended.set()
         assert await running.ended() == 0
 
 
 async def test_a_terminal_gets_a_bar(desk: Desk) -> None:
-    desk.server.pace = 0.02
+    desk.server.pace = 0.1
     desk.server.files["/Debian/all.zip"] = dump(*map(debian, range(3000)))
     async with desk.running(terminal=True) as running:
         assert await running.ended() == 0

@@ -116,7 +116,7 @@ async def tab(
     try:
         await context.add_init_script(LISTEN)
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         yield Tab(page, site)
     finally:
         await context.close()

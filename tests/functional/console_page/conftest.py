@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.functional.console_page.browser import Tab, chromium, tab
 from tests.functional.console_page.site import Site, served
@@ -12,6 +12,7 @@ from tests.functional.console_page.site import Site, served
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
+    expect.set_options(timeout=30_000)
     async with chromium() as started:
         yield started
 

@@ -95,7 +95,7 @@ async def test_a_server_that_ignores_ranges_sends_all_of_it(fetching: Fetching) 
 
 async def test_a_server_that_goes_silent_is_left_and_asked_again(fetching: Fetching) -> None:
     fetching.server.faults = [stall_after(500_000)]
-    await fetching.fetch(limits=Limits(stall=0.5, backoff=0.001))
+    await fetching.fetch(limits=Limits(stall=3.0, backoff=0.001))
     assert fetching.into.read_bytes() == BODY
     assert len(fetching.server.asked) == 2
 
