@@ -8,7 +8,6 @@ process of its own: `python -m tests.fakes.anchore --port N`, with the same leve
 import argparse
 import asyncio
 import json
-import random
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
@@ -26,10 +25,7 @@ from tests.fakes.anchore_store import AnchoreStore
 from tests.fakes.anchore_users import Users
 from tests.fakes.anchore_v2_policies import PolicyCallsV2
 from tests.fakes.anchore_wire import engine_error, problem
-
-PORTS = range(20_000, 32_000)
-"""Below the ports that the kernel hands to outgoing connections: a fake that was stopped can
-come back on its own."""
+from tests.servers.ports import free_port
 
 LEVERS = (
     "add_account",
@@ -103,21 +99,12 @@ class FakeAnchore:
         await self.start()
 
     async def start(self) -> None:
-        """Listen, on the port it had before if there was one."""
+        """Listen, on the port it had before if there was one: nobody else gets that meanwhile."""
         self._closing = asyncio.Event()
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
-        for port in [self.port] if self.port else random.sample(PORTS, 20):
-            try:
-                site = web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=self._tls)
-                await site.start()
-            except OSError:
-                if self.port:
-                    raise
-            else:
-                self.port = port
-                return
-        raise RuntimeError("no free port for FakeAnchore")
+        self.port = self.port or free_port()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls).start()
 
     async def stop(self) -> None:
         """Stop listening and drop every connection; what it knows stays."""

@@ -20,6 +20,7 @@ import msgspec
 from aiohttp import web
 
 from tests.fakes.kubernetes_lists import Lists
+from tests.servers.ports import free_port
 
 TOKEN = "a-token-of-this-cluster"
 VERBS = frozenset({"get", "list", "watch"})
@@ -84,9 +85,10 @@ class FakeKubernetes:
         app.router.add_get("/apis/{group}/v1/{resource}", self._listed)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
+        # Nobody else gets it while it is away.
+        self._port = self._port or free_port()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._ssl)
         await site.start()
-        self._port = self._runner.addresses[0][1]
         self.url = f"http{'s' if self._ssl else ''}://127.0.0.1:{self._port}"
         return self
 

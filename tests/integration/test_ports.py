@@ -7,7 +7,7 @@ import sys
 from tests.servers.ports import free_ports
 
 MANY = [str(number) for number in range(600)]
-"""Of 12 000: two processes that only looked would have some thirty in common."""
+"""Of 22 000: two processes that only looked would have some sixteen in common."""
 
 ASKS = """
 import json, sys

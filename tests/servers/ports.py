@@ -13,7 +13,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-PORTS = range(20_000, 32_000)
+PORTS = range(10_000, 32_000)
 """Below the ports that the kernel hands to outgoing connections (broker-facts.md 3)."""
 
 

@@ -14,7 +14,8 @@ from typing import Self
 
 from tests.servers.ports import free_ports
 
-START_TIMEOUT = 10.0
+START_TIMEOUT = 45.0
+STOP_TIMEOUT = 30.0
 POLL = 0.01
 TRIES = 5
 
@@ -88,7 +89,7 @@ class ServerProcess(ABC):
         process, self.process = self.process, None
         if process is not None:
             process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=30)
 
     def restart(self) -> None:
         """kill -9, and a start on the same port."""
@@ -102,10 +103,10 @@ class ServerProcess(ABC):
 
     def pause(self) -> None:
         """The server hangs: connections stay and are even accepted, nothing is answered."""
-        self._signal(signal.SIGSTOP)
+        stop(self._running())
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        self._running().send_signal(signal.SIGCONT)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -132,9 +133,19 @@ class ServerProcess(ABC):
                 raise RuntimeError(f"{self.name} did not start on port {self.port}: {said}")
             time.sleep(POLL)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _running(self) -> subprocess.Popen[bytes]:
         assert self.process is not None, f"{self.name} is not running"
-        os.kill(self.process.pid, number)
+        return self.process
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGSTOP, and return when each thread stands: on a busy machine some go on for a moment."""
+    process.send_signal(signal.SIGSTOP)
+    deadline = time.monotonic() + STOP_TIMEOUT
+    while os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"process {process.pid} does not stand still")
+        time.sleep(0.001)
 
 
 def executable(name: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers.ports import free_ports
+from tests.servers.process import stop
 
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 START_TIMEOUT = 60.0
@@ -31,6 +32,18 @@ CONFIGURATION = {
     "enabled_plugins": "[].\n",
 }
 """The files of a node that a test wants for its queues alone."""
+
+
+ALARM = """
+ok = vm_memory_monitor:set_vm_memory_high_watermark(0.0001),
+Wait = fun Again() -> case rabbit_alarm:get_alarms() of
+    [] -> timer:sleep(10), Again();
+    [_ | _] -> told
+end end,
+told = Wait().
+"""
+"""As `rabbitmqctl set_vm_memory_high_watermark` does it, which is over before any connection is
+told."""
 
 
 class RabbitServer:
@@ -94,7 +107,7 @@ class RabbitServer:
         node, self._node = self._node, None
         if node is not None and node.poll() is None:
             node.kill()
-            node.wait(timeout=10)
+            node.wait(timeout=30)
 
     def restart(self) -> None:
         """kill -9, and a start on the same ports and data."""
@@ -114,10 +127,10 @@ class RabbitServer:
 
     def pause(self) -> None:
         """The node hangs: connections stay, nothing is answered."""
-        self._signal(signal.SIGSTOP)
+        stop(self._running())
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        self._running().send_signal(signal.SIGCONT)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -130,7 +143,7 @@ class RabbitServer:
     @contextlib.contextmanager
     def memory_alarm(self) -> Iterator[None]:
         """The node blocks every connection that publishes."""
-        self.ctl("set_vm_memory_high_watermark", "0.0001")
+        self.ctl("eval", ALARM)
         try:
             yield
         finally:
@@ -161,7 +174,7 @@ class RabbitServer:
         epmd, self._epmd = self._epmd, None
         if epmd is not None:
             epmd.terminate()
-            epmd.wait(timeout=10)
+            epmd.wait(timeout=30)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start_epmd(self) -> None:
@@ -173,7 +186,7 @@ class RabbitServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + START_TIMEOUT
         while not _listens(self._ports["epmd"]):
             if self._epmd.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"epmd did not start on port {self._ports['epmd']}")
@@ -190,9 +203,9 @@ class RabbitServer:
                 raise RuntimeError(f"rabbitmq-server did not start: {said}")
             time.sleep(0.05)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _running(self) -> subprocess.Popen[bytes]:
         assert self._node is not None, "the node is not running"
-        os.kill(self._node.pid, number)
+        return self._node
 
     def _environment(self) -> dict[str, str]:
         folder, ports = str(self.folder), self._ports
