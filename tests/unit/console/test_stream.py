@@ -13,6 +13,7 @@ from shared.runtime.http import serve
 from tests.fakes.clock import START, FakeClock
 from tests.unit.console.test_observer import Observed, at_work
 from tests.unit.console.world import World
+from tests.waiting import PATIENCE
 
 SESSIONS = Sessions("a-token-of-this-test")
 
@@ -38,5 +39,5 @@ async def test_it_ends_at_once(world: World) -> None:
             url = f"{bound.url}/api/stream"
             async with session.get(url, headers={"Cookie": f"{COOKIE}={cookie}"}) as answer:
                 assert answer.status == 200
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE):
                     await answer.read()

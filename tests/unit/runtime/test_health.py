@@ -69,6 +69,7 @@ def test_the_systems_clock_counts_milliseconds_and_seconds() -> None:
     assert clock.monotonic() <= clock.monotonic()
 
 
+@pytest.mark.virtual_time
 async def test_a_first_try_is_over_when_each_dependency_was_asked_and_stays_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from shared.domain.errors import InvalidSettings
 from shared.runtime.http import PORT_SETTINGS, serve, serve_unix
+from tests.waiting import PATIENCE
 
 
 def hello() -> web.Application:
@@ -37,7 +38,7 @@ async def test_a_client_that_goes_away_ends_its_handler() -> None:
     async def slow(_: web.Request) -> web.Response:
         began.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(2 * PATIENCE)
         finally:
             ended.set()
         return web.Response()
@@ -47,9 +48,9 @@ async def test_a_client_that_goes_away_ends_its_handler() -> None:
     async with serve(app) as bound:
         _, writer = await asyncio.open_connection("127.0.0.1", bound.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait_for(began.wait(), 5)
+        await asyncio.wait_for(began.wait(), PATIENCE)
         writer.close()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), PATIENCE)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])

@@ -189,6 +189,7 @@ def test_the_loop_need_not_wait_long_for_a_thread_that_computes() -> None:
         sys.setswitchinterval(before)
 
 
+@pytest.mark.virtual_time
 async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
     life = Lifecycle(cancel_grace=0.05)
     began = asyncio.Event()

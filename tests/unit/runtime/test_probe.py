@@ -10,6 +10,7 @@ from shared.runtime.http import serve
 from shared.runtime.metrics import Metrics
 from shared.runtime.probe import probe
 from tests.servers.ports import free_ports
+from tests.waiting import PATIENCE
 
 
 async def good() -> str:
@@ -24,7 +25,7 @@ async def asked(path: str, check: Check) -> tuple[bool, str]:
     """What the probe says of a process with one check."""
     app = health_app(ready={"store": check}, metrics=Metrics(), stopping=asyncio.Event())
     async with serve(app) as bound:
-        return await asyncio.to_thread(probe, f"{bound.url}{path}")
+        return await asyncio.to_thread(probe, f"{bound.url}{path}", timeout=PATIENCE)
 
 
 async def test_a_ready_process_passes() -> None:

@@ -26,6 +26,8 @@ from services.scanner.matching.finding import Matches, WrittenMatches
 from tests.unit.scanner.samples import TAG, baseline, bundle_of, facts, rule
 
 GOOD = Validate(json.dumps(baseline()).encode())
+IN_TIME = 5.0
+"""Seconds: what has an end is answered by then, also on a machine that stands still meanwhile."""
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ async def test_an_evaluation_is_answered_with_engines_result(judges: Judges) -> 
 
 
 async def test_a_question_that_takes_too_long_fails_and_the_next_one_is_answered() -> None:
-    async with open_judges(count=1, seconds=1.5) as judges:
+    async with open_judges(count=1, seconds=IN_TIME) as judges:
         await judges.ask(GOOD)
         before = children()
         answer = await judges.ask(endless())
@@ -109,8 +111,8 @@ async def test_a_question_that_takes_too_long_fails_and_the_next_one_is_answered
 
 
 async def test_the_time_of_a_question_begins_when_its_judge_can_read_it() -> None:
-    late = ("/bin/sh", "-c", f"sleep 5; exec {shlex.join(JUDGE)}")
-    async with open_judges(count=1, seconds=4.0, command=late) as judges:
+    late = ("/bin/sh", "-c", f"sleep {IN_TIME + 1}; exec {shlex.join(JUDGE)}")
+    async with open_judges(count=1, seconds=IN_TIME, command=late) as judges:
         assert isinstance(await judges.ask(GOOD), Accepted)
 
 

@@ -17,6 +17,7 @@ from shared.domain.verdict import (
     error_verdict,
 )
 from shared.domain.why import Why
+from tests.fakes.images import tiny_image
 from tests.unit.worker.rig import CONTENT, QUESTION, Rig
 
 SUBJECT = Subject("registry.corp/team/app", "sha256:" + "a" * 64, "1")
@@ -143,3 +144,38 @@ async def test_what_is_due_is_judged_anew_for_a_refresh_and_for_nobody_else(
 
 async def test_what_a_policy_replaced_is_judged_anew_however_young_it_is(rig: Rig) -> None:
     assert await _asked_anew(rig, Why.REFRESH, age=MINUTE, revision="two")
+
+
+async def _judged_without_its_tag(rig: Rig, before: Outcome | None) -> Verdict:
+    """An image by tag and digest that fails, whose tag moved on after it was judged by it."""
+    pinned = msgspec.structs.replace(rig.reference, digest=CONTENT.digest)
+    if before is not None:
+        by_tag = verdict(before, rig.clock.now(), subject=rig.subject)
+        await rig.ledger.write_verdict(by_tag, chain="")
+    for moved in range(2):
+        rig.registry.put(tiny_image(config={"User": str(moved)}), "team/app:1")
+        rig.clock.advance(2 * MINUTE)
+        await rig.scan.resolve(rig.step())
+    without = Subject(rig.subject.repository, CONTENT.digest)
+    rig.anchore.store.know(CONTENT.digest, without.scan_tag)
+    rig.anchore.store.decide(CONTENT.digest, "stop")
+    rig.clock.advance(61 * MINUTE)
+    await rig.scan.request(rig.step(reference=pinned, why=Why.REFRESH, lane=Lane.PREWARM))
+    judged = await rig.ledger.verdict(without, QUESTION)
+    assert judged is not None
+    assert judged.outcome is Outcome.FAIL
+    return judged
+
+
+async def test_where_its_tag_has_moved_on_a_fail_turns_the_pass_that_it_had_by_it(rig: Rig) -> None:
+    judged = await _judged_without_its_tag(rig, Outcome.PASS)
+    assert judged.turned_at == judged.evaluated_at
+    assert judged.turned_by is not None
+
+
+@pytest.mark.parametrize("before", [None, Outcome.FAIL])
+async def test_where_its_tag_has_moved_on_a_fail_that_never_passed_turns_nothing(
+    rig: Rig, before: Outcome | None
+) -> None:
+    judged = await _judged_without_its_tag(rig, before)
+    assert (judged.turned_at, judged.turned_by) == (None, None)

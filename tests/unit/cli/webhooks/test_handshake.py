@@ -12,6 +12,7 @@ from services.cli.webhooks.configurations import Address
 from services.cli.webhooks.handshake import NotBelieved, shake
 from shared.runtime.tls import CertificateFiles
 from tests.fakes.certificates import server_certificate
+from tests.waiting import PATIENCE
 
 
 @asynccontextmanager
@@ -33,20 +34,20 @@ async def serving(shown: CertificateFiles, client_ca: Path | None = None) -> Asy
 async def test_a_certificate_of_the_ca_for_that_name_is_believed(tmp_path: Path) -> None:
     ca, shown = server_certificate(tmp_path)
     async with serving(shown) as address:
-        await shake(address, authorities=ca.read_text())
+        await shake(address, authorities=ca.read_text(), within=PATIENCE)
 
 
 async def test_so_is_one_that_is_in_the_bundle_itself(tmp_path: Path) -> None:
     """As Go believes it: no CA need be there."""
     _, shown = server_certificate(tmp_path)
     async with serving(shown) as address:
-        await shake(address, authorities=shown.certificate.read_text())
+        await shake(address, authorities=shown.certificate.read_text(), within=PATIENCE)
 
 
 async def test_a_webhook_that_wants_a_client_certificate_has_answered(tmp_path: Path) -> None:
     ca, shown = server_certificate(tmp_path)
     async with serving(shown, client_ca=ca) as address:
-        await shake(address, authorities=ca.read_text())
+        await shake(address, authorities=ca.read_text(), within=PATIENCE)
 
 
 async def test_one_of_another_ca_is_not_believed(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ async def test_one_of_another_ca_is_not_believed(tmp_path: Path) -> None:
     other, _ = server_certificate(tmp_path / "other")
     async with serving(shown) as address:
         with pytest.raises(NotBelieved, match="shows a certificate that is not believed"):
-            await shake(address, authorities=other.read_text())
+            await shake(address, authorities=other.read_text(), within=PATIENCE)
 
 
 async def test_one_for_another_name_is_not_believed(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ async def test_one_for_another_name_is_not_believed(tmp_path: Path) -> None:
     async with serving(shown) as address:
         named = Address("localhost", address.port)
         with pytest.raises(NotBelieved, match="mismatch"):
-            await shake(named, authorities=ca.read_text())
+            await shake(named, authorities=ca.read_text(), within=PATIENCE)
 
 
 async def test_where_nobody_is_is_said(tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ async def test_where_nobody_is_is_said(tmp_path: Path) -> None:
     async with serving(shown) as address:
         pass
     with pytest.raises(NotBelieved, match=r"cannot be called \(.*refused"):
-        await shake(address, authorities=ca.read_text())
+        await shake(address, authorities=ca.read_text(), within=PATIENCE)
 
 
 async def test_who_takes_the_call_and_says_nothing_is_said(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ async def test_an_expression_without_end_fails_and_the_next_question_is_answered
 ) -> None:
     good = Validate(json.dumps(baseline()).encode())
 
-    async with open_judges(count=1, seconds=1.5) as judges:
+    async with open_judges(count=1, seconds=5.0) as judges:
         await judges.ask(good)
         answer = await judges.ask(asked(bundle_of(endless), image))
         assert isinstance(answer, Failed)
