@@ -16,14 +16,25 @@ from tests.fakes.images import tiny_image
 from tests.fakes.pushes import bearer, envelope, event
 from tests.fakes.workloads import DEPLOYMENT, review_of_workload, workload
 from tests.functional.test_main_job import image
-from tests.house import CONTROLLER, House, house, intake, memory_backends, pod, review_of
+from tests.house import (
+    CONTROLLER,
+    LONG,
+    PATIENT_SERVER,
+    House,
+    house,
+    intake,
+    memory_backends,
+    pod,
+    review_of,
+)
 from tests.servers.ports import free_ports
 from tests.waiting import eventually
 
 
 @pytest.fixture
 async def home(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path) as running:
+    """Who waits for an image gets its verdict with the first answer, however busy the machine."""
+    async with house(tmp_path, wait=LONG) as running:
         yield running
 
 
@@ -154,7 +165,7 @@ async def test_look_ups_are_counted_by_what_had_to_be_asked(home: House) -> None
         return tuple(count(text, f'imagegate_image_lookups_total{{layer="{n}"}}') for n in names)
 
     assert await layers() == (0, 0, 0)
-    assert (await home.review(unknown)).allowed
+    assert (await home.review(unknown, timeout=PATIENT_SERVER)).allowed
     assert await layers() == (0, 0, 1)
     for _ in range(10):
         assert (await home.review(unknown, unknown)).allowed
@@ -194,7 +205,7 @@ async def test_a_push_event_that_warmed_an_image_counts_as_a_hit(home: House) ->
 
 async def test_the_near_cache_announcements_and_questions_are_counted(home: House) -> None:
     unknown = image(home)
-    assert (await home.review(unknown)).allowed
+    assert (await home.review(unknown, timeout=PATIENT_SERVER)).allowed
     text = await home.metrics()
     assert count(text, "imagegate_near_cache_entries") >= 2
     assert count(text, "imagegate_near_cache_bytes") > 500

@@ -57,9 +57,10 @@ async def test_a_good_image_is_scanned_once_and_passes_from_the_store_afterwards
     assert sum(home.anchore.store.submits.values()) == 1
 
 
-async def test_a_person_who_waits_gets_the_verdict_in_the_first_answer(home: House) -> None:
-    answer = await home.review(image(home))
-    assert answer.allowed
+async def test_a_person_who_waits_gets_the_verdict_in_the_first_answer(tmp_path: Path) -> None:
+    async with house(tmp_path, wait=LONG) as home:
+        answer = await home.review(image(home), timeout=PATIENT_SERVER)
+        assert answer.allowed
 
 
 async def test_a_bad_image_is_denied_with_policy_findings_and_code_403(home: House) -> None:

@@ -189,6 +189,7 @@ async def test_a_person_is_told_how_long_such_scans_take_once_that_was_measured(
         assert answer.message.startswith(f"image {slow}: not judged yet, its scan is under way")
         assert "such scans take" not in answer.message
         assert answer.response["status"]["details"] == {"retryAfterSeconds": 2}
+        await eventually(lambda: bool(home.anchore.store.submits))
         (digest,) = home.anchore.store.submits
         await asyncio.sleep(2.0)
         home.anchore.store.finish(digest)
