@@ -24,7 +24,6 @@ from shared.adapters.rabbitmq.queue import RabbitQueue
 from shared.adapters.redis_store.claims import RedisRequestClaims
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
-from shared.adapters.redis_store.turns import WORK_LIMIT
 from shared.adapters.rules_file.watching import RulesFile
 from shared.domain.errors import InvalidSettings
 from shared.domain.image_pattern import ImagePattern
@@ -43,6 +42,9 @@ from shared.runtime.settings import required
 from shared.runtime.tls import optional_context
 
 log = logging.getLogger(__name__)
+
+CLAIM = 0.2
+"""Seconds that a sender waits for Redis: where that hangs there is time left for the broker."""
 
 CONFIRM = 0.1
 """Seconds that a sender waits for the broker's confirm."""
@@ -136,7 +138,7 @@ async def serve_intake(settings: IntakeSettings, life: Lifecycle) -> int:
     life.watch(rules.run(), name="watch the rules")
     async with AsyncExitStack() as stack:
         links = await stack.enter_async_context(
-            RedisLinks(url=redis_url, ca_file=settings.redis_ca, limit=WORK_LIMIT)
+            RedisLinks(url=redis_url, ca_file=settings.redis_ca, limit=CLAIM)
         )
         queue = RabbitQueue(
             amqp_url, clock=SystemClock(), confirm_timeout=CONFIRM, publishes=PUBLISHES

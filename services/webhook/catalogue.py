@@ -104,7 +104,11 @@ class Catalogue:
         self._policy_grace = policy_grace
         self._platforms = platforms
         self._verdicts = Verdicts(
-            question=image.question, now=now, policy_grace=policy_grace, fetch=fetch
+            question=image.question,
+            now=now,
+            policy_grace=policy_grace,
+            fetch=fetch,
+            moved_on=self._moved_on,
         )
         self._refresh: Need | None = None
         self._until = FOREVER
@@ -217,17 +221,29 @@ class Catalogue:
         failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
         message = REPLACED if self._verdicts.replaced else ""
         known = self._known(State.FAIL if failed else State.PASS, message, tuple(verdicts))
-        subjects = tuple(verdict.subject for verdict in stale)
+        subjects = tuple(self._verdicts.anew(verdict) for verdict in stale)
         return msgspec.structs.replace(known, subjects=subjects, overrun=self._verdicts.overrun)
 
     def _failed_lately(self, stale: list[Verdict]) -> bool:
         """Whether asking about all of these failed, and that error's time is not over: be it that
         their registry could not be asked."""
-        errors = self._verdicts.errors([verdict.subject for verdict in stale])
+        errors = self._verdicts.errors([self._verdicts.anew(verdict) for verdict in stale])
         if None not in errors:
             return True
         (registry,) = self._verdicts.errors([unresolved(self._image.reference)])
         return registry is not None
+
+    def _moved_on(self) -> bool:
+        """Whether the tag beside the digest, as a registry said last, names another, and named it
+        not just before: as workers see it."""
+        reference = self._image.reference
+        if reference.tag is None or reference.digest is None:
+            return False
+        (pointer,) = self._fetch((pointer_key(reference),))
+        return isinstance(pointer, Pointer) and reference.digest not in (
+            pointer.digest,
+            pointer.previous,
+        )
 
     def _of(self, digest: str, tags: tuple[str | None, ...]) -> list[Subject]:
         repository = self._image.reference.repository

@@ -40,12 +40,22 @@ class Worth(StrEnum):
 class Verdicts:
     """Verdicts of one question as they count at `now`, one manifest at a time."""
 
-    def __init__(self, *, question: Question, now: int, policy_grace: int, fetch: Fetch) -> None:
-        """Times in milliseconds."""
+    def __init__(
+        self,
+        *,
+        question: Question,
+        now: int,
+        policy_grace: int,
+        fetch: Fetch,
+        moved_on: Callable[[], bool],
+    ) -> None:
+        """Times in milliseconds. `moved_on`: whether the tag beside a digest names it no longer, so
+        that workers judge it anew without the tag (`Pointing.subjects`)."""
         self._question = question
         self._now = now
         self._policy_grace = policy_grace
         self._fetch = fetch
+        self._moved_on = moved_on
         self._revision: Revision | None = None
         self.until = FOREVER
         """When time alone changes what was said so far (ms)."""
@@ -58,7 +68,9 @@ class Verdicts:
 
     def of(self, subjects: Sequence[Subject]) -> Verdict | None:
         """The verdict that holds of one manifest, whose `subjects` differ in their tags: the first
-        whose policy answers still, else the first that is served all the same."""
+        whose policy answers still, else the first that is served all the same. Of a tag that has
+        moved on the verdict that was made last comes first: the tag's own is judged anew no more
+        (docs/adr/0035)."""
         keys = [verdict_key(subject, self._question) for subject in subjects]
         # One question to the store: what is not held is read in one round.
         *records, revision = self._fetch([*keys, revision_key(self._question)])
@@ -68,6 +80,8 @@ class Verdicts:
             for record in records
             if isinstance(record, Verdict) and record.outcome is not Outcome.ERROR
         ]
+        if len(found) > 1 and self._moved_on():
+            found.sort(key=lambda verdict: verdict.order, reverse=True)
         for verdict in found:
             if self._replaced_by(verdict) is None:
                 return verdict
@@ -89,6 +103,13 @@ class Verdicts:
             else:
                 self.until = min(self.until, verdict.stale_at)
         return stale
+
+    def anew(self, verdict: Verdict) -> Subject:
+        """As what workers judge it anew: without its tag where that has moved on."""
+        subject = verdict.subject
+        if subject.tag and self._moved_on():
+            return Subject(subject.repository, subject.digest)
+        return subject
 
     def errors(self, subjects: Sequence[Subject]) -> list[Verdict | None]:
         """The errors that are the answer still: beside a verdict their records live longer."""
@@ -118,6 +139,6 @@ class Verdicts:
         if self._now < end:
             self.until = min(self.until, end)
             return Worth.GRACE
-        (error,) = self.last_errors([verdict.subject])
+        (error,) = self.last_errors([self.anew(verdict)])
         tried = error is not None and error.evaluated_at >= revision.since
         return Worth.OVER if tried else Worth.OVERRUN

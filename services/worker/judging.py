@@ -10,6 +10,7 @@ from services.worker.pointing import Pointing
 from services.worker.turned import OnAnew, following, tell
 from shared.domain.errors import ErrorKind
 from shared.domain.from_line import with_from_unchecked
+from shared.domain.reference import parse_reference
 from shared.domain.revision import revision_of
 from shared.domain.rules import Requirement
 from shared.domain.step import Step
@@ -69,7 +70,7 @@ class Judging:
         Before its first verdict the manifest is read, whoever had it analysed and whoever has it
         judged (docs/adr/0032): what runs must be what was analysed.
         """
-        before = await self._ledger.verdict(subject, step.question)
+        before = await self._before(step, subject)
         if before is None:
             await self._pointing.read(subject)
         if step.question.requirement == Requirement.ANALYSIS:
@@ -92,6 +93,17 @@ class Judging:
         await self._write(step, verdict, chain=chain)
         self._on_judged(step)
         tell(self._on_anew, before, verdict)
+
+    async def _before(self, step: Step, subject: Subject) -> Verdict | None:
+        """What its next verdict follows: where its tag has moved on, the one that it had by it."""
+        before = await self._ledger.verdict(subject, step.question)
+        if before is not None or subject.tag is not None:
+            return before
+        tag = parse_reference(step.reference).tag
+        if tag is None:
+            return None
+        by_tag = msgspec.structs.replace(subject, tag=tag)
+        return await self._ledger.verdict(by_tag, step.question)
 
     async def fail(
         self,
