@@ -45,6 +45,11 @@ LISTED = (
 """Syft about the image GOOD of test_images.py; its one layer is that of whatever it is asked."""
 
 
+def waiting_for(go: Path, then: str) -> str:
+    """A script of a syft that does nothing until there is the file `go`."""
+    return f"while [ ! -e {go} ]; do sleep 0.05; done; {then}"
+
+
 class Client:
     """Engine's API as a person with curl sees it: (status, body)."""
 

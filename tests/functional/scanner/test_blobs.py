@@ -18,7 +18,7 @@ from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
 from shared.runtime.clock import SystemClock
 from tests.fakes.registry import FakeRegistry, answer
-from tests.functional.scanner.conftest import Client, Open
+from tests.functional.scanner.conftest import Client, Open, waiting_for
 from tests.functional.scanner.images import BASE_FILES, NETBASE, debian_image, tar_of
 from tests.waiting import eventually
 
@@ -191,7 +191,7 @@ async def test_images_that_share_a_layer_pull_it_once(
     open_scanner: Open, registry: FakeRegistry, fake_syft: Callable[[str], str], tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
-    path = fake_syft(f"while [ ! -e {go} ]; do sleep 0.05; done; exit 1")
+    path = fake_syft(waiting_for(go, "exit 1"))
     scanner: Client = await open_scanner(path=path, imagegate_scanner_analyses=3)
     shared = tar_of({"usr/share/base": b"x" * 100_000})
     images = [

@@ -15,7 +15,7 @@ from shared.ports.scanner import Analysis
 from shared.runtime.clock import SystemClock
 from tests.fakes.anchore_replay import recording
 from tests.fakes.registry import FakeRegistry, answer
-from tests.functional.scanner.conftest import Client, Open
+from tests.functional.scanner.conftest import Client, Open, waiting_for
 from tests.functional.scanner.images import (
     BASE_FILES,
     BASH,
@@ -167,9 +167,10 @@ async def test_a_check_without_a_tag_is_told_as_engine_tells_it(
 
 
 async def test_an_image_that_is_not_analysed_is_told_as_engine_tells_it(
-    open_scanner: Open, registry: FakeRegistry, fake_syft: Any
+    open_scanner: Open, registry: FakeRegistry, fake_syft: Any, tmp_path: Path
 ) -> None:
-    scanner = await open_scanner(path=fake_syft("sleep 2; exit 1"))
+    go = tmp_path / "go"
+    scanner = await open_scanner(path=fake_syft(waiting_for(go, "exit 1")))
     reference = registry.put(GOOD, "team/app:1.0")
     await scanner.submit(reference, GOOD.digest)
 
@@ -181,6 +182,8 @@ async def test_an_image_that_is_not_analysed_is_told_as_engine_tells_it(
         assert status == 404
         assert body in recorded
         seen.append(body)
+        if body == recorded[1]:
+            go.touch()
     assert recorded[1] in seen
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.registry import FakeRegistry
-from tests.functional.scanner.conftest import Client, Open
+from tests.functional.scanner.conftest import Client, Open, waiting_for
 from tests.functional.scanner.images import BASE_FILES, EXPAT, NETBASE, debian_image
 
 EXPAT_IMAGE = debian_image(BASE_FILES, EXPAT)
@@ -187,9 +187,10 @@ async def test_deletion_answers_as_engine_does(
 
 
 async def test_what_is_being_analysed_goes_with_force_only(
-    open_scanner: Open, fake_syft: Callable[[str], str], registry: FakeRegistry
+    open_scanner: Open, fake_syft: Callable[[str], str], registry: FakeRegistry, tmp_path: Path
 ) -> None:
-    scanner = await open_scanner(path=fake_syft(f"sleep 1; echo '{LISTING}'"))
+    go = tmp_path / "go"
+    scanner = await open_scanner(path=fake_syft(waiting_for(go, f"echo '{LISTING}'")))
     await scanner.submit(registry.put(EXPAT_IMAGE, "team/app:1.0"), EXPAT_IMAGE.digest)
     path = f"/v1/images/{EXPAT_IMAGE.digest}"
     while (await scanner.get(path))[1][0]["analysis_status"] == "not_analyzed":
@@ -201,6 +202,7 @@ async def test_what_is_being_analysed_goes_with_force_only(
     assert body["status"] == "deleting"
     assert (await scanner.get(path))[0] == 404
     # Its analysis ends and is nobody's; the next one is a new one.
+    go.touch()
     await scanner.submit(registry.put(EXPAT_IMAGE, "team/app:1.0"), EXPAT_IMAGE.digest)
     assert (await scanner.finished(EXPAT_IMAGE.digest))["analysis_status"] == "analyzed"
 
