@@ -166,16 +166,17 @@ class Judging:
         return evaluation
 
     async def _write(self, step: Step, verdict: Verdict, *, chain: str) -> None:
-        verdict = msgspec.structs.replace(verdict, why=step.why, beside=await self._beside(verdict))
+        beside = await self._beside(step, verdict)
+        verdict = msgspec.structs.replace(verdict, why=step.why, beside=beside)
         await self._ledger.write_verdict(verdict, chain=chain)
         self._on_verdict(verdict, (self._clock.now() - step.first_seen) / 1000)
 
-    async def _beside(self, verdict: Verdict) -> bool:
+    async def _beside(self, step: Step, verdict: Verdict) -> bool:
         """Whether it is an error about what was judged before. Any other ends soon: whoever writes
-        a pod can name digests without end, and none of them may cost memory for a day."""
+        a pod can name digests without end, and none of them may cost memory for long."""
         if verdict.outcome is not Outcome.ERROR:
             return False
-        return await self._ledger.verdict(verdict.subject, verdict.question) is not None
+        return await self._before(step, verdict.subject) is not None
 
     async def _note_revision(self, verdict: Verdict) -> None:
         """Write down which policy answered, when it is another than before or ends soon."""

@@ -22,7 +22,6 @@ FRESH_PASS = 60 * MINUTE
 FRESH_FAIL = 10 * MINUTE
 MAX_FRESH = DAY
 """What no stretch exceeds."""
-ERROR_KEPT = DAY
 
 RENEWED_FROM, RENEWED_TO = 0.6, 0.8
 """In which part of its freshness a verdict in use is renewed: verdicts that came together, as after
@@ -159,12 +158,12 @@ class Verdict(msgspec.Struct, frozen=True):
     def ends_at(self) -> int:
         """When the record itself ends: no verdict outlives `max_age`, no error its freshness.
 
-        An error beside a verdict stays for a day: it tells that asking again was tried. As an
-        answer it counts no longer than others do (`stale`).
+        An error beside a verdict stays as long as that may: it tells that asking again was tried.
+        As an answer it counts no longer than others do (`stale`).
         """
-        if self.outcome is not Outcome.ERROR:
-            return self.evaluated_at + MAX_AGE
-        return self.evaluated_at + (ERROR_KEPT if self.beside else self.fresh_for)
+        if self.outcome is Outcome.ERROR and not self.beside:
+            return self.evaluated_at + self.fresh_for
+        return self.evaluated_at + MAX_AGE
 
     @property
     def stale_at(self) -> int:

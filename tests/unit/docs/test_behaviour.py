@@ -20,7 +20,7 @@ from shared.domain.pointer import (
     YOUNG_ALWAYS,
 )
 from shared.domain.retry import DELAYS, MAX_POLL
-from shared.domain.verdict import ERROR_KEPT, FRESH_FAIL, FRESH_PASS, MAX_AGE, MAX_FRESH
+from shared.domain.verdict import FRESH_FAIL, FRESH_PASS, MAX_AGE, MAX_FRESH
 from shared.ports.claims import MAX_OF_A_TENANT
 from shared.ports.usage import USED_FOR
 
@@ -65,7 +65,6 @@ NUMBERS = [
 WORDS = [
     ("`analyzing` for too long (an hour) is freed", WORKER.imagegate_analysis_limit, 3_600),
     ("given up after a day.", WORKER.imagegate_waiting_limit, 86_400),
-    ("kept beside it as `last_error`, for a day,", ERROR_KEPT, DAY),
     ("(`IMAGEGATE_FROM_NOT_CHECKED`: warn, stop or go;", WORKER.imagegate_from_not_checked, "warn"),
     ("more than a fifth of the passes turn is alerted", MOST_TURNED, 5),
 ]
