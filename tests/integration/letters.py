@@ -15,20 +15,24 @@ from shared.ports.steps import DeadLetter
 from shared.runtime.clock import SystemClock
 from tests.contract.queues import a_step
 from tests.servers.rabbitmq import RabbitServer
+from tests.waiting import PATIENCE
 
 ALL = 1_000
 
 
 class Looker:
-    """One process of ours that looks at dead letters."""
+    """One process of ours that looks at dead letters.
+
+    As long as a busy machine needs for that, unless a test asks what becomes of one in a hurry.
+    """
 
     def __init__(
         self,
         broker: RabbitServer,
         prefix: str,
         *,
-        patience: float = 10.0,
-        confirm_timeout: float = 0.5,
+        patience: float = PATIENCE,
+        confirm_timeout: float = PATIENCE,
     ) -> None:
         clock = SystemClock()
         self.broker = broker
@@ -45,11 +49,11 @@ class Looker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Looker"]:
         async with self.queue.connect():
-            await self.queue.connected(timeout=30)
+            await self.queue.connected(timeout=PATIENCE)
             yield self
 
-    def another(self, *, patience: float) -> "Looker":
-        return Looker(self.broker, self.prefix, patience=patience)
+    def another(self, *, patience: float = PATIENCE, confirm_timeout: float = PATIENCE) -> "Looker":
+        return Looker(self.broker, self.prefix, patience=patience, confirm_timeout=confirm_timeout)
 
     async def put(self, *messages: aio_pika.Message) -> None:
         """Straight among the dead, as a stranger could."""

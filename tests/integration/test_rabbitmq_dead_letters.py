@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from shared.ports.steps import Settle
 from tests.contract.queues import Recorder, a_step, consuming, dead, done, missing, ready, until
 from tests.integration.letters import ALL, Looker, looks_well
 from tests.servers.rabbitmq import RabbitServer
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -32,8 +34,8 @@ from shared.runtime.clock import SystemClock
 
 async def main(url, prefix):
     async with RabbitQueue(url, clock=SystemClock(), prefix=prefix).connect() as queue:
-        link = await queue.consuming(timeout=5)
-        async with look(link, queue.topology.dead, timeout=5) as looking:
+        link = await queue.consuming(timeout=30)
+        async with look(link, queue.topology.dead, timeout=30) as looking:
             print(await looking.through(lambda message: False), looking.seen, flush=True)
             time.sleep(60)
 
@@ -72,7 +74,7 @@ async def test_a_looker_that_is_killed_with_everything_in_hand_loses_nothing(
     )
     try:
         assert stuck.stdout is not None
-        assert await asyncio.wait_for(stuck.stdout.readline(), 30) == b"True 100\n"
+        assert await asyncio.wait_for(stuck.stdout.readline(), PATIENCE) == b"True 100\n"
         waiting = asyncio.create_task(looker.names())
         # What is in its hand is not gone for those who have counted before.
         assert await dead(looker.queue) == 100
@@ -88,8 +90,8 @@ async def test_a_connection_that_is_cut_in_the_middle_of_a_look_loses_nothing(
     looker: Looker,
 ) -> None:
     names = await looker.put_steps(50)
-    link = await looker.queue.consuming(timeout=5)
-    async with look(link, looker.queue.topology.dead, timeout=5) as looking:
+    link = await looker.queue.consuming(timeout=30)
+    async with look(link, looker.queue.topology.dead, timeout=30) as looking:
         held = Held()
         assert await looking.through(held)
         assert len(held.messages) == 50
@@ -126,7 +128,8 @@ async def test_a_broker_that_is_away_is_said_in_time(broker: RabbitServer) -> No
         begin = time.monotonic()
         with pytest.raises(QueueUnavailable, match=r"no broker at 127.0.0.1:\d+"):
             await looker.letters.letters(limit=1)
-        assert time.monotonic() - begin < 5
+        # Three for a connection.
+        assert time.monotonic() - begin < 10
 
 
 async def test_a_hung_broker_hangs_nobody_and_everything_is_there_afterwards(
@@ -135,8 +138,8 @@ async def test_a_hung_broker_hangs_nobody_and_everything_is_there_afterwards(
     names = await looker.put_steps(20)
     hasty = looker.another(patience=1.0)
     async with hasty.running():
-        await hasty.names()
-        link = await looker.queue.consuming(timeout=5)
+        await until(lambda: looks_well(hasty))
+        link = await looker.queue.consuming(timeout=30)
         with looker.broker.paused():
             begin = time.monotonic()
             for question in (
@@ -148,8 +151,8 @@ async def test_a_hung_broker_hangs_nobody_and_everything_is_there_afterwards(
                 with pytest.raises(QueueUnavailable):
                     await question
             # Each may take a second, and three to close its channel.
-            assert time.monotonic() - begin < 4 * 5
-        async with look(link, looker.queue.topology.dead, timeout=5) as looking:
+            assert time.monotonic() - begin < 4 * 8
+        async with look(link, looker.queue.topology.dead, timeout=30) as looking:
             assert await looking.through(lambda _: False)
             looker.broker.pause()
         looker.broker.resume()
@@ -159,16 +162,10 @@ async def test_a_hung_broker_hangs_nobody_and_everything_is_there_afterwards(
 
 async def test_a_broker_out_of_memory_shows_and_drops_but_takes_no_step(looker: Looker) -> None:
     names = await looker.put_steps(3)
-    with looker.broker.memory_alarm():
-        assert await looker.names() == names
-        for _ in range(2):
-            # The first one finds out, and nobody knows what becomes of its step.
-            ended = await looker.letters.requeue([names[0], names[2]])
-            assert not ended.done
-            assert ended.failed[names[0]]
-            assert ended.failed[names[2]] == "not tried after that"
-        assert await looker.letters.drop([names[1]]) == done(names[1])
-        assert await looker.names() == [names[0], names[2]]
+    hasty = looker.another(confirm_timeout=0.5)
+    async with hasty.running():
+        with looker.broker.memory_alarm():
+            await _shows_and_drops(looker, hasty, names)
     await until(lambda: _requeued(looker, names[0]))
     assert await looker.names() == [names[2]]
     got = Recorder()
@@ -178,6 +175,18 @@ async def test_a_broker_out_of_memory_shows_and_drops_but_takes_no_step(looker: 
     # Once, and a copy of the one that was not confirmed.
     assert {step.reference for step in got.steps} == {a_step().reference}
     assert len(got.steps) <= 2
+
+
+async def _shows_and_drops(looker: Looker, hasty: Looker, names: list[str]) -> None:
+    assert await looker.names() == names
+    for _ in range(2):
+        # The first one finds out, and nobody knows what becomes of its step.
+        ended = await hasty.letters.requeue([names[0], names[2]])
+        assert not ended.done
+        assert ended.failed[names[0]]
+        assert ended.failed[names[2]] == "not tried after that"
+    assert await looker.letters.drop([names[1]]) == done(names[1])
+    assert await looker.names() == [names[0], names[2]]
 
 
 async def _requeued(looker: Looker, name: str) -> bool:
@@ -192,7 +201,7 @@ async def test_somebody_else_who_keeps_the_letters_is_named_and_nothing_is_said_
 ) -> None:
     names = await looker.put_steps(4)
     assert await dead(looker.queue) == 4
-    hasty = looker.another(patience=1.5)
+    hasty = looker.another(patience=5.0)
     async with (
         hasty.running(),
         await aio_pika.connect(looker.broker.url) as other,
@@ -206,14 +215,16 @@ async def test_somebody_else_who_keeps_the_letters_is_named_and_nothing_is_said_
 
         await queue.consume(keep)
         await taken.wait()
-        for question in (
+        answers = await asyncio.gather(
             hasty.letters.letters(limit=ALL),
             hasty.letters.letter(names[0]),
             hasty.letters.requeue([names[0]]),
             hasty.letters.drop([names[0]]),
-        ):
-            with pytest.raises(QueueUnavailable, match=r"somebody else .* list_consumers"):
-                await question
+            return_exceptions=True,
+        )
+        assert {type(answer) for answer in answers} == {QueueUnavailable}
+        for answer in answers:
+            assert re.search("somebody else .* list_consumers", str(answer))
         # As many as when it was counted last.
         assert await dead(looker.queue) == 4
     assert await looker.names() == names
@@ -223,9 +234,9 @@ async def test_who_waits_for_letters_that_are_taken_away_meanwhile_finds_none(
     looker: Looker,
 ) -> None:
     [name] = await looker.put_steps(1)
-    async with looker.another(patience=10).running() as second:
-        link = await looker.queue.consuming(timeout=5)
-        async with look(link, looker.queue.topology.dead, timeout=10) as looking:
+    async with looker.another().running() as second:
+        link = await looker.queue.consuming(timeout=30)
+        async with look(link, looker.queue.topology.dead, timeout=30) as looking:
             held = Held()
             assert await looking.through(held)
             waiting = asyncio.gather(

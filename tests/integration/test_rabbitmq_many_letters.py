@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import uuid
-from collections.abc import AsyncIterator
 
 import aio_pika
 import pytest
@@ -14,17 +12,8 @@ from shared.domain.step import Lane, encode_step
 from shared.ports.steps import MAX_DEAD
 from tests.contract.queues import Recorder, a_step, consuming, dead, done, ready, until
 from tests.integration.letters import ALL, Looker, died, looks_well, names_of
-from tests.servers.rabbitmq import RabbitServer
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-async def patient(broker: RabbitServer) -> AsyncIterator[Looker]:
-    """As long-suffering as a command is: for much at once."""
-    prefix = f"letters-{uuid.uuid4().hex[:8]}"
-    async with Looker(broker, prefix, confirm_timeout=20.0).running() as made:
-        yield made
 
 
 async def test_thousands_of_letters_are_looked_at_in_seconds_and_the_oldest_are_kept(
@@ -52,19 +41,19 @@ async def test_thousands_of_letters_are_looked_at_in_seconds_and_the_oldest_are_
 
 
 async def test_thousands_of_letters_are_ended_in_one_look_and_told_ones_are_gone(
-    patient: Looker,
+    looker: Looker,
 ) -> None:
     # More than 32 acks in a row would wait in the channel, and be lost at its end.
-    await patient.put_steps(1_900)
-    names = names_of(await patient.letters.letters(limit=MAX_DEAD))
+    await looker.put_steps(1_900)
+    names = names_of(await looker.letters.letters(limit=MAX_DEAD))
     kept = names[1::3]
     meant = [name for name in names if name not in set(kept)]
-    assert await patient.letters.requeue(meant[:900]) == done(*meant[:900])
-    assert await patient.letters.drop(meant[900:]) == done(*meant[900:])
-    assert await dead(patient.queue) == len(kept)
-    assert {*await patient.names()} == {*kept}
+    assert await looker.letters.requeue(meant[:900]) == done(*meant[:900])
+    assert await looker.letters.drop(meant[900:]) == done(*meant[900:])
+    assert await dead(looker.queue) == len(kept)
+    assert {*await looker.names()} == {*kept}
     assert len(kept) == 633
-    assert await ready(patient.queue, Lane.ADMISSION) == 900
+    assert await ready(looker.queue, Lane.ADMISSION) == 900
 
 
 async def test_a_connection_that_is_cut_while_many_are_requeued_loses_none(

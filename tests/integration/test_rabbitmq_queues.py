@@ -17,6 +17,7 @@ from shared.ports.steps import MAX_DEAD
 from shared.runtime.clock import SystemClock
 from tests.contract.queues import Recorder, a_step, consuming, until
 from tests.servers.rabbitmq import RabbitServer
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -27,7 +28,7 @@ Table = dict[str, Any]
 async def queue(broker: RabbitServer) -> AsyncIterator[RabbitQueue]:
     made = RabbitQueue(broker.url, clock=SystemClock(), prefix=f"queues-{uuid.uuid4().hex[:8]}")
     async with made.connect():
-        await made.connected(timeout=10)
+        await made.connected(timeout=PATIENCE)
         yield made
 
 
