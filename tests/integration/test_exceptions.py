@@ -34,13 +34,13 @@ from shared.runtime.metrics import Metrics
 from tests.functional.cli.commands import imagegate
 from tests.house import pod, review_of
 from tests.servers.redis import RedisServer
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.servers
 
 IMAGE = f"registry.test/team/app@sha256:{'a' * 64}"
 OTHER_IMAGE = f"registry.test/team/other@sha256:{'b' * 64}"
-SOON = 10.0
+SOON = 20.0
 """Seconds: far from the half minute after which a webhook looks without a word."""
 
 
@@ -111,7 +111,7 @@ class Site:
         state = self.folder / name
         life, clock = Lifecycle(drain_deadline=1.0), SystemClock()
         async with AsyncExitStack() as stack:
-            links = await stack.enter_async_context(RedisLinks(url=self.redis.url))
+            links = await stack.enter_async_context(RedisLinks(url=self.redis.url, limit=PATIENCE))
             stack.push_async_callback(life.cancel_tasks)
             sites = await stack.enter_async_context(
                 run_webhook(

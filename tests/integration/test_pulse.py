@@ -20,7 +20,7 @@ from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.servers
 
-GONE_AFTER = 3_000
+GONE_AFTER = 6_000
 """Milliseconds of silence after which these tests take a process for gone."""
 
 PROGRAM = """
@@ -29,15 +29,18 @@ import sys
 from shared.adapters.redis_store.links import RedisLinks
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.ports.carried import Carried
+from shared.runtime import pulse
 from shared.runtime.lifecycle import run
 from shared.runtime.metrics import Metrics
-from shared.runtime.pulse import pulse_of
+
+if "patient" in sys.argv:
+    pulse.GOODBYE_LIMIT = 30.0
 
 
 async def serve(life):
     async with (
-        RedisLinks(url=sys.argv[1]) as links,
-        pulse_of(
+        RedisLinks(url=sys.argv[1], limit=10.0) as links,
+        pulse.pulse_of(
             service="worker",
             presence=RedisPresence(links=links),
             checks={"store": links.ping},
@@ -53,6 +56,9 @@ async def serve(life):
 sys.exit(run(serve, drain_deadline=5))
 """
 
+ENDS_WITHIN = 10.0
+"""Seconds: a goodbye and the closing of connections take one or two; the machine may be busy."""
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
@@ -67,10 +73,10 @@ async def presence(server: RedisServer) -> AsyncIterator[RedisPresence]:
 
 
 @asynccontextmanager
-async def process(server: RedisServer) -> AsyncIterator[Process]:
-    """A process that beats."""
+async def process(server: RedisServer, *how: str) -> AsyncIterator[Process]:
+    """A process that beats; `patient` has all the time for its goodbye."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, server.url, stdout=PIPE, stderr=DEVNULL
+        sys.executable, "-c", PROGRAM, server.url, *how, stdout=PIPE, stderr=DEVNULL
     )
     assert child.stdout is not None
     try:
@@ -95,7 +101,7 @@ async def test_a_process_is_seen_with_its_process_id_and_what_it_has_in_hand(
         assert f":{child.pid}:" in one.beat.name
         assert one.beat.away == ()
         assert one.beat.in_hand == dict.fromkeys(Lane, 0)
-        assert one.seen < 1_000 * BEAT_EVERY + 500
+        assert one.seen < GONE_AFTER
 
 
 async def test_a_killed_process_is_gone_after_its_silence_and_not_before(
@@ -105,19 +111,19 @@ async def test_a_killed_process_is_gone_after_its_silence_and_not_before(
         await eventually(lambda: _is_one(presence))
         child.kill()
         await child.wait()
-        killed = time.monotonic()
-        assert await _is_one(presence)
-        await eventually(lambda: _is_none(presence), within=2 * GONE_AFTER / 1_000)
-        assert time.monotonic() - killed > GONE_AFTER / 1_000 - BEAT_EVERY - 0.5
+        asked = time.monotonic()
+        (last,) = await presence.alive()
+        await eventually(lambda: _is_none(presence))
+        assert last.seen + 1_000 * (time.monotonic() - asked) > GONE_AFTER - 50
 
 
 async def test_a_process_that_is_told_to_stop_is_gone_at_once(
     server: RedisServer, presence: RedisPresence
 ) -> None:
-    async with process(server) as child:
+    async with process(server, "patient") as child:
         await eventually(lambda: _is_one(presence))
         child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await child.wait() == 0
         assert await _alive(presence) == []
         assert server.command("EXISTS", "ig1:beats", "ig1:beats:when") == 0
@@ -136,7 +142,7 @@ async def test_a_process_that_is_told_to_stop_while_redis_is_away_ends_in_time(
         await asyncio.sleep(BEAT_EVERY)
         assert child.returncode is None
         child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(ENDS_WITHIN):
             assert await child.wait() == 0
 
 
