@@ -157,7 +157,7 @@ async def backlog(running: Site) -> AsyncIterator[Backlog]:
         links = await stack.enter_async_context(RedisLinks(url=running.redis.url, limit=PATIENCE))
         queue = RabbitQueue(running.rabbit.url, clock=SystemClock())
         await stack.enter_async_context(queue.connect())
-        await queue.connected(timeout=10)
+        await queue.connected(timeout=PATIENCE)
         made = Backlog(running=running, queue=queue, links=links)
         listening = asyncio.create_task(made.listen())
         stack.callback(listening.cancel)

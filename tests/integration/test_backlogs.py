@@ -198,7 +198,7 @@ async def test_what_a_killed_leader_left_undone_is_done_by_the_next(
     await crew.kill_one(leader)
     assert await crew.leaders() == []
     await worked_off(log, images)
-    assert await one_leads()
+    await eventually(one_leads, within=60)
 
 
 async def test_an_anchore_that_hangs_longer_than_a_step_waits_for_it_loses_nothing(

@@ -103,7 +103,7 @@ async def test_the_names_in_the_document_are_the_brokers(broker: Watched) -> Non
             there.update(broker.series())
             return any("imagegate." in labels for _, labels in there)
 
-        await eventually(all_there, within=30)
+        await eventually(all_there)
     for name, family in FOREIGN.items():
         if name.startswith("rabbitmq_"):
             series = [labels for of, labels in there if of == name]
@@ -116,8 +116,9 @@ async def test_what_cannot_arrive_is_what_is_neither_ready_nor_in_hand(broker: W
         async with connection.channel() as channel:
             await channel.queue_delete("imagegate.check")
         await delayed(connection, Lane.CHECK)
-        await eventually(lambda: stuck(broker, "imagegate.delay.1s") == 1, within=30)
-        assert broker.sum_of(EXPIRED, 'dead_letter_strategy="at_least_once"') == 1
+        await eventually(lambda: stuck(broker, "imagegate.delay.1s") == 1)
+        once = 'dead_letter_strategy="at_least_once"'
+        await eventually(lambda: broker.sum_of(EXPIRED, once) == 1)
 
 
 OLD = "quorum_queue,implicit_default_bindings,virtual_host_metadata,maintenance_mode_status"
@@ -133,7 +134,7 @@ async def test_a_missing_feature_flag_shows_and_a_policy_makes_queues_look_again
 
         async def expired(times: int) -> None:
             await delayed(connection, Lane.CHECK)
-            await eventually(lambda: broker.sum_of(EXPIRED) == times, within=30)
+            await eventually(lambda: broker.sum_of(EXPIRED) == times)
 
         async with declared(broker) as connection:
             await expired(1)

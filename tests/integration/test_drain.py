@@ -47,7 +47,7 @@ async def test_workers_told_to_stop_among_hundreds_of_analyses_leave_each_check_
 ) -> None:
     queue = RabbitQueue(running.rabbit.url, clock=SystemClock())
     async with backlog(running) as log, queue.connect():
-        await queue.connected(timeout=10)
+        await queue.connected(timeout=60)
         images = log.images(IMAGES)
         await log.publish(images)
         await log.until_submitted(images, IMAGES)

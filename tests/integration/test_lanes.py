@@ -46,7 +46,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 async def home(redis: RedisServer, rabbit: RabbitServer, tmp_path: Path) -> AsyncIterator[House]:
     """Its analyses take until somebody says that they are over."""
     async with (
-        real_backends(redis, rabbit, confirm_timeout=WITHIN, limit=WITHIN) as backends,
+        real_backends(redis, rabbit) as backends,
         house(tmp_path, backends=backends, analysis_seconds=None) as home,
     ):
         yield home

@@ -17,7 +17,7 @@ from tests.house import House, house
 from tests.integration.test_degradation import real_backends
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
-from tests.waiting import PATIENCE, eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(420)]
 
@@ -44,7 +44,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture
 async def home(redis: RedisServer, rabbit: RabbitServer, tmp_path: Path) -> AsyncIterator[House]:
     async with (
-        real_backends(redis, rabbit, confirm_timeout=PATIENCE, limit=PATIENCE) as backends,
+        real_backends(redis, rabbit) as backends,
         house(tmp_path, backends=backends) as home,
     ):
         yield home
