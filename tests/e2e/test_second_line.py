@@ -1,5 +1,6 @@
 """The chart's second line, judged by the API server itself, which ends what costs it too much: of a
-pod with very many containers no image gets past, and the pod stays changeable."""
+pod with very many containers no image gets past, and the pod stays changeable. An image id is no
+name of docker.io's."""
 
 import json
 from collections.abc import Iterator
@@ -15,11 +16,15 @@ from tests.servers.kubernetes import KubernetesServer, Ran
 CHART = Path(__file__).parents[2] / "k8s" / "chart"
 MANY = 1_000
 ALLOWED = "registry.corp"
+REGISTRIES = (ALLOWED, "docker.io")
 
 
 def second_line(cluster: KubernetesServer, namespace: str) -> list[dict[str, Any]]:
     """The policy and its binding, to that namespace alone."""
-    values = ("--set=secondLine.enabled=true", f"--set=secondLine.registries={{{ALLOWED}}}")
+    values = (
+        "--set=secondLine.enabled=true",
+        f"--set=secondLine.registries={{{','.join(REGISTRIES)}}}",
+    )
     printed = cluster.helm(
         *("template", "imagegate", str(CHART), "--namespace=imagegate", *values),
         *(
@@ -87,7 +92,18 @@ def test_one_image_of_very_many_is_found(team: Team) -> None:
         spoilt = [*good[:place], "evil.test/app:1", *good[place + 1 :]]
         refused = team.makes("p", *spoilt)
         assert refused.code != 0, place
-        assert f"the registries that this cluster allows ({ALLOWED})" in refused.err, refused
+        assert (
+            f"the registries that this cluster allows ({', '.join(REGISTRIES)})" in refused.err
+        ), refused
+
+
+def test_an_image_id_is_not_taken_for_one_of_docker_hub(team: Team) -> None:
+    for image in ("a" * 64, f"sha256:{'a' * 64}", "sha256:deadbeef"):
+        for place in (0, MANY - 1):
+            others = images(ALLOWED)
+            refused = team.makes("p", *others[:place], image, *others[place + 1 :])
+            assert "an image is named by an image id" in refused.err, refused
+    assert (made := team.makes("p", "nginx:1", "sha256:latest", "deadbeef")).code == 0, made
 
 
 def test_what_runs_stays_changeable_and_takes_no_other_image(team: Team) -> None:

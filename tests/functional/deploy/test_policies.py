@@ -147,6 +147,31 @@ def test_the_second_line_takes_pinned_images_of_its_registries(
     assert len(denies(policy, object=new, oldObject=old)) == denied
 
 
+ID = "a" * 64
+NO_REPOSITORY = "an image is named by an image id, or not at all: name a repository"
+
+
+@pytest.mark.parametrize("asks", [{"registries": ["docker.io"]}, {"requireDigest": True}], ids=str)
+def test_the_second_line_takes_no_image_id_whatever_it_asks_for(asks: Object) -> None:
+    """Without a slash it would be docker.io's, as a plain name is."""
+    told = rendered(ANCHORE | {"secondLine": ON | asks})
+    policy = spec(told, "ValidatingAdmissionPolicy", "imagegate-second-line")
+
+    def refused(new: Object, old: Object | None = None) -> bool:
+        said = denies(policy, object=new, oldObject=old)
+        return any(message.startswith(NO_REPOSITORY) for message in said)
+
+    for image in ("", ID, f"sha256:{ID}", "sha256:deadbeef", "sha384:0", f"sha512:{ID}{ID}"):
+        new = pod(image)
+        assert refused(new), image
+        assert refused(new, pod(f"app{DIGEST}")), image
+        assert refused(pod("app", volumes=[{"name": "v", "image": {"reference": image}}])), image
+        assert not refused(new, new), image
+    names = ("deadbeef", f"{ID}:1", f"{ID}a", "sha256", "sha256:latest", "sha1:deadbeef", "a:b")
+    for image in (*names, f"sha256{DIGEST}", f"library/sha256:{ID}", f"library/{ID}"):
+        assert not refused(pod(image)), image
+
+
 def namespace(name: str, **labels: str) -> Object:
     told = {key.replace("__", ".").replace("_", "/"): value for key, value in labels.items()}
     return {"metadata": {"name": name, **({"labels": told} if told else {})}}
