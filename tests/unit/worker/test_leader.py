@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.worker.leader import Leader
+from services.worker.leader import RENEWALS, Leader
 from shared.adapters.memory.leadership import MemoryLeadership
 from shared.domain.errors import ImagegateError, StoreMisconfigured, StoreUnreachable
 from tests.fakes.virtual_time import VirtualClock
@@ -151,7 +151,7 @@ async def test_a_lease_that_somebody_else_has_is_lost_at_once(
     await leases.leave("care", "a")
     await leases.leave("care", "b")
     assert await MemoryLeadership.lead(leases, "care", "c", life=60_000)
-    await eventually(lambda: not leads.working)
+    await eventually(lambda: not leads.working, within=LIFE / RENEWALS + 0.1)
     assert not leads.leader.leads
 
 
