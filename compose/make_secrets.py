@@ -2,16 +2,19 @@
 
 What is there already is kept. Each NAME is one more name or address under which the webhook is
 called (host.docker.internal, say); with a new one, or a week before its end, the certificate is
-made anew. Files are for the containers' user: whoever runs this, or 65532 when root does;
-FOLDER/../.env tells compose which.
+made anew, for the names of the one before too. Files are for the containers' user: whoever runs
+this, or 65532 when root does; FOLDER/../.env tells compose which.
 """
 
 import base64
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -19,7 +22,7 @@ from shared.adapters.signatures import ensure_keys
 from shared.domain.errors import InvalidSettings
 from shared.domain.signing import Role
 from shared.runtime.state import ensure_private_folder
-from shared.runtime.tls import NAMES, ensure_certificate
+from shared.runtime.tls import NAMES, ensure_certificate, names_in
 
 IMAGE_USER = 65532
 """Of the Dockerfile."""
@@ -27,7 +30,13 @@ IMAGE_USER = 65532
 HERE = Path(__file__).parent
 USERS = ("webhook", "worker", "intake", "console", "operator")
 """In Redis and on the broker; what each may do stands in the templates beside this file."""
+LOGIN = re.compile(r"\s*[a-z]+://[^:@/]*:([^@\s]+)@\S")
+SERVERS = {"redis": "redis:6379/0", "amqp": "rabbitmq:5672/"}
 RANDOM = ("anchore_password", "console_token", "events_token", "events_hmac", "events_password")
+CERTIFICATE = ("webhook.crt", "webhook.key")
+LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+HOST = re.compile(rf"(?!.{{254}})([*][.])?({LABEL}[.])*(?![0-9]+$){LABEL}")
+"""What a client finds in a certificate; digits behind the last dot make a (broken) address."""
 
 
 def main(arguments: list[str]) -> int:
@@ -41,20 +50,28 @@ def main(arguments: list[str]) -> int:
     except (InvalidSettings, OSError) as error:
         sys.stderr.write(f"make_secrets.py: {error}\n")
         return 2
-    sys.stdout.write("".join(f"made {folder / name}\n" for name in made))
+    sys.stdout.write("".join(f"made {folder / name}{_told_of(folder / name)}\n" for name in made))
     sys.stdout.write(f"{folder}: complete\n")
     return 0
 
 
 def make_secrets(folder: Path, *, names: tuple[str, ...] = ()) -> list[str]:
-    """Make what is missing in `folder` (mode 0700); the names of the files that are new."""
+    """Make what is missing in `folder` (mode 0700); the names of the files that are new.
+
+    Raises InvalidSettings for what is no name, and for a file that is there and holds no secret.
+    """
+    called = [_checked(name) for name in names]
     before = set(_names(ensure_private_folder(folder)))
+    _refuse_empty(folder)
     for name in RANDOM:
         _create(folder / name, secrets.token_urlsafe(32))
     for user in USERS:
-        _create(folder / f"redis_url_{user}", f"redis://{user}:{_password()}@redis:6379/0")
-        _create(folder / f"amqp_url_{user}", f"amqp://{user}:{_password()}@rabbitmq:5672/")
-    ensure_certificate(folder, names=("webhook", *NAMES, *names))
+        for kind in SERVERS:
+            _create(folder / f"{kind}_url_{user}", _url(kind, user, secrets.token_urlsafe(32)))
+    shown = _content(folder / "webhook.crt")
+    ensure_certificate(folder, names=("webhook", *NAMES, *called))
+    if _content(folder / "webhook.crt") != shown:
+        before.difference_update(CERTIFICATE)
     for role in (Role.WORKER, Role.OPERATOR):
         ensure_keys(folder, role=role)
     # These two hold hashes of random passwords only, and containers of other users read them.
@@ -65,16 +82,58 @@ def make_secrets(folder: Path, *, names: tuple[str, ...] = ()) -> list[str]:
     return sorted(set(_names(folder)) - before)
 
 
+def _checked(name: str) -> str:
+    """A name of a certificate as certificates have it; raises InvalidSettings."""
+    # The zone of a link-local address is each machine's own.
+    if "%" not in name:
+        with suppress(ValueError):
+            return str(ip_address(name))
+    if not HOST.fullmatch(name.lower()):
+        raise InvalidSettings(
+            f"{name!r} is no name for the certificate: give a host name or an address, without "
+            "https:// and port"
+        )
+    return name.lower()
+
+
+def _refuse_empty(folder: Path) -> None:
+    """A server that takes an empty password takes everybody."""
+    urls = [f"{kind}_url_{user}" for kind in SERVERS for user in USERS]
+    there = [folder / name for name in sorted((*RANDOM, *urls)) if (folder / name).exists()]
+    empty = [str(path) for path in there if not path.read_bytes().strip()]
+    if empty:
+        raise InvalidSettings(
+            f"{', '.join(empty)}: an empty file is no secret; remove it, and one is made, or "
+            "write yours into it"
+        )
+
+
+def _told_of(path: Path) -> str:
+    return f" for {', '.join(sorted(names_in(path)))}" if path.name == "webhook.crt" else ""
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
 def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.suffix != ".lock"]
 
 
-def _password() -> str:
-    return secrets.token_urlsafe(32)
+def _url(kind: str, user: str, password: str) -> str:
+    return f"{kind}://{user}:{password}@{SERVERS[kind]}"
 
 
 def _password_of(url: Path) -> str:
-    return url.read_text().partition("@")[0].rpartition(":")[2]
+    found = LOGIN.match(url.read_text())
+    if found is None:
+        kind, _, user = url.name.partition("_url_")
+        made = _url(kind, user, "PASSWORD")
+        raise InvalidSettings(
+            f"{url} holds no URL with a password ({made}): remove it, and one is made, or write "
+            "yours into it"
+        )
+    return found[1]
 
 
 def _redis_users(folder: Path) -> str:

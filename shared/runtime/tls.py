@@ -38,7 +38,8 @@ def ensure_certificate(
 ) -> CertificateFiles:
     """The serving certificate in `folder`, made or renewed when less than a week is left.
 
-    Both files have mode 0600. Also made anew when it lacks one of `names` or its key is gone.
+    Both files have mode 0600. Also made anew when it lacks one of `names` or its key is gone. A
+    new one keeps the names of the one before: whoever calls it by one of these still may.
     Raises InvalidSettings when the folder cannot be written.
     """
     now = now or datetime.now(UTC)
@@ -48,7 +49,8 @@ def ensure_certificate(
         with _alone_in(folder):
             if not _usable(files, names=names, now=now):
                 key = ec.generate_private_key(ec.SECP256R1())
-                certificate = _self_signed(key, names=names, now=now)
+                every = tuple(sorted({*names, *names_in(files.certificate)}))
+                certificate = _self_signed(key, names=every, now=now)
                 _write(files.key, _key_bytes(key))
                 _write(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
     except OSError as error:
@@ -57,6 +59,15 @@ def ensure_certificate(
             "this user may write"
         ) from error
     return files
+
+
+def names_in(certificate: Path) -> set[str]:
+    """The host names and addresses that the (first) certificate of a file is for; none where
+    there is none."""
+    try:
+        return _names_of(x509.load_pem_x509_certificate(certificate.read_bytes()))
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return set()
 
 
 def server_context(files: CertificateFiles, *, client_ca: Path | None = None) -> ssl.SSLContext:
@@ -161,16 +172,20 @@ def _usable(files: CertificateFiles, *, names: tuple[str, ...], now: datetime) -
     try:
         certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
         key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
-        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        covered = _names_of(certificate)
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
-    covered = {str(name.value) for name in alternatives.value}
     return (
         certificate.not_valid_after_utc - now > RENEW_BEFORE
         and certificate.not_valid_before_utc <= now
         and covered.issuperset(names)
         and certificate.public_key() == key.public_key()
     )
+
+
+def _names_of(certificate: x509.Certificate) -> set[str]:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)}
 
 
 def _self_signed(

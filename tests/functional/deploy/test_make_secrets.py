@@ -7,14 +7,15 @@ import os
 import shutil
 import stat
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 
 from services.cli.local.wiring import make_keys
 from shared.adapters.signatures import load_ring, load_sealer
 from shared.domain.signing import Role
+from shared.runtime.tls import NAMES, days_left, ensure_certificate, names_in
 from tests.deploy.composed import FOLDER, read_compose
 from tests.deploy.secrets import make_compose_secrets
 
@@ -118,25 +119,94 @@ def test_keys_of_your_own_are_kept(folder: Path) -> None:
     assert load_sealer(folder / "secrets").key_id == mine.key_id
 
 
+USUAL = {"webhook", "localhost", "127.0.0.1", "::1"}
+
+
 def test_the_certificate_has_the_name_in_compose_and_those_that_are_asked_for(folder: Path) -> None:
+    ran = make_compose_secrets(folder)
+    certificate = folder / "secrets" / "webhook.crt"
+    assert names_in(certificate) == USUAL
+    assert "made secrets/webhook.crt for 127.0.0.1, ::1, localhost, webhook\n" in ran.stdout
+    make_compose_secrets(folder, "Host.Docker.Internal", "192.0.2.1", "2001:DB8:0::1")
+    asked = USUAL | {"host.docker.internal", "192.0.2.1", "2001:db8::1"}
+    assert names_in(certificate) == asked
+    ran = make_compose_secrets(folder, "*.gate_way.example.com")
+    assert names_in(certificate) == asked | {"*.gate_way.example.com"}
+    assert "*.gate_way.example.com, 127.0.0.1, 192.0.2.1" in ran.stdout
+
+
+def test_a_renewed_certificate_has_the_names_of_the_one_before(folder: Path) -> None:
+    names = ("webhook", *NAMES, "gate.example.com")
+    nearly_over = datetime.now(UTC) - timedelta(days=362)
+    ensure_certificate(folder / "secrets", names=names, now=nearly_over)
+    ran = make_compose_secrets(folder)
+    certificate = folder / "secrets" / "webhook.crt"
+    assert days_left(certificate) > 300
+    assert names_in(certificate) == set(names)
+    told = "made secrets/webhook.crt for 127.0.0.1, ::1, gate.example.com, localhost, webhook\n"
+    assert told in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "foo bar",
+        "https://gate.example.com",
+        "gate.example.com:8443",
+        "[::1]",
+        "fe80::1%eth0",
+        "10.0.0.300",
+        "gate..example.com",
+        "--help",
+        "",
+    ],
+)
+def test_what_is_no_name_is_refused_before_anything_is_made(folder: Path, name: str) -> None:
+    line = refused(folder, "gate.example.com", name)
+    assert line == (
+        f"make_secrets.py: {name!r} is no name for the certificate: give a host name or an "
+        "address, without https:// and port"
+    )
+    assert not (folder / "secrets").exists()
+
+
+def test_an_empty_file_is_no_secret(folder: Path) -> None:
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "redis_url_worker").write_text("")
+    (folder / "secrets" / "events_token").write_text(" \n")
+    line = refused(folder)
+    assert line == (
+        "make_secrets.py: secrets/events_token, secrets/redis_url_worker: an empty file is no "
+        "secret; remove it, and one is made, or write yours into it"
+    )
+    assert len(contents(folder)) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://redis:6379/0", "redis://worker:@redis:6379/0", "redis://worker@redis:6379/0"],
+)
+def test_a_url_without_a_password_makes_no_user(folder: Path, url: str) -> None:
     make_compose_secrets(folder)
-    usual = {"webhook", "localhost", "127.0.0.1", "::1"}
-    assert names_of(folder / "secrets" / "webhook.crt") == usual
-    make_compose_secrets(folder, "host.docker.internal", "192.0.2.1")
-    after = names_of(folder / "secrets" / "webhook.crt")
-    assert after == usual | {"host.docker.internal", "192.0.2.1"}
+    (folder / "secrets" / "redis_url_worker").write_text(url)
+    line = refused(folder)
+    assert line == (
+        "make_secrets.py: secrets/redis_url_worker holds no URL with a password "
+        "(redis://worker:PASSWORD@redis:6379/0): remove it, and one is made, or write yours "
+        "into it"
+    )
 
 
-def names_of(certificate: Path) -> set[str]:
-    read = x509.load_pem_x509_certificate(certificate.read_bytes())
-    names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return {str(name.value) for name in names}
+def refused(folder: Path, *names: str) -> str:
+    """The one line that it says."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make_compose_secrets(folder, *names)
+    assert failed.value.returncode == 2
+    (line,) = failed.value.stderr.splitlines()
+    return str(line)
 
 
 def test_where_it_cannot_write_it_says_so_in_a_line(folder: Path) -> None:
     (folder / "secrets").write_text("in the way")
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        make_compose_secrets(folder)
-    assert failed.value.returncode == 2
-    (line,) = failed.value.stderr.splitlines()
+    line = refused(folder)
     assert line.startswith("make_secrets.py: cannot make the folder secrets: File exists")

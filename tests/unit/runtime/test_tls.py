@@ -23,6 +23,7 @@ from shared.runtime.tls import (
     client_context,
     days_left,
     ensure_certificate,
+    names_in,
     optional_context,
     server_context,
 )
@@ -104,6 +105,17 @@ def test_a_missing_name_makes_it_anew(tmp_path: Path) -> None:
     before = ensure_certificate(tmp_path).certificate.read_bytes()
     names = ("localhost", "imagegate.security.svc")
     assert ensure_certificate(tmp_path, names=names).certificate.read_bytes() != before
+
+
+def test_a_new_one_has_the_names_of_the_one_before(tmp_path: Path) -> None:
+    """Somebody calls it by these: a renewal that forgets one shuts them out."""
+    ensure_certificate(tmp_path, names=("gate.example.com",), now=NOW)
+    files = ensure_certificate(tmp_path, names=("192.0.2.1",), now=NOW)
+    assert names_in(files.certificate) == {"gate.example.com", "192.0.2.1"}
+    before = files.certificate.read_bytes()
+    ensure_certificate(tmp_path, names=("localhost",), now=NOW + timedelta(days=400))
+    assert files.certificate.read_bytes() != before
+    assert names_in(files.certificate) == {"gate.example.com", "192.0.2.1", "localhost"}
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
