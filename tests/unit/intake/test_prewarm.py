@@ -31,6 +31,7 @@ from shared.domain.why import Why
 from shared.ports.claims import Claim
 from tests.fakes.clock import FakeClock
 from tests.fakes.pushes import DIGEST
+from tests.fakes.virtual_time import in_virtual_time
 from tests.unit.intake.backends import Claims, Queue
 
 pytestmark = pytest.mark.virtual_time
@@ -330,7 +331,7 @@ def test_whatever_is_pushed_only_what_is_allowed_is_published_each_image_once(
     async def take() -> Tally:
         return await rig.take(*(push(image) for image in images))
 
-    tally = asyncio.run(take())
+    tally = in_virtual_time(take())
     right = {image for image in images if image.startswith(("a.corp/a/", "b.corp:5000/a/"))}
     assert {step.reference for step in rig.queue.steps} == right
     assert len(rig.queue.steps) == len(right) == len(tally.images)
