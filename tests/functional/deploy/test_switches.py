@@ -4,7 +4,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.deploy.chart import ANCHORE, REPOSITORY, SCANNER, Object, Values, one, rendered
+from tests.deploy.chart import (
+    ANCHORE,
+    REPOSITORY,
+    SCANNER,
+    Object,
+    Refused,
+    Values,
+    one,
+    render,
+    rendered,
+)
 
 ON = {"enabled": True}
 OFF = {"enabled": False}
@@ -16,7 +26,7 @@ def components(objects: list[Object]) -> set[str]:
     return {each["metadata"]["labels"][COMPONENT] for each in objects}
 
 
-EVERY: Values = SCANNER | {"secondLine": ON | {"requireDigest": True}}
+EVERY: Values = SCANNER | {"enforcement": "none", "secondLine": ON | {"requireDigest": True}}
 PARTS = ("webhook", "worker", "intake", "console", "scanner")
 
 
@@ -27,6 +37,25 @@ def test_of_what_is_switched_off_nothing_is_left(part: str) -> None:
     kept: Values = {"anchore": ANCHORE["anchore"]} if part == "scanner" else {}
     objects = rendered(EVERY | kept | {part: OFF})
     assert components(objects) == components(rendered(EVERY)) - {part}
+
+
+OUTSIDE: Values = {"webhooks": {"url": "https://gate:1"}, "certificates": {"from": "secret"}}
+DIRECT: Values = {"webhooks": {"apply": "direct"}, "certificates": {"from": "cert-manager"}}
+
+
+@pytest.mark.parametrize("enforcement", ["audit", "enforce"])
+@pytest.mark.parametrize("values", [{}, DIRECT])
+def test_the_api_server_is_never_told_to_ask_a_webhook_that_is_switched_off(
+    enforcement: str, values: Values
+) -> None:
+    off = ANCHORE | values | {"webhook": OFF}
+    with pytest.raises(Refused) as raised:
+        render(off | {"enforcement": enforcement})
+    assert f"webhook.enabled is false, webhooks.url is empty, and enforcement is {enforcement}" in (
+        str(raised.value)
+    )
+    assert rendered(off | {"enforcement": "none"})
+    assert rendered(off | OUTSIDE | {"enforcement": enforcement})
 
 
 def container(objects: list[Object], name: str) -> Object:
