@@ -3,6 +3,7 @@
 For each example two files: the second may be applied only once the webhooks of the first answer.
 """
 
+import json
 import re
 import sys
 
@@ -77,6 +78,23 @@ def copies() -> dict[str, str]:
     return servers | {"alerts.yaml": alerts, "dashboard.json": dashboard(page)}
 
 
+SCHEMA = CHART / "values.schema.json"
+
+
+def values_schema() -> str:
+    """The schema of the chart's values: of `rules` it says what the schema of rules says."""
+    schema = json.loads(SCHEMA.read_text())
+    rules = json.loads((ROOT / "docs" / "rules.schema.json").read_text())
+    del rules["properties"]["apiVersion"]
+    # An operator's default is laid over the chart's: the template (`imagegate.rules`) takes away
+    # what that asks for where nothing is asked.
+    (asks_nothing,) = rules["properties"]["default"]["allOf"]
+    for name in ("require", "turnGrace"):
+        del asks_nothing["then"]["properties"][name]
+    schema["properties"]["rules"]["properties"] = rules["properties"]
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
 def _head(name: str, what: str) -> str:
     return HEAD.format(what=f"Example {name}: {what.format(name=name)}")
 
@@ -92,6 +110,7 @@ def _together(documents: list[str]) -> str:
 
 def main() -> int:
     """Write them; the exit code."""
+    SCHEMA.write_text(values_schema())
     # The copies first: the examples are made with them.
     for folder, make in ((CHART / "files", copies), (FOLDER, examples)):
         folder.mkdir(exist_ok=True)

@@ -28,5 +28,9 @@ that only add a demand (about labels, annotations or kinds). Their images fall u
 {{- end -}}
 {{- $_ := set $rules "default" $default -}}
 {{- end -}}
+{{- /* Helm lays an operator's default over the chart's: what that asks for goes where nothing is asked. */ -}}
+{{- if has (dig "default" "mode" "" $rules) (list "allow" "deny") -}}
+{{- $_ := set $rules "default" (omit $rules.default "require" "turnGrace") -}}
+{{- end -}}
 {{ toYaml $rules }}
 {{- end }}

@@ -7,7 +7,7 @@ from shared.adapters.rules_file.strict_yaml import MAX_ITEMS, MAX_TEXT
 
 Schema = dict[str, Any]
 
-PRINTABLE = r"[^\u0000-\u001f\u007f]*"
+PRINTABLE = r"[^\x00-\x1f\x7f]*"
 
 
 def fields(

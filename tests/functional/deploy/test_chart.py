@@ -33,7 +33,7 @@ from tests.deploy.chart import (
     rendered,
 )
 from tests.deploy.examples import FOLDER as EXAMPLES
-from tests.deploy.examples import copies, examples
+from tests.deploy.examples import SCHEMA, copies, examples, values_schema
 from tests.unit.docs.operations import queries
 
 VERSIONS = ("1.30", "1.31", "1.34", "1.37")
@@ -174,6 +174,11 @@ def test_helm_finds_nothing_to_say(name: str) -> None:
         (ANCHORE | {"webhook": {"settings": {"REDIS_URL": "redis://"}}}, "REDIS_URL"),
         (ANCHORE | {"webhook": {"replicas": 0}}, "/webhook/replicas"),
         (ANCHORE | {"rules": {"defaults": {}}}, "'defaults' not allowed"),
+        (ANCHORE | {"rules": {"default": {"mode": "enforc"}}}, "/rules/default/mode"),
+        (ANCHORE | {"rules": {"default": {"turnGrace": 24}}}, "/rules/default/turnGrace"),
+        (ANCHORE | {"rules": {"rules": [{"nmae": "x"}]}}, "/rules/rules/0"),
+        (ANCHORE | {"rules": {"platforms": ["linux"]}}, "/rules/platforms/0"),
+        (ANCHORE | {"rules": {"allowRegistries": ["https://ghcr.io"]}}, "/rules/allowRegistries/0"),
         (ANCHORE | {"webhooks": {"url": "http://gate"}}, "/webhooks/url"),
         (ANCHORE | {"dependencyNamespaces": ["Redis"]}, "/dependencyNamespaces/0"),
         (ANCHORE | {"worker": {"autoscaling": {"by": "keda"}}}, "worker.autoscaling.prometheus is"),
@@ -207,9 +212,14 @@ def test_every_value_is_described_by_the_schema_and_nothing_else_is_taken() -> N
             else:
                 yield f"{place}.{name}"
 
-    commented_out = {".rules.allowRegistries", ".rules.registries", ".rules.platforms"}
-    more = {".rules.exceptions", ".rules.placeholders", ".global", ".webhooks.image"}
-    assert set(unsaid(schema, values, "")) == commented_out | more
+    # Of rules it says what the schema of rules says.
+    schema["properties"]["rules"] = {}
+    assert set(unsaid(schema, values, "")) == {".global", ".webhooks.image"}
+
+
+def test_of_rules_the_schema_says_what_the_schema_of_rules_says() -> None:
+    """`make examples` makes it anew."""
+    assert SCHEMA.read_text() == values_schema()
 
 
 def _at(values: Any, place: str) -> Any:
@@ -374,3 +384,16 @@ def test_in_audit_what_no_rule_is_about_is_refused_by_no_mode(
     file.write_text(_rules_of(rendered(ANCHORE | {"rules": rules})))
     read = load_rules(file)
     assert (str(read.default.mode), read.rules) == (audited, ())
+
+
+@pytest.mark.parametrize("mode", ["deny", "allow"])
+def test_a_default_that_asks_for_no_verdict_is_not_told_what_the_charts_asks(
+    mode: str, tmp_path: Path
+) -> None:
+    """Helm lays an operator's default over that of values.yaml."""
+    file = tmp_path / "rules.yaml"
+    told: Values = {"enforcement": "enforce", "rules": {"default": {"mode": mode}}}
+    file.write_text(_rules_of(rendered(ANCHORE | told)))
+    assert str(load_rules(file).default.mode) == mode
+    with pytest.raises(Refused, match="/rules/default"):
+        render(ANCHORE | {"rules": {"default": {"mode": mode, "pin": "none"}}})
