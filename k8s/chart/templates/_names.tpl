@@ -58,3 +58,11 @@ imagegate-webhook.{{ .Release.Namespace }}.svc
 {{- if or .Values.rulesConfigMap (contains "\"namespaceLabels\":" (toJson .Values.rules)) -}}yes{{- end -}}
 {{- else if .Values.webhook.readNamespaces -}}yes{{- end -}}
 {{- end }}
+
+{{/* The host of a URL. Not by urlParse: of what that cannot read it says all, the password too, and nothing is installed. */}}
+{{- define "imagegate.hostOf" -}}
+{{- $before := regexFind "(?s)^\\s*[a-z]+://(.*@)?" . -}}
+{{- if $before -}}
+{{ trimPrefix $before . | regexFind "^[a-zA-Z0-9.-]*" | lower }}
+{{- end -}}
+{{- end }}

@@ -58,3 +58,21 @@ def test_where_nobody_is_asked_nothing_is_said_of_what_is_refused(values: Values
 def test_who_enforces_and_takes_images_from_everywhere_is_told(more: Values, noted: bool) -> None:
     said = told(ANCHORE | {"enforcement": "enforce"} | more)
     assert ("rules.allowRegistries is empty" in said) is noted
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("http://anchore.scanners.svc:8228", "anchore.scanners.svc"),
+        ("https://anchore.scanners", "anchore.scanners"),
+        ("http://Anchore.scanners.svc/v%1?a=b", "anchore.scanners.svc"),
+        ("http://anchore.example.com", ""),
+        ("http://10.0.0.1:8228", ""),
+        ("http://[fd00::1]:8228", ""),
+    ],
+)
+def test_a_server_whose_host_looks_like_a_namespace_is_told(url: str, named: str) -> None:
+    """Also of an address that no parser of URLs would take: nobody is kept from installing by it."""
+    said = told(ANCHORE | {"anchore": {"url": url}})
+    assert ("WARNING" in said) is bool(named)
+    assert f"WARNING: anchore.url names {named}" in said or not named
