@@ -185,12 +185,14 @@ async def working(server: RedisServer) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def working_for_reviews(server: RedisServer) -> AsyncIterator[Redis]:
-    """Links that have worked, and whose calls take no longer than a review's may.
+async def working_for_reviews(
+    server: RedisServer, *, limit: float = REVIEW_LIMIT
+) -> AsyncIterator[Redis]:
+    """Links that have worked, and whose calls take no longer than a review's may, or `limit`.
 
     For what becomes of a call that gets no answer; whoever wants one asks the patient.
     """
-    async with RedisLinks(url=server.url, limit=REVIEW_LIMIT) as links:
+    async with RedisLinks(url=server.url, limit=limit) as links:
         redis = Redis(links)
         await eventually(lambda: _worked(redis))
         yield redis
