@@ -17,6 +17,7 @@ from shared.adapters.registry.client import RegistryClient
 from shared.adapters.registry.limits import Timeouts
 from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
+from shared.ports.clock import Clock
 from shared.runtime.clock import SystemClock
 from tests.fakes.images import Content
 from tests.fakes.registry import FakeRegistry
@@ -160,7 +161,7 @@ async def registry() -> AsyncIterator[FakeRegistry]:
 
 @asynccontextmanager
 async def opened_scanner(
-    registry: FakeRegistry, folder: Path, **changes: Any
+    registry: FakeRegistry, folder: Path, *, clock: Clock | None = None, **changes: Any
 ) -> AsyncIterator[Client]:
     """A scanner on a free port whose rules name `registry`."""
     rules = Rules(registries=(RegistryRule(host=registry.host, insecure=True),))
@@ -169,7 +170,9 @@ async def opened_scanner(
         images = await stack.enter_async_context(
             RegistryClient(rules=lambda: rules, clock=SystemClock(), timeouts=PATIENT)
         )
-        running = await stack.enter_async_context(run_scanner(settings, registry=images))
+        running = await stack.enter_async_context(
+            run_scanner(settings, registry=images, clock=clock)
+        )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield Client(running.url, session, settings.folder)
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,11 @@ from services.webhook.settings import WebhookSettings
 from services.worker.settings import WorkerSettings
 from shared.adapters.anchore.reading import moment
 from shared.domain.reference import ImageReference
+from shared.ports.clock import Clock
+from shared.runtime.clock import SystemClock
 from shared.runtime.lifecycle import Lifecycle
 from shared.runtime.settings import Secret
+from tests.fakes.clock import FakeClock
 from tests.fakes.images import Content
 from tests.fakes.registry import FakeRegistry
 from tests.functional.scanner.conftest import Client, opened_scanner
@@ -45,11 +47,13 @@ async def events(scanner: Client, kind: str = TURNED) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def evaluated(
-    registry: FakeRegistry, feeds: Path
+    registry: FakeRegistry, feeds: Path, *, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Client, ImageReference]]:
     """A scanner that looks into `feeds`, by which IMAGE is good so far."""
     await feed(feeds)
-    async with opened_scanner(registry, feeds.parent, imagegate_scanner_feed=feeds) as scanner:
+    async with opened_scanner(
+        registry, feeds.parent, clock=clock, imagegate_scanner_feed=feeds
+    ) as scanner:
         reference = await scanner.analysed(registry, IMAGE)
         assert (await scanner.entry(reference, IMAGE.digest))["status"] == "pass"
         yield scanner, reference
@@ -94,12 +98,12 @@ async def test_of_two_evaluations_in_one_second_it_is_known_which_was_later(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     """Else the later one, turned by a feed in between, would not be written down by a worker."""
-    async with evaluated(registry, tmp_path / "feeds") as (scanner, reference):
-        entries = [await scanner.entry(reference, IMAGE.digest) for _ in range(5)]
-    times = [moment(entry["last_evaluation"]) for entry in entries]
-    known = [time for time in times if time is not None]
-    assert len(known) == 5
-    assert all(before < later for before, later in pairwise(known))
+    clock = FakeClock(now=SystemClock().now())
+    async with evaluated(registry, tmp_path / "feeds", clock=clock) as (scanner, reference):
+        for _ in range(5):
+            clock.advance(1)
+            entry = await scanner.entry(reference, IMAGE.digest)
+            assert moment(entry["last_evaluation"]) == clock.now()
 
 
 async def test_what_a_feed_does_not_touch_turns_nothing(

@@ -112,7 +112,10 @@ async def test_a_scanner_that_stops_in_the_middle_of_an_import_leaves_no_process
     registry: FakeRegistry, mirror: FakeFiles, tmp_path: Path
 ) -> None:
     mirror.files["/Debian/all.zip"] = dump(*map(debian, range(8000)))
-    told = {"imagegate_scanner_sync": SYNC, "imagegate_scanner_sync_url": mirror.url}
+    told: dict[str, Any] = {
+        "imagegate_scanner_sync": SYNC,
+        "imagegate_scanner_sync_url": mirror.url,
+    }
     async with opened_scanner(registry, tmp_path, **told):
         await eventually(lambda: bool(importers(tmp_path)), within=60)
     assert not importers(tmp_path)
