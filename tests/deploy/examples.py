@@ -6,11 +6,15 @@ For each example two files: the second may be applied only once the webhooks of 
 import json
 import re
 import sys
+from collections.abc import Iterator
 
 import yaml
 
+from shared.runtime.process import ProcessSettings
+from shared.runtime.settings import Secret
 from tests.deploy.chart import ANCHORE, CHART, NAMESPACE, ROOT, SCANNER, Values, render
 from tests.deploy.dashboard import dashboard
+from tests.deploy.told import SETTINGS, fields
 
 FOLDER = ROOT / "k8s" / "examples"
 PLAIN: Values = {
@@ -82,7 +86,8 @@ SCHEMA = CHART / "values.schema.json"
 
 
 def values_schema() -> str:
-    """The schema of the chart's values: of `rules` it says what the schema of rules says."""
+    """The schema of the chart's values: of `rules` it says what the schema of rules says, and of
+    each service's `settings` which there are."""
     schema = json.loads(SCHEMA.read_text())
     rules = json.loads((ROOT / "docs" / "rules.schema.json").read_text())
     del rules["properties"]["apiVersion"]
@@ -92,7 +97,19 @@ def values_schema() -> str:
     for name in ("require", "turnGrace"):
         del asks_nothing["then"]["properties"][name]
     schema["properties"]["rules"]["properties"] = rules["properties"]
+    for service, settings in SETTINGS.items():
+        schema["properties"][service]["properties"]["settings"] = {
+            "$ref": "#/$defs/settings",
+            "propertyNames": {"enum": sorted(_variables(settings))},
+        }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _variables(settings: type[ProcessSettings]) -> Iterator[str]:
+    """Those that are no secret, and whose names say that they are ours."""
+    for name, kind in fields(settings).items():
+        if kind is not Secret and name.startswith(("IMAGEGATE_", "ANCHORE_")):
+            yield name
 
 
 def _head(name: str, what: str) -> str:

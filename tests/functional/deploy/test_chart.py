@@ -49,7 +49,7 @@ EVERYTHING: Values = SCANNER | {
     "registrySecrets": {"ghcr": "ghcr"},
     "redis": {"caSecret": "redis-ca"},
     "rabbitmq": {"caSecret": "rabbitmq-ca"},
-    "anchore": {"caSecret": "anchore-ca", "login": "oauth", "account": "other", "api": "v2"},
+    "anchore": {"caSecret": "anchore-ca", "account": "other", "api": "v2"},
     "webhooks": {"pin": "all", "keepInStep": ON},
     "certificates": {"from": "cert-manager"},
     "webhook": {
@@ -76,6 +76,7 @@ CASES: dict[str, tuple[Values, tuple[str, ...]]] = {
     "none": (ANCHORE | {"enforcement": "none"}, ()),
     "everything": (EVERYTHING, ()),
     "hpa": (ANCHORE | {"worker": {"autoscaling": {"by": "hpa"}}}, ()),
+    "oauth": (ANCHORE | {"anchore": ANCHORE["anchore"] | {"login": "oauth"}}, ()),
     "trial": (ANCHORE, ("values-trial.yaml",)),
     "eks": (ANCHORE, ("values-eks.yaml",)),
     "outside": (

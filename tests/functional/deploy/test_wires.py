@@ -41,7 +41,12 @@ SETTINGS: list[tuple[Values, str, str, str]] = [
     ({"anchore": ANCHORE["anchore"] | {"api": "v2"}}, "worker", "ANCHORE_API", "v2"),
     ({"anchore": ANCHORE["anchore"] | {"account": "team"}}, "intake", "ANCHORE_ACCOUNT", "team"),
     ({"webhook": {"settings": {"IMAGEGATE_WAIT": 1.5}}}, "webhook", "IMAGEGATE_WAIT", "1.5"),
-    ({"worker": {"settings": {"IMAGEGATE_NEW": True}}}, "worker", "IMAGEGATE_NEW", "true"),
+    (
+        {"webhook": {"settings": {"IMAGEGATE_EVENTS": False}}},
+        "webhook",
+        "IMAGEGATE_EVENTS",
+        "false",
+    ),
 ]
 
 
