@@ -128,10 +128,11 @@ class Judging:
     async def still_good(self, step: Step, subject: Subject) -> bool:
         """Whether nothing need be asked again: there is a fresh verdict of today's policy. Who
         wants it renewed before it is stale is answered by one that need not be renewed yet."""
-        verdict = await self._ledger.verdict(subject, step.question)
         if step.why is Why.NOTICE:
             # What nobody had judged has not changed, and what was judged since is news already.
-            return verdict is None or verdict.evaluated_at >= step.first_seen
+            before = await self._before(step, subject)
+            return before is None or before.evaluated_at >= step.first_seen
+        verdict = await self._ledger.verdict(subject, step.question)
         if verdict is None:
             return False
         good_until = verdict.renew_at if step.why is Why.REFRESH else verdict.stale_at
