@@ -28,9 +28,8 @@ async def test_the_policy_that_answered_is_written_down_and_outdates_older_verdi
     assert rig.anchore.store.calls["image_check"] == checks + 1
 
 
-async def test_a_policy_that_answers_still_is_renewed_and_keeps_since_when_it_does(
-    rig: Rig,
-) -> None:
+async def test_a_policy_that_answers_still_is_renewed_and_keeps_since_when_it_does() -> None:
+    # One after the other: no answer is later than the clock of the rig that asked.
     async with rigged() as elsewhere:
         elsewhere.anchore.store.know(CONTENT.digest, elsewhere.reference.tagged)
         await elsewhere.scan.request(elsewhere.step())
@@ -39,10 +38,11 @@ async def test_a_policy_that_answers_still_is_renewed_and_keeps_since_when_it_do
     assert seen.since == seen.seen_at
     days_ago = seen.seen_at - 3 * DAY
     before = msgspec.structs.replace(seen, seen_at=days_ago, since=days_ago)
-    await rig.ledger.write_revision(before)
-    rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
-    await rig.scan.request(rig.step())
-    renewed = await rig.ledger.revision(QUESTION)
+    async with rigged() as rig:
+        await rig.ledger.write_revision(before)
+        rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
+        await rig.scan.request(rig.step())
+        renewed = await rig.ledger.revision(QUESTION)
     assert renewed is not None
     assert renewed.seen_at >= seen.seen_at
     assert renewed.since == days_ago
