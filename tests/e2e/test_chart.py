@@ -4,6 +4,7 @@ ask, and that no pod ever waits for a webhook that is not there."""
 import base64
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -326,12 +327,39 @@ def test_what_helm_makes_is_kept_over_upgrades(installation: Installation) -> No
     assert {"imagegate-trial", "imagegate-webhook-tls", "imagegate-redis"} <= set(first)
     installation.done("upgrade", **told)
     assert secrets() == first
-    # One that is nearly over is made anew, by the same CA.
-    told["certificates"] = {"from": "helm", "helm": {"days": 1825, "renewBeforeDays": 2000}}
+    # One that is nearly over is made anew, by the same CA: another would be believed by nobody yet.
+    told["certificates"] = {"from": "helm", "helm": {"days": 3650, "renewBeforeDays": 2000}}
     installation.done("upgrade", **told)
     shown = secrets()["imagegate-webhook-tls"]
     assert shown["tls.crt"] != first["imagegate-webhook-tls"]["tls.crt"]
     assert shown["ca.crt"] == first["imagegate-webhook-tls"]["ca.crt"]
+    for days, kept in ((300, True), (3, False)):
+        ends = f"imagegate.dev/ends={int(time.time()) + days * 86400}"
+        annotate = ("annotate", "secret", "imagegate-webhook-ca", ends, "--overwrite")
+        assert installation.cluster.kubectl(*annotate, f"--namespace={HERE}").code == 0
+        installation.done("upgrade", "--force-conflicts", **told)
+        found = secrets()
+        assert (found["imagegate-webhook-ca"] == first["imagegate-webhook-ca"]) is kept
+        assert found["imagegate-webhook-tls"]["ca.crt"] == found["imagegate-webhook-ca"]["tls.crt"]
+
+
+def test_a_certificate_that_was_brought_goes_not_with_the_one_that_helm_made(
+    installation: Installation,
+) -> None:
+    told: dict[str, Any] = {"enforcement": "none", "webhooks": {}}
+    tls = ("secret", "imagegate-webhook-tls", f"--namespace={HERE}")
+    brought = installation.cluster.get(*tls[:2], namespace=HERE)["data"]
+    installation.cluster.kubectl("delete", *tls)
+    installation.done("install", **told, certificates={"from": "helm"})
+    patch = f"--patch={json.dumps({'data': brought})}"
+    assert installation.cluster.kubectl("patch", *tls, patch).code == 0
+    ran = installation.helm("upgrade", **told, certificates={"from": "secret"})
+    assert "set certificates.secretName to that" in ran.err, ran
+    assert installation.cluster.get(*tls[:2], namespace=HERE)["data"] == brought
+    other = {"from": "secret", "secretName": "mine"}
+    installation.done("upgrade", **told, certificates=other)
+    assert installation.cluster.kubectl("get", *tls).code != 0
+    installation.done("upgrade", **told, certificates={"from": "secret"})
 
 
 def test_the_notes_name_a_server_whose_namespace_is_not_exempt(installation: Installation) -> None:

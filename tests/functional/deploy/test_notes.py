@@ -72,7 +72,7 @@ def test_who_enforces_and_takes_images_from_everywhere_is_told(more: Values, not
     ],
 )
 def test_a_server_whose_host_looks_like_a_namespace_is_told(url: str, named: str) -> None:
-    """Also of an address that no parser of URLs would take: nobody is kept from installing by it."""
+    """Also of an address that no parser of URLs takes: nobody is kept from installing by it."""
     said = told(ANCHORE | {"anchore": {"url": url}})
     assert ("WARNING" in said) is bool(named)
     assert f"WARNING: anchore.url names {named}" in said or not named

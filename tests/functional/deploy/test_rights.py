@@ -152,7 +152,7 @@ def test_the_right_to_nudge_comes_with_the_policy_that_bounds_it_and_goes_with_i
     for values, there in (
         ({}, True),
         ({"nudge": OFF}, False),
-        ({"webhook": OFF}, False),
+        ({"webhook": OFF, "enforcement": "none"}, False),
         ({"nudge": ON, "enforcement": "none"}, True),
     ):
         objects = rendered(ANCHORE | values)
