@@ -70,9 +70,18 @@ livenessProbe:
   failureThreshold: 6
 {{- end }}
 
-{{/* Settings of an operator's own, by the names of services/SERVICE/settings.py. */}}
-{{- define "imagegate.settings" -}}
-{{- range $name, $value := . }}
+{{/*
+What the chart sets (env, as YAML), and settings of an operator's own, by the names of services/SERVICE/settings.py. The
+operator's word goes before the chart's: no name may stand twice, Helm 4 applies no such list.
+*/}}
+{{- define "imagegate.env" -}}
+{{- $settings := .settings | default dict }}
+{{- range .env | fromYamlArray }}
+{{- if not (hasKey $settings .name) }}
+- {name: {{ .name }}, value: {{ .value | quote }}}
+{{- end }}
+{{- end }}
+{{- range $name, $value := $settings }}
 - {name: {{ $name }}, value: {{ $value | toString | quote }}}
 {{- end }}
 {{- end }}

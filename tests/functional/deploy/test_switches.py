@@ -152,3 +152,24 @@ def test_a_service_is_of_the_kind_that_is_told(part: str) -> None:
     found = one(rendered(ANCHORE | {part: {"service": service}}), "Service", f"imagegate-{part}")
     assert found["spec"]["type"] == "LoadBalancer"
     assert found["metadata"]["annotations"] == {"internal": "true"}
+
+
+OWN: dict[str, Values] = {
+    "webhook": {"IMAGEGATE_CLUSTER": "own", "IMAGEGATE_WAIT": 1.5},
+    "worker": {"IMAGEGATE_INVENTORY": "off"},
+    "intake": {"IMAGEGATE_HEALTH_HOST": "::"},
+    "console": {"ANCHORE_USER": "own"},
+    "scanner": {"IMAGEGATE_SCANNER_NOTIFY_URL": "https://own", "IMAGEGATE_SCANNER_SYNC_URL": ""},
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_setting_of_the_operators_stands_in_place_of_the_charts(part: str) -> None:
+    """And once: two of one name are a list that Helm 4 cannot apply."""
+    told = SCANNER | {"cluster": "charts"}
+    before = environ(rendered(told), part)
+    own = SCANNER | {"cluster": "charts", part: {"enabled": True, "settings": OWN[part]}}
+    objects = rendered(own)
+    names = [entry["name"] for entry in container(objects, part)["env"]]
+    assert sorted(names) == sorted(set(names))
+    assert environ(objects, part) == before | {name: str(to) for name, to in OWN[part].items()}
