@@ -16,14 +16,14 @@ from services.cli.policies.remote import RemotePolicies
 from services.cli.policies.wiring import direct_policies
 from services.cli.scans import ScansView
 from services.cli.settings import CliSettings
-from services.cli.wiring import direct_letters, direct_ops, direct_scans
-from services.console.view import DeadLetterActions, OpsView
+from services.cli.wiring import direct_letters, direct_ops, direct_records, direct_scans
+from services.console.view import DeadLetterActions, OpsView, RecordsView
 from shared.ports.policies import Policies
 
 ASK_SERVERS = (
     "set REDIS_URL and AMQP_URL (for `scan` and the scanner's state ANCHORE_URL too, for "
-    "`explain`, `allow` and `exceptions` REDIS_URL alone), or IMAGEGATE_CONSOLE to the URL of a "
-    "console"
+    "`verdicts`, `decisions`, `explain`, `allow` and `exceptions` REDIS_URL alone), or "
+    "IMAGEGATE_CONSOLE to the URL of a console"
 )
 ASK_ANCHORE = "set ANCHORE_URL, and ANCHORE_USER and ANCHORE_PASSWORD_FILE, to ask Anchore"
 
@@ -58,6 +58,18 @@ async def open_ops(settings: CliSettings) -> AsyncIterator[OpsView]:
     else:
         async with _up(settings) as client:
             yield client
+
+
+@asynccontextmanager
+async def open_records(settings: CliSettings) -> AsyncIterator[RecordsView]:
+    """To look at verdicts and decisions: needs Redis alone. Raises OpsUnavailable when there is
+    nobody to ask."""
+    if settings.imagegate_console or not settings.redis_url:
+        async with open_ops(settings) as ops:
+            yield ops
+    else:
+        async with direct_records(settings) as records:
+            yield records
 
 
 @asynccontextmanager

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
-from services.cli.backend import open_ops
+from services.cli.backend import open_ops, open_records
 from services.cli.beside.comparing import asked_once, compare_records
 from services.cli.beside.options import DiffCaOption, DiffOption, DiffTokenOption
 from services.cli.beside.second import second_webhook
@@ -18,13 +18,16 @@ from services.cli.beside.table import print_compared
 from services.cli.break_glass.durations import lifetime
 from services.cli.command import Exit, OutputOption, console, fail, run, settings
 from services.cli.decision_table import print_decisions
+from services.cli.settings import CliSettings
 from services.cli.tables import Output, print_json, print_queue, print_status, print_verdicts
 from services.cli.watch import Watch
-from services.console.view import OpsView
+from services.console.rows import VerdictRow
+from services.console.view import RecordsView
 from shared.domain.errors import InvalidException
-from shared.ports.decisions import MAX_DECISIONS
+from shared.ports.decisions import MAX_DECISIONS, StoredDecision
 
 Report = TypeVar("Report")
+View = TypeVar("View")
 
 LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="Records of each kind.")]
 
@@ -43,7 +46,7 @@ def queue(
     if watch:
         run(_watch(output))
     else:
-        run(_look(output, lambda ops: ops.queue(), print_queue))
+        run(_look(open_ops, output, lambda ops: ops.queue(), print_queue))
 
 
 def verdicts(
@@ -55,8 +58,11 @@ def verdicts(
     limit: LimitOption = 100,
 ) -> None:
     """What the store knows of images, the newest first; of one image everything."""
-    show = partial(print_verdicts, image=image)
-    run(_look(output, lambda ops: ops.verdicts(limit=limit, image=image), show))
+
+    def ask(records: RecordsView) -> Awaitable[tuple[VerdictRow, ...]]:
+        return records.verdicts(limit=limit, image=image)
+
+    run(_look(open_records, output, ask, partial(print_verdicts, image=image)))
 
 
 def decisions(
@@ -81,14 +87,18 @@ def decisions(
     that mode audit let in though it failed is one that we refuse. Exit code 0 nothing differs, 1
     something does, 2 error."""
     if diff is None:
-        run(_look(output, lambda ops: ops.decisions(limit=limit or 25), print_decisions))
+
+        def ask(records: RecordsView) -> Awaitable[tuple[StoredDecision, ...]]:
+            return records.decisions(limit=limit or 25)
+
+        run(_look(open_records, output, ask, print_decisions))
         return
 
     async def compared() -> Exit:
         from_when = _moments_ago(since)
         async with second_webhook(diff, ca=diff_ca, token=diff_token_file) as second:
-            async with open_ops(settings()) as ops:
-                stored = await ops.decisions(limit=limit or MAX_DECISIONS)
+            async with open_records(settings()) as records:
+                stored = await records.decisions(limit=limit or MAX_DECISIONS)
             asked = asked_once([one.decision for one in stored], since=from_when)
             found = await compare_records(asked, second)
         return print_compared(console(), found, output=output, made_up=True)
@@ -127,12 +137,13 @@ async def _watch(output: Output) -> None:
 
 
 async def _look(
+    opened: Callable[[CliSettings], AbstractAsyncContextManager[View]],
     output: Output,
-    ask: Callable[[OpsView], Awaitable[Report]],
+    ask: Callable[[View], Awaitable[Report]],
     show: Callable[[Console, Report], None],
 ) -> None:
-    async with open_ops(settings()) as ops:
-        report = await ask(ops)
+    async with opened(settings()) as view:
+        report = await ask(view)
     _print(report, output, show)
 
 

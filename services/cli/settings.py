@@ -12,6 +12,10 @@ from shared.runtime.settings import Secret
 from shared.runtime.state import StateSettings, read_secret
 
 
+class ServersMissing(InvalidSettings):
+    """Some of the servers are named, and others not."""
+
+
 class CliSettings(StateSettings, frozen=True, kw_only=True):
     """A field `redis_url` is the variable REDIS_URL."""
 
@@ -72,14 +76,14 @@ class CliSettings(StateSettings, frozen=True, kw_only=True):
     def names_servers(self, *, scanner: bool = False) -> bool:
         """Whether Redis and RabbitMQ are named, and the scanner if it is needed.
 
-        Raises InvalidSettings when only some of these are.
+        Raises ServersMissing when only some of these are.
         """
         named = {"REDIS_URL": bool(self.redis_url), "AMQP_URL": bool(self.amqp_url)}
         if scanner:
             named["ANCHORE_URL"] = bool(self.anchore_url)
         missing = [name for name, given in named.items() if not given]
         if missing and len(missing) < len(named):
-            raise InvalidSettings(
+            raise ServersMissing(
                 f"{' and '.join(missing)} not set: set {', '.join(named)}, or none of them to ask "
                 "a running `imagegate up`"
             )

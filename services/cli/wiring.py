@@ -10,6 +10,7 @@ from services.cli.ring import RingWhenWanted
 from services.cli.scans import Scans
 from services.cli.settings import CliSettings
 from services.console.ops import Ops
+from services.console.records import Records
 from services.console.wiring import ConsolePorts, anchore_of, ops_of, ports_on
 from services.webhook.knowledge import Knowledge
 from services.webhook.near_cache import NearCache
@@ -19,6 +20,10 @@ from services.webhook.waiters import Waiters
 from shared.adapters.anchore.configured import detection_of, transport_of
 from shared.adapters.anchore.either import ReportsOfEither
 from shared.adapters.anchore.reports import REPORT_LIMITS
+from shared.adapters.redis_store.decisions import RedisDecisionLog
+from shared.adapters.redis_store.links import RedisLinks
+from shared.adapters.redis_store.store import RedisVerdictStore
+from shared.adapters.redis_store.turns import WORK_LIMIT
 from shared.adapters.registry.client import RegistryClient
 from shared.adapters.signatures import load_ring
 from shared.domain.platforms import PlatformTerms
@@ -51,6 +56,20 @@ async def direct_ops(settings: CliSettings) -> AsyncIterator[Ops]:
     """The operator's questions to the servers that the settings name."""
     async with _servers(settings) as ports:
         yield ops_of(ports)
+
+
+@asynccontextmanager
+async def direct_records(settings: CliSettings) -> AsyncIterator[Records]:
+    """What the Redis that the settings name remembers; RabbitMQ is not needed."""
+    async with RedisLinks(
+        url=settings.redis_url.value, ca_file=settings.redis_ca, limit=WORK_LIMIT
+    ) as links:
+        yield Records(
+            store=RedisVerdictStore(links=links),
+            decisions=RedisDecisionLog(links=links),
+            unsealer=RingWhenWanted(lambda: load_ring(settings.ring_folder)),
+            clock=SystemClock(),
+        )
 
 
 @asynccontextmanager

@@ -19,10 +19,10 @@ from services.console.emergency_report import (
 from services.console.exception_rows import ExceptionRow, exception_rows
 from services.console.lanes import queue_report
 from services.console.letters import dead_row
-from services.console.rows import VerdictRow, keys_about, row_of, untrusted_row
+from services.console.records import Records
+from services.console.rows import VerdictRow
 from services.console.view import DeadReport, DeadRow, PartReport, QueueReport, StatusReport
-from shared.domain.errors import ImagegateError, InvalidSignature
-from shared.domain.records import record_type
+from shared.domain.errors import ImagegateError
 from shared.domain.step import Lane
 from shared.ports.claims import RequestClaims, ScanLeases
 from shared.ports.clock import Clock
@@ -33,13 +33,6 @@ from shared.ports.scanner import Scanner, ScannerInfo
 from shared.ports.signing import Unsealer
 from shared.ports.steps import DeadLetters, StepQueue
 from shared.ports.verdicts import VerdictStore
-
-READ_AT_ONCE = 200
-PREFIXES = ("verdict:", "error:", "pointer:")
-
-
-MAX_KEYS = 10_000
-"""Keys of each kind that are looked through for one image."""
 
 
 class NobodyWorks(ImagegateError):
@@ -82,7 +75,7 @@ class Ops:
         self._leases = leases
         self._queue = queue
         self._letters = letters
-        self._decisions = decisions
+        self._records = Records(store=store, decisions=decisions, unsealer=unsealer, clock=clock)
         self._presence = presence
         self._exceptions = exceptions
         self._scanner = scanner
@@ -117,18 +110,7 @@ class Ops:
 
     async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
         """Verdicts, errors beside them, and tags that the registry did not give."""
-        keys: list[str] = []
-        for prefix in PREFIXES:
-            keys += await self._store.keys(prefix, limit=MAX_KEYS if image else limit)
-        if image:
-            keys = keys_about(image, keys)[:limit]
-        rows: list[VerdictRow] = []
-        for start in range(0, len(keys), READ_AT_ONCE):
-            some = keys[start : start + READ_AT_ONCE]
-            found = await self._store.read(some)
-            opened = (self._row(key, sealed) for key, sealed in zip(some, found, strict=True))
-            rows += [row for row in opened if row is not None]
-        return tuple(sorted(rows, key=lambda row: (-row.at, row.image)))
+        return await self._records.verdicts(limit=limit, image=image)
 
     async def status(self) -> StatusReport:
         """Real questions to store, queue and scanner, side by side; and whether anybody works."""
@@ -172,7 +154,7 @@ class Ops:
 
     async def decisions(self, *, limit: int, after: str = "") -> tuple[StoredDecision, ...]:
         """The newest first."""
-        return tuple(await self._decisions.recent(limit=limit, after=after))
+        return await self._records.decisions(limit=limit, after=after)
 
     async def processes(self) -> tuple[Alive, ...]:
         """By service and name."""
@@ -198,16 +180,6 @@ class Ops:
                 "its log and its /readyz"
             )
         return f"{min(lane.consumers for lane in lanes)} at every lane"
-
-    def _row(self, key: str, sealed: bytes | None) -> VerdictRow | None:
-        if sealed is None:
-            return None
-        kind, wanted = record_type(key)
-        try:
-            record, body = self._unsealer.unseal(sealed, wanted, kind=kind, key=key)
-        except InvalidSignature as error:
-            return untrusted_row(key, str(error))
-        return row_of(record, body, self._clock.now())
 
 
 async def _part(name: str, ask: Callable[[], Awaitable[object]]) -> PartReport:

@@ -90,17 +90,24 @@ class DeadReport(msgspec.Struct, frozen=True):
     letters: tuple[DeadRow, ...]
 
 
-class OpsView(Protocol):
-    """What the commands ask. Errors: ImagegateError."""
-
-    async def queue(self) -> QueueReport:
-        """Depths and ages, now."""
+class RecordsView(Protocol):
+    """What the store remembers of images and pods. Errors: ImagegateError."""
 
     async def verdicts(self, *, limit: int, image: str = "") -> tuple[VerdictRow, ...]:
         """At most `limit` records of each kind, the newest first; of `image` only, if given.
 
         An image is named as `services.console.rows.keys_about` says.
         """
+
+    async def decisions(self, *, limit: int, after: str = "") -> tuple[StoredDecision, ...]:
+        """The last decisions of all webhooks, the newest first; see `DecisionLog.recent`."""
+
+
+class OpsView(RecordsView, Protocol):
+    """What the commands ask. Errors: ImagegateError."""
+
+    async def queue(self) -> QueueReport:
+        """Depths and ages, now."""
 
     async def status(self) -> StatusReport:
         """Asks every part; a dead one is a line of the report, never an error."""
@@ -110,9 +117,6 @@ class OpsView(Protocol):
 
     async def dead_letter(self, letter_id: str) -> DeadRow | None:
         """One dead letter with its message; None when it is not there (any more)."""
-
-    async def decisions(self, *, limit: int, after: str = "") -> tuple[StoredDecision, ...]:
-        """The last decisions of all webhooks, the newest first; see `DecisionLog.recent`."""
 
     async def processes(self) -> tuple[Alive, ...]:
         """Our processes that were heard lately."""

@@ -1,19 +1,25 @@
 """Decisions and presence in a real Redis: bounded, whatever others write, and in nobody's way."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from services.cli.local.wiring import make_keys
+from services.console.rows import NOT_BELIEVED
 from shared.adapters.entries import MAX_BEAT_BYTES, MAX_DECISION_BYTES
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.domain.errors import StoreError, StoreRefused
+from shared.domain.signing import Role
 from shared.ports.decisions import MAX_DECISIONS
 from shared.ports.presence import GONE_AFTER, MAX_PRESENT
 from shared.ports.verdicts import Put
-from tests.contract.stores import beat, decision
-from tests.integration.redis_process import Redis, kind, working
+from tests.contract.stores import beat, decision, sealed
+from tests.functional.cli.commands import imagegate
+from tests.integration.redis_process import KEY, Redis, kind, working
 from tests.servers.redis import RedisServer
 
 pytestmark = pytest.mark.servers
@@ -21,6 +27,7 @@ pytestmark = pytest.mark.servers
 STREAM = "ig1:decisions"
 BEATS = "ig1:beats"
 WHEN = "ig1:beats:when"
+FAR = 4_000_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -257,3 +264,20 @@ async def test_with_volatile_eviction_a_full_server_drops_beats_and_never_decide
         assert server.command("HLEN", "ig1:steps") == 1
     finally:
         server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+# Looked at
+
+
+async def test_the_commands_that_show_records_need_no_broker(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    make_keys(tmp_path / "keys", role=Role.WORKER)
+    await redis.store.put(sealed(1), key=KEY, ends=FAR)
+    await redis.decisions.write([decision("web-1"), decision("web-2")])
+    ran = await imagegate("decisions", "-o", "json", state=tmp_path, REDIS_URL=server.url)
+    assert (ran.code, ran.err) == (0, "")
+    assert [row["decision"]["name"] for row in json.loads(ran.out)] == ["web-2", "web-1"]
+    ran = await imagegate("verdicts", "-o", "json", state=tmp_path, REDIS_URL=server.url)
+    assert (ran.code, ran.err) == (0, "")
+    assert [row["outcome"] for row in json.loads(ran.out)] == [NOT_BELIEVED]

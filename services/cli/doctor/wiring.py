@@ -9,7 +9,7 @@ from services.cli.doctor.checkup import Asked
 from services.cli.doctor.remarks import Remark, unasked
 from services.cli.kubernetes.wiring import kubernetes_server
 from services.cli.ops_client import OpsUnavailable
-from services.cli.settings import CliSettings
+from services.cli.settings import CliSettings, ServersMissing
 from services.console.view import OpsView
 from shared.adapters.kubernetes.inspection import KubernetesInspection
 from shared.adapters.rules_file.loading import load_rules
@@ -56,7 +56,7 @@ async def _cluster(
 async def _ops(stack: AsyncExitStack, settings: CliSettings) -> OpsView | Remark:
     try:
         return await stack.enter_async_context(open_ops(settings))
-    except OpsUnavailable as error:
+    except (OpsUnavailable, ServersMissing) as error:
         return unasked("servers", str(error), "")
 
 

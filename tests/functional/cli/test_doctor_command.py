@@ -22,6 +22,23 @@ async def test_who_can_ask_nobody_is_told_what_to_set(tmp_path: Path) -> None:
     assert ran.out.splitlines()[-1] == "4 not asked"
 
 
+async def test_who_named_some_of_the_servers_is_told_of_the_others(tmp_path: Path) -> None:
+    """An environment for `allow` names Redis alone."""
+    ran = await imagegate("doctor", "--output=json", state=tmp_path, REDIS_URL="redis://127.0.0.1:1")
+    assert (ran.code, ran.err) == (0, "")
+    assert levels(ran.out)["servers"] == "not asked"
+    said = next(each for each in json.loads(ran.out)["remarks"] if each["part"] == "servers")
+    assert said["said"].startswith("AMQP_URL not set: set REDIS_URL, AMQP_URL, or none of them")
+
+
+async def test_a_console_without_its_token_is_an_error(tmp_path: Path) -> None:
+    """It must not be taken for one that is not asked about."""
+    console = "http://127.0.0.1:1"
+    ran = await imagegate("doctor", state=tmp_path, IMAGEGATE_CONSOLE=console)
+    assert (ran.code, ran.out) == (2, "")
+    assert "IMAGEGATE_CONSOLE_TOKEN is not set" in ran.err
+
+
 async def test_what_is_bad_is_an_exit_code_and_a_line_with_its_remedy(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text("apiVersion: imagegate.dev/v1\ndefault: {mode: enforced}\n")

@@ -334,6 +334,17 @@ async def test_some_servers_are_not_enough(tmp_path: Path) -> None:
     assert "ANCHORE_URL not set" in ran.err
 
 
+async def test_who_looks_at_records_needs_redis_alone(tmp_path: Path) -> None:
+    for command in ("decisions", "verdicts"):
+        ran = await imagegate(command, state=tmp_path, REDIS_URL="redis://127.0.0.1:1")
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+        assert "127.0.0.1:1" in ran.err
+        assert "AMQP_URL" not in ran.err
+        ran = await imagegate(command, state=tmp_path, AMQP_URL="amqp://127.0.0.1:1/")
+        assert ran.code == 2
+        assert "REDIS_URL not set" in ran.err
+
+
 async def test_named_servers_that_are_away_are_errors_or_lines_never_tracebacks(
     tmp_path: Path,
 ) -> None:
