@@ -173,3 +173,9 @@ def test_a_setting_of_the_operators_stands_in_place_of_the_charts(part: str) -> 
     names = [entry["name"] for entry in container(objects, part)["env"]]
     assert sorted(names) == sorted(set(names))
     assert environ(objects, part) == before | {name: str(to) for name, to in OWN[part].items()}
+
+
+@pytest.mark.parametrize("server", ["redis", "rabbitmq"])
+def test_the_volumes_of_a_trial_go_with_it(server: str) -> None:
+    spec = one(rendered(ANCHORE, "values-trial.yaml"), "StatefulSet", f"imagegate-{server}")["spec"]
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Delete"}
