@@ -110,15 +110,16 @@ def callers(rule: Object, objects: list[Object]) -> set[str]:
     return chosen(who["podSelector"], labels(objects))
 
 
-def test_only_the_api_servers_and_the_jobs_that_wait_ask_for_reviews() -> None:
+def test_only_the_api_servers_the_jobs_that_wait_and_webhooks_ask_for_reviews() -> None:
+    """From a webhook's pod people ask by hand, as the operations page tells them."""
     told = {"networkPolicy": {"reviewsFrom": ["10.0.0.0/28", "10.1.0.0/28"]}}
     objects = rendered(ALL | told)
     health, reviews = ingress(objects, "imagegate-webhook")
     assert health == {"ports": [{"port": "health"}]}
     assert reviews["ports"] == [{"port": "reviews"}]
-    *blocks, job = reviews["from"]
+    *blocks, ours = reviews["from"]
     assert [each["ipBlock"]["cidr"] for each in blocks] == told["networkPolicy"]["reviewsFrom"]
-    assert chosen(job["podSelector"], labels(objects)) == {"webhooks"}
+    assert chosen(ours["podSelector"], labels(objects)) == {"webhooks", "webhook"}
     assert {name for name, _ in templates(objects) if "webhooks" in name} >= {
         "Job imagegate-webhooks-apply",
         "CronJob imagegate-webhooks",
