@@ -11,10 +11,14 @@ from shared.domain.decision import State
 from shared.ports.decisions import DecisionRecord, StoredDecision
 
 
-def print_decisions(console: Console, decisions: tuple[StoredDecision, ...]) -> None:
-    """When, what and who, below it why and with which images; or that there are none."""
+def print_decisions(
+    console: Console, decisions: tuple[StoredDecision, ...], *, since: str = ""
+) -> None:
+    """When, what and who, below it why and with which images; or that there are none, of `since`
+    (2h)."""
     if not decisions:
-        console.print("no decisions yet: no webhook has answered a review lately")
+        when = f"within {since}" if since else "yet"
+        console.print(f"no decisions {when}: no webhook has answered a review lately")
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", no_wrap=True)

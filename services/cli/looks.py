@@ -71,12 +71,12 @@ def decisions(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, max=MAX_DECISIONS, help="How many (default: 25; with --diff all that there are)."
+            min=1,
+            max=MAX_DECISIONS,
+            help="How many (default: 25; with --since or --diff all that there are).",
         ),
     ] = None,
-    since: Annotated[
-        str, typer.Option(help="With --diff: only those of so long, such as 2h or 1d.")
-    ] = "",
+    since: Annotated[str, typer.Option(help="Only those of so long, such as 2h or 1d.")] = "",
     diff: DiffOption = None,
     diff_ca: DiffCaOption = None,
     diff_token_file: DiffTokenOption = None,
@@ -86,16 +86,17 @@ def decisions(
     With --diff what a second webhook says of the same, as dry runs; modes do not count: an image
     that mode audit let in though it failed is one that we refuse. Exit code 0 nothing differs, 1
     something does, 2 error."""
+    from_when = _moments_ago(since)
     if diff is None:
 
-        def ask(records: RecordsView) -> Awaitable[tuple[StoredDecision, ...]]:
-            return records.decisions(limit=limit or 25)
+        async def ask(records: RecordsView) -> tuple[StoredDecision, ...]:
+            stored = await records.decisions(limit=limit or (MAX_DECISIONS if since else 25))
+            return tuple(one for one in stored if one.decision.at >= from_when)
 
-        run(_look(open_records, output, ask, print_decisions))
+        run(_look(open_records, output, ask, partial(print_decisions, since=since)))
         return
 
     async def compared() -> Exit:
-        from_when = _moments_ago(since)
         async with second_webhook(diff, ca=diff_ca, token=diff_token_file) as second:
             async with open_records(settings()) as records:
                 stored = await records.decisions(limit=limit or MAX_DECISIONS)

@@ -132,6 +132,18 @@ async def test_only_what_is_young_enough_is_asked_about(tmp_path: Path) -> None:
     assert (ran.code, "1 laxer" in ran.out) == (1, True)
 
 
+async def test_without_a_second_webhook_since_holds_as_well(tmp_path: Path) -> None:
+    now = int(time.time() * 1000)
+    records = [record(GOOD, at=now - 3 * 3_600_000)] * 30 + [record(BAD, at=now)]
+    ran = await compared(tmp_path, records, "--since", "1h", "-o", "json")
+    (young,) = json.loads(ran.out)
+    assert young["decision"]["images"] == [BAD]
+    ran = await compared(tmp_path, records, "--since", "1d", "-o", "json")
+    assert len(json.loads(ran.out)) == 31
+    ran = await compared(tmp_path, records[:1], "--since", "1h")
+    assert (ran.code, "no decisions within 1h" in ran.out) == (0, True)
+
+
 async def test_programs_are_told_all_of_it(tmp_path: Path) -> None:
     async with second(tmp_path) as other:
         ran = await compared(tmp_path, [record(GOOD), record(BAD)], *other.arguments, "-o", "json")
@@ -206,6 +218,8 @@ async def test_an_answer_that_is_none_spoils_no_other(
         (("--diff", "https://[::1/x"), "--diff must be https://"),
         (("--diff", "http://127.example.com/x"), "--diff must be https://"),
         (("--diff", "https://a.example/", "--since", "soon"), "--since"),
+        (("--since", "yesterday"), "--since: 'yesterday' is no duration"),
+        (("--since", "0m"), "--since: must be 1m to"),
         (("--diff", "https://a.example/", "--diff-token-file", "/nowhere"), "cannot be read"),
     ],
 )
