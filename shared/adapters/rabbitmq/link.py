@@ -8,8 +8,9 @@ its end; nothing else ever reconnects.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from aio_pika.abc import AbstractConnection
@@ -42,12 +43,26 @@ class LinkSettings(msgspec.Struct, frozen=True):
             raise _unreadable()
         if "@" in f"{address.path}{address.query}{address.fragment}":
             raise _unreadable()
+        if address.scheme == "amqps":
+            _check_ca(parse_qs(address.query).get("cafile", [""])[0])
 
     @property
     def place(self) -> str:
         """The broker's host and port, without credentials."""
         address = urlsplit(self.url)
         return f"{address.hostname}:{address.port or (5671 if address.scheme == 'amqps' else 5672)}"
+
+
+def _check_ca(file: str) -> None:
+    """Now, and not as a broker that is away at every try."""
+    if not file:
+        return
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise InvalidSettings(
+            f"the CA file {file}, cafile in AMQP_URL, cannot be used: {error}: name a PEM file"
+        ) from error
 
 
 def _unreadable() -> InvalidSettings:

@@ -24,7 +24,9 @@ async def test_who_can_ask_nobody_is_told_what_to_set(tmp_path: Path) -> None:
 
 async def test_who_named_some_of_the_servers_is_told_of_the_others(tmp_path: Path) -> None:
     """An environment for `allow` names Redis alone."""
-    ran = await imagegate("doctor", "--output=json", state=tmp_path, REDIS_URL="redis://127.0.0.1:1")
+    ran = await imagegate(
+        "doctor", "--output=json", state=tmp_path, REDIS_URL="redis://127.0.0.1:1"
+    )
     assert (ran.code, ran.err) == (0, "")
     assert levels(ran.out)["servers"] == "not asked"
     said = next(each for each in json.loads(ran.out)["remarks"] if each["part"] == "servers")

@@ -102,6 +102,16 @@ async def test_an_api_server_that_cannot_be_meant_is_one_line_whatever_the_rules
         ("worker", {"AMQP_URL": f"amqp://x:{SECRET}#y@h/"}, "as %2F %3F %23 and %40"),
         ("worker", {"AMQP_URL": f"amqp://x:1?{SECRET}@h/"}, "AMQP_URL must look like amqp://"),
         ("webhook", {"AMQP_URL": f"amqp://x:{SECRET}\u2100@h/"}, "AMQP_URL must look like amqp://"),
+        (
+            "worker",
+            {"AMQP_URL": f"amqps://x:{SECRET}@h/?cafile=/nowhere/ca.crt"},
+            "the CA file /nowhere/ca.crt, cafile in AMQP_URL, cannot be used: [Errno 2] No such",
+        ),
+        (
+            "console",
+            {"AMQP_URL": f"amqps://x:{SECRET}@h/?heartbeat=9&cafile=/dev/null"},
+            "the CA file /dev/null, cafile in AMQP_URL, cannot be used: ",
+        ),
         ("worker", {"ANCHORE_URL": f"http://u:{SECRET}@h"}, "ANCHORE_URL must not hold"),
         ("worker", {"ANCHORE_TOKEN": SECRET}, "ANCHORE_PASSWORD and ANCHORE_TOKEN are both set"),
         ("worker", {"ANCHORE_AUTH": "token"}, "ANCHORE_AUTH is token: set ANCHORE_TOKEN"),
