@@ -343,6 +343,34 @@ def test_what_helm_makes_is_kept_over_upgrades(installation: Installation) -> No
         assert found["imagegate-webhook-tls"]["ca.crt"] == found["imagegate-webhook-ca"]["tls.crt"]
 
 
+@pytest.mark.parametrize("server_side", ["true", "false"])
+def test_autoscaling_takes_over_as_many_webhooks_as_there_are(
+    installation: Installation, server_side: str
+) -> None:
+    """Whether Helm applies at the server (4) or compares with what it applied last (3)."""
+    fixed: dict[str, Any] = {"enforcement": "none"}
+    scaling = {"enabled": True, "minReplicas": 2, "maxReplicas": 9}
+    scaled = fixed | {"webhook": {"replicas": 4, "autoscaling": scaling}}
+    how = f"--server-side={server_side}"
+    deployment = ("deployment", "imagegate-webhook")
+
+    def replicas() -> int:
+        found = installation.cluster.get(*deployment, namespace=HERE)
+        return int(found["spec"]["replicas"])
+
+    installation.done("install", how, **scaled)
+    assert replicas() == 2
+    installation.done("upgrade", how, **fixed, webhook={"replicas": 4})
+    assert replicas() == 4
+    for there in (4, 4, 5, 5):
+        told = installation.cluster.kubectl(
+            "scale", *deployment, f"--replicas={there}", f"--namespace={HERE}"
+        )
+        assert told.code == 0, told
+        installation.done("upgrade", how, **scaled)
+        assert replicas() == there
+
+
 def test_a_certificate_that_was_brought_goes_not_with_the_one_that_helm_made(
     installation: Installation,
 ) -> None:

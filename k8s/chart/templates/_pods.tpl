@@ -54,6 +54,24 @@ resources: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{/*
+How many pods where an autoscaler decides: as many as there are, at first its least. Without the field Kubernetes makes one, and
+so it does where an upgrade leaves out what Helm has set. What somebody has scaled is Helm 4's no more: left out it stays, named
+it would be a conflict with the next who scales. `direct` is for tools that cannot see what is there. Arguments: root, name, least.
+*/}}
+{{- define "imagegate.scaled" -}}
+{{- if eq .root.Values.webhooks.apply "job" }}
+{{- $live := lookup "apps/v1" "Deployment" .root.Release.Namespace .name }}
+{{- $managers := dict }}
+{{- range dig "metadata" "managedFields" list $live }}
+{{- $_ := set $managers (dig "subresource" "" . | default .operation) true }}
+{{- end }}
+{{- if not (and (hasKey $managers "scale") (hasKey $managers "Apply")) }}
+replicas: {{ dig "spec" "replicas" .least $live }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "imagegate.probes" -}}
 startupProbe:
   httpGet: {path: /livez, port: health}

@@ -97,13 +97,19 @@ def test_a_file_that_a_value_names_is_mounted_where_the_process_is_told(
         ),
     ],
 )
-def test_what_scales_names_a_deployment_that_says_no_number_itself(
+def test_what_scales_names_a_deployment_that_begins_with_the_least(
     values: Values, kind: str, name: str
 ) -> None:
     objects = rendered(ANCHORE | values)
-    target = one(objects, kind, name)["spec"]["scaleTargetRef"]
+    scales = one(objects, kind, name)["spec"]
+    target = scales["scaleTargetRef"]
     assert target["name"] == name
     deployment = one(objects, "Deployment", target["name"])
+    least = scales["minReplicaCount" if kind == "ScaledObject" else "minReplicas"]
+    assert deployment["spec"]["replicas"] == least > 1
+    # Who renders without a look at the cluster would set it back each time.
+    plain = {"webhooks": {"apply": "direct"}, "certificates": {"from": "cert-manager"}}
+    deployment = one(rendered(ANCHORE | plain | values), "Deployment", name)
     assert "replicas" not in deployment["spec"]
     # A share of what is asked for.
     assert deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
