@@ -20,7 +20,9 @@ def told(values: Values) -> str:
 
 def test_audit_refuses_nothing_by_the_charts_own_rules() -> None:
     said = told(ANCHORE | {"enforcement": "audit"})
-    assert f"{NOTHING_REFUSED} but for an image that is no reference, or what cannot be read" in said
+    assert (
+        f"{NOTHING_REFUSED} but for an image that is no reference, or what cannot be read" in said
+    )
     assert BACK_TO_AUDIT in said
     assert "mode audit in" not in said
 
