@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -72,7 +73,7 @@ def review(
 
     async def ask() -> Exit:
         objects = _objects(file, image, namespace)
-        if not webhook.startswith("https://"):
+        if not _is_https(webhook):
             fail(f"--webhook must be https://HOST:PORT, not {webhook}")
         trusted = client_context(ca or _own_certificate())
         asker = Asker(user)
@@ -92,6 +93,14 @@ def review(
         return Exit.GOOD if all(answer.allowed for answer in answers) else Exit.BAD
 
     run(ask())
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.scheme == "https" and parts.hostname and parts.port != 0)
+    except ValueError:
+        return False
 
 
 def _own_certificate() -> Path:

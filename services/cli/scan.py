@@ -1,6 +1,7 @@
 """`imagegate scan`: have an image judged before anybody runs it."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,8 @@ from shared.ports.clock import Clock
 from shared.runtime.clock import SystemClock
 
 POLL = 0.5
+FROM = re.compile(rb"^(\xef\xbb\xbf)?[ \t]*FROM[ \t]+\S", re.IGNORECASE | re.MULTILINE)
+"""Every Dockerfile has one; before the first there may be a byte order mark."""
 CLOCKS_APART = 1_000
 """Milliseconds: a scanner that tells whole seconds says so much less than it means."""
 
@@ -73,7 +76,9 @@ def scan(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="With --local: its registry speaks plain HTTP.")
     ] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that --wait or --local waits.")] = 300.0,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds that --wait or --local waits.")
+    ] = 300.0,
     output: Annotated[
         ReportForm, typer.Option("--output", "-o", help="How the report is written.")
     ] = ReportForm.TABLE,
@@ -91,6 +96,8 @@ def scan(
     async def ask() -> Exit:
         _check(local, options, choice)
         content = None if dockerfile is None else _read(dockerfile)
+        if local or wait:
+            delivery.check()
         if local:
             return await scan_locally(
                 image,
@@ -222,4 +229,10 @@ def _read(path: Path) -> bytes:
         raise NotJudged(f"cannot read the Dockerfile {path}: {error.strerror}") from error
     if len(content) > MAX_DOCKERFILE:
         raise NotJudged(f"the Dockerfile {path} is larger than {MAX_DOCKERFILE} bytes")
+    # A key or a password named by mistake must not end up where others read it.
+    if not FROM.search(content):
+        raise NotJudged(
+            f"{path} is no Dockerfile, it has no line FROM IMAGE: name the one that the image was "
+            "built from; nothing was sent"
+        )
     return content

@@ -130,9 +130,10 @@ def _checked(url: str) -> str:
     """Raises InvalidSettings for what is no https:// address, but for one on this machine."""
     with suppress(ValueError):
         parts = urlsplit(url)
-        if parts.scheme == "https" and parts.hostname:
+        host = parts.hostname if parts.port != 0 else ""
+        if parts.scheme == "https" and host:
             return url
-        if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        if parts.scheme == "http" and is_loopback(host or ""):
             return url
     raise InvalidSettings(
         f"--diff must be https://HOST:PORT/PATH (http only to this machine, as `kubectl proxy` "

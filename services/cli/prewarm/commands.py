@@ -50,7 +50,9 @@ def prewarm(
     user: Annotated[
         str, typer.Option(help="Who creates the pods, for rules on users.")
     ] = CONTROLLER,
-    timeout: Annotated[float, typer.Option(help="Seconds until it ends, done or not.")] = TIMEOUT,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds until it ends, done or not.")
+    ] = TIMEOUT,
     at_once: Annotated[
         int, typer.Option(min=1, max=1000, help="Images that are asked for at a time.")
     ] = AT_ONCE,

@@ -1,5 +1,6 @@
 """Where a report goes: standard output or a file, and nothing else goes there."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -42,6 +43,18 @@ class Delivery(msgspec.Struct, frozen=True):
     def wanted(self) -> bool:
         """Whether somebody asked for a report at all."""
         return self.form is not ReportForm.TABLE or self.file is not None or self.everything
+
+    def check(self) -> None:
+        """Find out before the work whether its report can be written. Raises CannotWrite."""
+        if self.file is None:
+            return
+        try:
+            if self.file.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            with tempfile.TemporaryFile(dir=self.file.parent, prefix=f".{self.file.name}."):
+                pass
+        except OSError as error:
+            raise _cannot_write(self.file, error) from error
 
 
 def deliver(report: ScanReport, delivery: Delivery, *, seconds: float | None) -> None:
@@ -94,7 +107,10 @@ def _to_file(file: Path, content: bytes) -> None:
             os.unlink(path)
             raise
     except OSError as error:
-        raise CannotWrite(
-            f"cannot write {file}: {error.strerror}; name a file in a folder that this user may "
-            "write"
-        ) from error
+        raise _cannot_write(file, error) from error
+
+
+def _cannot_write(file: Path, error: OSError) -> CannotWrite:
+    return CannotWrite(
+        f"cannot write {file}: {error.strerror}; name a file in a folder that this user may write"
+    )

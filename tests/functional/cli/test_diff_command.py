@@ -216,6 +216,7 @@ async def test_an_answer_that_is_none_spoils_no_other(
         (("--diff", "http://example.com/x"), "--diff must be https://"),
         (("--diff", "nowhere"), "--diff must be https://"),
         (("--diff", "https://[::1/x"), "--diff must be https://"),
+        (("--diff", "https://127.0.0.1:99999/x"), "--diff must be https://"),
         (("--diff", "http://127.example.com/x"), "--diff must be https://"),
         (("--diff", "https://a.example/", "--since", "soon"), "--since"),
         (("--since", "yesterday"), "--since: 'yesterday' is no duration"),

@@ -103,6 +103,12 @@ async def test_a_console_that_only_shows_is_not_enough(tmp_path: Path) -> None:
     assert "REDIS_URL and AMQP_URL to have images judged" in ran.err
 
 
+async def test_less_than_no_time_is_refused(tmp_path: Path) -> None:
+    ran = await prewarm(tmp_path, "--images", listed(tmp_path, "a:1"), "--timeout", "-1")
+    assert ran.code == 2
+    assert "greater than or equal to 0" in ran.err
+
+
 async def test_all_that_pass_is_exit_code_0(state: Path) -> None:
     ran = await prewarm(state, "--images", listed(state, f"{REPOSITORY}:good"))
     assert (ran.code, ran.err) == (0, ""), ran

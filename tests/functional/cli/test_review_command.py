@@ -183,8 +183,20 @@ async def test_without_its_certificate_the_missing_file_is_named(tmp_path: Path)
     assert "--ca" in ran.err
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8443", "127.0.0.1:8443", "webhook"])
-async def test_an_address_that_is_not_https_is_named(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8443",
+        "127.0.0.1:8443",
+        "webhook",
+        "https://127.0.0.1:99999",
+        "https://127.0.0.1:0",
+        "https://127.0.0.1:https",
+        "https://:8443",
+        "https://[::1:8443",
+    ],
+)
+async def test_an_address_that_is_none_or_not_https_is_named(tmp_path: Path, url: str) -> None:
     ran = await imagegate("review", "--image", GOOD, "--webhook", url, state=tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert f"--webhook must be https://HOST:PORT, not {url}" in ran.err
