@@ -156,17 +156,21 @@ class Yard:
         return await self.counted("queued") + await self.counted("remembered")
 
     async def hears(self, *, asked: int, **ignored: int) -> None:
-        """Wait until so many events asked for an image, and at least so many were ignored: a
-        registry that does not wait for the answer sends one again."""
+        """Wait until so many events asked for an image, and at least so many were ignored.
+
+        A registry that did not wait for the answer sends its event again: that finds what the first
+        one asked for under way.
+        """
 
         async def heard() -> bool:
             counts = [
                 await self.counted(f"ignored_{why}") >= count for why, count in ignored.items()
             ]
-            return all(counts) and await self.asked() >= asked
+            return all(counts) and await self.asked() + await self.counted("under_way") >= asked
 
         await eventually(heard)
-        assert await self.asked() == asked
+        assert await self.asked() <= asked
+        assert asked or not await self.counted("under_way")
 
     def requests(self) -> int:
         """Steps that anybody has asked for, as a worker got them."""
@@ -220,7 +224,7 @@ async def test_the_first_pod_with_a_pushed_image_passes_from_the_store(here: Yar
     assert verdict.outcome is Outcome.PASS
     asked, calls = here.requests(), here.home.asked_of_anchore
     assert (await here.home.review(str(image))).allowed
-    assert asked == here.requests() == 1
+    assert asked == here.requests()
     assert await here.home.backends.claims.oldest() == {}
     assert here.home.asked_of_anchore == calls
     await here.hears(asked=1)
@@ -231,10 +235,11 @@ async def test_a_pushed_image_that_fails_is_denied_at_once(here: Yard) -> None:
     here.home.anchore.store.decide(content.digest, "stop")
     image = await here.push(content)
     await here.judged(image, content)
+    asked = here.requests()
     answer = await here.home.review(str(image))
     assert answer.code == 403
     assert "refused by policy" in answer.message
-    assert here.requests() == 1
+    assert asked == here.requests()
 
 
 async def test_of_a_multi_arch_push_only_the_index_asks_and_only_our_platform_is_scanned(
