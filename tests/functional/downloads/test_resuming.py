@@ -72,7 +72,9 @@ async def test_a_server_that_breaks_off_and_knows_no_ranges_is_given_up(
     fetching.server.always = cut_after(1_000_000)
     with pytest.raises(DownloadFailed, match="given up"):
         await fetching.fetch()
-    assert fetching.server.ranges == [""] * 4
+    # The first and three in vain; one that came farther than those before it was not.
+    assert set(fetching.server.ranges) == {""}
+    assert 4 <= len(fetching.server.ranges) <= 8
     assert not fetching.into.exists()
 
 
