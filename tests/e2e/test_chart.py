@@ -3,194 +3,26 @@ ask, and that no pod ever waits for a webhook that is not there."""
 
 import base64
 import json
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from shared.adapters.signatures import ensure_keys
 from tests.deploy.examples import FOLDER as EXAMPLES
 from tests.deploy.secrets import make_cluster_secrets, shell_blocks
-from tests.e2e.kubelet import Kubelet
-from tests.e2e.site import Service, until
+from tests.e2e.installation import CHART, CONFIGURATIONS, HERE, THERE, Installation, People
+from tests.e2e.site import until
 from tests.fakes.certificates import server_certificate
 from tests.servers.kubernetes import KubernetesServer, Ran
 from tests.servers.kubernetes_processes import PERSON
-from tests.servers.ports import free_ports
-
-CHART = Path(__file__).parents[2] / "k8s" / "chart"
-HERE = "imagegate"
-THERE = "team"
-RELEASE = "imagegate"
-CONFIGURATIONS = (
-    "validatingwebhookconfiguration/imagegate",
-    "mutatingwebhookconfiguration/zz-imagegate",
-)
 
 pytestmark = pytest.mark.timeout(900)
 
 LOCKED = "failed calling webhook"
 """What everybody reads whose pod waits for a webhook that is not there."""
 
-HELM = "helm.sh/release.v1"
 AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-edit"
-
-VALUES: dict[str, Any] = {
-    "image": {"repository": "registry.corp/imagegate"},
-    "anchore": {"url": "http://anchore.anchore.svc:8228"},
-    "certificates": {"from": "secret"},
-    "webhook": {"replicas": 2},
-}
-
-
-class Installation:
-    """A release, the webhook that its pods would be, and what people see meanwhile."""
-
-    def __init__(self, cluster: KubernetesServer, kubelet: Kubelet, folder: Path) -> None:
-        self.cluster = cluster
-        self.kubelet = kubelet
-        self.folder = folder
-        self.reviews = free_ports("reviews")["reviews"]
-        self.ca, self.certificate = server_certificate(folder / "certificates")
-        self.rules = folder / "rules.yaml"
-        self.values: dict[str, Any] = VALUES | {
-            "webhooks": {"url": f"https://127.0.0.1:{self.reviews}", "waitSeconds": 60}
-        }
-
-    def helm(self, verb: str, *options: str, **values: Any) -> Ran:
-        """`helm VERB` of the release; with the chart and values where it takes them."""
-        command = [verb, RELEASE]
-        if verb in ("install", "upgrade"):
-            file = self.folder / "values.json"
-            file.write_text(json.dumps(self.values | values))
-            command += [str(CHART), f"--values={file}"]
-        return self.cluster.helm(*command, f"--namespace={HERE}", *options, within=300)
-
-    def done(self, verb: str, *options: str, **values: Any) -> None:
-        """The same, and it must succeed; the webhook follows its rules, as one in a pod would."""
-        ran = self.helm(verb, *options, **values)
-        assert ran.code == 0, (ran, self.kubelet.said)
-        if verb != "uninstall":
-            self.follow()
-
-    def follow(self) -> None:
-        """What the kubelet does with a mounted ConfigMap that changed."""
-        held = self.cluster.get("configmap", "imagegate-rules", namespace=HERE)
-        self.rules.write_text(held["data"]["rules.yaml"])
-
-    def policies(self) -> dict[str, list[str]]:
-        """Of each configuration that is there: its failurePolicies."""
-        found = {}
-        for name in CONFIGURATIONS:
-            ran = self.cluster.kubectl("get", name, "--ignore-not-found", "--output=json")
-            if ran.out:
-                found[name] = [each["failurePolicy"] for each in ran.json["webhooks"]]
-        return found
-
-    @contextmanager
-    def webhook(self) -> Iterator[Service]:
-        """A real one. Its Redis is away, so that every image is unknown to it."""
-        self.follow()
-        service = Service(
-            self.folder / "webhook",
-            "webhook",
-            own_port="IMAGEGATE_HEALTH_PORT",
-            probe="/readyz",
-            REDIS_URL="redis://127.0.0.1:1/0",
-            AMQP_URL="amqp://127.0.0.1:1/",
-            IMAGEGATE_STATE=str(self.folder / "state"),
-            IMAGEGATE_RULES=str(self.rules),
-            IMAGEGATE_KEYS=str(keys(self.folder / "keys")),
-            IMAGEGATE_PORT=str(self.reviews),
-            IMAGEGATE_CERTIFICATE=str(self.certificate.certificate),
-            IMAGEGATE_CERTIFICATE_KEY=str(self.certificate.key),
-            IMAGEGATE_LOG_LEVEL="WARNING",
-        )
-        with service:
-            yield service
-
-    def pod(self, name: str = "p") -> Ran:
-        """A person tries to make a pod, for real."""
-        ran = self.cluster.kubectl(
-            *("run", name, "--image=registry.corp/app:1", f"--namespace={THERE}"),
-            "--request-timeout=20s",
-        )
-        if ran.code == 0:
-            self.cluster.kubectl("delete", "pod", name, f"--namespace={THERE}", "--now")
-        return ran
-
-
-def keys(folder: Path) -> Path:
-    """Public keys of a worker that is nowhere."""
-    return ensure_keys(folder)
-
-
-class People:
-    """Somebody who makes one pod after the other, and what became of them."""
-
-    def __init__(self, installation: Installation) -> None:
-        self._installation = installation
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self.refused: list[str] = []
-        self.made = 0
-
-    def __enter__(self) -> "People":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *ended: object) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=60)
-
-    def _work(self) -> None:
-        while not self._stopping.wait(0.05):
-            ran = self._installation.pod(f"person-{self.made + len(self.refused)}")
-            if ran.code:
-                self.refused.append(ran.err)
-            else:
-                self.made += 1
-
-
-@pytest.fixture(scope="module")
-def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesServer]:
-    """One of its own: every pod in it would be asked about."""
-    with KubernetesServer(tmp_path_factory.mktemp("chart") / "kubernetes") as running:
-        for name in (HERE, THERE):
-            made = running.kubectl("create", "namespace", name)
-            assert made.code == 0, made
-        yield running
-
-
-@pytest.fixture
-def installation(own_cluster: KubernetesServer, tmp_path: Path) -> Iterator[Installation]:
-    with Kubelet(own_cluster, HERE, folder=tmp_path / "kubelet") as kubelet:
-        one = Installation(own_cluster, kubelet, tmp_path)
-        files = {
-            "tls.crt": one.certificate.certificate,
-            "tls.key": one.certificate.key,
-            "ca.crt": one.ca,
-        }
-        data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
-        secret = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "imagegate-webhook-tls"},
-            "data": data,
-        }
-        assert (made := own_cluster.apply(secret, namespace=HERE)).code == 0, made
-        yield one
-        one.helm("uninstall", "--no-hooks", "--ignore-not-found")
-        own_cluster.kubectl("delete", "job", "--all", f"--namespace={HERE}")
-        gone = ("wait", "--for=delete", "deployment,pod", "--all", f"--namespace={HERE}")
-        own_cluster.kubectl(*gone, "--timeout=60s")
-        own_cluster.kubectl("delete", *CONFIGURATIONS, "--ignore-not-found")
-        own_cluster.kubectl("delete", "secret", "imagegate-webhook-tls", f"--namespace={HERE}")
 
 
 def test_nobody_is_asked_before_the_webhooks_answer_and_nobody_waits_for_them_afterwards(
@@ -310,84 +142,6 @@ def test_the_configurations_of_another_installation_are_left_alone(
     installation.values["webhooks"] |= {"waitSeconds": 5}
     assert installation.helm("upgrade", enforcement="audit").code != 0
     assert "belongs to the installation there/theirs" in installation.kubelet.said[-1]
-
-
-def test_what_helm_makes_is_kept_over_upgrades(installation: Installation) -> None:
-    """Certificate, keys and passwords of a trial."""
-    installation.cluster.kubectl("delete", "secret", "imagegate-webhook-tls", f"--namespace={HERE}")
-
-    def secrets() -> dict[str, Any]:
-        found = installation.cluster.get("secrets", namespace=HERE)["items"]
-        return {one["metadata"]["name"]: one["data"] for one in found if one["type"] != HELM}
-
-    told: dict[str, Any] = {"trial": {"enabled": True}, "certificates": {"from": "helm"}}
-    told |= {"enforcement": "none", "webhooks": {}}
-    installation.done("install", **told)
-    first = secrets()
-    assert {"imagegate-trial", "imagegate-webhook-tls", "imagegate-redis"} <= set(first)
-    installation.done("upgrade", **told)
-    assert secrets() == first
-    # One that is nearly over is made anew, by the same CA: another would be believed by nobody yet.
-    told["certificates"] = {"from": "helm", "helm": {"days": 3650, "renewBeforeDays": 2000}}
-    installation.done("upgrade", **told)
-    shown = secrets()["imagegate-webhook-tls"]
-    assert shown["tls.crt"] != first["imagegate-webhook-tls"]["tls.crt"]
-    assert shown["ca.crt"] == first["imagegate-webhook-tls"]["ca.crt"]
-    for days, kept in ((300, True), (3, False)):
-        ends = f"imagegate.dev/ends={int(time.time()) + days * 86400}"
-        annotate = ("annotate", "secret", "imagegate-webhook-ca", ends, "--overwrite")
-        assert installation.cluster.kubectl(*annotate, f"--namespace={HERE}").code == 0
-        installation.done("upgrade", "--force-conflicts", **told)
-        found = secrets()
-        assert (found["imagegate-webhook-ca"] == first["imagegate-webhook-ca"]) is kept
-        assert found["imagegate-webhook-tls"]["ca.crt"] == found["imagegate-webhook-ca"]["tls.crt"]
-
-
-@pytest.mark.parametrize("server_side", ["true", "false"])
-def test_autoscaling_takes_over_as_many_webhooks_as_there_are(
-    installation: Installation, server_side: str
-) -> None:
-    """Whether Helm applies at the server (4) or compares with what it applied last (3)."""
-    fixed: dict[str, Any] = {"enforcement": "none"}
-    scaling = {"enabled": True, "minReplicas": 2, "maxReplicas": 9}
-    scaled = fixed | {"webhook": {"replicas": 4, "autoscaling": scaling}}
-    how = f"--server-side={server_side}"
-    deployment = ("deployment", "imagegate-webhook")
-
-    def replicas() -> int:
-        found = installation.cluster.get(*deployment, namespace=HERE)
-        return int(found["spec"]["replicas"])
-
-    installation.done("install", how, **scaled)
-    assert replicas() == 2
-    installation.done("upgrade", how, **fixed, webhook={"replicas": 4})
-    assert replicas() == 4
-    for there in (4, 4, 5, 5):
-        told = installation.cluster.kubectl(
-            "scale", *deployment, f"--replicas={there}", f"--namespace={HERE}"
-        )
-        assert told.code == 0, told
-        installation.done("upgrade", how, **scaled)
-        assert replicas() == there
-
-
-def test_a_certificate_that_was_brought_goes_not_with_the_one_that_helm_made(
-    installation: Installation,
-) -> None:
-    told: dict[str, Any] = {"enforcement": "none", "webhooks": {}}
-    tls = ("secret", "imagegate-webhook-tls", f"--namespace={HERE}")
-    brought = installation.cluster.get(*tls[:2], namespace=HERE)["data"]
-    installation.cluster.kubectl("delete", *tls)
-    installation.done("install", **told, certificates={"from": "helm"})
-    patch = f"--patch={json.dumps({'data': brought})}"
-    assert installation.cluster.kubectl("patch", *tls, patch).code == 0
-    ran = installation.helm("upgrade", **told, certificates={"from": "secret"})
-    assert "set certificates.secretName to that" in ran.err, ran
-    assert installation.cluster.get(*tls[:2], namespace=HERE)["data"] == brought
-    other = {"from": "secret", "secretName": "mine"}
-    installation.done("upgrade", **told, certificates=other)
-    assert installation.cluster.kubectl("get", *tls).code != 0
-    installation.done("upgrade", **told, certificates={"from": "secret"})
 
 
 def test_the_notes_name_a_server_whose_namespace_is_not_exempt(installation: Installation) -> None:
