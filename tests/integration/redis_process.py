@@ -5,9 +5,11 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import msgspec
+import pytest
 
 from shared.adapters.redis_store.claims import RedisRequestClaims, RedisScanLeases
 from shared.adapters.redis_store.decisions import RedisDecisionLog
@@ -18,7 +20,7 @@ from shared.adapters.redis_store.nudge_claims import RedisNudgeClaims
 from shared.adapters.redis_store.polls import RedisPolls
 from shared.adapters.redis_store.presence import RedisPresence
 from shared.adapters.redis_store.store import RedisVerdictStore
-from shared.adapters.redis_store.turns import REVIEW_LIMIT
+from shared.adapters.redis_store.turns import REVIEW_LIMIT, Turns
 from shared.adapters.redis_store.usage import RedisUsage
 from shared.domain.errors import StoreError, StoreUnreachable
 from shared.domain.step import Lane
@@ -171,8 +173,12 @@ def each(kind: type[StoreError] | None, calls: Calls) -> dict[str, type[StoreErr
 
 @asynccontextmanager
 async def patient(url: str) -> AsyncIterator[Redis]:
-    """Links to `url` that have done nothing yet, and whose calls have all the time they need."""
-    async with RedisLinks(url=url, limit=PATIENT) as links:
+    """Links to `url` that have done nothing yet, and whose calls have all the time they need, and
+    for their turn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.adapters.redis_store.links.Turns", partial(Turns, patience=PATIENT))
+        made = RedisLinks(url=url, limit=PATIENT)
+    async with made as links:
         yield Redis(links, deadline=3 * PATIENT)
 
 
