@@ -148,7 +148,7 @@ def test_a_verdict_is_fresh_for_a_time_of_its_kind(
     assert verdict.ends_at == NOW + (fresh if outcome is Outcome.ERROR else 7 * DAY)
 
 
-def test_an_error_beside_a_verdict_is_kept_as_that_is_and_no_answer_for_longer_than_others() -> None:
+def test_an_error_beside_a_verdict_is_kept_as_that_is_and_no_answer_for_longer() -> None:
     error = error_verdict(APP, MINE, kind=ErrorKind.NOT_FOUND, message="gone", now=NOW)
     beside = msgspec.structs.replace(error, beside=True)
     assert beside.ends_at == NOW + MAX_AGE
