@@ -57,17 +57,22 @@ resources: {{- toYaml . | nindent 2 }}
 {{/*
 How many pods where an autoscaler decides: as many as there are, at first its least. Without the field Kubernetes makes one, and
 so it does where an upgrade leaves out what Helm has set. What somebody has scaled is Helm 4's no more: left out it stays, named
-it would be a conflict with the next who scales. `direct` is for tools that cannot see what is there. Arguments: root, name, least.
+it would be a conflict with the next who scales. `direct` is for tools that cannot see what is there. Arguments: root, component,
+autoscaling.
 */}}
 {{- define "imagegate.scaled" -}}
+{{- $least := int .autoscaling.minReplicas }}
+{{- if gt $least (int .autoscaling.maxReplicas) }}
+{{- fail (printf "%s.autoscaling.minReplicas is %d and maxReplicas %d: set a greatest number of pods that is not below the least" .component $least (int .autoscaling.maxReplicas)) }}
+{{- end }}
 {{- if eq .root.Values.webhooks.apply "job" }}
-{{- $live := lookup "apps/v1" "Deployment" .root.Release.Namespace .name }}
+{{- $live := lookup "apps/v1" "Deployment" .root.Release.Namespace (printf "imagegate-%s" .component) }}
 {{- $managers := dict }}
 {{- range dig "metadata" "managedFields" list $live }}
 {{- $_ := set $managers (dig "subresource" "" . | default .operation) true }}
 {{- end }}
 {{- if not (and (hasKey $managers "scale") (hasKey $managers "Apply")) }}
-replicas: {{ dig "spec" "replicas" .least $live }}
+replicas: {{ dig "spec" "replicas" $least $live }}
 {{- end }}
 {{- end }}
 {{- end }}

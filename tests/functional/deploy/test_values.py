@@ -23,6 +23,14 @@ ON = {"enabled": True}
         ({"webhook": {"settings": {"IMAGEGATE_POLICY_GRACES": 0}}}, "IMAGEGATE_POLICY_GRACES"),
         ({"webhook": {"settings": {"IMAGEGATE_POLLS": 3}}}, "IMAGEGATE_POLLS"),
         ({"worker": {"settings": {"ANCHORE_PASSWORD": "x"}}}, "ANCHORE_PASSWORD"),
+        (
+            {"webhook": {"autoscaling": ON | {"minReplicas": 9, "maxReplicas": 3}}},
+            "webhook.autoscaling.minReplicas is 9 and maxReplicas 3",
+        ),
+        (
+            {"worker": {"autoscaling": {"by": "hpa", "minReplicas": 9}}},
+            "worker.autoscaling.minReplicas is 9 and maxReplicas 8",
+        ),
     ],
 )
 def test_what_an_api_server_or_a_process_would_refuse_is_no_value(
