@@ -21,6 +21,7 @@ from shared.adapters.memory.polls import MemoryPolls
 from shared.adapters.memory.store import MemoryVerdictStore
 from shared.adapters.registry.breakers import RegistryBreakers
 from shared.adapters.registry.client import RegistryClient
+from shared.domain.pointer import MINUTE
 from shared.domain.reference import ImageReference
 from shared.domain.rules import RegistryRule, Rules
 from shared.domain.step import Lane, Step, StepKind
@@ -132,6 +133,14 @@ class Rig:
     def another_image(self, name: str = "another") -> ImageReference:
         """One more in the registry."""
         return self.registry.put(tiny_image(config={"User": name}), f"team/{name}:1")
+
+    async def move_tag_on(self) -> Subject:
+        """The tag names another image, and did just before; as what its content is judged now."""
+        for number in range(2):
+            self.registry.put(tiny_image(config={"User": f"moved {number}"}), "team/app:1")
+            self.clock.advance(2 * MINUTE)
+            await self.scan.resolve(self.step())
+        return Subject(self.reference.repository, CONTENT.digest)
 
     async def pause(self, seconds: float) -> bool:
         """Time passes at once."""

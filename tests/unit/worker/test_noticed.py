@@ -1,11 +1,9 @@
 """Anchore says that a verdict may be another one now: judged anew is what was judged before."""
 
-from shared.domain.pointer import MINUTE
 from shared.domain.reference import parse_reference
 from shared.domain.step import Lane, Step
 from shared.domain.verdict import Outcome, Subject, Verdict
 from shared.domain.why import Why
-from tests.fakes.images import tiny_image
 from tests.fakes.registry import answer
 from tests.unit.worker.rig import CONTENT, QUESTION, Rig
 
@@ -39,11 +37,7 @@ async def test_a_fresh_verdict_is_judged_anew_and_tells_why(rig: Rig) -> None:
 async def test_where_its_tag_has_moved_on_it_is_judged_anew_without_the_tag(rig: Rig) -> None:
     before = await _judged(rig)
     noticed = _noticed(rig, at=before.evaluated_at + 1)
-    for moved in range(2):
-        rig.registry.put(tiny_image(config={"User": str(moved)}), "team/app:1")
-        rig.clock.advance(2 * MINUTE)
-        await rig.scan.resolve(rig.step())
-    without = Subject(rig.subject.repository, CONTENT.digest)
+    without = await rig.move_tag_on()
     rig.anchore.store.know(CONTENT.digest, without.scan_tag)
     rig.anchore.store.decide(CONTENT.digest, "stop")
     await rig.scan.request(noticed)

@@ -4,11 +4,10 @@ import msgspec
 import pytest
 
 from shared.domain.errors import ErrorKind, TransientFailure
-from shared.domain.pointer import FRESH_ERROR, MINUTE
+from shared.domain.pointer import FRESH_ERROR
 from shared.domain.reference import parse_reference
-from shared.domain.verdict import MAX_AGE, Outcome, Subject, unresolved
+from shared.domain.verdict import MAX_AGE, Outcome, unresolved
 from shared.domain.why import Why
-from tests.fakes.images import tiny_image
 from tests.fakes.registry import answer
 from tests.unit.worker.rig import CONTENT, Rig, rigged
 
@@ -73,21 +72,13 @@ async def test_an_error_about_what_was_judged_before_is_kept_to_tell_that_it_was
 async def test_it_is_kept_too_where_the_tag_has_moved_on_by_which_it_was_judged(rig: Rig) -> None:
     rig.anchore.store.know(CONTENT.digest, rig.reference.tagged)
     await rig.scan.request(rig.step())
-    rig.registry.put(tiny_image(config={"User": "another"}), "team/app:1")
-    for _ in range(2):
-        rig.clock.advance(2 * MINUTE)
-        await rig.scan.resolve(rig.step())
-    pinned = msgspec.structs.replace(rig.reference, tag="1", digest=CONTENT.digest)
-    pointer = await rig.ledger.pointer(rig.reference)
-    assert pointer is not None
-    await rig.ledger.write_pointer(
-        msgspec.structs.replace(pointer, asked_at=pointer.asked_at + 1, previous=None)
-    )
+    without = await rig.move_tag_on()
+    pinned = msgspec.structs.replace(rig.reference, digest=CONTENT.digest)
     rig.anchore.store.fault("*", "500")
     with pytest.raises(TransientFailure):
         await rig.scan.request(rig.step(reference=pinned, why=Why.OPERATOR))
     rig.clock.advance(MAX_AGE - 1)
-    error = await rig.error(Subject(rig.reference.repository, CONTENT.digest))
+    error = await rig.error(without)
     assert error is not None
     assert error.beside
 

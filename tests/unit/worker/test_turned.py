@@ -17,7 +17,6 @@ from shared.domain.verdict import (
     error_verdict,
 )
 from shared.domain.why import Why
-from tests.fakes.images import tiny_image
 from tests.unit.worker.rig import CONTENT, QUESTION, Rig
 
 SUBJECT = Subject("registry.corp/team/app", "sha256:" + "a" * 64, "1")
@@ -152,11 +151,7 @@ async def _judged_without_its_tag(rig: Rig, before: Outcome | None) -> Verdict:
     if before is not None:
         by_tag = verdict(before, rig.clock.now(), subject=rig.subject)
         await rig.ledger.write_verdict(by_tag, chain="")
-    for moved in range(2):
-        rig.registry.put(tiny_image(config={"User": str(moved)}), "team/app:1")
-        rig.clock.advance(2 * MINUTE)
-        await rig.scan.resolve(rig.step())
-    without = Subject(rig.subject.repository, CONTENT.digest)
+    without = await rig.move_tag_on()
     rig.anchore.store.know(CONTENT.digest, without.scan_tag)
     rig.anchore.store.decide(CONTENT.digest, "stop")
     rig.clock.advance(61 * MINUTE)
