@@ -221,29 +221,28 @@ class Catalogue:
         failed = any(verdict.outcome is Outcome.FAIL for verdict in verdicts)
         message = REPLACED if self._verdicts.replaced else ""
         known = self._known(State.FAIL if failed else State.PASS, message, tuple(verdicts))
-        subjects = tuple(self._verdicts.anew(verdict) for verdict in stale)
+        subjects = tuple(each for verdict in stale for each in self._verdicts.anew(verdict))
         return msgspec.structs.replace(known, subjects=subjects, overrun=self._verdicts.overrun)
 
     def _failed_lately(self, stale: list[Verdict]) -> bool:
         """Whether asking about all of these failed, and that error's time is not over: be it that
         their registry could not be asked."""
-        errors = self._verdicts.errors([self._verdicts.anew(verdict) for verdict in stale])
-        if None not in errors:
+        each = [self._verdicts.errors(self._verdicts.anew(verdict)) for verdict in stale]
+        if all(any(errors) for errors in each):
             return True
         (registry,) = self._verdicts.errors([unresolved(self._image.reference)])
         return registry is not None
 
-    def _moved_on(self) -> bool:
-        """Whether the tag beside the digest, as a registry said last, names another, and named it
-        not just before: as workers see it."""
+    def _moved_on(self) -> bool | None:
+        """Whether the tag beside the digest, as a registry said last, does not name it, and did not
+        just before: as workers see it. None: nobody knows."""
         reference = self._image.reference
         if reference.tag is None or reference.digest is None:
             return False
         (pointer,) = self._fetch((pointer_key(reference),))
-        return isinstance(pointer, Pointer) and reference.digest not in (
-            pointer.digest,
-            pointer.previous,
-        )
+        if not isinstance(pointer, Pointer):
+            return None
+        return reference.digest not in (pointer.digest, pointer.previous)
 
     def _of(self, digest: str, tags: tuple[str | None, ...]) -> list[Subject]:
         repository = self._image.reference.repository

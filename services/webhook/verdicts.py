@@ -47,10 +47,10 @@ class Verdicts:
         now: int,
         policy_grace: int,
         fetch: Fetch,
-        moved_on: Callable[[], bool],
+        moved_on: Callable[[], bool | None],
     ) -> None:
         """Times in milliseconds. `moved_on`: whether the tag beside a digest names it no longer, so
-        that workers judge it anew without the tag (`Pointing.subjects`)."""
+        that workers judge it anew without the tag (`Pointing.subjects`); None: nobody knows."""
         self._question = question
         self._now = now
         self._policy_grace = policy_grace
@@ -80,8 +80,7 @@ class Verdicts:
             for record in records
             if isinstance(record, Verdict) and record.outcome is not Outcome.ERROR
         ]
-        if len(found) > 1 and self._moved_on():
-            found.sort(key=lambda verdict: verdict.order, reverse=True)
+        found = self._ranked(found)
         for verdict in found:
             if self._replaced_by(verdict) is None:
                 return verdict
@@ -104,12 +103,15 @@ class Verdicts:
                 self.until = min(self.until, verdict.stale_at)
         return stale
 
-    def anew(self, verdict: Verdict) -> Subject:
-        """As what workers judge it anew: without its tag where that has moved on."""
+    def anew(self, verdict: Verdict) -> tuple[Subject, ...]:
+        """As what workers judge it anew: without its tag where that has moved on, with it or
+        without where nobody knows."""
         subject = verdict.subject
-        if subject.tag and self._moved_on():
-            return Subject(subject.repository, subject.digest)
-        return subject
+        moved_on = self._moved_on() if subject.tag else False
+        if moved_on is False:
+            return (subject,)
+        untagged = Subject(subject.repository, subject.digest)
+        return (untagged,) if moved_on else (subject, untagged)
 
     def errors(self, subjects: Sequence[Subject]) -> list[Verdict | None]:
         """The errors that are the answer still: beside a verdict their records live longer."""
@@ -139,6 +141,17 @@ class Verdicts:
         if self._now < end:
             self.until = min(self.until, end)
             return Worth.GRACE
-        (error,) = self.last_errors([self.anew(verdict)])
-        tried = error is not None and error.evaluated_at >= revision.since
+        # By its tag, too: what was tried stays tried when that moves on.
+        errors = self.last_errors(list(dict.fromkeys((verdict.subject, *self.anew(verdict)))))
+        tried = any(error.evaluated_at >= revision.since for error in errors if error is not None)
         return Worth.OVER if tried else Worth.OVERRUN
+
+    def _ranked(self, found: list[Verdict]) -> list[Verdict]:
+        """In the order in which they count. Where nobody knows whether the tag has moved on, only a
+        fail goes before the tag's own: what is said of a tag that is gone ends within a minute."""
+        if len(found) < 2:
+            return found
+        moved_on = self._moved_on()
+        by_time = sorted(found, key=lambda verdict: verdict.order, reverse=True)
+        fails = by_time[0].outcome is Outcome.FAIL
+        return by_time if moved_on or (moved_on is None and fails) else found

@@ -203,7 +203,7 @@ class InUse:
 def _that_counts(verdicts: list[Verdict], kept: Round | None) -> Verdict:
     """The last of those whose policy answers still, if there is one."""
     current = [each for each in verdicts if kept is None or not kept.revision.outdates(each)]
-    return max(current or verdicts, key=lambda verdict: verdict.evaluated_at)
+    return max(current or verdicts, key=lambda verdict: verdict.order)
 
 
 def _stand_of(verdict: Verdict, kept: Round | None, now: int) -> tuple[Stand, int]:

@@ -20,6 +20,11 @@ _STANDING = {
     Standing.USABLE: "used at once, its registry is asked behind the answer",
     Standing.OLD: "its registry is asked first, and is taken here to say the same again",
 }
+_BY_ITS_TAG = "the image names its digest, it is judged by that tag"
+_MOVED_ON = (
+    "it has moved on from the digest that the image names: it is judged anew without the tag, and "
+    "what was judged last counts"
+)
 _IMMUTABLE = "young enough, the rules say that this tag never moves"
 
 
@@ -78,7 +83,10 @@ class Telling:
         return tuple(lines)
 
     def _standing(self, image: Image, pointer: Pointer) -> str:
-        always = image.always
+        always, digest = image.always, image.reference.digest
+        if digest is not None:
+            named = digest in (pointer.digest, pointer.previous)
+            return _BY_ITS_TAG if named else _MOVED_ON
         standing = pointer.standing(self._now, always=always)
         if standing is Standing.YOUNG or not self._rules.immutable(image.reference):
             return _STANDING[standing]

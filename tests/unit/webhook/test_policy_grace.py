@@ -135,8 +135,10 @@ def test_of_two_tags_the_one_holds_that_was_judged_by_the_policy_of_now() -> Non
     anew = Replaced(since=2 * HOUR).old(outcome=Outcome.FAIL).new(tag=None)
     assert served(anew.answer()) == (State.PASS, None, False)
     first = Replaced(since=1).old().old(outcome=Outcome.FAIL, tag=None)
+    first.point(A)
     assert state(first.answer()) is State.PASS
     tried = Replaced(since=HOUR).old().old(outcome=Outcome.FAIL, tag=None).tried(age=MINUTE)
+    tried.point(A)
     assert state(tried.answer()) is State.FAIL
 
 

@@ -6,7 +6,8 @@ import pytest
 from services.webhook.catalogue import Known, Need
 from shared.domain.decision import State
 from shared.domain.errors import ErrorKind
-from shared.domain.pointer import MINUTE
+from shared.domain.pointer import MINUTE, pointer_key
+from shared.domain.reference import parse_reference
 from shared.domain.verdict import Outcome, Subject
 from tests.unit.webhook.test_catalogue import REPOSITORY, A, B, C, Shelf, amd64, state
 from tests.unit.webhook.test_policy_grace import Replaced, served
@@ -60,8 +61,25 @@ def test_where_the_tag_is_what_workers_judge_by_its_verdict_holds(
     assert state(shelf.judge(PINNED)) is State.PASS
 
 
-def test_a_tag_of_which_nothing_is_known_has_not_moved() -> None:
-    assert state(judged(PASS, FAIL, age=2 * HOUR).judge(PINNED)) is State.PASS
+@pytest.mark.parametrize("age", [0, 2 * HOUR])
+def test_of_a_tag_of_which_nothing_is_known_a_later_fail_counts_and_a_later_pass_does_not(
+    age: int,
+) -> None:
+    """What a registry said of a tag that is gone ends within a minute."""
+    assert state(judged(PASS, FAIL, age=age).judge(PINNED)) is State.FAIL
+    assert state(judged(FAIL, PASS, age=age).judge(PINNED)) is State.FAIL
+    earlier = Shelf().judged(A, FAIL, tag=None, age=2).judged(A, PASS)
+    assert state(earlier.judge(PINNED)) is State.PASS
+
+
+def test_of_a_tag_of_which_nothing_is_known_it_is_judged_anew_with_it_or_without() -> None:
+    shelf = Shelf().judged(A, age=2 * HOUR)
+    answer = shelf.judge(PINNED)
+    assert isinstance(answer, Known)
+    assert answer.subjects == (Subject(REPOSITORY, A, "1"), UNTAGGED)
+    for tag in ("1", None):
+        failed = Shelf().judged(A, age=2 * HOUR).erred(A, ErrorKind.ANALYSIS_FAILED, tag=tag)
+        assert served(failed.judge(PINNED)) == (State.PASS, None, False)
 
 
 def test_of_an_index_each_manifest_goes_by_what_was_judged_last() -> None:
@@ -75,4 +93,13 @@ def test_after_its_grace_it_is_served_no_longer_once_it_was_tried_without_the_ta
     shelf.erred(A, ErrorKind.ANALYSIS_FAILED, tag=None, age=MINUTE).point(A)
     assert served(shelf.answer(PINNED)) == (State.PASS, None, True)
     shelf.point(B)
+    assert state(shelf.answer(PINNED)) is State.ERROR
+
+
+def test_what_was_tried_by_the_tag_stays_tried_when_that_moves_on_or_goes() -> None:
+    shelf = Replaced(since=3 * HOUR).old().tried(age=MINUTE)
+    for digest in (A, B, None):
+        shelf.point(digest)
+        assert state(shelf.answer(PINNED)) is State.ERROR, digest
+    shelf.records.pop(pointer_key(parse_reference("app:1")))
     assert state(shelf.answer(PINNED)) is State.ERROR

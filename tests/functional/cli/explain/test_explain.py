@@ -1,43 +1,18 @@
 """`imagegate explain`: the whole way of an image, from records that workers signed."""
 
-import json
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
-
-import msgspec
-import pytest
-
-from services.worker.ledger import Ledger
-from shared.adapters.signatures import load_ring, load_sealer, new_keys
-from shared.domain.emergency import Emergency, emergency_id, ending
+from shared.adapters.signatures import load_sealer, new_keys
 from shared.domain.errors import ErrorKind
-from shared.domain.exceptions import ImageException, exception_key
-from shared.domain.pointer import DAY, MINUTE, Index, Manifest, Pointer
-from shared.domain.reference import parse_reference
-from shared.domain.revision import Revision
-from shared.domain.signing import Kind, Role
+from shared.domain.pointer import DAY, MINUTE, Manifest
+from shared.domain.signing import Kind
 from shared.domain.verdict import (
-    Action,
-    Finding,
     Outcome,
     Question,
     Subject,
     Verdict,
-    error_verdict,
-    unresolved,
     verdict_key,
 )
-from tests.fakes.exceptions import emergency, seal_emergency
-from tests.functional.cli.beside import Beside, beside
-from tests.functional.cli.commands import Ran, imagegate
+from tests.functional.cli.explain.rig import DIGEST, INDEX, PINNED, REPOSITORY, STOP, TAG, Rig
 
-REPOSITORY = "registry.corp/team/app"
-TAG = f"{REPOSITORY}:1"
-DIGEST = "sha256:" + "a" * 64
-INDEX = "sha256:" + "e" * 64
-PINNED = f"{TAG}@{DIGEST}"
-STOP = Finding("vulnerabilities", "package", "CVE-1+openssl", Action.STOP, "CRITICAL CVE-1")
 POD = f"""
 kind: Pod
 apiVersion: v1
@@ -57,112 +32,6 @@ rules:
   - {name: pci, match: {labels: {pci: "true"}}, policy: {id: pci}}
 default: {turnGrace: 1h}
 """
-
-
-class Rig:
-    """A store with signed records, at the socket that the command asks."""
-
-    def __init__(self, served: Beside, state: Path) -> None:
-        self.served = served
-        self.state = state
-        self.now = served.clock.now()
-        keys = state / "keys"
-        self._ledger = Ledger(
-            store=served.store,
-            sealer=load_sealer(keys),
-            unsealer=load_ring(keys),
-            clock=served.clock,
-        )
-
-    async def point(
-        self,
-        digest: str | None = DIGEST,
-        *,
-        index: bool = False,
-        age: int = 5 * MINUTE,
-        **more: Any,
-    ) -> None:
-        asked_at = self.now - age
-        pointer = Pointer(more.pop("reference", TAG), asked_at, digest, index, **more)
-        await self._ledger.write_pointer(pointer)
-
-    async def judge(
-        self, outcome: Outcome, *findings: Finding, digest: str = DIGEST, **more: Any
-    ) -> None:
-        verdict = Verdict(
-            subject=Subject(REPOSITORY, digest, "1"),
-            question=Question(),
-            outcome=outcome,
-            evaluated_at=self.now - 2 * 60 * MINUTE,
-            findings=findings,
-            policy_id="baseline",
-            revision="f" * 64,
-        )
-        await self._ledger.write_verdict(msgspec.structs.replace(verdict, **more), chain="c")
-
-    async def fail_to_judge(self, kind: ErrorKind, message: str, *, age: int = 0) -> None:
-        subject = Subject(REPOSITORY, DIGEST, "1")
-        error = error_verdict(subject, Question(), kind=kind, message=message, now=self.now - age)
-        beside = msgspec.structs.replace(error, beside=True)
-        await self._ledger.write_verdict(beside, chain="c")
-
-    async def fail_to_resolve(self, message: str) -> None:
-        subject = unresolved(parse_reference(TAG))
-        error = error_verdict(
-            subject, Question(), kind=ErrorKind.TRANSIENT, message=message, now=self.now
-        )
-        await self._ledger.write_verdict(error, chain="c")
-
-    def exception(self, exception_id: str, *, revoked: bool = False, cluster: str = "") -> bytes:
-        """Of STOP, signed with the operator's key."""
-        exception = ImageException(
-            image=REPOSITORY,
-            findings=("CVE-1+openssl",),
-            namespaces=("*",),
-            reason="no fix yet",
-            owner="ada",
-            expires=self.now + 3 * 60 * MINUTE,
-            id=exception_id,
-            made_at=self.now,
-            revoked=revoked,
-            cluster=cluster,
-        )
-        return load_sealer(self.state / "keys", role=Role.OPERATOR).seal(
-            exception,
-            kind=Kind.EXCEPTION,
-            key=exception_key(exception_id),
-            order=exception.made_at,
-            ends=exception.expires,
-        )
-
-    async def name_manifests(self, *manifests: Manifest) -> None:
-        await self._ledger.write_index(Index(INDEX, manifests, self.now - MINUTE))
-
-    async def revise(self) -> None:
-        await self._ledger.write_revision(
-            Revision(Question(), "baseline", "0" * 64, self.now - MINUTE, since=self.now - MINUTE)
-        )
-
-    async def explain(self, what: str, *options: str, **environ: str) -> Ran:
-        return await imagegate("explain", what, *options, state=self.state, **environ)
-
-    async def ways(self, what: str, *options: str, **environ: str) -> list[dict[str, Any]]:
-        ran = await self.explain(what, "-o", "json", *options, **environ)
-        assert ran.code in (0, 1), ran.err
-        ways: list[dict[str, Any]] = json.loads(ran.out)
-        return ways
-
-    async def way(self, what: str = TAG, *options: str, **environ: str) -> dict[str, Any]:
-        (way,) = await self.ways(what, *options, **environ)
-        return way
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    new_keys(tmp_path / "keys")
-    new_keys(tmp_path / "keys", role=Role.OPERATOR)
-    async with beside(tmp_path, unsealer=load_ring(tmp_path / "keys")) as served:
-        yield Rig(served, tmp_path)
 
 
 async def test_nothing_is_known(rig: Rig) -> None:
@@ -485,75 +354,3 @@ async def test_an_exception_of_another_cluster_is_told_and_counts_for_nothing(ri
     way = await rig.way(IMAGEGATE_CLUSTER="staging")
     assert (way["state"], way["allowed"]) == ("excepted", True)
     assert "not here" not in way["exceptions"][0]
-
-
-def declared(rig: Rig, **changes: Any) -> tuple[Emergency, bytes]:
-    one = emergency(now=rig.now, cluster="", **changes)
-    sealer = load_sealer(rig.state / "keys", role=Role.OPERATOR)
-    return one, seal_emergency(one, sealer=sealer)
-
-
-async def hold(rig: Rig, one: Emergency, sealed: bytes) -> None:
-    name = emergency_id(one.cluster)
-    await rig.served.exceptions.put(sealed, exception_id=name, ends=one.made_at + DAY)
-
-
-async def test_an_emergency_in_force_is_told_loudly_and_the_answer_of_the_rules_beside_it(
-    rig: Rig,
-) -> None:
-    await rig.point()
-    await rig.judge(Outcome.FAIL, STOP)
-    await hold(rig, *declared(rig, namespaces=("team-*",)))
-    ran = await rig.explain(TAG, "--namespace", "team-a")
-    assert ran.code == 1, "the rules' answer: it ends by itself"
-    head, told, *_ = ran.out.splitlines()
-    assert head.startswith("denied ")
-    assert told.startswith("  BUT IT PASSES NOW: emergency declared by ada: until 20")
-    assert told.endswith(" UTC what would be refused passes here. Redis is broken")
-    way = await rig.way(TAG, "--namespace", "team-a")
-    assert (way["allowed"], way["emergency"][:27]) == (False, "emergency declared by ada: ")
-    assert (await rig.way(TAG, "--namespace", "other"))["emergency"] == ""
-    assert (await rig.way(TAG, IMAGEGATE_CLUSTER="prod"))["emergency"] == ""
-
-
-async def test_an_emergency_of_the_folder_is_told_and_what_ended_it_holds(rig: Rig) -> None:
-    await rig.point()
-    await rig.judge(Outcome.FAIL, STOP)
-    folder = rig.state / "exceptions"
-    folder.mkdir()
-    one, sealed = declared(rig)
-    (folder / "now.exception").write_bytes(sealed)
-    told = await rig.way(IMAGEGATE_EXCEPTIONS=str(folder))
-    assert told["emergency"].startswith("emergency declared by ada")
-    over = ending(one, now=rig.now + 1, reason="mended", owner="bo", cluster="")
-    sealer = load_sealer(rig.state / "keys", role=Role.OPERATOR)
-    await hold(rig, over, seal_emergency(over, sealer=sealer))
-    assert (await rig.way(IMAGEGATE_EXCEPTIONS=str(folder)))["emergency"] == ""
-
-
-async def test_an_emergency_changes_nothing_of_what_passes_or_a_rule_denies(rig: Rig) -> None:
-    await rig.point()
-    await rig.judge(Outcome.PASS)
-    await hold(rig, *declared(rig))
-    assert (await rig.way())["emergency"] == ""
-    file = rig.state / "rules.yaml"
-    file.write_text("apiVersion: imagegate.dev/v1\ndefault: {mode: deny}\n")
-    denied = await rig.way(IMAGEGATE_RULES=str(file))
-    assert (denied["allowed"], denied["emergency"]) == (False, "")
-    assert (await rig.way("NOT A NAME"))["emergency"] == ""
-
-
-@pytest.mark.parametrize("wrong", ["forged", "ahead", "ended"])
-async def test_an_emergency_that_no_webhook_believes_is_not_told(rig: Rig, wrong: str) -> None:
-    await rig.point()
-    await rig.judge(Outcome.FAIL, STOP)
-    one, sealed = declared(rig)
-    if wrong == "forged":
-        sealed = seal_emergency(one)
-    else:
-        made_at = rig.now + (60 * MINUTE if wrong == "ahead" else -2 * 60 * MINUTE)
-        one, sealed = declared(rig, made_at=made_at, until=made_at + 60 * MINUTE)
-    folder = rig.state / "exceptions"
-    folder.mkdir()
-    (folder / "now.exception").write_bytes(sealed)
-    assert (await rig.way(IMAGEGATE_EXCEPTIONS=str(folder)))["emergency"] == ""
