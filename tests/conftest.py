@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.fakes.virtual_time import VirtualLoop
+from tests.once_more import ENDED
 
 # A deadline for each example would be an assertion about speed, on machines that others share.
 settings.register_profile("imagegate", deadline=None)
@@ -31,6 +32,13 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("virtual_time"):
         return {"virtual": VirtualLoop}
     return {"real": asyncio.new_event_loop}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Note how the run ended, beside which tests failed: see `tests/once_more.py`."""
+    if not hasattr(session.config, "workerinput") and session.config.cache is not None:
+        session.config.cache.set(ENDED, int(exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
