@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -12,6 +13,13 @@ from tests.once_more import ENDED
 # A deadline for each example would be an assertion about speed, on machines that others share.
 settings.register_profile("imagegate", deadline=None)
 settings.load_profile("imagegate")
+
+
+def pytest_configure() -> None:
+    """A shell that starts a run in the background has it ignore SIGINT, and with it each command
+    that a test starts and means to end by that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,8 +45,9 @@ def pytest_asyncio_loop_factories(
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Note how the run ended, beside which tests failed: see `tests/once_more.py`."""
-    if not hasattr(session.config, "workerinput") and session.config.cache is not None:
-        session.config.cache.set(ENDED, int(exitstatus))
+    cache = getattr(session.config, "cache", None)
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        cache.set(ENDED, int(exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
