@@ -6,7 +6,6 @@ an object is looked at once for each namespace and user; objects for which the s
 """
 
 from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -14,6 +13,7 @@ import msgspec
 
 from shared.domain.emergency import Emergency
 from shared.domain.exceptions import ImageException
+from shared.domain.latest import Latest
 from shared.domain.matching import (
     fits_image,
     fits_namespace,
@@ -103,7 +103,7 @@ class Scope:
         rules = (*(rule for rule, _ in candidates), *adds)
         self.denies_digests = any(_denies_a_digest(rule) for rule in rules)
         """Whether what an image turns out to be may be denied, though what was written is not."""
-        self._rulings = rulings if rulings is not None else OrderedDict()
+        self._rulings = rulings if rulings is not None else Latest(MAX_RULINGS)
 
     def ruling(self, reference: ImageReference) -> Ruling:
         """The rules for one image."""
@@ -114,8 +114,6 @@ class Scope:
         if found is None:
             found = self._found(reference)
             self._rulings[key] = found
-            if len(self._rulings) > MAX_RULINGS:
-                self._rulings.popitem(last=False)
         return found
 
     def _found(self, reference: ImageReference) -> Ruling:
@@ -132,7 +130,7 @@ class Scope:
         return Ruling(None, adds, tuple(may_decide))
 
 
-Rulings: TypeAlias = OrderedDict[tuple[Scope, ImageReference], Ruling]
+Rulings: TypeAlias = Latest[tuple[Scope, ImageReference], Ruling]
 
 
 class Extract:
@@ -205,9 +203,9 @@ class RuleBook:
         """All of them, those of the file first."""
         self.needs_namespace_labels = any(rule.match.namespace_labels for rule in rules.rules)
         self._by_user = any(rule.match.users for rule in rules.rules)
-        self._rulings: Rulings = OrderedDict()
-        self._extracts: OrderedDict[tuple[str, str], Extract] = OrderedDict()
-        self._scopes: OrderedDict[tuple[object, ...], Scope] = OrderedDict()
+        self._rulings: Rulings = Latest(MAX_RULINGS)
+        self._extracts = Latest[tuple[str, str], Extract](MAX_EXTRACTS)
+        self._scopes = Latest[tuple[object, ...], Scope](MAX_SCOPES)
 
     def emergency_in(self, namespace: str) -> Emergency | None:
         """The emergency, if it is for objects of this namespace; also one that has ended."""
@@ -224,8 +222,6 @@ class RuleBook:
         extract = self._extracts.get(key)
         if extract is None:
             extract = self._extracts[key] = self._found(namespace, user)
-            if len(self._extracts) > MAX_EXTRACTS:
-                self._extracts.popitem(last=False)
         return extract
 
     def _found(self, namespace: str, user: str) -> Extract:
@@ -268,8 +264,6 @@ class RuleBook:
                 rulings=self._rulings,
             )
             self._scopes[key] = scope
-            if len(self._scopes) > MAX_SCOPES:
-                self._scopes.popitem(last=False)
         return scope
 
 

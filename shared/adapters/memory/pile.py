@@ -1,11 +1,11 @@
 """The dead messages of the queue in this process."""
 
 import uuid
-from collections import OrderedDict
 from itertools import islice
 
 import msgspec
 
+from shared.domain.latest import Latest
 from shared.domain.step import Lane
 from shared.ports.clock import Clock
 
@@ -24,8 +24,7 @@ class Pile:
 
     def __init__(self, *, clock: Clock, most: int) -> None:
         self._clock = clock
-        self._most = most
-        self._dead: OrderedDict[str, Dead] = OrderedDict()
+        self._dead = Latest[str, Dead](most)
 
     def __len__(self) -> int:
         return len(self._dead)
@@ -34,8 +33,6 @@ class Pile:
         """A message of `lane` died, now."""
         dead = Dead(uuid.uuid4().hex[:16], lane, body, self._clock.now())
         self._dead[dead.id] = dead
-        while len(self._dead) > self._most:
-            self._dead.popitem(last=False)
 
     def oldest(self, limit: int) -> list[Dead]:
         """At most `limit` of them, the oldest first."""
