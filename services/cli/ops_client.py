@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import msgspec
 
+from services.cli.addresses import host_of
 from services.cli.reports.report import ImageReport
 from services.cli.scans import ImageState, ScanStarted
 from services.console.emergency_report import EmergencyReport
@@ -281,17 +282,14 @@ async def console_client(
 
 
 def _check(url: str) -> None:
-    try:
+    if host_of(url, "http", "https"):
         where = urlsplit(url)
-        good = where.scheme in ("http", "https") and where.hostname and where.port != 0
         # A password in it would be shown in messages.
-        good = good and not (where.username or where.password or where.query or where.fragment)
-    except ValueError:
-        good = False
-    if not good:
-        raise InvalidSettings(
-            "IMAGEGATE_CONSOLE must be http://HOST:PORT or https://HOST:PORT of a console"
-        )
+        if not (where.username or where.password or where.query or where.fragment):
+            return
+    raise InvalidSettings(
+        "IMAGEGATE_CONSOLE must be http://HOST:PORT or https://HOST:PORT of a console"
+    )
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from services.cli.addresses import host_of
 from services.cli.beside.comparing import Compared, Ours, compare
 from services.cli.beside.options import DiffCaOption, DiffOption, DiffTokenOption
 from services.cli.beside.second import SecondWebhook, second_webhook
@@ -73,7 +73,7 @@ def review(
 
     async def ask() -> Exit:
         objects = _objects(file, image, namespace)
-        if not _is_https(webhook):
+        if not host_of(webhook, "https"):
             fail(f"--webhook must be https://HOST:PORT, not {webhook}")
         trusted = client_context(ca or _own_certificate())
         asker = Asker(user)
@@ -93,14 +93,6 @@ def review(
         return Exit.GOOD if all(answer.allowed for answer in answers) else Exit.BAD
 
     run(ask())
-
-
-def _is_https(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.scheme == "https" and parts.hostname and parts.port != 0)
-    except ValueError:
-        return False
 
 
 def _own_certificate() -> Path:

@@ -8,14 +8,14 @@ http://127.0.0.1:8001/apis/admission.anchore.io/v1beta1/imagechecks.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
+from services.cli.addresses import host_of
 from services.cli.webhook_client import TIMEOUT
 from shared.domain.errors import InvalidSettings
 from shared.domain.host import is_loopback
@@ -128,13 +128,8 @@ async def second_webhook(
 
 def _checked(url: str) -> str:
     """Raises InvalidSettings for what is no https:// address, but for one on this machine."""
-    with suppress(ValueError):
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else ""
-        if parts.scheme == "https" and host:
-            return url
-        if parts.scheme == "http" and is_loopback(host or ""):
-            return url
+    if host_of(url, "https") or is_loopback(host_of(url, "http")):
+        return url
     raise InvalidSettings(
         f"--diff must be https://HOST:PORT/PATH (http only to this machine, as `kubectl proxy` "
         f"has it), not {url}"
